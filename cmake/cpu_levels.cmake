@@ -1,0 +1,25 @@
+# backends/cpu/*.cpp is compiled once per instruction-set level, each time into its own namespace, and
+# the level is picked at run time (backends/kernel.h). Only these files see -m flags.
+set(levels ${HEED_CPU_LEVELS})
+if(NOT levels)
+  set(levels baseline)
+  if(HEED_X86)
+    list(APPEND levels avx2 avx512)
+  endif()
+endif()
+set(HEED_FLAGS_baseline "")
+set(HEED_FLAGS_avx2 -mavx2 -mfma -mf16c)
+set(HEED_FLAGS_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512)
+
+set(HEED_LEVEL_TARGETS "")
+foreach(level IN LISTS levels)
+  heed_objects(cpu_${level} backends/cpu/*.cpp)
+  if(TARGET heed_cpu_${level})
+    list(APPEND HEED_LEVEL_TARGETS heed_cpu_${level})
+    target_link_libraries(heed_cpu_${level} PRIVATE xsimd)
+    target_compile_definitions(heed_cpu_${level} PRIVATE HEED_ISA_NAMESPACE=${level})
+    # No errno and no trap on floating point: both keep loops from becoming vector code.
+    target_compile_options(heed_cpu_${level} PRIVATE ${HEED_FLAGS_${level}} -fno-math-errno -fno-trapping-math
+      $<$<CONFIG:Release>:-O3>)
+  endif()
+endforeach()

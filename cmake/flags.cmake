@@ -1,0 +1,38 @@
+# heed_flags holds how heed's own files are compiled. It is linked PRIVATE everywhere, so that no
+# flag of ours reaches a consumer, and CMAKE_CXX_FLAGS is left to whoever runs cmake.
+include(GNUInstallDirs)
+
+# <build>/include/heed -> source root: the include path is the same in the tree and after install.
+set(HEED_INCLUDE_DIR ${PROJECT_BINARY_DIR}/include)
+file(MAKE_DIRECTORY ${HEED_INCLUDE_DIR})
+file(CREATE_LINK ${PROJECT_SOURCE_DIR} ${HEED_INCLUDE_DIR}/heed SYMBOLIC)
+
+add_library(heed_flags INTERFACE)
+target_compile_features(heed_flags INTERFACE cxx_std_20)
+target_compile_options(heed_flags INTERFACE -Wall -Wextra $<$<BOOL:${HEED_WERROR}>:-Werror>)
+target_compile_definitions(heed_flags INTERFACE $<$<CONFIG:Debug>:_GLIBCXX_ASSERTIONS>)
+target_include_directories(heed_flags INTERFACE ${HEED_INCLUDE_DIR})
+if(HEED_SANITIZE)
+  set(sanitize -fsanitize=${HEED_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_compile_options(heed_flags INTERFACE ${sanitize})
+  target_link_options(heed_flags INTERFACE ${sanitize})
+endif()
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  set(HEED_X86 ON)
+  target_compile_definitions(heed_flags INTERFACE HEED_CPU_LEVELS_X86=1)
+endif()
+
+if(PROJECT_IS_TOP_LEVEL)
+  set(CMAKE_CXX_EXTENSIONS OFF)
+  set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+  set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+  if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+    set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+  endif()
+  find_program(HEED_CCACHE ccache)
+  if(HEED_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+    # Paths relative to the source root, so that two build folders share what they compile.
+    set(CMAKE_CXX_COMPILER_LAUNCHER env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1
+        CCACHE_SLOPPINESS=pch_defines,time_macros ${HEED_CCACHE})
+  endif()
+endif()
