@@ -52,7 +52,7 @@ LINES = [
     "It's John's book.", "don't can't won't", "U.S.A. and e.g. this", "Mr. Smith went.",
     "end.", "end...", "wait... what?", "3.14", "1,000", "1,000,000.50", ".5", "5.", "a.b", "a,b",
     "1.a", "a.1", "1,a", "a,1", "v1.2.3", "10-20", "10-year-old", "pre-2016", "2016-17",
-    "well-known", "3-", "-3", "5%", "$99.95", "#1", "a@b.com", "http://x.org/a?b=c&d=e",
+    "well-known", "3-", "-3", "5%", "$99.95", "#1", "user@host.name", "path://a.b/c?d=e&f=g",
     "&quot;quoted&quot;", "Tom &amp; Jerry", "&lt;b&gt; bold &lt;/b&gt;", "&amp;quot; &amp;lt;",
     "&apos; stays &nbsp;", "<skipped> gone <skipped>", "hyphen-\nated line", "two\nlines",
     "(parens) [brackets] {braces}", "a/b\\c|d", "x+y=z*2", "\"double\" 'single' `back`",

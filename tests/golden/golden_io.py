@@ -18,12 +18,15 @@ def normal(g, *shape, scale=1.0, shift=0.0):
 
 
 def randomise(module, g):
-    """Fills every parameter, biases and norm gains too, so that no gradient is trivially right."""
+    """Fills every parameter, biases and norm gains too, so that no gradient is trivially right.
+
+    train(): in eval mode PyTorch takes a fused path of its own, which is not the reference.
+    """
     with torch.no_grad():
         for name, p in module.named_parameters():
             gain = p.dim() == 1 and name.endswith("weight")
             p.copy_(normal(g, *p.shape, scale=0.4, shift=1.0 if gain else 0.0))
-    return module.double().train()  # train(): the fused inference path of PyTorch is not the reference
+    return module.double().train()
 
 
 def params(module):

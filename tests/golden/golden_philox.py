@@ -1,4 +1,4 @@
-"""Philox4x32-10 known answers. The first three are published with Random123; the others are ours."""
+"""Philox4x32-10 known answers: three published with Random123, the others computed here."""
 from golden_io import save_json
 
 MASK = 0xFFFFFFFF
