@@ -1,0 +1,18 @@
+// Activation checkpointing (Chen et al. 2016): `f`'s intermediate results are dropped after forward
+// and computed again in backward, with the same random numbers. Memory for time.
+//
+//   Tensor y = checkpoint([&](const std::vector<Tensor>& in) { return layer(in[0]); }, {x});
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include <heed/autograd/tensor.h>
+
+namespace heed {
+
+using CheckpointFunction = std::function<Tensor(const std::vector<Tensor>&)>;
+// Parameters that `f` uses without taking them as inputs get their gradients too.
+Tensor checkpoint(CheckpointFunction f, const std::vector<Tensor>& inputs);
+
+}  // namespace heed

@@ -1,0 +1,26 @@
+// Reading and writing by index. Indices are i64 (or i32); one out of range is a ValueError that
+// names it and its place. Indices get no gradient.
+#pragma once
+
+#include <heed/autograd/tensor.h>
+
+namespace heed {
+
+// out = x with axis `axis` replaced by index [N]: the slices asked for, repeats allowed.
+Tensor index_select(const Tensor& x, int axis, const Tensor& index);
+// out[.., i, ..] = x[.., index[.., i, ..], ..]: index has x's shape but for `axis`.
+Tensor gather(const Tensor& x, int axis, const Tensor& index);
+// x with out[.., index[.., i, ..], ..] += source[.., i, ..]; source and index have one shape.
+Tensor scatter_add(const Tensor& x, int axis, const Tensor& index, const Tensor& source);
+// weight [V, D], ids of any shape -> [.., D]. Rows of `padding_index` (if >= 0) get no gradient.
+Tensor embedding(const Tensor& weight, const Tensor& ids, int64_t padding_index = -1);
+
+struct Selected {
+  Tensor values;   // differentiable
+  Tensor indices;  // i64
+};
+// The k largest along an axis, in falling order; ties: lowest index first. ValueError if k > size.
+Selected topk(const Tensor& x, int64_t k, int axis = -1);
+Selected sort(const Tensor& x, int axis = -1, bool descending = false);  // stable
+
+}  // namespace heed

@@ -1,0 +1,30 @@
+// Settings from the environment, and one line that says what is in use.
+//   HEED_ISA=baseline|avx2|avx512   HEED_THREADS=n   HEED_DEVICE=cpu|cuda   HEED_LOG=quiet|info|debug
+//   HEED_BLAS_SETUP=0|1
+// A bad value is a ValueError that names the variable and what is allowed.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+namespace heed {
+
+enum class LogLevel { quiet, info, debug };
+using LogHandler = void (*)(LogLevel level, std::string_view message);
+void set_log_handler(LogHandler handler);  // nullptr: stderr
+void log(LogLevel level, std::string_view message);
+
+// The variable's value when it is set and one of `allowed`; `fallback` when unset.
+std::string env_choice(const char* name, std::initializer_list<const char*> allowed, const char* fallback);
+int64_t env_integer(const char* name, int64_t low, int64_t high, int64_t fallback);
+// Checks every variable above now, instead of at first use.
+void check_environment();
+
+// What kernels, threads, BLAS and device are in use, one "key = value" a line.
+std::string config();
+// Adds a line to config(); used by backends.
+void add_config(std::string_view key, std::string (*value)());
+
+}  // namespace heed

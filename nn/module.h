@@ -1,0 +1,70 @@
+// Module: a layer or model. Owns parameters (trained), buffers (saved, not trained) and submodules,
+// all by name; names join with dots: "encoder.layers.0.linear1.weight".
+//
+//   struct Net : nn::Module {
+//     nn::Linear l1{4, 16}, l2{16, 3};
+//     Net() { register_module("l1", l1); register_module("l2", l2); }
+//     Tensor forward(const Tensor& x) { auto scope = enter(); return l2.forward(relu(l1.forward(x))); }
+//   };
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <heed/autograd/grad_mode.h>
+#include <heed/autograd/tensor.h>
+
+namespace heed::nn {
+
+using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+using StateDict = std::map<std::string, Tensor>;
+
+class Module {
+ public:
+  Module() = default;
+  virtual ~Module() = default;
+  Module(const Module&) = delete;             // submodules are registered by address
+  Module& operator=(const Module&) = delete;
+
+  // Depth first, in order of registration. A tensor registered twice (tied) is listed once in
+  // parameters() and under each of its names in named_parameters(..., true) and state_dict().
+  std::vector<Tensor> parameters() const;
+  NamedTensors named_parameters(bool with_tied = false) const;
+  NamedTensors named_buffers() const;
+  const std::vector<std::pair<std::string, Module*>>& children() const { return children_; }
+  int64_t parameter_count() const;
+
+  void train(bool on = true);                 // recursively
+  void eval() { train(false); }
+  bool is_training() const { return training_; }
+  void zero_grad() const;
+  void to(DType dtype);                       // parameters and floating buffers, recursively
+
+  StateDict state_dict() const;               // handles, not copies
+  // Copies the values in; every missing, unexpected or misshapen name is listed in one ValueError,
+  // and nothing is changed then.
+  void load_state_dict(const StateDict& state);
+
+  // A table of submodules with parameter shapes and counts.
+  std::string summary() const;
+  virtual std::string type_name() const { return "Module"; }
+
+  // Named in errors and anomaly reports while it lives; first line of each forward.
+  ModuleScope enter() const { return ModuleScope(&name_); }
+
+ protected:
+  Tensor& register_parameter(const std::string& name, Tensor& slot);  // sets requires_grad
+  Tensor& register_buffer(const std::string& name, Tensor& slot);
+  void register_module(const std::string& name, Module& child);
+
+ private:
+  std::string name_;
+  bool training_ = true;
+  std::vector<std::pair<std::string, Tensor*>> parameters_, buffers_;
+  std::vector<std::pair<std::string, Module*>> children_;
+};
+
+}  // namespace heed::nn
