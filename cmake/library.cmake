@@ -13,7 +13,7 @@ function(heed_objects name)
     return()
   endif()
   add_library(heed_${name} OBJECT ${sources})
-  target_link_libraries(heed_${name} PRIVATE heed_flags heed_dep_openblas heed_dep_lapacke heed_dep_sentencepiece
+  target_link_libraries(heed_${name} PRIVATE heed_flags heed_dep_openblas heed_dep_lapacke heed_dep_sentencepiece heed_dep_sentencepiece_train
     nlohmann_json::nlohmann_json fmt::fmt ZLIB::ZLIB PNG::PNG Threads::Threads)
   set_target_properties(heed_${name} PROPERTIES UNITY_BUILD ${HEED_UNITY} UNITY_BUILD_BATCH_SIZE 6
     CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ${BUILD_SHARED_LIBS})
@@ -38,7 +38,7 @@ set_target_properties(heed PROPERTIES LINKER_LANGUAGE CXX VERSION ${PROJECT_VERS
   SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
 target_compile_features(heed PUBLIC cxx_std_20)
 target_include_directories(heed INTERFACE $<BUILD_INTERFACE:${HEED_INCLUDE_DIR}> $<INSTALL_INTERFACE:include>)
-target_link_libraries(heed PRIVATE heed_dep_openblas heed_dep_lapacke heed_dep_sentencepiece
+target_link_libraries(heed PRIVATE heed_dep_openblas heed_dep_lapacke heed_dep_sentencepiece heed_dep_sentencepiece_train
   fmt::fmt ZLIB::ZLIB PNG::PNG Threads::Threads ${CMAKE_DL_LIBS})
 
 # For files that include <heed/core/xtensor.h>.
