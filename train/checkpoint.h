@@ -1,0 +1,84 @@
+// Checkpoints: everything needed to go on to the bit. See docs/checkpoints.md.
+//
+//   run/step-200/    weights.safetensors  optimizer.safetensors  state.json  config.json  [tokenizer ..]
+//   run/step-300/
+//   run/last, run/best       text files: "step-300"
+//
+// A checkpoint is written as step-N.tmp/, synced file by file, and renamed once; so it is there as a
+// whole or not at all, and the one before it stays until then. state.json holds size and CRC-32 of
+// every other file; loading checks them, and changes nothing unless all fits.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <heed/nn/module.h>
+#include <heed/train/optimizer.h>
+
+namespace heed::train {
+
+// Where training stands: between two updates.
+struct TrainState {
+  int64_t step = 0;                  // updates done
+  int64_t epoch = 0, batch = 0;      // the next batch
+  uint64_t rng_seed = 0, rng_offset = 0;  // of the default generator
+  std::optional<double> best;        // metric
+  int64_t best_step = 0;
+  int64_t stale_evaluations = 0;     // since the best one
+  bool evaluation_due = false;       // stopped between an update and its evaluation
+  double seconds = 0;                // of training, earlier runs included
+  int64_t tokens = 0;
+  double window_loss = 0;            // since the last log line: sum of loss x tokens
+  int64_t window_tokens = 0, window_steps = 0;
+};
+
+struct CheckpointContent {
+  const nn::Module& model;
+  const Optimizer* optimizer = nullptr;  // null: not saved
+  TrainState state;
+  std::string config;                    // becomes config.json; empty: none
+  std::function<void(const std::filesystem::path& directory)> extra;  // writes more files (tokenizer)
+};
+
+// The checkpoints of one run.
+class CheckpointStore {
+ public:
+  // Makes the directory and removes what an interrupted save left behind. keep_last >= 1.
+  explicit CheckpointStore(std::filesystem::path directory, int64_t keep_last = 2);
+
+  // Writes step-<state.step>, then `last`, then `best` if asked; then deletes all but the newest
+  // keep_last and the best. Returns its directory. IoError: what was there before still is.
+  std::filesystem::path save(const CheckpointContent& content, bool best = false);
+
+  std::optional<std::filesystem::path> last() const;
+  std::optional<std::filesystem::path> best() const;
+  std::vector<std::filesystem::path> all() const;  // by step
+  const std::filesystem::path& directory() const { return directory_; }
+
+ private:
+  void prune() const;
+  std::filesystem::path directory_;
+  int64_t keep_last_;
+};
+
+// A checkpoint's directory: `path` itself, or what `last` (or `best`) of a run's directory names.
+std::filesystem::path find_checkpoint(const std::filesystem::path& path, bool best = false);
+// The newest `count` checkpoints of a run, by step.
+std::vector<std::filesystem::path> last_checkpoints(const std::filesystem::path& run, int64_t count);
+
+// Reads all, checks all, then changes model and optimizer (if given). The caller sets the generator
+// from the state. IoError: missing, truncated, changed files; ValueError: of another model.
+TrainState load_checkpoint(const std::filesystem::path& directory, nn::Module& model,
+                           Optimizer* optimizer = nullptr);
+TrainState read_train_state(const std::filesystem::path& directory);
+std::string read_config(const std::filesystem::path& directory);  // IoError without config.json
+void restore_generator(const TrainState& state);                  // the default one
+
+// Mean of the weights of several checkpoints, in double; what is not floating comes from the last.
+nn::StateDict average_weights(const std::vector<std::filesystem::path>& directories);
+
+}  // namespace heed::train

@@ -1,0 +1,116 @@
+// Optimizers: groups of parameters, their state, and the step. The arithmetic is one fused pass a
+// parameter (autograd/ops/optimizer.h); learning rate, step number and clip factor stand in a small
+// tensor that the kernels read.
+//
+//   AdamW optimizer(model.named_parameters(), {.beta2 = 0.98, .weight_decay = 0.01});
+//   loss.backward();
+//   optimizer.clip_grad_norm(1.0);
+//   optimizer.step(schedule(optimizer.step_count() + 1));
+//   optimizer.zero_grad();
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <heed/autograd/ops/optimizer.h>
+#include <heed/nn/module.h>
+
+namespace heed::train {
+
+// Parameters that share settings. `lr_factor` in the settings multiplies the step's learning rate.
+template <class Settings>
+struct Group {
+  nn::NamedTensors parameters;
+  Settings settings;
+};
+
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
+
+  // One update with this learning rate. Parameters without a gradient stay as they are. Uses the
+  // clip factor that clip_grad_norm left, once.
+  void step(double learning_rate);
+  void zero_grad() const;  // gradients become undefined
+
+  // Norm of all gradients taken together (0 without any); the next step scales them by
+  // min(1, max_norm / (norm + 1e-6)), as PyTorch does, without another pass over them.
+  // A norm that is not finite: NumericError with the step and the parameters concerned.
+  double clip_grad_norm(double max_norm);
+
+  int64_t step_count() const { return steps_; }  // updates done
+  double learning_rate() const;                  // of the last step; 0 before the first
+  const nn::NamedTensors& parameters() const { return parameters_; }
+  virtual const char* name() const = 0;          // "sgd", "adam", "adamw"
+
+  // "step" (i64 scalar) and "<parameter>.<slot>" with PyTorch's slot names: handles, not copies.
+  nn::StateDict state_dict() const;
+  // Copies the values in. All that does not fit is listed in one ValueError; nothing changes then.
+  void load_state_dict(const nn::StateDict& state);
+  void check_state_dict(const nn::StateDict& state) const;  // the same check alone
+
+ protected:
+  explicit Optimizer(std::vector<std::pair<nn::NamedTensors, double>> groups);  // with lr_factor
+
+  // One parameter's moment or buffer.
+  struct Slot {
+    std::string key;       // "<parameter>.exp_avg"
+    Tensor value;
+    bool present = true;   // false: not saved yet, and need not be in a loaded state
+  };
+  virtual void update(size_t index, const Tensor& parameter, const Tensor& gradient,
+                      const Tensor& step_state) = 0;
+  std::vector<Slot>& slots() { return slots_; }
+  size_t add_slot(size_t index, const char* slot, bool present);  // zeros like parameter `index`
+
+ private:
+  double& scalar(StepSlot slot) const;
+  nn::NamedTensors parameters_;
+  std::vector<Slot> slots_;
+  Tensor step_state_;  // [kStepSlots] f64
+  int64_t steps_ = 0;
+};
+
+class Sgd : public Optimizer {
+ public:
+  explicit Sgd(const nn::NamedTensors& parameters, const SgdSettings& settings = {});
+  explicit Sgd(const std::vector<Group<SgdSettings>>& groups);
+  const char* name() const override { return "sgd"; }
+
+ private:
+  void update(size_t, const Tensor&, const Tensor&, const Tensor&) override;
+  std::vector<SgdSettings> settings_;  // one a parameter
+  std::vector<int64_t> buffer_;        // its slot, or -1 without momentum
+};
+
+// `decoupled` of the settings is set by the class: Adam adds the decay to the gradient.
+class Adam : public Optimizer {
+ public:
+  explicit Adam(const nn::NamedTensors& parameters, const AdamSettings& settings = {});
+  explicit Adam(const std::vector<Group<AdamSettings>>& groups);
+  const char* name() const override { return "adam"; }
+
+ protected:
+  Adam(const std::vector<Group<AdamSettings>>& groups, bool decoupled);
+
+ private:
+  void update(size_t, const Tensor&, const Tensor&, const Tensor&) override;
+  std::vector<AdamSettings> settings_;  // one a parameter; its slots are 2i and 2i + 1
+};
+
+// Decay is lr * weight_decay * p, beside the gradient (Loshchilov & Hutter 2019).
+class AdamW : public Adam {
+ public:
+  explicit AdamW(const nn::NamedTensors& parameters, const AdamSettings& settings = {});
+  explicit AdamW(const std::vector<Group<AdamSettings>>& groups);
+  const char* name() const override { return "adamw"; }
+};
+
+// Two groups: matrices with the settings' decay; gains, biases and other vectors without.
+std::vector<Group<AdamSettings>> decay_matrices(const nn::Module& model, const AdamSettings& settings);
+
+}  // namespace heed::train

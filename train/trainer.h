@@ -1,0 +1,105 @@
+// The training loop: accumulate, clip, step, log, evaluate, save, stop early, go on after a stop.
+// Every part of it (Optimizer, Schedule, CheckpointStore, ..) can be used without it.
+//
+//   TrainTask task;
+//   task.batches = [&](int64_t epoch) { return batches.count(epoch); };
+//   task.step = [&](int64_t epoch, int64_t index) -> StepResult {
+//     auto batch = batches.get(epoch, index);
+//     return {model.loss(batch), batch.target_tokens};
+//   };
+//   task.evaluate = [&] { return validation_loss(model); };
+//   TrainResult result = Trainer(model, optimizer, schedule, task, {.epochs = 10, .out_dir = "run"}).run();
+//
+// A run that was stopped and goes on with `resume` has the same bits as one that was not, given the
+// same thread count and machine: positions and random numbers are part of a checkpoint.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <heed/nn/module.h>
+#include <heed/train/checkpoint.h>
+#include <heed/train/optimizer.h>
+#include <heed/train/schedule.h>
+
+namespace heed::train {
+
+struct StepResult {
+  Tensor loss;         // one element: the mean over the batch's tokens (or rows)
+  int64_t tokens = 1;  // how many those were: for tokens/s and the weight in loss averages
+};
+
+struct TrainTask {
+  // Batches in an epoch; the same for the same epoch each time.
+  std::function<int64_t(int64_t epoch)> batches;
+  // Loss of one batch. A pure function of position, parameters and the default generator: batches
+  // come in order, but the same one may be asked for twice (see non-finite losses below).
+  std::function<StepResult(int64_t epoch, int64_t index)> step;
+  // A metric of the model, called in eval mode without gradients; its use of the default generator
+  // leaves no trace. Empty: no evaluation, no best checkpoint.
+  std::function<double()> evaluate;
+  bool higher_is_better = false;
+  // After each update.
+  std::function<void(const TrainState& state)> on_step;
+  // After each evaluation; its text, if any, is printed below the evaluation's line.
+  std::function<std::string(const TrainState& state, double metric)> on_evaluate;
+  // Writes more files into a checkpoint: the tokenizer.
+  std::function<void(const std::filesystem::path& directory)> save_extra;
+};
+
+struct TrainerConfig {
+  // Limits, 0 = none; whichever comes first. At least one is needed.
+  int64_t epochs = 0;
+  double minutes = 0;           // of training, earlier runs included
+  int64_t max_steps = 0;        // updates
+  int64_t accumulate = 1;       // batches an update: the mean of their losses
+  double clip_norm = 0;         // 0: no clipping
+  int64_t log_every = 50;       // updates; 0: never
+  int64_t eval_every = 0;       // updates; 0: at each epoch's end
+  int64_t save_every = 0;       // updates; 0: at each evaluation (or epoch's end)
+  int64_t patience = 0;         // stop after so many evaluations without a better one; 0: never
+  int64_t keep_last = 2;        // checkpoints, besides the best
+  std::filesystem::path out_dir;  // empty: nothing is written
+  // Go on from out_dir's last checkpoint, if it has one. Without it a directory that has
+  // checkpoints is refused.
+  bool resume = false;
+  std::optional<uint64_t> seed;   // of the default generator at the start; empty: it goes on as it is
+  std::string config;             // goes into checkpoints as config.json
+  std::string metric_name = "metric";  // in the log
+  std::string unit = "tok";       // of StepResult::tokens, in the progress line
+  bool quiet = false;             // no progress
+};
+
+enum class StopReason { epochs, max_steps, minutes, patience, interrupted };
+std::string to_string(StopReason reason);
+
+struct TrainResult {
+  TrainState state;
+  StopReason reason = StopReason::epochs;
+  double loss = 0;                     // of the last update
+  std::optional<double> last_metric;   // of the last evaluation in this run
+};
+
+class Trainer {
+ public:
+  // All of them must outlive the trainer. ValueError: settings without meaning.
+  Trainer(nn::Module& model, Optimizer& optimizer, const Schedule& schedule, TrainTask task,
+          TrainerConfig config);
+  ~Trainer();
+
+  // Ctrl-C: the running update is finished, a checkpoint saved, StopReason::interrupted returned.
+  // A loss or gradient that is not finite: NumericError with step, position and, by running the
+  // batch again in anomaly mode, the op; parameters are those of the update before, and no
+  // checkpoint is touched.
+  TrainResult run();
+
+ private:
+  struct Loop;
+  std::unique_ptr<Loop> loop_;
+};
+
+}  // namespace heed::train

@@ -1,0 +1,27 @@
+// Weight files. A file is replaced at once or not at all. What does not fit is an error that names
+// the file and lists missing, unexpected and misshapen names; nothing is changed then.
+//
+//   train::save_weights(model, "model.safetensors");
+//   train::load_weights(model, "model.safetensors");
+#pragma once
+
+#include <filesystem>
+
+#include <heed/nn/module.h>
+
+namespace heed::train {
+
+// Parameters and buffers by heed's names.
+void save_weights(const nn::Module& model, const std::filesystem::path& file);
+void load_weights(nn::Module& model, const std::filesystem::path& file);
+
+// Files as a PyTorch user has them (state_dict through safetensors.torch.save_file): the packed
+// in_proj_weight of nn.MultiheadAttention becomes q_proj, k_proj and v_proj, and back.
+void save_pytorch(const nn::Module& model, const std::filesystem::path& file);
+void load_pytorch(nn::Module& model, const std::filesystem::path& file);
+
+// Any state to and from a file. Values are converted to nothing: dtype and shape as stored.
+void save_state(const nn::StateDict& state, const std::filesystem::path& file);
+nn::StateDict read_state(const std::filesystem::path& file);
+
+}  // namespace heed::train
