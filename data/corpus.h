@@ -1,0 +1,32 @@
+// Sentence pairs from files, read by lines.h (plain or .gz) and so with its errors.
+//
+// Two aligned files: line i of one belongs to line i of the other. TSV: `source<TAB>target`,
+// exactly one tab. A side that is empty or white space only is an IoError naming file and line,
+// unless `skip_empty`, which drops the pair and counts it. Unequal line counts: IoError naming both
+// files and counts. No pair at all: IoError.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <heed/data/lines.h>
+
+namespace heed::data {
+
+struct CorpusOptions {
+  bool skip_empty = false;
+};
+
+struct ParallelCorpus {
+  std::vector<std::string> source, target;
+  int64_t skipped = 0;  // pairs dropped by skip_empty
+  int64_t size() const { return static_cast<int64_t>(source.size()); }
+};
+
+ParallelCorpus read_parallel(const std::filesystem::path& source,
+                             const std::filesystem::path& target,
+                             const CorpusOptions& options = {});
+ParallelCorpus read_tsv(const std::filesystem::path& path, const CorpusOptions& options = {});
+
+}  // namespace heed::data

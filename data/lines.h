@@ -1,0 +1,47 @@
+// Text files, plain or gzip (told apart by the first two bytes, 1f 8b), read line by line.
+//
+// Lines end with \n or \r\n; the last one may end with the file. No other character ends a line (so
+// a U+2028 inside a sentence cannot shift two aligned files). A byte order mark at the beginning is
+// dropped. Lines are valid UTF-8 of at most kMaxLineBytes.
+//
+// IoError: missing file, directory, file that cannot be read (names the file); invalid UTF-8, line
+// too long (file, line, byte); truncated or corrupt gzip data, something behind them, or a file
+// named .gz that is not gzip (file, byte offset in the compressed file).
+//
+//   LineReader reader("train.en.gz");
+//   for (std::string line; reader.next(line);) ...
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace heed::data {
+
+inline constexpr int64_t kMaxLineBytes = int64_t{1} << 24;
+
+class LineReader {
+ public:
+  explicit LineReader(const std::filesystem::path& path);
+  ~LineReader();
+  LineReader(LineReader&&) noexcept;
+  bool next(std::string& line);                    // false at the end
+  int64_t line_number() const { return number_; }  // of the line last returned, from 1
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  class Input;
+  std::filesystem::path path_;
+  std::unique_ptr<Input> input_;
+  std::string buffer_;
+  size_t position_ = 0;
+  int64_t number_ = 0;
+};
+
+std::vector<std::string> read_lines(const std::filesystem::path& path);
+// The whole file as one string with the same checks (line ends become \n).
+std::string read_text(const std::filesystem::path& path);
+
+}  // namespace heed::data

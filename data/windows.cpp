@@ -1,0 +1,60 @@
+#include <heed/data/windows.h>
+
+#include <algorithm>
+
+#include <heed/core/error.h>
+#include <heed/data/shuffle.h>
+
+namespace heed::data {
+
+TokenWindows::TokenWindows(std::vector<int64_t> stream, const WindowOptions& options)
+    : stream_(std::move(stream)), options_(options) {
+  if (options.batch < 1 || options.length < 1)
+    throw ValueError(str("TokenWindows: batch and length >= 1 expected, got ", options.batch,
+                         " and ", options.length));
+  if (tokens() <= options.length)
+    throw ValueError(str("TokenWindows: at least ", options.length + 1,
+                         " tokens expected for windows of ", options.length, ", got ", tokens()));
+  if (int64_t low = *std::min_element(stream_.begin(), stream_.end()); low < 0)
+    throw ValueError(str("TokenWindows: the id ", low, ", ids >= 0 expected"));
+}
+
+std::shared_ptr<const TokenWindows::Plan> TokenWindows::plan(int64_t epoch) const {
+  if (epoch < 0) throw ValueError(str("TokenWindows: epoch >= 0 expected, got ", epoch));
+  std::lock_guard lock(mutex_);
+  if (planned_ == epoch) return plan_;
+  Generator generator = epoch_generator(options_.seed, epoch, 2);
+  int64_t length = options_.length,
+          last = tokens() - 1 - length;  // the last place where a window may begin
+  int64_t phase = options_.shuffle ? static_cast<int64_t>(generator.integer(
+                                         static_cast<uint64_t>(std::min(length - 1, last) + 1)))
+                                   : 0;
+  Plan begins;
+  for (int64_t at = phase; at <= last; at += length) begins.push_back(at);
+  if (options_.shuffle) shuffle(begins, generator);
+  plan_ = std::make_shared<const Plan>(std::move(begins));
+  planned_ = epoch;
+  return plan_;
+}
+
+int64_t TokenWindows::count(int64_t epoch) const {
+  return (static_cast<int64_t>(plan(epoch)->size()) + options_.batch - 1) / options_.batch;
+}
+
+TokenBatch TokenWindows::get(int64_t epoch, int64_t index) const {
+  auto begins = plan(epoch);
+  int64_t windows = static_cast<int64_t>(begins->size()), first = index * options_.batch;
+  if (index < 0 || first >= windows)
+    throw ValueError(str("TokenWindows: batch ", index, " of ", count(epoch), " in epoch ", epoch));
+  int64_t rows = std::min(options_.batch, windows - first), length = options_.length;
+  TokenBatch batch{Array::empty({rows, length}, DType::i64),
+                   Array::empty({rows, length}, DType::i64)};
+  for (int64_t i = 0; i < rows; ++i) {
+    const int64_t* at = stream_.data() + (*begins)[static_cast<size_t>(first + i)];
+    std::copy(at, at + length, batch.inputs.data<int64_t>() + i * length);
+    std::copy(at + 1, at + length + 1, batch.targets.data<int64_t>() + i * length);
+  }
+  return batch;
+}
+
+}  // namespace heed::data
