@@ -1,0 +1,158 @@
+#include <heed/autograd/ops/reduce.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/index.h>
+#include <heed/autograd/ops/views.h>
+#include <heed/autograd/tape.h>
+#include <heed/backends/reduce.h>
+
+namespace heed {
+
+namespace {
+
+constexpr double kInf = HUGE_VAL;
+
+// What a reduction makes of a shape.
+struct Reduced {
+  Shape kept;     // size 1 in the reduced axes
+  Shape dropped;  // without them
+  int64_t count;  // elements to an output
+};
+
+Reduced reduced(const Shape& shape, const Shape& axes, const char* op) {
+  bool out[kMaxRank] = {};
+  for (int64_t axis : axes) {
+    int a = normalize_axis(axis, shape.rank(), op);
+    if (out[a]) throw ShapeError(str(op, ": axis ", axis, " twice in ", axes, " for ", shape));
+    out[a] = true;
+  }
+  Reduced r{shape, {}, 1};
+  for (int i = 0; i < shape.rank(); ++i) {
+    if (axes.rank() == 0 || out[i]) {
+      r.kept[i] = 1;
+      r.count *= shape[i];
+    } else {
+      r.dropped.push_back(shape[i]);
+    }
+  }
+  return r;
+}
+
+void require_floating(const Tensor& x, const char* op) {
+  if (!is_differentiable(x.dtype())) throw DTypeError(str(op, ": f32 or f64 expected, got ", x.dtype()));
+}
+
+bool summable(DType d) { return is_differentiable(d) || d == DType::i32 || d == DType::i64; }
+
+struct Sum {
+  static constexpr const char* name = "sum";
+  static constexpr unsigned saves = 0;
+  Shape kept, shape;
+  Array forward(Inputs in) {
+    if (!summable(in[0].dtype())) throw DTypeError(str("sum: f32, f64, i32, i64 or bool expected, got ", in[0].dtype()));
+    Array out = Array::empty(kept, in[0].dtype());
+    kernels::sum(in[0], out);
+    return out.view(shape);
+  }
+  void vjp(Vjp& v) { v.add(0, broadcast_to(reshape(v.cotangent(), kept), v.shape(0))); }
+};
+
+struct Cumsum {
+  static constexpr const char* name = "cumsum";
+  static constexpr unsigned saves = 0;
+  int axis;
+  bool reverse;
+  Array forward(Inputs in) {
+    if (!summable(in[0].dtype())) throw DTypeError(str("cumsum: f32, f64, i32 or i64 expected, got ", in[0].dtype()));
+    Array out = Array::empty(in[0].shape(), in[0].dtype());
+    kernels::cumsum(in[0], axis, reverse, out);
+    return out;
+  }
+  void vjp(Vjp& v) { v.add(0, apply(Cumsum{axis, !reverse}, v.cotangent())); }
+};
+
+struct ArgExtreme {
+  static constexpr const char* name = "argmax";
+  static constexpr unsigned saves = 0;
+  int axis;
+  bool largest;
+  Array forward(Inputs in) {
+    Shape shape = in[0].shape();
+    shape[axis] = 1;
+    Array out = Array::empty(shape, DType::i64);
+    kernels::arg_extreme(in[0], axis, largest, out);
+    return out;
+  }
+  void vjp(Vjp&) {}
+};
+
+// Its axis is kept.
+Tensor arg_extreme(const Tensor& x, int& axis, bool largest, const char* op) {
+  axis = normalize_axis(axis, x.rank(), op);
+  if (x.shape()[axis] == 0) throw ShapeError(str(op, ": axis ", axis, " of ", x.shape(), " is empty"));
+  if (x.dtype() == DType::bf16 || x.dtype() == DType::f16)
+    throw DTypeError(str(op, ": ", x.dtype(), " is storage only; cast to f32 first"));
+  return apply(ArgExtreme{axis, largest}, x.detach());
+}
+
+Tensor extreme(const Tensor& x, int axis, bool keepdim, bool largest, const char* op) {
+  Tensor index = arg_extreme(x, axis, largest, op);
+  Tensor out = gather(x, axis, index);
+  return keepdim ? out : squeeze(out, axis);
+}
+
+}  // namespace
+
+Tensor sum(const Tensor& x, const Shape& axes, bool keepdim) {
+  Reduced r = reduced(x.shape(), axes, "sum");
+  return apply(Sum{r.kept, keepdim ? r.kept : r.dropped}, x.dtype() == DType::boolean ? cast(x, DType::i64) : x);
+}
+
+Tensor mean(const Tensor& x, const Shape& axes, bool keepdim) {
+  require_floating(x, "mean");
+  Reduced r = reduced(x.shape(), axes, "mean");
+  return sum(x, axes, keepdim) / static_cast<double>(r.count);
+}
+
+Tensor var(const Tensor& x, const Shape& axes, bool keepdim, double correction) {
+  require_floating(x, "var");
+  Reduced r = reduced(x.shape(), axes, "var");
+  Tensor distance = x - mean(x, axes, true);
+  double degrees = std::max(0.0, static_cast<double>(r.count) - correction);
+  return sum(square(distance), axes, keepdim) / degrees;
+}
+
+Tensor max(const Tensor& x, int axis, bool keepdim) { return extreme(x, axis, keepdim, true, "max"); }
+Tensor min(const Tensor& x, int axis, bool keepdim) { return extreme(x, axis, keepdim, false, "min"); }
+
+Tensor argmax(const Tensor& x, int axis, bool keepdim) {
+  Tensor index = arg_extreme(x, axis, true, "argmax");
+  return keepdim ? index : squeeze(index, axis);
+}
+Tensor argmin(const Tensor& x, int axis, bool keepdim) {
+  Tensor index = arg_extreme(x, axis, false, "argmin");
+  return keepdim ? index : squeeze(index, axis);
+}
+
+// The shift is a constant: its gradient cancels. Where all are -inf, shift and logarithm are replaced,
+// so that neither value nor gradient becomes NaN.
+Tensor logsumexp(const Tensor& x, int axis, bool keepdim) {
+  require_floating(x, "logsumexp");
+  axis = normalize_axis(axis, x.rank(), "logsumexp");
+  if (x.shape()[axis] == 0) throw ShapeError(str("logsumexp: axis ", axis, " of ", x.shape(), " is empty"));
+  Tensor top = max(x.detach(), axis, true);
+  Tensor empty = equal(top, -kInf);
+  Tensor shift = where(equal(abs(top), kInf), 0.0, top);
+  Tensor total = sum(exp(x - shift), {axis}, true);
+  Tensor out = where(empty, -kInf, log(where(empty, 1.0, total)) + shift);
+  return keepdim ? out : squeeze(out, axis);
+}
+
+Tensor cumsum(const Tensor& x, int axis) {
+  return apply(Cumsum{normalize_axis(axis, x.rank(), "cumsum"), false}, x);
+}
+
+}  // namespace heed
