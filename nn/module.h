@@ -8,6 +8,7 @@
 //   };
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -35,6 +36,8 @@ class Module {
   NamedTensors named_parameters(bool with_tied = false) const;
   NamedTensors named_buffers() const;
   const std::vector<std::pair<std::string, Module*>>& children() const { return children_; }
+  // f(path, module) for this module (path "") and all below it, depth first.
+  void visit(const std::function<void(const std::string& path, Module& module)>& f);
   int64_t parameter_count() const;
 
   void train(bool on = true);                 // recursively
@@ -43,7 +46,7 @@ class Module {
   void zero_grad() const;
   void to(DType dtype);                       // parameters and floating buffers, recursively
 
-  StateDict state_dict() const;               // handles, not copies
+  StateDict state_dict() const;               // handles, not copies; parameters and buffers
   // Copies the values in; every missing, unexpected or misshapen name is listed in one ValueError,
   // and nothing is changed then.
   void load_state_dict(const StateDict& state);
@@ -58,6 +61,7 @@ class Module {
  protected:
   Tensor& register_parameter(const std::string& name, Tensor& slot);  // sets requires_grad
   Tensor& register_buffer(const std::string& name, Tensor& slot);
+  // An empty name puts the child's names directly among this module's own.
   void register_module(const std::string& name, Module& child);
 
  private:

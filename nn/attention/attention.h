@@ -1,0 +1,124 @@
+// The attention contract. A variant mixes values: given queries, keys and values per head, it returns
+// one mixed value per query. Projections, heads and positions are MultiHeadAttention's business.
+//
+// To write one: derive, give name(), forward() and traits(), add a row to the catalogue (or call
+// register_attention from main). Start forward with check_call(q, k, v, call): it refuses, with
+// the variant's name and reason, whatever the traits do not support.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <heed/core/random.h>
+#include <heed/nn/attention/decode_state.h>
+#include <heed/nn/attention/mask.h>
+#include <heed/nn/attention/options.h>
+#include <heed/nn/attention/traits.h>
+#include <heed/nn/module.h>
+
+namespace heed::nn {
+
+// Fixed at construction by MultiHeadAttention, NonLocalBlock or the user.
+struct AttentionConfig {
+  int64_t heads = 1;
+  int64_t kv_heads = 1;       // divides heads; head h reads key head h / (heads / kv_heads)
+  int64_t head_dim = 64;      // D
+  int64_t value_dim = 64;     // E
+  int64_t max_length = 0;     // 0: not known
+  bool causal = false;        // the layer adds that term itself
+  Options options;            // from the spec string
+};
+
+// May change from call to call.
+struct AttentionCall {
+  Mask mask;
+  std::optional<float> scale;  // empty: the variant's own
+  float dropout = 0;           // on the weights, where traits().weight_dropout
+  RandomKey random;            // all randomness of this call
+  std::map<std::string, Tensor> extra;  // per-token gates of some variants; unknown names are refused
+};
+
+struct AttentionShape {
+  int64_t batch = 1, heads = 1, kv_heads = 1, queries = 1, keys = 1, head_dim = 1, value_dim = 1;
+  DType dtype = DType::f32;
+};
+
+enum class Pass { forward, backward };
+
+// Contractions only, 2 flops a multiply-add; bytes = operands and results of each op; activation
+// bytes = saved tensors and results, without per-thread scratch.
+struct Cost {
+  int64_t flops = 0;
+  int64_t bytes = 0;
+  int64_t activation_bytes = 0;
+  int64_t state_bytes = 0;     // a DecodeState that holds `keys` keys
+  bool upper_bound = false;    // flops depend on the data
+};
+
+class Attention;
+
+// The setting at which a variant equals something known; the conformance kit tests it there.
+struct ExactLimit {
+  Options options;
+  std::function<void(Attention&)> prepare;  // may be empty
+  std::function<Tensor(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call)> reference;
+  double tolerance_f64 = 1e-12;
+  double tolerance_f32 = 2e-6;
+};
+
+class Attention : public Module {
+ public:
+  explicit Attention(AttentionConfig config);  // ValueError unless the sizes make sense
+  virtual const char* name() const = 0;        // as in the catalogue
+  std::string type_name() const override;
+
+  // q [B, H, T, D], k [B, Hkv, S, D], v [B, Hkv, S, E] -> [B, H, T, E]. Any strides.
+  virtual Tensor forward(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call) const = 0;
+  virtual Traits traits() const = 0;
+  // The map really applied, for the query rows asked for: [B, H, R, S]. ValueError where there is none.
+  virtual Tensor weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
+                         const std::vector<int64_t>& rows) const;
+
+  // Decoding. ValueError where traits().decode is none. `capacity` is a hint (keys to come).
+  virtual std::unique_ptr<DecodeState> new_state(int64_t batch, int64_t capacity, DType dtype = DType::f32,
+                                                 Device device = kCpu) const;
+  // Keys without queries: a prompt, an encoder's memory.
+  virtual void absorb(const Tensor& k, const Tensor& v, const AttentionCall& call, DecodeState& state) const;
+  // T >= 1 new positions, whose keys are taken in first; k and v undefined: attend to what is there.
+  // call.mask describes the new positions only.
+  virtual Tensor step(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call,
+                      DecodeState& state) const;
+
+  virtual std::optional<ExactLimit> exact_limit(const AttentionShape& shape) const;
+  // Keys that must influence query row i (of batch row 0, in at least one head).
+  virtual std::vector<int64_t> reach(const Tensor& q, const Tensor& k, const AttentionCall& call, int64_t i) const;
+  virtual Cost cost(const AttentionShape& shape, Pass pass) const;
+  virtual void on_step(int64_t step, RandomKey key);  // called by the trainer, never inside forward
+
+  const AttentionConfig& config() const { return config_; }
+
+ protected:
+  // Shapes, dtypes and everything that traits() excludes. v may be undefined (weights).
+  void check_call(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call) const;
+  double scale_or(const AttentionCall& call, double fallback) const { return call.scale ? *call.scale : fallback; }
+  // The same for a state that another variant made: DenseState& s = state_as<DenseState>(state).
+  template <class State>
+  State& state_as(DecodeState& state) const {
+    if (auto* s = dynamic_cast<State*>(&state)) return *s;
+    wrong_state();
+  }
+  [[noreturn]] void refuse(const std::string& what, const std::string& trait) const;
+
+ private:
+  [[noreturn]] void wrong_state() const;
+  AttentionConfig config_;
+};
+
+// on_step of every attention in the tree below `root`, each with its own part of the random numbers.
+void attention_on_step(Module& root, int64_t step, RandomKey key);
+
+}  // namespace heed::nn

@@ -1,0 +1,45 @@
+// The list of attention variants. Tests, benchmarks, examples and docs iterate over it.
+//
+//   SharedParameters shared;
+//   auto attention = make_attention("dense", {.heads = 4, .kv_heads = 4, .head_dim = 32, .value_dim = 32}, shared);
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include <heed/nn/attention/attention.h>
+
+namespace heed::nn {
+
+// Tensors that the layers of a stack have in common, made by the first that asks. A layer registers
+// what it got as its own parameter; Module lists it once.
+class SharedParameters {
+ public:
+  Tensor get(const std::string& name, const std::function<Tensor()>& make);
+
+ private:
+  std::map<std::string, Tensor> tensors_;
+};
+
+struct AttentionEntry {
+  std::string name;
+  std::string family;  // dense, efficient, sparse, linear, low-rank, recurrent
+  std::string paper;
+  std::string cost;    // in words: "O(T S)"
+  std::function<std::unique_ptr<Attention>(const AttentionConfig& config, SharedParameters& shared)> make;
+};
+
+const std::deque<AttentionEntry>& attention_catalog();
+// Adds a variant from outside; call it from main. ValueError if the name is taken or malformed.
+void register_attention(AttentionEntry entry);
+const AttentionEntry& find_attention(const std::string& name);  // ValueError lists what exists
+
+// `spec` is name:key=value,..; its options replace config.options. ValueError: unknown names and
+// options, bad values, a config (causal, grouped heads) that the variant's traits exclude.
+std::unique_ptr<Attention> make_attention(const std::string& spec, AttentionConfig config, SharedParameters& shared);
+std::unique_ptr<Attention> make_attention(const std::string& spec, AttentionConfig config);  // nothing shared
+
+}  // namespace heed::nn

@@ -1,0 +1,81 @@
+// Multi-head attention (Vaswani et al. 2017) around any variant of the catalogue:
+//
+//   out_proj(concat over heads of attention(q_proj(query), k_proj(key), v_proj(value)))
+//
+//   nn::MultiHeadAttention a(128, {.heads = 4, .causal = true});
+//   Tensor y = a.forward(x, nn::Mask::padding({25, 17}));  // [B, T, 128] -> [B, T, 128]
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include <heed/nn/attention/catalog.h>
+#include <heed/nn/linear.h>
+#include <heed/nn/rope.h>
+
+namespace heed::nn {
+
+struct MultiHeadAttentionConfig {
+  int64_t heads = 8;
+  int64_t kv_heads = 0;             // 0: as many as heads; fewer: grouped-query attention
+  int64_t head_dim = 0;             // 0: width / heads
+  int64_t key_width = 0;            // 0: width; of the `key` input (PyTorch's kdim)
+  int64_t value_width = 0;          // 0: width; of the `value` input (vdim)
+  bool bias = true;
+  bool causal = false;
+  int64_t max_length = 0;           // for variants that need it; 0: not known
+  std::string attention = "dense";  // spec string: name:key=value,..
+  // On the weights. Empty: default_dropout where the variant has such dropout, 0 where it has none;
+  // an explicit value above 0 is refused there.
+  std::optional<double> attention_dropout;
+  double default_dropout = 0;
+  std::optional<float> scale;       // empty: the variant's own
+  std::optional<RopeOptions> rope;  // turns queries and keys; self-attention only
+};
+
+class MultiHeadAttention : public Module {
+ public:
+  MultiHeadAttention(int64_t width, const MultiHeadAttentionConfig& config, SharedParameters* shared = nullptr);
+
+  // query [B, T, width], key [B, S, key_width], value [B, S, value_width] -> [B, T, width].
+  // Padded tokens are selected to 0 before projecting: NaN in padding reaches nothing.
+  Tensor forward(const Tensor& query, const Tensor& key, const Tensor& value, const Mask& mask = {}) const;
+  Tensor forward(const Tensor& x, const Mask& mask = {}) const;  // self-attention
+
+  // The map [B, H, R, S] for query rows `rows` (empty: all of them), dropout left out.
+  Tensor weights(const Tensor& query, const Tensor& key, const Mask& mask = {},
+                 std::vector<int64_t> rows = {}) const;
+
+  // Decoding; not recorded on the tape. `mask` describes the new tokens only.
+  std::unique_ptr<DecodeState> new_state(int64_t batch, int64_t capacity) const;
+  void absorb(const Tensor& key, const Tensor& value, const Mask& mask, DecodeState& state) const;
+  Tensor step(const Tensor& x, const Mask& mask, DecodeState& state) const;        // self: [B, T, width]
+  Tensor step_cross(const Tensor& query, const Mask& mask, DecodeState& state) const;  // absorbed keys only
+
+  const Attention& attention() const { return *attention_; }
+  Attention& attention() { return *attention_; }
+  double attention_dropout() const { return dropout_; }  // in effect
+  int64_t heads() const { return attention_->config().heads; }
+  int64_t kv_heads() const { return attention_->config().kv_heads; }
+  const MultiHeadAttentionConfig& config() const { return config_; }
+  std::string type_name() const override;
+
+  Linear q_proj;
+  std::unique_ptr<Linear> k_proj;   // empty where the variant's keys are its queries
+  Linear v_proj, out_proj;
+
+ private:
+  Tensor split_heads(const Tensor& x, int64_t heads) const;  // [B, T, H D] -> [B, H, T, D], a view
+  Tensor merge_heads(const Tensor& x) const;                 // [B, H, T, E] -> [B, T, H E]
+  AttentionCall make_call(const Mask& mask, int64_t batch, int64_t queries, int64_t keys) const;
+  Tensor project_keys(const Tensor& key) const;
+  Tensor attend(const Tensor& query, const Tensor& key, const Tensor& value, const Mask& mask) const;
+
+  int64_t width_;
+  MultiHeadAttentionConfig config_;
+  std::unique_ptr<Attention> attention_;
+  std::optional<Rope> rope_;
+  double dropout_ = 0;
+};
+
+}  // namespace heed::nn

@@ -1,0 +1,49 @@
+// Absolute positions, added to token embeddings. RoPE is in rope.h, ALiBi and T5's relative bias in
+// position_bias.h.
+#pragma once
+
+#include <heed/nn/module.h>
+
+namespace heed::nn {
+
+// Vaswani et al. 2017, sine and cosine interleaved:
+//   P[p, 2i] = sin(p / 10000^(2i / D)),  P[p, 2i + 1] = cos(the same).
+// Computed in f64, then rounded. [length, width]
+Tensor sinusoidal_table(int64_t length, int64_t width, DType dtype = DType::f32);
+
+class Positions : public Module {
+ public:
+  // x + P[start .. start + T): x [B, T, D].
+  virtual Tensor forward(const Tensor& x, int64_t start = 0) const = 0;
+  // x + P[first[b] + t]: rows that are at different places, while decoding. first: i64 [B].
+  virtual Tensor forward(const Tensor& x, const Tensor& first) const = 0;
+};
+
+class SinusoidalPositions : public Positions {
+ public:
+  explicit SinusoidalPositions(int64_t width);
+  Tensor forward(const Tensor& x, int64_t start = 0) const override;
+  Tensor forward(const Tensor& x, const Tensor& first) const override;
+  std::string type_name() const override;
+
+ private:
+  const Tensor& table(int64_t length, DType dtype) const;
+  int64_t width_;
+  mutable Tensor table_;  // grows by doubling; only a cache, so it is neither saved nor converted
+};
+
+// weight [max_length, D], normal(0, 0.02) as in GPT-2. Longer sequences are a ValueError.
+class LearnedPositions : public Positions {
+ public:
+  LearnedPositions(int64_t max_length, int64_t width);
+  Tensor forward(const Tensor& x, int64_t start = 0) const override;
+  Tensor forward(const Tensor& x, const Tensor& first) const override;
+  std::string type_name() const override;
+
+  Tensor weight;  // [max_length, D]
+};
+
+// first[b] + t: i64 [B, T].
+Tensor position_ids(const Tensor& first, int64_t count);
+
+}  // namespace heed::nn

@@ -1,0 +1,41 @@
+// Rotary positions (Su et al. 2021): channel pairs of q and k are turned by the angle
+// p * base^(-2i / D), so that q_m . k_n depends on m - n only. Two layouts exist, which differ by a
+// fixed permutation of the channels; weights trained for one are wrong in the other.
+#pragma once
+
+#include <heed/nn/module.h>
+
+namespace heed::nn {
+
+enum class RopeLayout {
+  interleaved,  // pairs (0, 1), (2, 3), ..: the paper, GPT-J
+  half_split,   // pairs (0, D/2), (1, D/2 + 1), ..: Llama in transformers, GPT-NeoX
+};
+
+struct RopeOptions {
+  double base = 10000;
+  RopeLayout layout = RopeLayout::half_split;
+};
+
+class Rope {
+ public:
+  explicit Rope(int64_t head_dim, const RopeOptions& options = {});  // ValueError if head_dim is odd
+  // x [B, H, T, D] at positions start .. start + T.
+  Tensor forward(const Tensor& x, int64_t start = 0) const;
+  // Row b at positions first[b] + t; first: i64 [B].
+  Tensor forward(const Tensor& x, const Tensor& first) const;
+  const RopeOptions& options() const { return options_; }
+
+ private:
+  void grow(int64_t length, DType dtype) const;
+  Tensor rotate(const Tensor& x, const Tensor& cos, const Tensor& sin) const;
+  int64_t half_;
+  RopeOptions options_;
+  mutable Tensor cos_, sin_;  // [length, D/2], from f64 angles; a cache
+};
+
+// Rows of a q or k projection's weight [H D, in] or bias [H D], so that the same scores come out in
+// the other layout.
+Tensor convert_rope_rows(const Tensor& rows, int64_t heads, RopeLayout from, RopeLayout to);
+
+}  // namespace heed::nn
