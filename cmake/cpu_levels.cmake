@@ -9,7 +9,7 @@ if(NOT levels)
 endif()
 set(HEED_FLAGS_baseline "")
 set(HEED_FLAGS_avx2 -mavx2 -mfma -mf16c)
-set(HEED_FLAGS_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512)
+set(HEED_FLAGS_avx512 ${HEED_FLAGS_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
 
 set(HEED_LEVEL_TARGETS "")
 foreach(level IN LISTS levels)

@@ -3,6 +3,10 @@
 find_package(nlohmann_json REQUIRED)
 find_package(xsimd REQUIRED)
 
+# What heed is linked to; none of it is in a public header.
+set(HEED_LINKS heed_dep_openblas heed_dep_lapacke heed_dep_sentencepiece heed_dep_sentencepiece_train
+  fmt::fmt ZLIB::ZLIB PNG::PNG Threads::Threads)
+
 add_library(heed)
 add_library(heed::heed ALIAS heed)
 
@@ -13,8 +17,7 @@ function(heed_objects name)
     return()
   endif()
   add_library(heed_${name} OBJECT ${sources})
-  target_link_libraries(heed_${name} PRIVATE heed_flags heed_dep_openblas heed_dep_lapacke heed_dep_sentencepiece heed_dep_sentencepiece_train
-    nlohmann_json::nlohmann_json fmt::fmt ZLIB::ZLIB PNG::PNG Threads::Threads)
+  target_link_libraries(heed_${name} PRIVATE heed_flags nlohmann_json::nlohmann_json ${HEED_LINKS})
   set_target_properties(heed_${name} PROPERTIES UNITY_BUILD ${HEED_UNITY} UNITY_BUILD_BATCH_SIZE 6
     CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ${BUILD_SHARED_LIBS})
   target_sources(heed PRIVATE $<TARGET_OBJECTS:heed_${name}>)
@@ -31,15 +34,14 @@ heed_objects(models models/*.cpp)
 
 if(HEED_CUDA)
   find_package(CUDAToolkit REQUIRED)
-  message(STATUS "heed: CUDA ${CUDAToolkit_VERSION} found; there are no CUDA kernels yet, so nothing more is built")
+  message(STATUS "heed: CUDA ${CUDAToolkit_VERSION} found, but there are no CUDA kernels to build yet")
 endif()
 
 set_target_properties(heed PROPERTIES LINKER_LANGUAGE CXX VERSION ${PROJECT_VERSION}
   SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
 target_compile_features(heed PUBLIC cxx_std_20)
 target_include_directories(heed INTERFACE $<BUILD_INTERFACE:${HEED_INCLUDE_DIR}> $<INSTALL_INTERFACE:include>)
-target_link_libraries(heed PRIVATE heed_dep_openblas heed_dep_lapacke heed_dep_sentencepiece heed_dep_sentencepiece_train
-  fmt::fmt ZLIB::ZLIB PNG::PNG Threads::Threads ${CMAKE_DL_LIBS})
+target_link_libraries(heed PRIVATE ${HEED_LINKS} ${CMAKE_DL_LIBS})
 
 # For files that include <heed/core/xtensor.h>.
 if(HEED_XTENSOR)
