@@ -1,11 +1,20 @@
-// The fused op under dense attention: online softmax over tiles, O(T) memory; the T x S map is never
-// stored, backward computes it again. (Milakov & Gimelshein 2018; Dao et al. 2022.)
+// The fused op under dense attention: online softmax over tiles, O(T) memory; the T x S map is
+// never stored, backward computes it again. (Milakov & Gimelshein 2018; Dao et al. 2022.)
 //
 //   O = dropout(softmax(scale Q K^T + terms)) V
 //
-// q [B, H, T, D], k [B, Hkv, S, D], v [B, Hkv, S, E], Hkv divides H; f32 or f64; any strides with a
-// contiguous last axis. A query without a visible key gives output 0 and gradient 0. Values (NaN
-// too) at invisible keys and padded queries reach nothing.
+//   AttentionTerms terms;
+//   terms.causal = true;
+//   Tensor o = fused_attention(q, k, v, terms, {.scale = 1 / std::sqrt(64.0)});
+//
+// q [B, H, T, D], k [B, Hkv, S, D], v [B, Hkv, S, E], Hkv divides H; f32 or f64; any strides (a
+// last axis with gaps costs a copy). The result [B, H, T, E] is a view of memory in the order [B,
+// T, H, E], so that merging the heads again (`transpose(1, 2).reshape({B, T, H * E})`) copies
+// nothing.
+//
+// A query without a visible key gives output 0 and gradient 0. Keys that no query can see and
+// queries that see no key reach nothing, whatever their values, NaN included. (A NaN at a key that
+// only some queries see may reach the others of its tile.)
 #pragma once
 
 #include <optional>
@@ -17,36 +26,43 @@ namespace heed {
 
 // What is visible and what is added to the scores. Undefined tensors: no such term.
 struct AttentionTerms {
-  Tensor key_begin, key_end;      // i64 [B]: valid keys of each row are [begin, end)
+  Tensor key_begin, key_end;      // i64 [B]: valid keys of each row are [begin, end), cut to [0, S)
   Tensor query_begin, query_end;  // i64 [B]
   bool causal = false;            // key j visible to query i iff j - i <= offset
   int64_t window_left = -1;       // >= 0: also j - i - offset >= -left
   int64_t window_right = -1;      // >= 0: also j - i - offset <= right
   Tensor offset;                  // i64 [B]; undefined: S - T for all
   Tensor alibi_slopes;            // [H], adds -slope |j - i - offset|
-  Tensor relative_bias;           // [H, buckets], differentiable; adds table[bucket(j - i - offset)] (T5)
+  Tensor relative_bias;  // [H, buckets], differentiable; adds table[bucket(j - i - offset)] (T5)
   bool relative_bidirectional = true;
   int64_t relative_max_distance = 128;
-  Tensor pair_mask;               // bool, broadcastable to [B, H, T, S]; true = keep
-  Tensor bias;                    // broadcastable to [B, H, T, S], differentiable
+  Tensor pair_mask;  // bool, broadcastable to [B, H, T, S]; true = keep
+  Tensor bias;       // broadcastable to [B, H, T, S], differentiable
 };
 
 struct FusedAttentionOptions {
   double scale = 1;
-  double dropout = 0;   // mask element (b, h, i, j) is number ((b H + h) T + i) S + j of `key`
+  double dropout = 0;  // mask element (b, h, i, j) is number ((b H + h) T + i) S + j of `key`
   RandomKey key;
 };
 
-Tensor fused_attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionTerms& terms,
-                       const FusedAttentionOptions& options);
+// ShapeError, DTypeError or ValueError name the operand and what was expected.
+Tensor fused_attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                       const AttentionTerms& terms, const FusedAttentionOptions& options);
 // Composed of primitives: scores, softmax, product; O(T S) memory.
-Tensor fused_attention_reference(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionTerms& terms,
-                                 const FusedAttentionOptions& options);
+Tensor fused_attention_reference(const Tensor& q, const Tensor& k, const Tensor& v,
+                                 const AttentionTerms& terms, const FusedAttentionOptions& options);
 
-// T5's bucket of a relative position (Raffel et al. 2020): half the buckets exact, half logarithmic.
-int64_t relative_bucket(int64_t relative, bool bidirectional, int64_t buckets, int64_t max_distance);
+// T5's bucket of a relative position (Raffel et al. 2020): half the buckets exact, half
+// logarithmic.
+int64_t relative_bucket(int64_t relative, bool bidirectional, int64_t buckets,
+                        int64_t max_distance);
 // bool [B or 1, H or 1, T, S] of visible pairs, and the f32/f64 sum of all bias terms or undefined.
 Tensor visible_pairs(const AttentionTerms& terms, int64_t batch, int64_t t, int64_t s);
 Tensor bias_terms(const AttentionTerms& terms, int64_t batch, int64_t t, int64_t s, DType dtype);
+
+// The checks that both forms above make.
+void check_attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionTerms& terms,
+                     const FusedAttentionOptions& options);
 
 }  // namespace heed

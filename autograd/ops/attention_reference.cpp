@@ -1,0 +1,68 @@
+#include <limits>
+
+#include <heed/autograd/ops/attention.h>
+#include <heed/autograd/ops/dropout.h>
+#include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/matmul.h>
+#include <heed/autograd/ops/softmax.h>
+#include <heed/autograd/ops/views.h>
+
+namespace heed {
+namespace {
+
+struct Seen {
+  Tensor queries;  // bool [B or 1, H or 1, T, 1]: sees a key
+  Tensor keys;     // bool [B or 1, Hkv or 1, S, 1]: seen by a query of its heads
+  Tensor fill;     // what invisible scores become: -inf, but 0 in rows of them alone (softmax stays
+                   // finite)
+};
+
+Seen seen(const Tensor& visible, int64_t group, DType dtype) {
+  Array map = contiguous(visible).array();
+  int64_t b = map.dim(0), h = map.dim(1), t = map.dim(2), s = map.dim(3);
+  int64_t kv = h > 1 ? h / group : 1, per = h / kv;
+  Array queries = Array::zeros({b, h, t, 1}, DType::boolean),
+        keys = Array::zeros({b, kv, s, 1}, DType::boolean);
+  const bool* p = map.data<bool>();
+  for (int64_t row = 0; row < b * h * t; ++row)
+    for (int64_t j = 0; j < s; ++j)
+      if (*p++) {
+        queries.data<bool>()[row] = true;
+        keys.data<bool>()[row / t / per * s + j] = true;
+      }
+  Tensor minus_infinity = full({1}, -std::numeric_limits<double>::infinity(), dtype);
+  return {Tensor(queries), Tensor(keys), where(Tensor(queries), minus_infinity, 0.0)};
+}
+
+Tensor repeat_heads(const Tensor& x, int64_t group) {
+  if (group == 1) return x;
+  int64_t b = x.dim(0), h = x.dim(1), s = x.dim(2), d = x.dim(3);
+  return reshape(broadcast_to(unsqueeze(x, 2), {b, h, group, s, d}), {b, h * group, s, d});
+}
+
+}  // namespace
+
+Tensor fused_attention_reference(const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
+                                 const AttentionTerms& terms,
+                                 const FusedAttentionOptions& options) {
+  check_attention(q_in, k_in, v_in, terms, options);
+  Tensor q = q_in, k = k_in, v = v_in;
+  int64_t batch = q.dim(0), t = q.dim(2), s = k.dim(2), group = k.dim(1) ? q.dim(1) / k.dim(1) : 1;
+
+  Tensor visible = visible_pairs(terms, batch, t, s);  // [B or 1, H or 1, T, S]
+  Seen any = seen(visible, group, q.dtype());
+  // Selected, not multiplied: 0 x NaN would poison the products and their gradients.
+  q = where(any.queries, q, 0.0);
+  k = repeat_heads(where(any.keys, k, 0.0), group);  // [B, H, S, D]
+  v = repeat_heads(where(any.keys, v, 0.0), group);  // [B, H, S, E]
+
+  Tensor scores = matmul(q * options.scale, transpose(k, 2, 3));  // [B, H, T, S]
+  Tensor bias = bias_terms(terms, batch, t, s, q.dtype());
+  if (bias.defined()) scores = scores + bias;
+  scores = where(visible, scores, any.fill);
+  Tensor weights = where(visible, softmax(scores, -1), 0.0);
+  if (options.dropout > 0) weights = dropout(weights, options.dropout, options.key);
+  return matmul(weights, v);  // [B, H, T, E]
+}
+
+}  // namespace heed
