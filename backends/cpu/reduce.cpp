@@ -21,7 +21,7 @@ struct Axis {
 };
 // Axes from outermost to innermost.
 struct Axes {
-  Axis axis[kMaxRank] = {};
+  Axis axis[kMaxRank + 1] = {};  // one more: `take` reads past the last
   int count = 0;
   int64_t numel() const {
     int64_t n = 1;
@@ -45,16 +45,16 @@ struct Axes {
       axis[count++] = {size, stride};
     }
   }
-  // Takes the axis of stride 1 out; false if there is none.
-  bool take_unit(Axis* unit) {
-    for (int i = 0; i < count; ++i) {
-      if (axis[i].stride != 1) continue;
-      *unit = axis[i];
-      for (int j = i; j + 1 < count; ++j) axis[j] = axis[j + 1];
-      --count;
-      return true;
-    }
-    return false;
+  int find_unit() const {  // the axis of stride 1, or -1
+    for (int i = 0; i < count; ++i)
+      if (axis[i].stride == 1) return i;
+    return -1;
+  }
+  Axis take(int at) {
+    const Axis taken = axis[at];
+    for (int j = at; j < kMaxRank; ++j) axis[j] = axis[j + 1];
+    --count;
+    return taken;
   }
 };
 
@@ -262,16 +262,14 @@ void sum_typed(const Array& x, const Array& out) {
       reduced.axis[j] = reduced.axis[j - 1];
       reduced.axis[j - 1] = swap;
     }
-  Axis unit;
-  if (reduced.take_unit(&unit)) return sum_rows(source, kept, reduced, unit.size, target);
-  for (int i = 0; i < kept.count; ++i)
-    if (kept.axis[i].stride == 1) {
-      const int64_t out_stride = out_kept.axis[i].stride;
-      for (int j = i; j + 1 < out_kept.count; ++j) out_kept.axis[j] = out_kept.axis[j + 1];
-      --out_kept.count;
-      kept.take_unit(&unit);
-      return sum_columns(source, kept, reduced, unit.size, out_kept, out_stride, target);
-    }
+  if (int at = reduced.find_unit(); at >= 0) {
+    const Axis row = reduced.take(at);
+    return sum_rows(source, kept, reduced, row.size, target);
+  }
+  if (int at = kept.find_unit(); at >= 0) {
+    const Axis column = kept.take(at), column_out = out_kept.take(at);
+    return sum_columns(source, kept, reduced, column.size, out_kept, column_out.stride, target);
+  }
   sum_general(source, kept, reduced, target);
 }
 
