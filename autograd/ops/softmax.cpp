@@ -1,0 +1,72 @@
+#include <heed/autograd/ops/softmax.h>
+
+#include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/operand.h>
+#include <heed/autograd/ops/reduce.h>
+#include <heed/autograd/tape.h>
+#include <heed/backends/softmax.h>
+
+namespace heed {
+
+namespace {
+
+// y = softmax(x) or its logarithm; kLog is the only difference.
+template <bool kLog>
+struct SoftmaxOp {
+  static constexpr const char* name = kLog ? "log_softmax" : "softmax";
+  static constexpr unsigned saves = kOutput;
+  int axis;
+
+  Array forward(Inputs in) {
+    require_floating(name, in[0]);
+    Array out = Array::empty(in[0].shape(), in[0].dtype());
+    kernels::softmax(packed(in[0]), axis, kLog, out);
+    return out;
+  }
+
+  // y = softmax(x):      dx = y (g - sum(g y))
+  // y = log_softmax(x):  dx = g - exp(y) sum(g)
+  // With create_graph the output is a node of the graph, so the formula in Tensors is differentiable.
+  void vjp(Vjp& v) {
+    Tensor y = v.output(), g = v.cotangent();
+    if (v.create_graph()) {
+      v.add(0, kLog ? g - exp(y) * sum(g, {axis}, true) : y * (g - sum(g * y, {axis}, true)));
+      return;
+    }
+    Array grad = Array::empty(y.shape(), y.dtype());
+    kernels::softmax_backward(y.array(), packed(g.array()), axis, kLog, grad);
+    v.add(0, Tensor(grad));
+  }
+};
+
+// The maximum as a constant: the result does not depend on it. Rows of -inf alone are shifted by 0.
+Tensor shift_of(const Tensor& x, int axis) {
+  NoGrad guard;
+  Tensor largest = max(x.detach(), axis, true);
+  return where(equal(largest, -__builtin_inf()), 0.0, largest);
+}
+
+template <bool kLog>
+Tensor softmax_of(const Tensor& x, int axis) {
+  axis = normalize_axis(axis, x.rank(), SoftmaxOp<kLog>::name);
+  return apply(SoftmaxOp<kLog>{axis}, x);
+}
+
+}  // namespace
+
+Tensor softmax(const Tensor& x, int axis) { return softmax_of<false>(x, axis); }
+Tensor log_softmax(const Tensor& x, int axis) { return softmax_of<true>(x, axis); }
+
+Tensor softmax_reference(const Tensor& x, int axis) {
+  Tensor e = exp(x - shift_of(x, axis));
+  Tensor total = sum(e, {normalize_axis(axis, x.rank(), "softmax")}, true);
+  return e / where(equal(total, 0), 1.0, total);
+}
+
+Tensor log_softmax_reference(const Tensor& x, int axis) {
+  Tensor shifted = x - shift_of(x, axis);
+  Tensor total = sum(exp(shifted), {normalize_axis(axis, x.rank(), "log_softmax")}, true);
+  return shifted - log(where(equal(total, 0), 1.0, total));
+}
+
+}  // namespace heed
