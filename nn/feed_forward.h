@@ -2,7 +2,6 @@
 #pragma once
 
 #include <heed/nn/activation.h>
-#include <heed/nn/dropout.h>
 #include <heed/nn/linear.h>
 
 namespace heed::nn {
@@ -18,7 +17,7 @@ class FeedForward : public Module {
   Linear linear1, linear2;
 
  private:
-  Dropout dropout_;
+  double dropout_;
   std::string activation_name_;
   Activation activation_;
 };

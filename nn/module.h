@@ -65,9 +65,14 @@ class Module {
   void register_module(const std::string& name, Module& child);
 
  private:
+  using Slots = std::vector<std::pair<std::string, Tensor*>>;
+  template <class F>
+  void walk(const std::string& prefix, const Slots Module::* slots, F&& f) const;
+  void visit_below(const std::string& path, const std::function<void(const std::string&, Module&)>& f);
+
   std::string name_;
   bool training_ = true;
-  std::vector<std::pair<std::string, Tensor*>> parameters_, buffers_;
+  Slots parameters_, buffers_;
   std::vector<std::pair<std::string, Module*>> children_;
 };
 

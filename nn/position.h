@@ -41,6 +41,9 @@ class LearnedPositions : public Positions {
   std::string type_name() const override;
 
   Tensor weight;  // [max_length, D]
+
+ private:
+  void require_length(int64_t length) const;
 };
 
 // first[b] + t: i64 [B, T].

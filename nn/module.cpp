@@ -1,0 +1,171 @@
+#include <heed/nn/module.h>
+
+#include <algorithm>
+#include <set>
+
+#include <heed/core/error.h>
+
+namespace heed::nn {
+
+namespace {
+
+std::string join(const std::string& prefix, const std::string& name) {
+  if (prefix.empty() || name.empty()) return prefix + name;
+  return prefix + "." + name;
+}
+
+std::string with_separators(int64_t number) {
+  std::string digits = std::to_string(number);
+  for (int64_t at = static_cast<int64_t>(digits.size()) - 3; at > 0; at -= 3)
+    digits.insert(static_cast<size_t>(at), ",");
+  return digits;
+}
+
+}  // namespace
+
+// One walk serves all listings: f(path, slot) for each slot that is filled.
+template <class F>
+void Module::walk(const std::string& prefix, const Slots Module::* slots, F&& f) const {
+  for (const auto& [name, slot] : this->*slots)
+    if (slot->defined()) f(join(prefix, name), *slot);
+  for (const auto& [name, child] : children_) child->walk(join(prefix, name), slots, f);
+}
+
+NamedTensors Module::named_parameters(bool with_tied) const {
+  NamedTensors list;
+  std::set<TensorImpl*> seen;
+  walk("", &Module::parameters_, [&](const std::string& path, const Tensor& t) {
+    if (seen.insert(t.impl()).second || with_tied) list.emplace_back(path, t);
+  });
+  return list;
+}
+
+std::vector<Tensor> Module::parameters() const {
+  std::vector<Tensor> list;
+  for (auto& [name, tensor] : named_parameters()) list.push_back(tensor);
+  return list;
+}
+
+NamedTensors Module::named_buffers() const {
+  NamedTensors list;
+  walk("", &Module::buffers_,
+       [&](const std::string& path, const Tensor& t) { list.emplace_back(path, t); });
+  return list;
+}
+
+int64_t Module::parameter_count() const {
+  int64_t count = 0;
+  for (const Tensor& t : parameters()) count += t.numel();
+  return count;
+}
+
+void Module::visit(const std::function<void(const std::string&, Module&)>& f) {
+  visit_below("", f);
+}
+
+void Module::visit_below(const std::string& path,
+                         const std::function<void(const std::string&, Module&)>& f) {
+  f(path, *this);
+  for (auto& [name, child] : children_) child->visit_below(join(path, name), f);
+}
+
+void Module::train(bool on) {
+  training_ = on;
+  for (auto& [name, child] : children_) child->train(on);
+}
+
+void Module::zero_grad() const {
+  for (const Tensor& t : parameters()) t.zero_grad();
+}
+
+void Module::to(DType dtype) {
+  if (!is_differentiable(dtype))
+    throw DTypeError(str("Module::to: f32 or f64 expected, got ", dtype));
+  // set_value reaches every handle, so tied parameters stay tied.
+  for (const Tensor& t : parameters())
+    if (t.dtype() != dtype) t.set_value(t.detach().to(dtype).array());
+  for (const auto& [name, t] : named_buffers())
+    if (is_floating(t.dtype()) && t.dtype() != dtype) t.set_value(t.to(dtype).array());
+}
+
+StateDict Module::state_dict() const {
+  StateDict state;
+  for (const auto& [name, t] : named_parameters(true)) state[name] = t;
+  for (const auto& [name, t] : named_buffers()) state[name] = t;
+  return state;
+}
+
+void Module::load_state_dict(const StateDict& state) {
+  StateDict mine = state_dict();
+  std::string missing, unexpected, misshapen;
+  for (const auto& [name, t] : mine) {
+    auto found = state.find(name);
+    if (found == state.end() || !found->second.defined()) {
+      missing += "\n  " + name + " " + to_string(t.shape());
+    } else if (!(found->second.shape() == t.shape())) {
+      misshapen += str("\n  ", name, ": ", t.shape(), " expected, got ", found->second.shape());
+    }
+  }
+  for (const auto& [name, t] : state)
+    if (!mine.count(name)) unexpected += "\n  " + name;
+  std::string faults;
+  if (!missing.empty()) faults += "\nmissing:" + missing;
+  if (!unexpected.empty()) faults += "\nunexpected:" + unexpected;
+  if (!misshapen.empty()) faults += "\nof another shape:" + misshapen;
+  if (!faults.empty())
+    throw ValueError(str("load_state_dict: the weights do not fit this ", type_name(), faults));
+  NoGrad guard;
+  for (const auto& [name, t] : mine) t.copy_(state.at(name));
+}
+
+std::string Module::summary() const {
+  struct Row {
+    std::string module, shapes, count;
+  };
+  std::vector<Row> rows;
+  std::function<void(const Module&, const std::string&, int)> list =
+      [&](const Module& m, const std::string& name, int depth) {
+        std::string shapes;
+        for (const auto& [own, t] : m.parameters_)
+          if (t->defined())
+            shapes += (shapes.empty() ? "" : ", ") + own + " " + to_string(t->shape());
+        std::string head = std::string(static_cast<size_t>(2 * depth), ' ');
+        if (!name.empty()) head += name + ": ";
+        rows.push_back({head + m.type_name(), shapes, with_separators(m.parameter_count())});
+        for (const auto& [child_name, child] : m.children_) list(*child, child_name, depth + 1);
+      };
+  list(*this, "", 0);
+  size_t widths[3] = {6, 10, 5};
+  for (const Row& r : rows) {
+    widths[0] = std::max(widths[0], r.module.size());
+    widths[1] = std::max(widths[1], r.shapes.size());
+    widths[2] = std::max(widths[2], r.count.size());
+  }
+  std::string out;
+  auto line = [&](const Row& r) {
+    out += r.module + std::string(widths[0] - r.module.size() + 2, ' ');
+    out += r.shapes + std::string(widths[1] - r.shapes.size() + 2, ' ');
+    out += std::string(widths[2] - r.count.size(), ' ') + r.count + "\n";
+  };
+  line({"module", "parameters", "count"});
+  for (const Row& r : rows) line(r);
+  return out + "total: " + with_separators(parameter_count()) + " parameters\n";
+}
+
+Tensor& Module::register_parameter(const std::string& name, Tensor& slot) {
+  if (slot.defined() && !slot.requires_grad()) slot.set_requires_grad(true);
+  parameters_.emplace_back(name, &slot);
+  return slot;
+}
+
+Tensor& Module::register_buffer(const std::string& name, Tensor& slot) {
+  buffers_.emplace_back(name, &slot);
+  return slot;
+}
+
+void Module::register_module(const std::string& name, Module& child) {
+  child.name_ = name;
+  children_.emplace_back(name, &child);
+}
+
+}  // namespace heed::nn

@@ -1,0 +1,45 @@
+#include <heed/nn/norm.h>
+
+#include <heed/autograd/ops/norm.h>
+#include <heed/core/error.h>
+
+namespace heed::nn {
+
+static void require_width(int64_t width, const char* who) {
+  if (width < 1) throw ValueError(str(who, ": the width must be positive, got ", width));
+}
+
+LayerNorm::LayerNorm(int64_t width, double eps, bool with_bias) : eps_(eps) {
+  require_width(width, "LayerNorm");
+  weight = ones({width});
+  register_parameter("weight", weight);
+  if (with_bias) bias = zeros({width});
+  register_parameter("bias", bias);
+}
+
+Tensor LayerNorm::forward(const Tensor& x) const {
+  auto scope = enter();
+  return layer_norm(x, weight, bias, eps_);  // [.., D]
+}
+
+Tensor LayerNorm::forward_add(const Tensor& x, const Tensor& residual) const {
+  auto scope = enter();
+  return add_layer_norm(x, residual, weight, bias, eps_);  // [.., D]
+}
+
+std::string LayerNorm::type_name() const { return str("LayerNorm(", weight.dim(0), ")"); }
+
+RMSNorm::RMSNorm(int64_t width, double eps) : eps_(eps) {
+  require_width(width, "RMSNorm");
+  weight = ones({width});
+  register_parameter("weight", weight);
+}
+
+Tensor RMSNorm::forward(const Tensor& x) const {
+  auto scope = enter();
+  return rms_norm(x, weight, eps_);  // [.., D]
+}
+
+std::string RMSNorm::type_name() const { return str("RMSNorm(", weight.dim(0), ")"); }
+
+}  // namespace heed::nn

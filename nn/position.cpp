@@ -1,0 +1,109 @@
+#include <heed/nn/position.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/index.h>
+#include <heed/core/error.h>
+#include <heed/nn/attention/mask.h>
+#include <heed/nn/init.h>
+
+namespace heed::nn {
+
+Tensor sinusoidal_table(int64_t length, int64_t width, DType dtype) {
+  if (width < 1 || length < 0)
+    throw ValueError(str("sinusoidal_table: length ", length, " and width ", width));
+  std::vector<double> values(static_cast<size_t>(length * width));
+  for (int64_t c = 0; c < width; ++c) {
+    double pair = static_cast<double>(c / 2 * 2) / static_cast<double>(width);
+    double rate = std::pow(10000.0, -pair);
+    for (int64_t p = 0; p < length; ++p) {
+      double angle = static_cast<double>(p) * rate;
+      values[static_cast<size_t>(p * width + c)] = c % 2 ? std::cos(angle) : std::sin(angle);
+    }
+  }
+  return Tensor::from(values, {length, width}).to(dtype);  // [length, width]
+}
+
+Tensor position_ids(const Tensor& first, int64_t count) {
+  return first.unsqueeze(1) + arange(count);  // [B, T]
+}
+
+// What both kinds do with a table [length, D] that is long enough.
+static Tensor add_rows(const Tensor& x, const Tensor& table, int64_t start) {
+  return x + table.slice(0, start, start + x.dim(1));  // [B, T, D]
+}
+
+static void check(const Tensor& x, int64_t width, const char* who) {
+  if (x.rank() != 3 || x.dim(2) != width)
+    throw ShapeError(str(who, ": [B, T, ", width, "] expected, got ", x.shape()));
+}
+
+static int64_t longest(const Tensor& first, const Tensor& x, const char* who) {
+  if (first.rank() != 1 || first.dim(0) != x.dim(0))
+    throw ShapeError(str(who, ": first positions [", x.dim(0), "] expected, got ", first.shape()));
+  int64_t end = 0;
+  for (int64_t p : to_integers(first)) end = std::max(end, p + x.dim(1));
+  return end;
+}
+
+SinusoidalPositions::SinusoidalPositions(int64_t width) : width_(width) {
+  if (width < 1) throw ValueError(str("SinusoidalPositions: width ", width));
+}
+
+const Tensor& SinusoidalPositions::table(int64_t length, DType dtype) const {
+  if (!table_.defined() || table_.dim(0) < length || table_.dtype() != dtype) {
+    int64_t known = table_.defined() ? table_.dim(0) : 64;
+    while (known < length) known *= 2;
+    table_ = sinusoidal_table(known, width_, dtype);
+  }
+  return table_;
+}
+
+Tensor SinusoidalPositions::forward(const Tensor& x, int64_t start) const {
+  check(x, width_, "SinusoidalPositions");
+  return add_rows(x, table(start + x.dim(1), x.dtype()), start);
+}
+
+Tensor SinusoidalPositions::forward(const Tensor& x, const Tensor& first) const {
+  check(x, width_, "SinusoidalPositions");
+  const Tensor& rows = table(longest(first, x, "SinusoidalPositions"), x.dtype());
+  return x + embedding(rows, position_ids(first, x.dim(1)));  // [B, T, D]
+}
+
+std::string SinusoidalPositions::type_name() const {
+  return str("SinusoidalPositions(", width_, ")");
+}
+
+LearnedPositions::LearnedPositions(int64_t max_length, int64_t width) {
+  if (max_length < 1 || width < 1)
+    throw ValueError(str("LearnedPositions: sizes must be positive, got ", max_length, " x ", width));
+  weight = zeros({max_length, width});
+  init::normal_(weight, 0, 0.02);
+  register_parameter("weight", weight);
+}
+
+void LearnedPositions::require_length(int64_t length) const {
+  if (length > weight.dim(0))
+    throw ValueError(str("LearnedPositions: position ", length - 1, " asked for, but there are only ",
+                         weight.dim(0), " positions"));
+}
+
+Tensor LearnedPositions::forward(const Tensor& x, int64_t start) const {
+  check(x, weight.dim(1), "LearnedPositions");
+  require_length(start + x.dim(1));
+  return add_rows(x, weight, start);
+}
+
+Tensor LearnedPositions::forward(const Tensor& x, const Tensor& first) const {
+  check(x, weight.dim(1), "LearnedPositions");
+  require_length(longest(first, x, "LearnedPositions"));
+  return x + embedding(weight, position_ids(first, x.dim(1)));  // [B, T, D]
+}
+
+std::string LearnedPositions::type_name() const {
+  return str("LearnedPositions(", weight.dim(0), ", ", weight.dim(1), ")");
+}
+
+}  // namespace heed::nn

@@ -1,0 +1,93 @@
+#include <heed/nn/rope.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/index.h>
+#include <heed/autograd/ops/views.h>
+#include <heed/core/error.h>
+#include <heed/nn/attention/mask.h>
+#include <heed/nn/position.h>
+
+namespace heed::nn {
+
+Rope::Rope(int64_t head_dim, const RopeOptions& options) : half_(head_dim / 2), options_(options) {
+  if (head_dim < 2 || head_dim % 2 != 0)
+    throw ValueError(str("Rope: channels turn in pairs, so head_dim must be even, got ", head_dim));
+  if (!(options.base > 0)) throw ValueError(str("Rope: base must be positive, got ", options.base));
+}
+
+// Angles in f64: in f32, position 100,000 times the fastest rate is off by several thousandths.
+void Rope::grow(int64_t length, DType dtype) const {
+  if (cos_.defined() && cos_.dim(0) >= length && cos_.dtype() == dtype) return;
+  int64_t known = cos_.defined() ? cos_.dim(0) : 64;
+  while (known < length) known *= 2;
+  std::vector<double> c, s;
+  for (int64_t p = 0; p < known; ++p)
+    for (int64_t i = 0; i < half_; ++i) {
+      double rate = std::pow(options_.base, -static_cast<double>(i) / static_cast<double>(half_));
+      c.push_back(std::cos(static_cast<double>(p) * rate));
+      s.push_back(std::sin(static_cast<double>(p) * rate));
+    }
+  cos_ = Tensor::from(c, {known, half_}).to(dtype);  // [known, D/2]
+  sin_ = Tensor::from(s, {known, half_}).to(dtype);  // [known, D/2]
+}
+
+// (a, b) -> (a cos - b sin, a sin + b cos) for each pair of channels; cos, sin [.., T, D/2].
+Tensor Rope::rotate(const Tensor& x, const Tensor& cos, const Tensor& sin) const {
+  int64_t d = 2 * half_;
+  bool interleaved = options_.layout == RopeLayout::interleaved;
+  Tensor a = interleaved ? x.slice(-1, 0, d, 2) : x.slice(-1, 0, half_);  // [B, H, T, D/2]
+  Tensor b = interleaved ? x.slice(-1, 1, d, 2) : x.slice(-1, half_, d);  // [B, H, T, D/2]
+  Tensor turned_a = a * cos - b * sin;                                    // [B, H, T, D/2]
+  Tensor turned_b = a * sin + b * cos;                                    // [B, H, T, D/2]
+  if (!interleaved) return concat({turned_a, turned_b}, -1);              // [B, H, T, D]
+  return stack({turned_a, turned_b}, -1).reshape(x.shape());              // [B, H, T, D]
+}
+
+static void check(const Tensor& x, int64_t head_dim) {
+  if (x.rank() != 4 || x.dim(3) != head_dim)
+    throw ShapeError(str("Rope: [B, H, T, ", head_dim, "] expected, got ", x.shape()));
+}
+
+Tensor Rope::forward(const Tensor& x, int64_t start) const {
+  check(x, 2 * half_);
+  if (start < 0) throw ValueError(str("Rope: position ", start, " is negative"));
+  int64_t end = start + x.dim(2);
+  grow(end, x.dtype());
+  return rotate(x, cos_.slice(0, start, end), sin_.slice(0, start, end));
+}
+
+Tensor Rope::forward(const Tensor& x, const Tensor& first) const {
+  check(x, 2 * half_);
+  if (first.rank() != 1 || first.dim(0) != x.dim(0))
+    throw ShapeError(str("Rope: first positions [", x.dim(0), "] expected, got ", first.shape()));
+  int64_t end = 0;
+  for (int64_t p : to_integers(first)) end = std::max(end, p + x.dim(2));
+  grow(end, x.dtype());
+  Tensor ids = position_ids(first, x.dim(2));         // [B, T]
+  Tensor cos = embedding(cos_, ids).unsqueeze(1);     // [B, 1, T, D/2]
+  Tensor sin = embedding(sin_, ids).unsqueeze(1);     // [B, 1, T, D/2]
+  return rotate(x, cos, sin);
+}
+
+Tensor convert_rope_rows(const Tensor& rows, int64_t heads, RopeLayout from, RopeLayout to) {
+  if (heads < 1 || rows.rank() < 1 || rows.dim(0) % (2 * heads) != 0)
+    throw ShapeError(str("convert_rope_rows: rows of ", heads, " heads of even width expected, got ",
+                         rows.shape()));
+  if (from == to) return rows;
+  int64_t d = rows.dim(0) / heads;
+  std::vector<int64_t> source;
+  for (int64_t h = 0; h < heads; ++h)
+    for (int64_t i = 0; i < d; ++i) {
+      // Row i of the new layout comes from the channel that plays the same part in the old one.
+      int64_t old = to == RopeLayout::half_split ? i % (d / 2) * 2 + i / (d / 2)
+                                                 : i % 2 * (d / 2) + i / 2;
+      source.push_back(h * d + old);
+    }
+  int64_t count = rows.dim(0);
+  return index_select(rows, 0, Tensor::from(source, {count}));
+}
+
+}  // namespace heed::nn
