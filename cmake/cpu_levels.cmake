@@ -1,11 +1,8 @@
 # backends/cpu/*.cpp is compiled once per instruction-set level, each time into its own namespace, and
 # the level is picked at run time (backends/kernel.h). Only these files see -m flags.
-set(levels ${HEED_CPU_LEVELS})
-if(NOT levels)
-  set(levels baseline)
-  if(HEED_X86)
-    list(APPEND levels avx2 avx512)
-  endif()
+set(levels baseline)
+if(HEED_X86 AND HEED_CPU_LEVELS)
+  list(APPEND levels avx2 avx512)
 endif()
 set(HEED_FLAGS_baseline "")
 set(HEED_FLAGS_avx2 -mavx2 -mfma -mf16c)

@@ -19,7 +19,7 @@ if(HEED_SANITIZE)
 endif()
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(HEED_X86 ON)
-  target_compile_definitions(heed_flags INTERFACE HEED_CPU_LEVELS_X86=1)
+  target_compile_definitions(heed_flags INTERFACE $<$<BOOL:${HEED_CPU_LEVELS}>:HEED_CPU_LEVELS_X86=1>)
 endif()
 
 if(PROJECT_IS_TOP_LEVEL)
