@@ -67,10 +67,22 @@ struct Vec {
   friend Vec sin(Vec a) { return xsimd::sin(a.v); }
   friend Vec cos(Vec a) { return xsimd::cos(a.v); }
   friend Vec abs(Vec a) { return xsimd::abs(a.v); }
-  friend Vec pow(Vec a, Vec b) { return xsimd::pow(a.v, b.v); }
+  friend Vec log1p(Vec a) { return xsimd::log1p(a.v); }
+  friend Vec expm1(Vec a) { return xsimd::expm1(a.v); }
   // b where a < b, else a: a NaN in `a` stays, one in `b` is lost (says so; versions differ).
   friend Vec max_keep(Vec a, Vec b) { return xsimd::select(a.v < b.v, b.v, a.v); }
   friend Vec min_keep(Vec a, Vec b) { return xsimd::select(b.v < a.v, b.v, a.v); }
+
+  // The words that elementwise rows share with Tensor.
+  friend Mask<T> less(Vec a, Vec b) { return {a.v < b.v}; }
+  friend Mask<T> less_equal(Vec a, Vec b) { return {a.v <= b.v}; }
+  friend Mask<T> greater(Vec a, Vec b) { return {b.v < a.v}; }
+  friend Mask<T> greater_equal(Vec a, Vec b) { return {b.v <= a.v}; }
+  friend Vec where(Mask<T> c, Vec a, Vec b) { return xsimd::select(c.m, a.v, b.v); }
+  friend Vec one_where(Mask<T> c, Vec) { return xsimd::select(c.m, Batch(T(1)), Batch(T(0))); }
+  friend Vec clamp(Vec x, Vec low, Vec high) { return min_keep(max_keep(x, low), high); }
+  friend Vec sign(Vec x) { return one_where(greater(x, 0.0), x) - one_where(less(x, 0.0), x); }
+  friend Vec sigmoid(Vec x) { return 1.0 / (1.0 + exp(-x)); }
 
   friend Mask<T> operator<(Vec a, Vec b) { return {a.v < b.v}; }
   friend Mask<T> operator<=(Vec a, Vec b) { return {a.v <= b.v}; }
@@ -104,7 +116,8 @@ struct Mask {
   void store(bool* p, int64_t n) const {
     alignas(64) bool buffer[Vec<T>::width];
     m.store_unaligned(buffer);
-    for (int64_t i = 0; i < n; ++i) p[i] = buffer[i];
+    for (int64_t i = 0; i < Vec<T>::width; ++i)
+      if (i < n) p[i] = buffer[i];
   }
 };
 

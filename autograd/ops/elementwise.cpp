@@ -1,0 +1,249 @@
+#include <heed/autograd/ops/elementwise.h>
+
+#include <heed/autograd/ops/views.h>
+#include <heed/autograd/tape.h>
+#include <heed/backends/elementwise.h>
+#include <heed/backends/elementwise_rows.h>
+
+namespace heed {
+
+// Words that the rows use beside the public ones; found by argument, so not in the unnamed namespace.
+static Tensor one_where(const Tensor& condition, const Tensor& like) { return cast(condition, like.dtype()); }
+static Tensor greater_equal(const Tensor& a, double b) { return greater_equal(a, Tensor::scalar(b, a.dtype())); }
+static Tensor less_equal(const Tensor& a, double b) { return less_equal(a, Tensor::scalar(b, a.dtype())); }
+
+namespace {
+
+void check_float(const char* op, const Array& x) {
+  if (!is_differentiable(x.dtype())) throw DTypeError(str(op, ": f32 or f64 expected, got ", x.dtype()));
+}
+
+bool is_arithmetic(DType d) { return is_differentiable(d) || d == DType::i32 || d == DType::i64; }
+
+// a x + b: add, mul and neg with numbers.
+struct Affine {
+  static constexpr const char* name = "affine";
+  static constexpr unsigned saves = 0;
+  double a, b;
+  Array forward(Inputs in) {
+    if (!is_arithmetic(in[0].dtype())) throw DTypeError(str("affine: a number type expected, got ", in[0].dtype()));
+    Array out = Array::empty(in[0].shape(), in[0].dtype());
+    kernels::unary(UnaryOp::affine, {a, b}, in[0], out);
+    return out;
+  }
+  void vjp(Vjp& v) { v.add(0, a == 1 ? v.cotangent() : mul(v.cotangent(), a)); }  // (a x + b)' = a
+};
+
+template <class Row>
+struct Unary {
+  static constexpr const char* name = Row::name;
+  static constexpr unsigned saves = Row::reads == rows::Reads::x ? 1u : kOutput;
+  UnaryParams p;
+  Array forward(Inputs in) {
+    check_float(name, in[0]);
+    Array out = Array::empty(in[0].shape(), in[0].dtype());
+    kernels::unary(Row::op, p, in[0], out);
+    return out;
+  }
+  void vjp(Vjp& v) {  // dx = dy f'(x), f' from the row
+    const Tensor& g = v.cotangent();
+    constexpr bool reads_x = Row::reads == rows::Reads::x;
+    Tensor saved = reads_x ? v.input(0) : v.output();
+    if (v.create_graph()) {
+      v.add(0, g * Row::df(saved, saved, p));
+      return;
+    }
+    Array out = Array::empty(g.shape(), g.dtype());
+    kernels::unary_backward(Row::op, p, saved.array(), saved.array(), g.array(), out);
+    v.add(0, Tensor(std::move(out)));
+  }
+};
+
+template <class Row>
+Tensor unary(const Tensor& x, UnaryParams p = {}) { return apply(Unary<Row>{p}, x); }
+
+Array binary_forward(const char* name, BinaryOp op, Inputs in) {
+  const Array &a = in[0], &b = in[1];
+  bool logical = op == BinaryOp::logical_and || op == BinaryOp::logical_or;
+  bool fits = logical ? a.dtype() == DType::boolean
+              : op == BinaryOp::div || op == BinaryOp::pow ? is_differentiable(a.dtype()) : is_arithmetic(a.dtype());
+  if (a.dtype() != b.dtype() || !fits)
+    throw DTypeError(str(name, ": two operands of one ", logical ? "bool" : "number", " type expected, got ", a.dtype(),
+                         " and ", b.dtype()));
+  Shape shape = broadcast(a.shape(), b.shape(), name);
+  Array out = Array::empty(shape, a.dtype());
+  kernels::binary(op, a.broadcast_to(shape), b.broadcast_to(shape), out);
+  return out;
+}
+
+struct Add {
+  static constexpr const char* name = "add";
+  static constexpr unsigned saves = 0;
+  Array forward(Inputs in) { return binary_forward(name, BinaryOp::add, in); }
+  void vjp(Vjp& v) {
+    for (int i : {0, 1})
+      if (v.needs(i)) v.add(i, sum_to(v.cotangent(), v.shape(i)));
+  }
+};
+
+struct Sub {
+  static constexpr const char* name = "sub";
+  static constexpr unsigned saves = 0;
+  Array forward(Inputs in) { return binary_forward(name, BinaryOp::sub, in); }
+  void vjp(Vjp& v) {
+    if (v.needs(0)) v.add(0, sum_to(v.cotangent(), v.shape(0)));
+    if (v.needs(1)) v.add(1, sum_to(neg(v.cotangent()), v.shape(1)));
+  }
+};
+
+struct Mul {
+  static constexpr const char* name = "mul";
+  static constexpr unsigned saves = 0b11;
+  Array forward(Inputs in) { return binary_forward(name, BinaryOp::mul, in); }
+  void vjp(Vjp& v) {
+    if (v.needs(0)) v.add(0, sum_to(v.cotangent() * v.input(1), v.shape(0)));
+    if (v.needs(1)) v.add(1, sum_to(v.cotangent() * v.input(0), v.shape(1)));
+  }
+};
+
+struct Div {
+  static constexpr const char* name = "div";
+  static constexpr unsigned saves = 0b11;
+  Array forward(Inputs in) { return binary_forward(name, BinaryOp::div, in); }
+  void vjp(Vjp& v) {  // c = a / b:  da = dc / b,  db = -dc a / b^2
+    Tensor a = v.input(0), b = v.input(1), da = v.cotangent() / b;
+    if (v.needs(0)) v.add(0, sum_to(da, v.shape(0)));
+    if (v.needs(1)) v.add(1, sum_to(neg(da * (a / b)), v.shape(1)));
+  }
+};
+
+struct PowTensor {
+  static constexpr const char* name = "pow";
+  static constexpr unsigned saves = 0b11 | kOutput;
+  Array forward(Inputs in) { return binary_forward(name, BinaryOp::pow, in); }
+  void vjp(Vjp& v) {  // c = a^b:  da = dc b a^(b-1),  db = dc c log a
+    Tensor a = v.input(0), b = v.input(1);
+    if (v.needs(0)) v.add(0, sum_to(v.cotangent() * b * pow(a, b - 1.0), v.shape(0)));
+    if (v.needs(1)) v.add(1, sum_to(v.cotangent() * v.output() * log(a), v.shape(1)));
+  }
+};
+
+// The gradient goes where the value came from, in halves where both are equal.
+struct Extremum {
+  static constexpr unsigned saves = 0b11;
+  static void vjp(Vjp& v, bool first_wins_if_less) {
+    Tensor a = v.input(0), b = v.input(1);
+    Tensor half = cast(equal(a, b), v.dtype(0)) * 0.5;
+    Tensor first = cast(first_wins_if_less ? less(a, b) : greater(a, b), v.dtype(0)) + half;
+    if (v.needs(0)) v.add(0, sum_to(v.cotangent() * first, v.shape(0)));
+    if (v.needs(1)) v.add(1, sum_to(v.cotangent() * (1.0 - first), v.shape(1)));
+  }
+};
+struct Minimum : Extremum {
+  static constexpr const char* name = "minimum";
+  Array forward(Inputs in) { return binary_forward(name, BinaryOp::minimum, in); }
+  void vjp(Vjp& v) { Extremum::vjp(v, true); }
+};
+struct Maximum : Extremum {
+  static constexpr const char* name = "maximum";
+  Array forward(Inputs in) { return binary_forward(name, BinaryOp::maximum, in); }
+  void vjp(Vjp& v) { Extremum::vjp(v, false); }
+};
+
+struct Where {
+  static constexpr const char* name = "where";
+  static constexpr unsigned saves = 0b001;
+  Array forward(Inputs in) {
+    const Array &c = in[0], &a = in[1], &b = in[2];
+    if (c.dtype() != DType::boolean) throw DTypeError(str("where: condition must be bool, got ", c.dtype()));
+    if (a.dtype() != b.dtype()) throw DTypeError(str("where: branches differ: ", a.dtype(), " and ", b.dtype()));
+    Shape shape = broadcast(c.shape(), broadcast(a.shape(), b.shape(), name), name);
+    Array out = Array::empty(shape, a.dtype());
+    kernels::where(c.broadcast_to(shape), a.broadcast_to(shape), b.broadcast_to(shape), out);
+    return out;
+  }
+  void vjp(Vjp& v) {
+    Tensor c = v.input(0), zero = Tensor::scalar(0, v.dtype(1));
+    if (v.needs(1)) v.add(1, sum_to(where(c, v.cotangent(), zero), v.shape(1)));
+    if (v.needs(2)) v.add(2, sum_to(where(c, zero, v.cotangent()), v.shape(2)));
+  }
+};
+
+Tensor compare(const char* name, CompareOp op, const Tensor& a, const Tensor& b) {
+  if (a.dtype() != b.dtype() || a.dtype() == DType::bf16 || a.dtype() == DType::f16)
+    throw DTypeError(str(name, ": two operands of one comparable type expected, got ", a.dtype(), " and ", b.dtype()));
+  Shape shape = broadcast(a.shape(), b.shape(), name);
+  Array out = Array::empty(shape, DType::boolean);
+  kernels::compare(op, a.array().broadcast_to(shape), b.array().broadcast_to(shape), out);
+  return Tensor(std::move(out));
+}
+
+}  // namespace
+
+Tensor add(const Tensor& a, const Tensor& b) { return apply(Add{}, a, b); }
+Tensor sub(const Tensor& a, const Tensor& b) { return apply(Sub{}, a, b); }
+Tensor mul(const Tensor& a, const Tensor& b) { return apply(Mul{}, a, b); }
+Tensor div(const Tensor& a, const Tensor& b) { return apply(Div{}, a, b); }
+Tensor pow(const Tensor& a, const Tensor& b) { return apply(PowTensor{}, a, b); }
+Tensor minimum(const Tensor& a, const Tensor& b) { return apply(Minimum{}, a, b); }
+Tensor maximum(const Tensor& a, const Tensor& b) { return apply(Maximum{}, a, b); }
+
+Tensor add(const Tensor& a, double b) { return apply(Affine{1, b}, a); }
+Tensor mul(const Tensor& a, double b) { return apply(Affine{b, 0}, a); }
+Tensor neg(const Tensor& x) { return apply(Affine{-1, 0}, x); }
+Tensor rsub(double a, const Tensor& b) { return apply(Affine{-1, a}, b); }
+Tensor rdiv(double a, const Tensor& b) { return a == 1 ? reciprocal(b) : mul(reciprocal(b), a); }
+Tensor pow(const Tensor& a, double exponent) {
+  if (exponent == 2) return square(a);
+  if (exponent == 1) return apply(Affine{1, 0}, a);
+  if (exponent == 0) return apply(Affine{0, 1}, a);
+  return unary<rows::Pow>(a, {exponent, 0});
+}
+
+Tensor exp(const Tensor& x) { return unary<rows::Exp>(x); }
+Tensor log(const Tensor& x) { return unary<rows::Log>(x); }
+Tensor sqrt(const Tensor& x) { return unary<rows::Sqrt>(x); }
+Tensor rsqrt(const Tensor& x) { return unary<rows::Rsqrt>(x); }
+Tensor reciprocal(const Tensor& x) { return unary<rows::Reciprocal>(x); }
+Tensor square(const Tensor& x) { return unary<rows::Square>(x); }
+Tensor tanh(const Tensor& x) { return unary<rows::Tanh>(x); }
+Tensor sigmoid(const Tensor& x) { return unary<rows::Sigmoid>(x); }
+Tensor relu(const Tensor& x) { return unary<rows::Relu>(x); }
+Tensor gelu(const Tensor& x) { return unary<rows::Gelu>(x); }
+Tensor gelu_tanh(const Tensor& x) { return unary<rows::GeluTanh>(x); }
+Tensor silu(const Tensor& x) { return unary<rows::Silu>(x); }
+Tensor elu(const Tensor& x, double alpha) { return unary<rows::Elu>(x, {alpha, 0}); }
+Tensor softplus(const Tensor& x) { return unary<rows::Softplus>(x); }
+Tensor erf(const Tensor& x) { return unary<rows::Erf>(x); }
+Tensor sin(const Tensor& x) { return unary<rows::Sin>(x); }
+Tensor cos(const Tensor& x) { return unary<rows::Cos>(x); }
+Tensor abs(const Tensor& x) { return unary<rows::Abs>(x); }
+Tensor sign(const Tensor& x) { return unary<rows::Sign>(x); }
+Tensor clamp(const Tensor& x, double low, double high) {
+  if (!(low <= high)) throw ValueError(str("clamp: low ", low, " is above high ", high));
+  return unary<rows::Clamp>(x, {low, high});
+}
+
+Tensor equal(const Tensor& a, const Tensor& b) { return compare("equal", CompareOp::equal, a, b); }
+Tensor not_equal(const Tensor& a, const Tensor& b) { return compare("not_equal", CompareOp::not_equal, a, b); }
+Tensor less(const Tensor& a, const Tensor& b) { return compare("less", CompareOp::less, a, b); }
+Tensor less_equal(const Tensor& a, const Tensor& b) { return compare("less_equal", CompareOp::less_equal, a, b); }
+Tensor greater(const Tensor& a, const Tensor& b) { return compare("greater", CompareOp::greater, a, b); }
+Tensor greater_equal(const Tensor& a, const Tensor& b) { return compare("greater_equal", CompareOp::greater_equal, a, b); }
+Tensor equal(const Tensor& a, double b) { return equal(a, Tensor::scalar(b, a.dtype())); }
+Tensor less(const Tensor& a, double b) { return less(a, Tensor::scalar(b, a.dtype())); }
+Tensor greater(const Tensor& a, double b) { return greater(a, Tensor::scalar(b, a.dtype())); }
+
+static Tensor logical(const char* name, BinaryOp op, const Tensor& a, const Tensor& b) {
+  const Tensor* in[] = {&a, &b};
+  return Tensor(binary_forward(name, op, Inputs(in, 2)));
+}
+Tensor logical_and(const Tensor& a, const Tensor& b) { return logical("logical_and", BinaryOp::logical_and, a, b); }
+Tensor logical_or(const Tensor& a, const Tensor& b) { return logical("logical_or", BinaryOp::logical_or, a, b); }
+Tensor logical_not(const Tensor& a) { return equal(a, zeros({}, DType::boolean)); }
+
+Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) { return apply(Where{}, condition, a, b); }
+Tensor where(const Tensor& condition, const Tensor& a, double b) { return where(condition, a, Tensor::scalar(b, a.dtype())); }
+Tensor where(const Tensor& condition, double a, const Tensor& b) { return where(condition, Tensor::scalar(a, b.dtype()), b); }
+
+}  // namespace heed
