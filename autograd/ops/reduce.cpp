@@ -5,6 +5,7 @@
 
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/index.h>
+#include <heed/autograd/ops/operand.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/autograd/tape.h>
 #include <heed/backends/reduce.h>
@@ -39,10 +40,6 @@ Reduced reduced(const Shape& shape, const Shape& axes, const char* op) {
     }
   }
   return r;
-}
-
-void require_floating(const Tensor& x, const char* op) {
-  if (!is_differentiable(x.dtype())) throw DTypeError(str(op, ": f32 or f64 expected, got ", x.dtype()));
 }
 
 bool summable(DType d) { return is_differentiable(d) || d == DType::i32 || d == DType::i64; }
@@ -112,13 +109,13 @@ Tensor sum(const Tensor& x, const Shape& axes, bool keepdim) {
 }
 
 Tensor mean(const Tensor& x, const Shape& axes, bool keepdim) {
-  require_floating(x, "mean");
+  require_floating("mean", x.array());
   Reduced r = reduced(x.shape(), axes, "mean");
   return sum(x, axes, keepdim) / static_cast<double>(r.count);
 }
 
 Tensor var(const Tensor& x, const Shape& axes, bool keepdim, double correction) {
-  require_floating(x, "var");
+  require_floating("var", x.array());
   Reduced r = reduced(x.shape(), axes, "var");
   Tensor distance = x - mean(x, axes, true);
   double degrees = std::max(0.0, static_cast<double>(r.count) - correction);
@@ -140,7 +137,7 @@ Tensor argmin(const Tensor& x, int axis, bool keepdim) {
 // The shift is a constant: its gradient cancels. Where all are -inf, shift and logarithm are replaced,
 // so that neither value nor gradient becomes NaN.
 Tensor logsumexp(const Tensor& x, int axis, bool keepdim) {
-  require_floating(x, "logsumexp");
+  require_floating("logsumexp", x.array());
   axis = normalize_axis(axis, x.rank(), "logsumexp");
   if (x.shape()[axis] == 0) throw ShapeError(str("logsumexp: axis ", axis, " of ", x.shape(), " is empty"));
   Tensor top = max(x.detach(), axis, true);

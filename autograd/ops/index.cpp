@@ -1,0 +1,180 @@
+#include <heed/autograd/ops/index.h>
+
+#include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/operand.h>
+#include <heed/autograd/ops/views.h>
+#include <heed/autograd/tape.h>
+#include <heed/backends/copy.h>
+#include <heed/backends/index.h>
+
+namespace heed {
+
+namespace {
+
+constexpr int64_t kNoSkip = -1;
+
+// i64, contiguous, all within [0, size).
+Tensor checked_index(const char* op, const Tensor& index, int64_t size) {
+  if (index.dtype() != DType::i64 && index.dtype() != DType::i32)
+    throw DTypeError(str(op, ": indices are i64 or i32, got ", index.dtype()));
+  Tensor checked = contiguous(cast(index.detach(), DType::i64));
+  int64_t bad = kernels::first_bad_index(checked.array(), size);
+  if (bad < 0) return checked;
+  Shape place = index.shape();
+  for (int64_t i = place.rank() - 1, rest = bad; i >= 0; --i) {
+    int64_t& size_here = place[static_cast<int>(i)];
+    int64_t at = rest % size_here;
+    rest /= size_here;
+    size_here = at;
+  }
+  throw ValueError(str(op, ": index ", checked.array().data<int64_t>()[bad], " at ", place, " of ", index.shape(),
+                       " is outside [0, ", size, ")"));
+}
+
+void require_number(const char* op, DType d) {
+  if (!is_differentiable(d) && d != DType::i32 && d != DType::i64)
+    throw DTypeError(str(op, ": f32, f64, i32 or i64 expected, got ", d));
+}
+
+// zeros(shape) with source added by index: the transpose of index_select.
+struct IndexAdd {
+  static constexpr const char* name = "index_add";
+  static constexpr unsigned saves = 2;
+  Shape shape;
+  int axis;
+  Array forward(Inputs in) {
+    Array out = Array::zeros(shape, in[0].dtype());
+    kernels::index_add(out, axis, in[1], packed(in[0]), kNoSkip);
+    return out;
+  }
+  void vjp(Vjp& v) { v.add(0, index_select(v.cotangent(), axis, v.input(1))); }
+};
+
+// Adds rows of the cotangent where they belong: into the slot itself if that is possible.
+void add_rows(Vjp& v, int axis, const Array& index, int64_t skip) {
+  Vjp::Slot slot = v.slot(0);
+  if (!slot.accumulate) kernels::fill(slot.array, 0);
+  kernels::index_add(slot.array, axis, index, packed(v.cotangent().array()), skip);
+  if (!slot.accumulate) v.add(0, Tensor(std::move(slot.array)));
+}
+
+struct IndexSelect {
+  static constexpr const char* name = "index_select";
+  static constexpr unsigned saves = 2;
+  int axis;
+  Array forward(Inputs in) {
+    Shape shape = in[0].shape();
+    shape[axis] = in[1].numel();
+    Array out = Array::empty(shape, in[0].dtype());
+    kernels::index_select(packed(in[0]), axis, in[1], out);
+    return out;
+  }
+  void vjp(Vjp& v) {
+    if (!v.needs(0)) return;
+    if (v.create_graph()) v.add(0, apply(IndexAdd{v.shape(0), axis}, v.cotangent(), v.input(1)));
+    else add_rows(v, axis, v.input(1).array(), kNoSkip);
+  }
+};
+
+struct Embedding {
+  static constexpr const char* name = "embedding";
+  static constexpr unsigned saves = 2;
+  int64_t padding;
+  Array forward(Inputs in) {
+    Shape shape = in[1].shape();
+    shape.push_back(in[0].dim(1));
+    Array out = Array::empty(shape, in[0].dtype());
+    int64_t n = in[1].numel();
+    kernels::index_select(packed(in[0]), 0, in[1].view({n}), out.view({n, in[0].dim(1)}));
+    return out;
+  }
+  void vjp(Vjp& v) {
+    if (!v.needs(0)) return;
+    Tensor ids = v.input(1);
+    int64_t n = ids.numel(), d = v.shape(0)[1];
+    if (!v.create_graph()) return add_rows(v, 0, ids.array().view({n}), padding);
+    Tensor g = where(unsqueeze(equal(ids, static_cast<double>(padding)), -1), 0.0, v.cotangent());
+    v.add(0, apply(IndexAdd{v.shape(0), 0}, reshape(g, {n, d}), reshape(ids, {n})));
+  }
+};
+
+struct Gather {
+  static constexpr const char* name = "gather";
+  static constexpr unsigned saves = 2;
+  int axis;
+  Array forward(Inputs in) {
+    Array out = Array::empty(in[1].shape(), in[0].dtype());
+    kernels::gather(packed(in[0]), axis, in[1], out);
+    return out;
+  }
+  void vjp(Vjp& v) {
+    if (!v.needs(0)) return;
+    if (v.create_graph()) {
+      v.add(0, scatter_add(zeros(v.shape(0), v.dtype(0)), axis, v.input(1), v.cotangent()));
+      return;
+    }
+    Vjp::Slot slot = v.slot(0);
+    if (!slot.accumulate) kernels::fill(slot.array, 0);
+    kernels::scatter_add(slot.array, axis, v.input(1).array(), packed(v.cotangent().array()));
+    if (!slot.accumulate) v.add(0, Tensor(std::move(slot.array)));
+  }
+};
+
+struct ScatterAdd {
+  static constexpr const char* name = "scatter_add";
+  static constexpr unsigned saves = 2;
+  int axis;
+  Array forward(Inputs in) {
+    Array out = Array::empty(in[0].shape(), in[0].dtype());
+    kernels::copy(in[0], out);
+    kernels::scatter_add(out, axis, in[1], packed(in[2]));
+    return out;
+  }
+  void vjp(Vjp& v) {
+    v.add(0, v.cotangent());
+    if (v.needs(2)) v.add(2, gather(v.cotangent(), axis, v.input(1)));
+  }
+};
+
+// All sizes but that of `axis` are equal.
+void require_matching(const char* op, const Shape& x, const Shape& index, int axis) {
+  bool fits = x.rank() == index.rank();
+  for (int i = 0; fits && i < x.rank(); ++i) fits = i == axis || x[i] == index[i];
+  if (!fits)
+    throw ShapeError(str(op, ": index ", index, " and tensor ", x, " may differ in axis ", axis, " alone"));
+}
+
+}  // namespace
+
+Tensor index_select(const Tensor& x, int axis, const Tensor& index) {
+  axis = normalize_axis(axis, x.rank(), "index_select");
+  if (index.rank() != 1) throw ShapeError(str("index_select: index of rank 1 expected, got ", index.shape()));
+  return apply(IndexSelect{axis}, x, checked_index("index_select", index, x.shape()[axis]));
+}
+
+Tensor gather(const Tensor& x, int axis, const Tensor& index) {
+  axis = normalize_axis(axis, x.rank(), "gather");
+  require_matching("gather", x.shape(), index.shape(), axis);
+  return apply(Gather{axis}, x, checked_index("gather", index, x.shape()[axis]));
+}
+
+Tensor scatter_add(const Tensor& x, int axis, const Tensor& index, const Tensor& source) {
+  axis = normalize_axis(axis, x.rank(), "scatter_add");
+  require_number("scatter_add", x.dtype());
+  require_matching("scatter_add", x.shape(), index.shape(), axis);
+  if (!(source.shape() == index.shape()))
+    throw ShapeError(str("scatter_add: source ", source.shape(), " and index ", index.shape(), " differ"));
+  if (source.dtype() != x.dtype())
+    throw DTypeError(str("scatter_add: source is ", source.dtype(), ", the tensor ", x.dtype()));
+  return apply(ScatterAdd{axis}, x, checked_index("scatter_add", index, x.shape()[axis]), source);
+}
+
+Tensor embedding(const Tensor& weight, const Tensor& ids, int64_t padding_index) {
+  if (weight.rank() != 2) throw ShapeError(str("embedding: weight [V, D] expected, got ", weight.shape()));
+  if (padding_index >= weight.dim(0))
+    throw ValueError(str("embedding: padding index ", padding_index, " is outside [0, ", weight.dim(0), ")"));
+  return apply(Embedding{padding_index < 0 ? kNoSkip : padding_index}, weight,
+               checked_index("embedding", ids, weight.dim(0)));
+}
+
+}  // namespace heed
