@@ -95,11 +95,13 @@ class Attention : public Module {
 
   virtual std::optional<ExactLimit> exact_limit(const AttentionShape& shape) const;
   // Keys that must influence query row i (of batch row 0, in at least one head).
+  // By default: every visible key.
   virtual std::vector<int64_t> reach(const Tensor& q, const Tensor& k, const AttentionCall& call, int64_t i) const;
   virtual Cost cost(const AttentionShape& shape, Pass pass) const;
   virtual void on_step(int64_t step, RandomKey key);  // called by the trainer, never inside forward
 
   const AttentionConfig& config() const { return config_; }
+  void check_config() const;  // ValueError where the traits exclude what the config asks for
 
  protected:
   // Shapes, dtypes and everything that traits() excludes. v may be undefined (weights).

@@ -27,7 +27,6 @@ class DenseAttention : public Attention {
   Tensor step(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call,
               DecodeState& state) const override;
   std::optional<ExactLimit> exact_limit(const AttentionShape& shape) const override;
-  std::vector<int64_t> reach(const Tensor& q, const Tensor& k, const AttentionCall& call, int64_t i) const override;
   Cost cost(const AttentionShape& shape, Pass pass) const override;
 
  private:

@@ -52,8 +52,9 @@ class Mask {
   // broadcastable to [B, H, T, S], or undefined.
   Tensor dense(int64_t batch, int64_t queries, int64_t keys, bool causal = false) const;
   Tensor dense_bias(int64_t batch, int64_t queries, int64_t keys, DType dtype) const;
-  // The mask of query rows [begin, begin + count) of T, against the same S keys.
-  Mask rows(int64_t begin, int64_t count, int64_t queries, int64_t keys) const;
+  // The mask of query rows [begin, begin + count) of T, against the same S keys: what each of these
+  // rows sees stays the same.
+  Mask rows(int64_t begin, int64_t count, int64_t batch, int64_t queries, int64_t keys) const;
 
   // x with padded tokens replaced by 0 (selected, so that NaN goes too); x itself if there is no such
   // padding. `axis` is the token axis, axis 0 the batch.

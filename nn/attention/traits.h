@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 
 namespace heed::nn {
@@ -27,6 +28,7 @@ struct Traits {
   bool row_stochastic = false;  // weights are >= 0 and sum to 1
   GradientKind gradient = GradientKind::exact;
   DecodeKind decode = DecodeKind::none;
+  std::set<std::string> extra;  // names of AttentionCall::extra that are understood
   // Trait -> why not, for error messages: {{"causal", "landmarks average over the whole sequence"}}.
   std::map<std::string, std::string> why;
 };

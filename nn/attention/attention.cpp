@@ -1,0 +1,160 @@
+#include <heed/nn/attention/attention.h>
+
+#include <heed/core/error.h>
+
+namespace heed::nn {
+
+std::string to_string(DecodeKind kind) {
+  switch (kind) {
+    case DecodeKind::kv: return "kv";
+    case DecodeKind::ring: return "ring";
+    case DecodeKind::fixed: return "fixed";
+    case DecodeKind::replay: return "replay";
+    case DecodeKind::none: return "none";
+  }
+  return "?";
+}
+
+std::string to_string(const Traits& t) {
+  std::string out;
+  auto add = [&](bool has, const char* name) {
+    if (has) out += std::string(name) + ", ";
+  };
+  add(t.causal, "causal");
+  add(t.cross, "cross");
+  add(t.key_padding, "key padding");
+  add(t.left_padding, "left padding");
+  add(t.pair_mask, "pair mask");
+  add(t.bias, "bias");
+  add(t.weight_dropout, "weight dropout");
+  add(t.grouped_heads, "grouped heads");
+  add(t.shared_qk, "shared q and k");
+  add(t.weights, "weights");
+  add(t.stochastic, "stochastic");
+  add(t.row_stochastic, "row-stochastic");
+  add(t.gradient == GradientKind::surrogate, "surrogate gradient");
+  return out + "decode " + to_string(t.decode);
+}
+
+Attention::Attention(AttentionConfig config) : config_(std::move(config)) {
+  const AttentionConfig& c = config_;
+  if (c.heads < 1 || c.kv_heads < 1 || c.head_dim < 1 || c.value_dim < 1 || c.max_length < 0)
+    throw ValueError(str("attention: sizes must be positive, got heads ", c.heads, ", kv_heads ",
+                         c.kv_heads, ", head_dim ", c.head_dim, ", value_dim ", c.value_dim,
+                         ", max_length ", c.max_length));
+  if (c.heads % c.kv_heads != 0)
+    throw ValueError(
+        str("attention: kv_heads must divide heads, got ", c.kv_heads, " and ", c.heads));
+}
+
+std::string Attention::type_name() const {
+  std::string options = config_.options.to_string();
+  return str(name(), options.empty() ? "" : ":" + options, config_.causal ? " (causal)" : "");
+}
+
+void Attention::refuse(const std::string& what, const std::string& trait) const {
+  Traits t = traits();
+  auto why = t.why.find(trait);
+  throw ValueError(str(name(), ": ", what, " is not supported",
+                       why == t.why.end() ? "" : ": " + why->second));
+}
+
+void Attention::check_config() const {
+  Traits t = traits();
+  if (config_.causal && !t.causal) refuse("causal attention", "causal");
+  if (config_.kv_heads != config_.heads && !t.grouped_heads)
+    refuse(str("grouped-query attention (", config_.kv_heads, " key heads for ", config_.heads, ")"),
+           "grouped_heads");
+}
+
+void Attention::check_call(const Tensor& q, const Tensor& k, const Tensor& v,
+                           const AttentionCall& call) const {
+  const AttentionConfig& c = config_;
+  if (q.rank() != 4 || q.dim(1) != c.heads || q.dim(3) != c.head_dim)
+    throw ShapeError(
+        str(name(), ": q [B, ", c.heads, ", T, ", c.head_dim, "] expected, got ", q.shape()));
+  int64_t batch = q.dim(0);
+  if (k.rank() != 4 || k.dim(0) != batch || k.dim(1) != c.kv_heads || k.dim(3) != c.head_dim)
+    throw ShapeError(str(name(), ": k [", batch, ", ", c.kv_heads, ", S, ", c.head_dim,
+                         "] expected, got ", k.shape()));
+  if (v.defined() && (v.rank() != 4 || v.dim(0) != batch || v.dim(1) != c.kv_heads ||
+                      v.dim(2) != k.dim(2) || v.dim(3) != c.value_dim))
+    throw ShapeError(str(name(), ": v [", batch, ", ", c.kv_heads, ", ", k.dim(2), ", ",
+                         c.value_dim, "] expected, got ", v.shape()));
+  if (q.dtype() != k.dtype() || (v.defined() && v.dtype() != q.dtype()))
+    throw DTypeError(str(name(), ": one dtype expected, got q ", q.dtype(), ", k ", k.dtype(), ", v ",
+                         v.defined() ? v.dtype() : q.dtype()));
+  call.mask.check(batch, c.heads, q.dim(2), k.dim(2), name());
+
+  Traits t = traits();
+  const Mask& mask = call.mask;
+  if (c.causal && !t.causal) refuse("causal attention", "causal");
+  if (mask.terms().causal)
+    throw ValueError(str(name(), ": causal belongs to AttentionConfig, not to a call's mask"));
+  if (mask.has_key_padding() && !t.key_padding) refuse("key padding", "key_padding");
+  if (!t.left_padding && mask.has_left_padding()) refuse("left padding", "left_padding");
+  if ((mask.has_pairs() || mask.has_window()) && !t.pair_mask)
+    refuse("a pair mask or window", "pair_mask");
+  if (mask.has_bias() && !t.bias) refuse("a bias on the scores", "bias");
+  if (!t.cross && q.dim(2) != k.dim(2))
+    refuse(str("cross-attention (", q.dim(2), " queries, ", k.dim(2), " keys)"), "cross");
+  if (!(call.dropout >= 0 && call.dropout <= 1))
+    throw ValueError(str(name(), ": dropout must be in [0, 1], got ", call.dropout));
+  if (call.dropout > 0 && !t.weight_dropout) refuse("dropout on the weights", "weight_dropout");
+  if (call.scale && !t.scale) refuse(str("a scale (", *call.scale, ")"), "scale");
+  for (const auto& [key, tensor] : call.extra)
+    if (!t.extra.count(key)) refuse("an extra tensor '" + key + "'", "extra");
+}
+
+Tensor Attention::weights(const Tensor&, const Tensor&, const AttentionCall&,
+                          const std::vector<int64_t>&) const {
+  refuse("a map of weights", "weights");
+}
+std::unique_ptr<DecodeState> Attention::new_state(int64_t, int64_t, DType, Device) const {
+  refuse("decoding", "decode");
+}
+void Attention::absorb(const Tensor&, const Tensor&, const AttentionCall&, DecodeState&) const {
+  refuse("decoding", "decode");
+}
+Tensor Attention::step(const Tensor&, const Tensor&, const Tensor&, const AttentionCall&,
+                       DecodeState&) const {
+  refuse("decoding", "decode");
+}
+std::optional<ExactLimit> Attention::exact_limit(const AttentionShape&) const { return std::nullopt; }
+
+std::vector<int64_t> Attention::reach(const Tensor& q, const Tensor& k, const AttentionCall& call,
+                                      int64_t i) const {
+  if (i < 0 || i >= q.dim(2)) throw ValueError(str(name(), ": reach of row ", i, " of ", q.dim(2)));
+  // What is visible to row i of batch row 0 in some head.
+  int64_t batch = q.dim(0), keys = k.dim(2);
+  Tensor row = call.mask.rows(i, 1, batch, q.dim(2), keys).dense(batch, 1, keys, config_.causal);
+  std::vector<double> seen = row.slice(0, 0, 1).to_vector();  // [1, H or 1, 1, S]
+  std::vector<int64_t> list;
+  for (int64_t j = 0; j < keys; ++j)
+    for (size_t at = static_cast<size_t>(j); at < seen.size(); at += static_cast<size_t>(keys))
+      if (seen[at] != 0) {
+        list.push_back(j);
+        break;
+      }
+  return list;
+}
+
+Cost Attention::cost(const AttentionShape&, Pass) const { refuse("a cost model", "cost"); }
+void Attention::on_step(int64_t, RandomKey) {}
+
+void Attention::wrong_state() const {
+  throw ValueError(str(name(), ": the decode state was made by another variant"));
+}
+
+void attention_on_step(Module& root, int64_t step, RandomKey key) {
+  uint64_t index = 0;
+  root.visit([&](const std::string&, Module& module) {
+    // Each gets a seed of its own: how many numbers a variant takes is its own business.
+    if (auto* attention = dynamic_cast<Attention*>(&module)) {
+      std::array<uint32_t, 4> bits = philox(key.seed, key.offset + index++);
+      attention->on_step(step, {uint64_t{bits[0]} << 32 | bits[1], 0});
+    }
+  });
+}
+
+}  // namespace heed::nn

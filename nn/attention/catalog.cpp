@@ -1,0 +1,72 @@
+#include <heed/nn/attention/catalog.h>
+
+#include <heed/core/error.h>
+#include <heed/nn/attention/dense.h>
+
+namespace heed::nn {
+
+namespace {
+
+template <class Variant>
+std::unique_ptr<Attention> make(const AttentionConfig& config, SharedParameters&) {
+  return std::make_unique<Variant>(config);
+}
+
+std::deque<AttentionEntry>& entries() {
+  // name, family, paper, cost, factory
+  static std::deque<AttentionEntry> list = {
+      {"dense", "dense", "Vaswani et al. 2017, arXiv 1706.03762", "O(T S) time, O(T) memory",
+       make<DenseAttention>},
+  };
+  return list;
+}
+
+std::string names() {
+  std::string list;
+  for (const AttentionEntry& e : entries()) list += (list.empty() ? "" : ", ") + e.name;
+  return list;
+}
+
+}  // namespace
+
+Tensor SharedParameters::get(const std::string& name, const std::function<Tensor()>& make) {
+  auto [place, fresh] = tensors_.try_emplace(name);
+  if (fresh) place->second = make();
+  return place->second;
+}
+
+const std::deque<AttentionEntry>& attention_catalog() { return entries(); }
+
+void register_attention(AttentionEntry entry) {
+  AttentionSpec spec = parse_spec(entry.name);  // refuses what could not be asked for later
+  if (spec.name != entry.name || !entry.make)
+    throw ValueError(str("register_attention: '", entry.name, "' needs a plain name and a factory"));
+  for (const AttentionEntry& e : entries())
+    if (e.name == entry.name)
+      throw ValueError(str("register_attention: the name '", entry.name, "' is taken"));
+  entries().push_back(std::move(entry));
+}
+
+const AttentionEntry& find_attention(const std::string& name) {
+  for (const AttentionEntry& e : entries())
+    if (e.name == name) return e;
+  throw ValueError(str("attention: unknown variant '", name, "'; there are ", names()));
+}
+
+std::unique_ptr<Attention> make_attention(const std::string& spec, AttentionConfig config,
+                                          SharedParameters& shared) {
+  AttentionSpec parsed = parse_spec(spec);
+  const AttentionEntry& entry = find_attention(parsed.name);
+  config.options = parsed.options;
+  std::unique_ptr<Attention> attention = entry.make(config, shared);
+  config.options.check_known();
+  attention->check_config();
+  return attention;
+}
+
+std::unique_ptr<Attention> make_attention(const std::string& spec, AttentionConfig config) {
+  SharedParameters shared;
+  return make_attention(spec, std::move(config), shared);
+}
+
+}  // namespace heed::nn

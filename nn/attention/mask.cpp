@@ -1,0 +1,307 @@
+#include <heed/nn/attention/mask.h>
+
+#include <algorithm>
+
+#include <heed/autograd/ops/elementwise.h>
+#include <heed/core/error.h>
+
+namespace heed::nn {
+
+namespace {
+
+Tensor integers(const std::vector<int64_t>& values) {
+  return Tensor::from(values, {static_cast<int64_t>(values.size())});  // [B]
+}
+
+Tensor lengths_tensor(const std::vector<int64_t>& lengths, const char* who) {
+  for (size_t b = 0; b < lengths.size(); ++b)
+    if (lengths[b] < 0)
+      throw ValueError(str(who, ": length ", lengths[b], " of row ", b, " is negative"));
+  return integers(lengths);
+}
+
+void require_range(const Tensor& bound, const char* who) {
+  if (!bound.defined()) return;
+  if (bound.dtype() != DType::i64)
+    throw DTypeError(str(who, ": bounds must be i64, got ", bound.dtype()));
+  if (bound.rank() != 1) throw ShapeError(str(who, ": bounds [B] expected, got ", bound.shape()));
+}
+
+// The bound that both ranges respect.
+template <class Pick>
+Tensor merge(const Tensor& a, const Tensor& b, Pick pick) {
+  if (!a.defined() || !b.defined()) return a.defined() ? a : b;
+  std::vector<int64_t> x = to_integers(a), y = to_integers(b);
+  if (x.size() != y.size())
+    throw ShapeError(str("Mask: padding for ", x.size(), " and for ", y.size(), " rows"));
+  for (size_t i = 0; i < x.size(); ++i) x[i] = pick(x[i], y[i]);
+  return integers(x);
+}
+
+Tensor only_one(const Tensor& a, const Tensor& b, const char* what) {
+  if (a.defined() && b.defined() && a.impl() != b.impl())
+    throw ValueError(str("Mask: two terms of the same kind: ", what));
+  return a.defined() ? a : b;
+}
+
+int64_t narrower(int64_t a, int64_t b) { return a < 0 ? b : b < 0 ? a : std::min(a, b); }
+
+// b moved by `shift`, into [0, limit].
+Tensor shifted(const Tensor& bound, int64_t shift, int64_t limit) {
+  if (!bound.defined()) return bound;
+  std::vector<int64_t> values = to_integers(bound);
+  for (int64_t& x : values) x = std::clamp<int64_t>(x + shift, 0, limit);
+  return integers(values);
+}
+
+Tensor query_rows(const Tensor& map, int64_t begin, int64_t count) {
+  if (!map.defined() || map.rank() < 2 || map.dim(-2) == 1) return map;
+  return map.slice(-2, begin, begin + count);
+}
+
+void require_map(const Tensor& map, const Shape& shape, const char* who, const char* what) {
+  if (map.defined() && !broadcastable_to(map.shape(), shape))
+    throw ShapeError(str(who, ": ", what, " ", map.shape(), " does not broadcast to ", shape));
+}
+
+void require_rows(const Tensor& bound, int64_t batch, const char* who, const char* what) {
+  if (bound.defined() && bound.dim(0) != batch)
+    throw ShapeError(str(who, ": ", what, " for ", bound.dim(0), " rows, but the batch has ", batch));
+}
+
+}  // namespace
+
+std::vector<int64_t> to_integers(const Tensor& tensor) {
+  std::vector<int64_t> values;
+  if (!tensor.defined()) return values;
+  for (double x : tensor.to_vector()) values.push_back(static_cast<int64_t>(x));
+  return values;
+}
+
+Tensor valid_positions(const Tensor& begin, const Tensor& end, int64_t count) {
+  std::vector<int64_t> first = to_integers(begin), last = to_integers(end);
+  size_t batch = std::max(first.size(), last.size());
+  first.resize(batch, 0);
+  last.resize(batch, count);
+  Array valid = Array::empty({static_cast<int64_t>(batch), count}, DType::boolean);
+  bool* out = valid.data<bool>();
+  for (size_t b = 0; b < batch; ++b)
+    for (int64_t t = 0; t < count; ++t) *out++ = t >= first[b] && t < last[b];
+  return Tensor(valid);  // [B, T]
+}
+
+Mask Mask::key_padding(const std::vector<int64_t>& lengths) {
+  return key_padding(Tensor(), lengths_tensor(lengths, "Mask::key_padding"));
+}
+
+Mask Mask::key_padding(const Tensor& begin, const Tensor& end) {
+  require_range(begin, "Mask::key_padding");
+  require_range(end, "Mask::key_padding");
+  Mask m;
+  m.terms_.key_begin = begin;
+  m.terms_.key_end = end;
+  return m;
+}
+
+Mask Mask::query_padding(const std::vector<int64_t>& lengths) {
+  return query_padding(Tensor(), lengths_tensor(lengths, "Mask::query_padding"));
+}
+
+Mask Mask::query_padding(const Tensor& begin, const Tensor& end) {
+  require_range(begin, "Mask::query_padding");
+  require_range(end, "Mask::query_padding");
+  Mask m;
+  m.terms_.query_begin = begin;
+  m.terms_.query_end = end;
+  return m;
+}
+
+Mask Mask::padding(const std::vector<int64_t>& lengths) {
+  return padding(Tensor(), lengths_tensor(lengths, "Mask::padding"));
+}
+
+Mask Mask::padding(const Tensor& begin, const Tensor& end) {
+  return key_padding(begin, end) & query_padding(begin, end);
+}
+
+Mask Mask::window(int64_t left, int64_t right) {
+  if (left < -1 || right < -1)
+    throw ValueError(str("Mask::window: sides are >= 0, or -1 for open, got ", left, ", ", right));
+  Mask m;
+  m.terms_.window_left = left;
+  m.terms_.window_right = right;
+  return m;
+}
+
+Mask Mask::alibi(const Tensor& slopes) {
+  if (slopes.rank() != 1)
+    throw ShapeError(str("Mask::alibi: slopes [H] expected, got ", slopes.shape()));
+  Mask m;
+  m.terms_.alibi_slopes = slopes;
+  return m;
+}
+
+Mask Mask::relative(const Tensor& table, bool bidirectional, int64_t max_distance) {
+  if (table.rank() != 2)
+    throw ShapeError(str("Mask::relative: a table [H, buckets] expected, got ", table.shape()));
+  Mask m;
+  m.terms_.relative_bias = table;
+  m.terms_.relative_bidirectional = bidirectional;
+  m.terms_.relative_max_distance = max_distance;
+  return m;
+}
+
+Mask Mask::pairs(const Tensor& keep) {
+  if (keep.dtype() != DType::boolean)
+    throw DTypeError(str("Mask::pairs: bool expected (true = keep), got ", keep.dtype()));
+  Mask m;
+  m.terms_.pair_mask = keep;
+  return m;
+}
+
+Mask Mask::added(const Tensor& bias) {
+  if (!is_differentiable(bias.dtype()))
+    throw DTypeError(str("Mask::added: f32 or f64 expected, got ", bias.dtype(),
+                         bias.dtype() == DType::boolean ? "; for a bool map use Mask::pairs" : ""));
+  Mask m;
+  m.terms_.bias = bias;
+  return m;
+}
+
+Mask Mask::offset(const Tensor& offset) {
+  require_range(offset, "Mask::offset");
+  Mask m;
+  m.terms_.offset = offset;
+  return m;
+}
+
+Mask Mask::operator&(const Mask& other) const {
+  const AttentionTerms &a = terms_, &b = other.terms_;
+  Mask m = *this;
+  AttentionTerms& t = m.terms_;
+  auto later = [](int64_t x, int64_t y) { return std::max(x, y); };
+  auto earlier = [](int64_t x, int64_t y) { return std::min(x, y); };
+  t.key_begin = merge(a.key_begin, b.key_begin, later);
+  t.key_end = merge(a.key_end, b.key_end, earlier);
+  t.query_begin = merge(a.query_begin, b.query_begin, later);
+  t.query_end = merge(a.query_end, b.query_end, earlier);
+  t.window_left = narrower(a.window_left, b.window_left);
+  t.window_right = narrower(a.window_right, b.window_right);
+  t.alibi_slopes = only_one(a.alibi_slopes, b.alibi_slopes, "ALiBi slopes");
+  t.relative_bias = only_one(a.relative_bias, b.relative_bias, "relative-bias tables");
+  if (b.relative_bias.defined()) {
+    t.relative_bidirectional = b.relative_bidirectional;
+    t.relative_max_distance = b.relative_max_distance;
+  }
+  if (a.offset.defined() && b.offset.defined() && to_integers(a.offset) != to_integers(b.offset))
+    throw ValueError("Mask: two terms with different offsets");
+  t.offset = a.offset.defined() ? a.offset : b.offset;
+  if (a.pair_mask.defined() && b.pair_mask.defined())
+    t.pair_mask = logical_and(a.pair_mask, b.pair_mask);
+  else if (b.pair_mask.defined()) t.pair_mask = b.pair_mask;
+  if (a.bias.defined() && b.bias.defined()) t.bias = a.bias + b.bias;
+  else if (b.bias.defined()) t.bias = b.bias;
+  // One side's word does not cover the other side's padding.
+  auto pads = [](const Mask& x) { return x.has_key_padding() || x.has_query_padding(); };
+  m.finite_padding_ = (finite_padding_ || other.finite_padding_) &&
+                      (finite_padding_ || !pads(*this)) && (other.finite_padding_ || !pads(other));
+  return m;
+}
+
+AttentionTerms Mask::terms(bool causal) const {
+  AttentionTerms t = terms_;
+  t.causal = causal;
+  return t;
+}
+
+bool Mask::has_bias() const {
+  return terms_.bias.defined() || terms_.alibi_slopes.defined() || terms_.relative_bias.defined();
+}
+
+bool Mask::has_left_padding() const {
+  for (int64_t begin : to_integers(terms_.key_begin))
+    if (begin > 0) return true;
+  return false;
+}
+
+std::string Mask::to_string() const {
+  std::string out;
+  auto term = [&](const std::string& text) { out += (out.empty() ? "" : ", ") + text; };
+  if (has_key_padding()) term("key padding");
+  if (has_query_padding()) term("query padding");
+  if (has_window()) term(str("window ", terms_.window_left, "..", terms_.window_right));
+  if (has_pairs()) term(str("pair mask ", terms_.pair_mask.shape()));
+  if (terms_.bias.defined()) term(str("bias ", terms_.bias.shape()));
+  if (terms_.alibi_slopes.defined()) term("ALiBi");
+  if (terms_.relative_bias.defined()) term("relative bias");
+  if (terms_.offset.defined()) term("offset");
+  return out.empty() ? "no mask" : out;
+}
+
+void Mask::check(int64_t batch, int64_t heads, int64_t queries, int64_t keys, const char* who) const {
+  require_rows(terms_.key_begin, batch, who, "key padding");
+  require_rows(terms_.key_end, batch, who, "key padding");
+  require_rows(terms_.query_begin, batch, who, "query padding");
+  require_rows(terms_.query_end, batch, who, "query padding");
+  require_rows(terms_.offset, batch, who, "an offset");
+  Shape map{batch, heads, queries, keys};
+  require_map(terms_.pair_mask, map, who, "the pair mask");
+  require_map(terms_.bias, map, who, "the bias");
+  if (terms_.alibi_slopes.defined() && terms_.alibi_slopes.dim(0) != heads)
+    throw ShapeError(str(who, ": ", terms_.alibi_slopes.dim(0), " ALiBi slopes for ", heads, " heads"));
+  if (terms_.relative_bias.defined() && terms_.relative_bias.dim(0) != heads)
+    throw ShapeError(
+        str(who, ": a relative-bias table ", terms_.relative_bias.shape(), " for ", heads, " heads"));
+}
+
+Tensor Mask::dense(int64_t batch, int64_t queries, int64_t keys, bool causal) const {
+  return visible_pairs(terms(causal), batch, queries, keys);
+}
+
+Tensor Mask::dense_bias(int64_t batch, int64_t queries, int64_t keys, DType dtype) const {
+  return bias_terms(terms_, batch, queries, keys, dtype);
+}
+
+Mask Mask::rows(int64_t begin, int64_t count, int64_t batch, int64_t queries, int64_t keys) const {
+  if (begin < 0 || count < 0 || begin + count > queries)
+    throw ValueError(str("Mask::rows: [", begin, ", ", begin + count, ") of ", queries, " queries"));
+  Mask m = *this;
+  AttentionTerms& t = m.terms_;
+  t.query_begin = shifted(terms_.query_begin, -begin, count);
+  t.query_end = shifted(terms_.query_end, -begin, count);
+  std::vector<int64_t> offset = to_integers(terms_.offset);
+  if (offset.empty()) offset.assign(static_cast<size_t>(batch), keys - queries);
+  for (int64_t& x : offset) x += begin;
+  t.offset = integers(offset);
+  t.pair_mask = query_rows(terms_.pair_mask, begin, count);
+  t.bias = query_rows(terms_.bias, begin, count);
+  return m;
+}
+
+static Tensor select(const Tensor& x, int axis, const Tensor& begin, const Tensor& end) {
+  if (!begin.defined() && !end.defined()) return x;
+  int64_t count = x.dim(axis);
+  Tensor valid = valid_positions(begin, end, count);  // [B, T]
+  if (valid.dim(0) != x.dim(0))
+    throw ShapeError(str("Mask: padding for ", valid.dim(0), " rows, but the tensor is ", x.shape()));
+  Shape shape = Shape::filled(x.rank(), 1);
+  shape[0] = x.dim(0);
+  shape[normalize_axis(axis, x.rank(), "Mask")] = count;
+  return where(valid.reshape(shape), x, 0.0);
+}
+
+Tensor Mask::select_keys(const Tensor& x, int axis) const {
+  return select(x, axis, terms_.key_begin, terms_.key_end);
+}
+
+Tensor Mask::select_queries(const Tensor& x, int axis) const {
+  return select(x, axis, terms_.query_begin, terms_.query_end);
+}
+
+Mask Mask::with_finite_padding() const {
+  Mask m = *this;
+  m.finite_padding_ = true;
+  return m;
+}
+
+}  // namespace heed::nn
