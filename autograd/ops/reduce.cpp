@@ -142,7 +142,7 @@ Tensor logsumexp(const Tensor& x, int axis, bool keepdim) {
   if (x.shape()[axis] == 0) throw ShapeError(str("logsumexp: axis ", axis, " of ", x.shape(), " is empty"));
   Tensor top = max(x.detach(), axis, true);
   Tensor empty = equal(top, -kInf);
-  Tensor shift = where(equal(abs(top), kInf), 0.0, top);
+  Tensor shift = where(logical_or(empty, equal(top, kInf)), 0.0, top);
   Tensor total = sum(exp(x - shift), {axis}, true);
   Tensor out = where(empty, -kInf, log(where(empty, 1.0, total)) + shift);
   return keepdim ? out : squeeze(out, axis);
