@@ -25,6 +25,7 @@ namespace heed::train {
 struct TrainState {
   int64_t step = 0;                  // updates done
   int64_t epoch = 0, batch = 0;      // the next batch
+  int64_t epoch_batches = 0;         // in that epoch; another number when going on means other data
   uint64_t rng_seed = 0, rng_offset = 0;  // of the default generator
   std::optional<double> best;        // metric
   int64_t best_step = 0;

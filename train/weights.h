@@ -17,11 +17,13 @@ void load_weights(nn::Module& model, const std::filesystem::path& file);
 
 // Files as a PyTorch user has them (state_dict through safetensors.torch.save_file): the packed
 // in_proj_weight of nn.MultiheadAttention becomes q_proj, k_proj and v_proj, and back.
-void save_pytorch(const nn::Module& model, const std::filesystem::path& file);
+void save_pytorch(nn::Module& model, const std::filesystem::path& file);
 void load_pytorch(nn::Module& model, const std::filesystem::path& file);
 
-// Any state to and from a file. Values are converted to nothing: dtype and shape as stored.
+// Any state, such as an average of checkpoints; dtypes and shapes as they are.
 void save_state(const nn::StateDict& state, const std::filesystem::path& file);
 nn::StateDict read_state(const std::filesystem::path& file);
+// save_state without sync and rename, for files in a directory that is renamed as a whole.
+void write_state(const nn::StateDict& state, const std::filesystem::path& file);
 
 }  // namespace heed::train

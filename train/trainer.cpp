@@ -1,0 +1,206 @@
+#include <heed/train/trainer_loop.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <heed/autograd/ops/elementwise.h>
+#include <heed/core/error.h>
+#include <heed/data/shuffle.h>
+#include <heed/nn/attention/attention.h>
+#include <heed/train/interrupt.h>
+
+namespace heed::train {
+
+namespace {
+constexpr uint32_t kRedraw = 0x72656472;  // the purpose of the numbers that on_step gets
+
+void check(const TrainTask& task, const TrainerConfig& c) {
+  auto require = [](bool good, const char* what) {
+    if (!good) throw ValueError(str("trainer: ", what));
+  };
+  require(task.batches && task.step, "task.batches and task.step are needed");
+  require(c.epochs >= 0 && c.max_steps >= 0 && c.minutes >= 0, "limits >= 0 expected");
+  bool limited = c.epochs > 0 || c.max_steps > 0 || c.minutes > 0;
+  require(limited, "a limit is needed: epochs, max_steps or minutes");
+  require(c.accumulate >= 1, "accumulate >= 1 expected");
+  require(c.clip_norm >= 0, "clip_norm >= 0 expected");
+  require(c.log_every >= 0 && c.eval_every >= 0 && c.save_every >= 0,
+          "log_every, eval_every and save_every >= 0 expected");
+  require(c.patience >= 0, "patience >= 0 expected");
+  require(c.patience == 0 || task.evaluate, "patience needs task.evaluate");
+  require(!c.resume || !c.out_dir.empty(), "resume needs out_dir");
+}
+}  // namespace
+
+void Trainer::Loop::start() {
+  check(task, config);
+  if (config.seed) manual_seed(*config.seed);
+  if (!config.out_dir.empty()) {
+    store.emplace(config.out_dir, config.keep_last);
+    auto last = store->last();
+    if (last && !config.resume)
+      throw ValueError(str("trainer: ", config.out_dir.string(), " already holds checkpoints (",
+                           last->filename().string(), "): resume, or take another directory"));
+    if (last) {
+      state = load_checkpoint(*last, model, &optimizer);
+      if (int64_t count = task.batches(state.epoch); count != state.epoch_batches)
+        throw ValueError(str(last->string(), ": epoch ", state.epoch, " had ", state.epoch_batches,
+                             " batches, now it has ", count, ": other data or another batch size"));
+      restore_generator(state);
+      saved_step = state.step;
+      progress.line(str("going on from ", last->string()));
+    }
+    log = MetricLog(config.out_dir / "metrics.jsonl", state.step);
+  }
+  if (!model.is_training()) model.train();
+  earlier_seconds = state.seconds;
+  started = Clock::now();
+}
+
+std::optional<StopReason> Trainer::Loop::stop_reason() const {
+  if (InterruptGuard::requested()) return StopReason::interrupted;
+  if (config.patience > 0 && state.stale_evaluations >= config.patience) return StopReason::patience;
+  if (config.max_steps > 0 && state.step >= config.max_steps) return StopReason::max_steps;
+  if (config.epochs > 0 && state.epoch >= config.epochs) return StopReason::epochs;
+  if (config.minutes > 0 && seconds() >= 60 * config.minutes) return StopReason::minutes;
+  return std::nullopt;
+}
+
+TrainResult Trainer::Loop::run() {
+  InterruptGuard guard;
+  start();
+  bool updated = false, save_due = state.evaluation_due;
+  std::optional<StopReason> stop;
+  while (true) {
+    // An evaluation that was due comes before anything else, in this run or in the one that goes on.
+    if (state.evaluation_due && !InterruptGuard::requested() && evaluate()) save(true);
+    if (save_due && unsaved) save(false);
+    save_due = false;
+    if ((stop = stop_reason())) break;
+
+    int64_t count = task.batches(state.epoch);
+    if (count <= 0) throw ValueError(str("trainer: epoch ", state.epoch, " has no batches"));
+    state.epoch_batches = count;
+    update(count);
+    updated = true;
+    bool epoch_end = state.batch >= count;
+    show(count);
+    if (epoch_end) {
+      ++state.epoch;
+      state.batch = 0;
+      state.epoch_batches = task.batches(state.epoch);
+    }
+    if (config.log_every > 0 && state.step % config.log_every == 0) log_window();
+    Generator redraw = data::epoch_generator(default_generator().seed(), state.step, kRedraw);
+    nn::attention_on_step(model, state.step, {redraw.seed(), 0});
+    if (task.on_step) task.on_step(state);
+    bool evaluation_point = config.eval_every > 0 ? state.step % config.eval_every == 0 : epoch_end;
+    state.evaluation_due = evaluation_point && task.evaluate;
+    save_due = config.save_every > 0 ? state.step % config.save_every == 0 : evaluation_point;
+  }
+  bool evaluate_last = updated && task.evaluate && *stop != StopReason::interrupted;
+  if (evaluate_last && evaluated_step != state.step && evaluate()) save(true);
+  if (unsaved) save(false);
+  progress.finish();
+  state.seconds = seconds();
+  result.state = state;
+  result.reason = *stop;
+  return result;
+}
+
+// One update: the gradients of `accumulate` batches (fewer at an epoch's end), one step.
+void Trainer::Loop::update(int64_t epoch_batches) {
+  Clock::time_point begin = Clock::now();
+  int64_t batches = std::min(config.accumulate, epoch_batches - state.batch);
+  RandomKey random{default_generator().seed(), default_generator().offset()};
+  Tensor total;
+  int64_t tokens = 0;
+  for (int64_t i = 0; i < batches; ++i) {
+    StepResult step = task.step(state.epoch, state.batch + i);
+    if (!step.loss.defined() || step.loss.numel() != 1)
+      throw ShapeError(str("trainer: task.step must return a loss of one element, got ",
+                           step.loss.defined() ? to_string(step.loss.shape()) : "an undefined tensor"));
+    step.loss.backward(cotangent_for(step.loss, batches));
+    NoGrad guard;
+    Tensor loss = step.loss.detach();
+    total = i == 0 ? loss : total + loss;
+    tokens += step.tokens;
+  }
+  // The one place where the host asks for a value.
+  double loss = total.item() / static_cast<double>(batches);
+  if (!std::isfinite(loss)) diagnose(batches, random, str("the loss is ", loss));
+  try {
+    // Also without clipping: a gradient that is not finite must not reach the parameters.
+    double limit = config.clip_norm > 0 ? config.clip_norm : std::numeric_limits<double>::infinity();
+    gradient_norm = optimizer.clip_grad_norm(limit);
+  } catch (const NumericError& error) {
+    diagnose(batches, random, error.what());
+  }
+  optimizer.step(schedule(state.step + 1));
+  optimizer.zero_grad();
+
+  unsaved = true;
+  ++state.step;
+  state.batch += batches;
+  state.tokens += tokens;
+  state.window_loss += loss * static_cast<double>(tokens);
+  state.window_tokens += tokens;
+  ++state.window_steps;
+  result.loss = loss;
+  window_seconds += since(begin);
+}
+
+const Tensor& Trainer::Loop::cotangent_for(const Tensor& loss, int64_t batches) {
+  double value = 1.0 / static_cast<double>(batches);
+  if (!cotangent.defined() || cotangent.dtype() != loss.dtype() || cotangent.shape() != loss.shape() ||
+      cotangent_value != value) {
+    cotangent = full(loss.shape(), value, loss.dtype());
+    cotangent_value = value;
+  }
+  return cotangent;
+}
+
+// Runs the batches of the failed update again, with the same random numbers, to find the op.
+void Trainer::Loop::diagnose(int64_t batches, RandomKey random, const std::string& what) {
+  optimizer.zero_grad();
+  default_generator().set_state(random.seed, random.offset);
+  std::string found = "run again in anomaly mode, all values were finite";
+  try {
+    AnomalyMode anomaly;
+    for (int64_t i = 0; i < batches; ++i) {
+      Tensor loss = task.step(state.epoch, state.batch + i).loss;
+      loss.backward(cotangent_for(loss, batches));
+    }
+  } catch (const NumericError& error) {
+    found = error.what();
+  }
+  optimizer.zero_grad();
+  progress.finish();
+  std::string place = str("epoch ", state.epoch, ", batch ", state.batch);
+  if (batches > 1) place += str(" to ", state.batch + batches - 1);
+  std::string kept = saved_step < 0 ? "" : str("; the last checkpoint is of step ", saved_step);
+  throw NumericError(str("training: step ", state.step + 1, " (", place, "): ", what, ". ", found,
+                         ". The parameters are those of step ", state.step, kept));
+}
+
+void Trainer::Loop::save(bool best) {
+  if (!store) return;
+  state.rng_seed = default_generator().seed();
+  state.rng_offset = default_generator().offset();
+  state.seconds = seconds();
+  store->save({model, &optimizer, state, config.config, task.save_extra}, best);
+  saved_step = state.step;
+  unsaved = false;
+}
+
+Trainer::Trainer(nn::Module& model, Optimizer& optimizer, const Schedule& schedule, TrainTask task,
+                 TrainerConfig config)
+    : loop_(std::make_unique<Loop>(model, optimizer, schedule, std::move(task), std::move(config))) {
+  check(loop_->task, loop_->config);
+}
+Trainer::~Trainer() = default;
+
+TrainResult Trainer::run() { return loop_->run(); }
+
+}  // namespace heed::train
