@@ -12,12 +12,8 @@
 
 namespace heed::data {
 
-namespace {
-constexpr size_t kChunk = size_t{1} << 16;
-struct Close {
-  void operator()(std::FILE* file) const { std::fclose(file); }
-};
-}  // namespace
+static constexpr size_t kChunk = size_t{1} << 16;
+
 
 // Bytes of the file, inflated if they are gzip: any number of members, nothing else behind them.
 class LineReader::Input {
@@ -66,6 +62,9 @@ class LineReader::Input {
   }
 
  private:
+  struct Close {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
   void fill() {
     read_before_ += have_;
     have_ = std::fread(raw_, 1, kChunk, file_.get());

@@ -39,11 +39,7 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& directory
   std::string text = read_text(path);
   auto fail = [&](const std::string& what) { throw IoError(str(path.string(), ": ", what)); };
   if (text.size() > 65536) fail(str(text.size(), " bytes, a few lines expected"));
-  int depth = 0;
-  auto callback = [&](int d, json::parse_event_t, json&) {
-    return depth = std::max(depth, d), true;
-  };
-  json description = json::parse(text, callback, false);
+  json description = json::parse(text, nullptr, false);
   if (description.is_discarded() || !description.is_object()) fail("not a JSON object");
   auto field = [&](const char* name) -> std::string {
     auto it = description.find(name);

@@ -43,9 +43,9 @@ int64_t TokenWindows::count(int64_t epoch) const {
 
 TokenBatch TokenWindows::get(int64_t epoch, int64_t index) const {
   auto begins = plan(epoch);
-  int64_t windows = static_cast<int64_t>(begins->size()), first = index * options_.batch;
-  if (index < 0 || first >= windows)
+  if (index < 0 || index >= count(epoch))
     throw ValueError(str("TokenWindows: batch ", index, " of ", count(epoch), " in epoch ", epoch));
+  int64_t windows = static_cast<int64_t>(begins->size()), first = index * options_.batch;
   int64_t rows = std::min(options_.batch, windows - first), length = options_.length;
   TokenBatch batch{Array::empty({rows, length}, DType::i64),
                    Array::empty({rows, length}, DType::i64)};
