@@ -26,7 +26,7 @@ Tensor FeedForward::forward(const Tensor& x) const {
   RandomKey key = default_generator().take(h.numel());
   if (activation_name_ == "relu") h = relu_dropout(h, dropout_, key);  // [.., hidden]
   else h = dropout(activation_(h), dropout_, key);                     // [.., hidden]
-  return linear2.forward(h);  // [.., width]
+  return linear2.forward(h);                                           // [.., width]
 }
 
 std::string FeedForward::type_name() const {

@@ -21,8 +21,10 @@ void xavier_uniform_(const Tensor& t, double gain = 1, Generator& g = default_ge
 void xavier_normal_(const Tensor& t, double gain = 1, Generator& g = default_generator());
 // He et al. 2015, by fan_in: uniform with bound gain sqrt(3 / fan_in); normal with std
 // gain / sqrt(fan_in). The gain for relu is sqrt(2).
-void kaiming_uniform_(const Tensor& t, double gain = 1.4142135623730951, Generator& g = default_generator());
-void kaiming_normal_(const Tensor& t, double gain = 1.4142135623730951, Generator& g = default_generator());
+void kaiming_uniform_(const Tensor& t, double gain = 1.4142135623730951,
+                      Generator& g = default_generator());
+void kaiming_normal_(const Tensor& t, double gain = 1.4142135623730951,
+                     Generator& g = default_generator());
 
 struct Fans {
   int64_t in, out;

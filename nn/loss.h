@@ -12,7 +12,8 @@ struct CrossEntropyLoss {
   CrossEntropyOptions options;
   Tensor operator()(const Tensor& logits, const Tensor& target) const;  // [.., V], i64 [..]
   // On hidden states and the output matrix, without ever holding all logits.
-  Tensor operator()(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& target) const;
+  Tensor operator()(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                    const Tensor& target) const;
 };
 
 struct MSELoss {

@@ -25,7 +25,7 @@ std::string with_separators(int64_t number) {
 
 // One walk serves all listings: f(path, slot) for each slot that is filled.
 template <class F>
-void Module::walk(const std::string& prefix, const Slots Module::* slots, F&& f) const {
+void Module::walk(const std::string& prefix, const Slots Module::*slots, F&& f) const {
   for (const auto& [name, slot] : this->*slots)
     if (slot->defined()) f(join(prefix, name), *slot);
   for (const auto& [name, child] : children_) child->walk(join(prefix, name), slots, f);

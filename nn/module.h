@@ -4,7 +4,8 @@
 //   struct Net : nn::Module {
 //     nn::Linear l1{4, 16}, l2{16, 3};
 //     Net() { register_module("l1", l1); register_module("l2", l2); }
-//     Tensor forward(const Tensor& x) { auto scope = enter(); return l2.forward(relu(l1.forward(x))); }
+//     Tensor forward(const Tensor& x) { auto scope = enter(); return
+//     l2.forward(relu(l1.forward(x))); }
 //   };
 #pragma once
 
@@ -27,7 +28,7 @@ class Module {
  public:
   Module() = default;
   virtual ~Module() = default;
-  Module(const Module&) = delete;             // submodules are registered by address
+  Module(const Module&) = delete;  // submodules are registered by address
   Module& operator=(const Module&) = delete;
 
   // Depth first, in order of registration. A tensor registered twice (tied) is listed once in
@@ -40,13 +41,13 @@ class Module {
   void visit(const std::function<void(const std::string& path, Module& module)>& f);
   int64_t parameter_count() const;
 
-  void train(bool on = true);                 // recursively
+  void train(bool on = true);  // recursively
   void eval() { train(false); }
   bool is_training() const { return training_; }
   void zero_grad() const;
-  void to(DType dtype);                       // parameters and floating buffers, recursively
+  void to(DType dtype);  // parameters and floating buffers, recursively
 
-  StateDict state_dict() const;               // handles, not copies; parameters and buffers
+  StateDict state_dict() const;  // handles, not copies; parameters and buffers
   // Copies the values in; every missing, unexpected or misshapen name is listed in one ValueError,
   // and nothing is changed then.
   void load_state_dict(const StateDict& state);
@@ -67,8 +68,9 @@ class Module {
  private:
   using Slots = std::vector<std::pair<std::string, Tensor*>>;
   template <class F>
-  void walk(const std::string& prefix, const Slots Module::* slots, F&& f) const;
-  void visit_below(const std::string& path, const std::function<void(const std::string&, Module&)>& f);
+  void walk(const std::string& prefix, const Slots Module::*slots, F&& f) const;
+  void visit_below(const std::string& path,
+                   const std::function<void(const std::string&, Module&)>& f);
 
   std::string name_;
   bool training_ = true;

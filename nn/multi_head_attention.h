@@ -17,10 +17,10 @@ namespace heed::nn {
 
 struct MultiHeadAttentionConfig {
   int64_t heads = 8;
-  int64_t kv_heads = 0;             // 0: as many as heads; fewer: grouped-query attention
-  int64_t head_dim = 0;             // 0: width / heads
-  int64_t key_width = 0;            // 0: width; of the `key` input (PyTorch's kdim)
-  int64_t value_width = 0;          // 0: width; of the `value` input (vdim)
+  int64_t kv_heads = 0;     // 0: as many as heads; fewer: grouped-query attention
+  int64_t head_dim = 0;     // 0: width / heads
+  int64_t key_width = 0;    // 0: width; of the `key` input (PyTorch's kdim)
+  int64_t value_width = 0;  // 0: width; of the `value` input (vdim)
   bool bias = true;
   bool causal = false;
   int64_t max_length = 0;           // for variants that need it; 0: not known
@@ -35,11 +35,13 @@ struct MultiHeadAttentionConfig {
 
 class MultiHeadAttention : public Module {
  public:
-  MultiHeadAttention(int64_t width, const MultiHeadAttentionConfig& config, SharedParameters* shared = nullptr);
+  MultiHeadAttention(int64_t width, const MultiHeadAttentionConfig& config,
+                     SharedParameters* shared = nullptr);
 
   // query [B, T, width], key [B, S, key_width], value [B, S, value_width] -> [B, T, width].
   // Padded tokens are selected to 0 before projecting: NaN in padding reaches nothing.
-  Tensor forward(const Tensor& query, const Tensor& key, const Tensor& value, const Mask& mask = {}) const;
+  Tensor forward(const Tensor& query, const Tensor& key, const Tensor& value,
+                 const Mask& mask = {}) const;
   Tensor forward(const Tensor& x, const Mask& mask = {}) const;  // self-attention
 
   // The map [B, H, R, S] for query rows `rows` (empty: all of them), dropout left out.
@@ -49,8 +51,9 @@ class MultiHeadAttention : public Module {
   // Decoding; not recorded on the tape. `mask` describes the new tokens only.
   std::unique_ptr<DecodeState> new_state(int64_t batch, int64_t capacity) const;
   void absorb(const Tensor& key, const Tensor& value, const Mask& mask, DecodeState& state) const;
-  Tensor step(const Tensor& x, const Mask& mask, DecodeState& state) const;        // self: [B, T, width]
-  Tensor step_cross(const Tensor& query, const Mask& mask, DecodeState& state) const;  // absorbed keys only
+  Tensor step(const Tensor& x, const Mask& mask, DecodeState& state) const;  // self: [B, T, width]
+  Tensor step_cross(const Tensor& query, const Mask& mask,
+                    DecodeState& state) const;  // absorbed keys only
 
   const Attention& attention() const { return *attention_; }
   Attention& attention() { return *attention_; }
@@ -61,17 +64,25 @@ class MultiHeadAttention : public Module {
   std::string type_name() const override;
 
   Linear q_proj;
-  std::unique_ptr<Linear> k_proj;   // empty where the variant's keys are its queries
+  std::unique_ptr<Linear> k_proj;  // empty where the variant's keys are its queries
   Linear v_proj, out_proj;
 
  private:
-  Tensor split_heads(const Tensor& x, int64_t heads) const;  // [B, T, H D] -> [B, H, T, D], a view
-  Tensor merge_heads(const Tensor& x) const;                 // [B, H, T, E] -> [B, T, H E]
-  AttentionCall make_call(const Mask& mask, int64_t batch, int64_t queries, int64_t keys) const;
+  struct Heads {
+    Tensor q, k, v;  // [B, H, T, D], [B, Hkv, S, D], [B, Hkv, S, D]; views of the projections
+  };
+  MultiHeadAttention(const MultiHeadAttentionConfig& completed, int64_t width,
+                     SharedParameters* shared);
+  Heads project(const Tensor& query, const Tensor& key, const Tensor& value,
+                const Mask& mask) const;
+  Tensor project_queries(const Tensor& query) const;
   Tensor project_keys(const Tensor& key) const;
-  Tensor attend(const Tensor& query, const Tensor& key, const Tensor& value, const Mask& mask) const;
+  Tensor project_values(const Tensor& value) const;
+  Tensor project_out(const Tensor& mixed) const;  // [B, H, T, D] -> [B, T, width]
+  void turn(Heads& heads, const Mask& mask, const DecodeState* state) const;  // RoPE
+  AttentionCall make_call(const Mask& mask, const Tensor& q, const Tensor& k) const;
+  void require_input(const Tensor& x, int64_t width, const char* what) const;
 
-  int64_t width_;
   MultiHeadAttentionConfig config_;
   std::unique_ptr<Attention> attention_;
   std::optional<Rope> rope_;

@@ -27,7 +27,10 @@ Tensor sinusoidal_table(int64_t length, int64_t width, DType dtype) {
 }
 
 Tensor position_ids(const Tensor& first, int64_t count) {
-  return first.unsqueeze(1) + arange(count);  // [B, T]
+  std::vector<int64_t> ids;
+  for (int64_t p : to_integers(first))
+    for (int64_t t = 0; t < count; ++t) ids.push_back(std::max<int64_t>(p + t, 0));
+  return Tensor::from(ids, {first.dim(0), count});  // [B, T]
 }
 
 // What both kinds do with a table [length, D] that is long enough.
@@ -78,7 +81,8 @@ std::string SinusoidalPositions::type_name() const {
 
 LearnedPositions::LearnedPositions(int64_t max_length, int64_t width) {
   if (max_length < 1 || width < 1)
-    throw ValueError(str("LearnedPositions: sizes must be positive, got ", max_length, " x ", width));
+    throw ValueError(
+        str("LearnedPositions: sizes must be positive, got ", max_length, " x ", width));
   weight = zeros({max_length, width});
   init::normal_(weight, 0, 0.02);
   register_parameter("weight", weight);
@@ -86,8 +90,8 @@ LearnedPositions::LearnedPositions(int64_t max_length, int64_t width) {
 
 void LearnedPositions::require_length(int64_t length) const {
   if (length > weight.dim(0))
-    throw ValueError(str("LearnedPositions: position ", length - 1, " asked for, but there are only ",
-                         weight.dim(0), " positions"));
+    throw ValueError(str("LearnedPositions: position ", length - 1,
+                         " asked for, but there are only ", weight.dim(0), " positions"));
 }
 
 Tensor LearnedPositions::forward(const Tensor& x, int64_t start) const {

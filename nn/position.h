@@ -46,7 +46,7 @@ class LearnedPositions : public Positions {
   void require_length(int64_t length) const;
 };
 
-// first[b] + t: i64 [B, T].
+// max(first[b] + t, 0): i64 [B, T]. Only padding stands before position 0.
 Tensor position_ids(const Tensor& first, int64_t count);
 
 }  // namespace heed::nn

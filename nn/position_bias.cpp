@@ -10,8 +10,8 @@ namespace heed::nn {
 AlibiSlopes alibi_slopes_from_name(const std::string& name) {
   if (name == "power_of_two_interpolated") return AlibiSlopes::power_of_two_interpolated;
   if (name == "geometric") return AlibiSlopes::geometric;
-  throw ValueError(
-      str("alibi_slopes: unknown convention '", name, "'; there are power_of_two_interpolated, geometric"));
+  throw ValueError(str("alibi_slopes: unknown convention '", name,
+                       "'; there are power_of_two_interpolated, geometric"));
 }
 
 static double geometric_slope(int64_t h, int64_t heads) {  // h from 1

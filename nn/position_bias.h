@@ -6,12 +6,12 @@
 
 namespace heed::nn {
 
-// ALiBi (Press et al. 2021): score -= m_h |i - j|. Two conventions exist for head counts that are no
-// power of two; for powers of two they agree: m_h = 2^(-8 h / H), h = 1 .. H.
+// ALiBi (Press et al. 2021): score -= m_h |i - j|. Two conventions exist for head counts that are
+// no power of two; for powers of two they agree: m_h = 2^(-8 h / H), h = 1 .. H.
 enum class AlibiSlopes {
-  power_of_two_interpolated,  // the authors' code: the set of the next lower power of two, then every
-                              // other slope of twice that many heads
-  geometric,                  // 2^(-8 h / H) for any H
+  power_of_two_interpolated,  // the authors' code: the set of the next lower power of two, then
+                              // every other slope of twice that many heads
+  geometric,  // 2^(-8 h / H) for any H
 };
 AlibiSlopes alibi_slopes_from_name(const std::string& name);
 Tensor alibi_slopes(int64_t heads, AlibiSlopes convention = AlibiSlopes::power_of_two_interpolated,

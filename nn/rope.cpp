@@ -66,24 +66,24 @@ Tensor Rope::forward(const Tensor& x, const Tensor& first) const {
   int64_t end = 0;
   for (int64_t p : to_integers(first)) end = std::max(end, p + x.dim(2));
   grow(end, x.dtype());
-  Tensor ids = position_ids(first, x.dim(2));         // [B, T]
-  Tensor cos = embedding(cos_, ids).unsqueeze(1);     // [B, 1, T, D/2]
-  Tensor sin = embedding(sin_, ids).unsqueeze(1);     // [B, 1, T, D/2]
+  Tensor ids = position_ids(first, x.dim(2));      // [B, T]
+  Tensor cos = embedding(cos_, ids).unsqueeze(1);  // [B, 1, T, D/2]
+  Tensor sin = embedding(sin_, ids).unsqueeze(1);  // [B, 1, T, D/2]
   return rotate(x, cos, sin);
 }
 
 Tensor convert_rope_rows(const Tensor& rows, int64_t heads, RopeLayout from, RopeLayout to) {
   if (heads < 1 || rows.rank() < 1 || rows.dim(0) % (2 * heads) != 0)
-    throw ShapeError(str("convert_rope_rows: rows of ", heads, " heads of even width expected, got ",
-                         rows.shape()));
+    throw ShapeError(str("convert_rope_rows: rows of ", heads,
+                         " heads of even width expected, got ", rows.shape()));
   if (from == to) return rows;
   int64_t d = rows.dim(0) / heads;
   std::vector<int64_t> source;
   for (int64_t h = 0; h < heads; ++h)
     for (int64_t i = 0; i < d; ++i) {
       // Row i of the new layout comes from the channel that plays the same part in the old one.
-      int64_t old = to == RopeLayout::half_split ? i % (d / 2) * 2 + i / (d / 2)
-                                                 : i % 2 * (d / 2) + i / 2;
+      int64_t old =
+          to == RopeLayout::half_split ? i % (d / 2) * 2 + i / (d / 2) : i % 2 * (d / 2) + i / 2;
       source.push_back(h * d + old);
     }
   int64_t count = rows.dim(0);

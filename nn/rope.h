@@ -19,7 +19,8 @@ struct RopeOptions {
 
 class Rope {
  public:
-  explicit Rope(int64_t head_dim, const RopeOptions& options = {});  // ValueError if head_dim is odd
+  explicit Rope(int64_t head_dim,
+                const RopeOptions& options = {});  // ValueError if head_dim is odd
   // x [B, H, T, D] at positions start .. start + T.
   Tensor forward(const Tensor& x, int64_t start = 0) const;
   // Row b at positions first[b] + t; first: i64 [B].

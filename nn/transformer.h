@@ -9,25 +9,11 @@
 #include <memory>
 #include <vector>
 
+#include <heed/nn/decoder_state.h>
 #include <heed/nn/position_bias.h>
 #include <heed/nn/transformer_layer.h>
 
 namespace heed::nn {
-
-// The states of all layers; `cross` is empty in a stack without cross-attention.
-struct DecoderState {
-  std::vector<std::unique_ptr<DecodeState>> self, cross;
-
-  int64_t batch() const { return self.front()->batch(); }
-  Tensor lengths() const { return self.front()->lengths(); }  // i64 [B]: tokens taken in
-  // Row r becomes what row rows[r] was; repeats allowed. `same_memory`: rows only move among
-  // those of one source sentence (beams), so the cross states can stay as they are.
-  void select(const Tensor& rows, bool same_memory = false);
-  DecoderState clone() const;
-  int64_t bytes() const;
-  StateDict save() const;             // names "self.0.k", "cross.0.v", ..
-  void load(const StateDict& state);  // into a state of the same stack
-};
 
 // What both kinds of stack share: the positions that enter as masks, and the final norm.
 class TransformerStack : public Module {
@@ -35,30 +21,32 @@ class TransformerStack : public Module {
   const TransformerConfig& config() const { return config_; }
 
  protected:
-  explicit TransformerStack(const TransformerConfig& config);
+  TransformerStack(const TransformerConfig& config, bool causal);
   void register_rest();  // after the layers, so that names come in PyTorch's order
-  Mask with_positions(const Mask& mask, DType dtype) const;
+  Mask with_positions(const Mask& mask) const;
   Tensor finish(const Tensor& x) const;
 
   TransformerConfig config_;
-  SharedParameters shared_;
+  SharedParameters shared_, shared_cross_;
   std::unique_ptr<RelativeBias> position_bias_;
   std::unique_ptr<LayerNorm> norm_;
-  bool causal_;
 
  private:
-  mutable Tensor slopes_;  // [H], of ALiBi; a cache
+  Tensor slopes_;  // [H], of ALiBi
 };
 
 // layers.0, layers.1, .., norm. With config.causal it is a decoder-only stack and can step.
 class TransformerEncoder : public TransformerStack {
  public:
   explicit TransformerEncoder(const TransformerConfig& config);
-  Tensor forward(const Tensor& x, const Mask& mask = {}) const;      // [B, T, d] -> [B, T, d]
+  Tensor forward(const Tensor& x, const Mask& mask = {}) const;  // [B, T, d] -> [B, T, d]
   DecoderState new_state(int64_t batch, int64_t capacity = 0) const;
-  Tensor step(const Tensor& x, DecoderState& state, const Mask& mask = {}) const;  // new tokens [B, T, d]
+  Tensor step(const Tensor& x, DecoderState& state,
+              const Mask& mask = {}) const;  // new tokens [B, T, d]
   TransformerEncoderLayer& layer(int64_t i) { return *layers_.at(static_cast<size_t>(i)); }
-  const TransformerEncoderLayer& layer(int64_t i) const { return *layers_.at(static_cast<size_t>(i)); }
+  const TransformerEncoderLayer& layer(int64_t i) const {
+    return *layers_.at(static_cast<size_t>(i));
+  }
   int64_t size() const { return static_cast<int64_t>(layers_.size()); }
   std::string type_name() const override;
 
@@ -71,12 +59,17 @@ class TransformerEncoder : public TransformerStack {
 class TransformerDecoder : public TransformerStack {
  public:
   explicit TransformerDecoder(const TransformerConfig& config);
-  Tensor forward(const Tensor& x, const Tensor& memory, const Mask& mask = {}, const Mask& memory_mask = {}) const;
+  Tensor forward(const Tensor& x, const Tensor& memory, const Mask& mask = {},
+                 const Mask& memory_mask = {}) const;
   // memory [B, S, d] is taken in by every layer's cross-attention.
-  DecoderState new_state(const Tensor& memory, const Mask& memory_mask = {}, int64_t capacity = 0) const;
-  Tensor step(const Tensor& x, DecoderState& state, const Mask& mask = {}) const;  // new tokens [B, T, d]
+  DecoderState new_state(const Tensor& memory, const Mask& memory_mask = {},
+                         int64_t capacity = 0) const;
+  Tensor step(const Tensor& x, DecoderState& state,
+              const Mask& mask = {}) const;  // new tokens [B, T, d]
   TransformerDecoderLayer& layer(int64_t i) { return *layers_.at(static_cast<size_t>(i)); }
-  const TransformerDecoderLayer& layer(int64_t i) const { return *layers_.at(static_cast<size_t>(i)); }
+  const TransformerDecoderLayer& layer(int64_t i) const {
+    return *layers_.at(static_cast<size_t>(i));
+  }
   int64_t size() const { return static_cast<int64_t>(layers_.size()); }
   std::string type_name() const override;
 

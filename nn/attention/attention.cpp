@@ -6,11 +6,16 @@ namespace heed::nn {
 
 std::string to_string(DecodeKind kind) {
   switch (kind) {
-    case DecodeKind::kv: return "kv";
-    case DecodeKind::ring: return "ring";
-    case DecodeKind::fixed: return "fixed";
-    case DecodeKind::replay: return "replay";
-    case DecodeKind::none: return "none";
+    case DecodeKind::kv:
+      return "kv";
+    case DecodeKind::ring:
+      return "ring";
+    case DecodeKind::fixed:
+      return "fixed";
+    case DecodeKind::replay:
+      return "replay";
+    case DecodeKind::none:
+      return "none";
   }
   return "?";
 }
@@ -55,16 +60,17 @@ std::string Attention::type_name() const {
 void Attention::refuse(const std::string& what, const std::string& trait) const {
   Traits t = traits();
   auto why = t.why.find(trait);
-  throw ValueError(str(name(), ": ", what, " is not supported",
-                       why == t.why.end() ? "" : ": " + why->second));
+  throw ValueError(
+      str(name(), ": ", what, " is not supported", why == t.why.end() ? "" : ": " + why->second));
 }
 
 void Attention::check_config() const {
   Traits t = traits();
   if (config_.causal && !t.causal) refuse("causal attention", "causal");
   if (config_.kv_heads != config_.heads && !t.grouped_heads)
-    refuse(str("grouped-query attention (", config_.kv_heads, " key heads for ", config_.heads, ")"),
-           "grouped_heads");
+    refuse(
+        str("grouped-query attention (", config_.kv_heads, " key heads for ", config_.heads, ")"),
+        "grouped_heads");
 }
 
 void Attention::check_call(const Tensor& q, const Tensor& k, const Tensor& v,
@@ -82,8 +88,8 @@ void Attention::check_call(const Tensor& q, const Tensor& k, const Tensor& v,
     throw ShapeError(str(name(), ": v [", batch, ", ", c.kv_heads, ", ", k.dim(2), ", ",
                          c.value_dim, "] expected, got ", v.shape()));
   if (q.dtype() != k.dtype() || (v.defined() && v.dtype() != q.dtype()))
-    throw DTypeError(str(name(), ": one dtype expected, got q ", q.dtype(), ", k ", k.dtype(), ", v ",
-                         v.defined() ? v.dtype() : q.dtype()));
+    throw DTypeError(str(name(), ": one dtype expected, got q ", q.dtype(), ", k ", k.dtype(),
+                         ", v ", v.defined() ? v.dtype() : q.dtype()));
   call.mask.check(batch, c.heads, q.dim(2), k.dim(2), name());
 
   Traits t = traits();
@@ -120,7 +126,9 @@ Tensor Attention::step(const Tensor&, const Tensor&, const Tensor&, const Attent
                        DecodeState&) const {
   refuse("decoding", "decode");
 }
-std::optional<ExactLimit> Attention::exact_limit(const AttentionShape&) const { return std::nullopt; }
+std::optional<ExactLimit> Attention::exact_limit(const AttentionShape&) const {
+  return std::nullopt;
+}
 
 std::vector<int64_t> Attention::reach(const Tensor& q, const Tensor& k, const AttentionCall& call,
                                       int64_t i) const {

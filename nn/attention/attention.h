@@ -1,5 +1,6 @@
-// The attention contract. A variant mixes values: given queries, keys and values per head, it returns
-// one mixed value per query. Projections, heads and positions are MultiHeadAttention's business.
+// The attention contract. A variant mixes values: given queries, keys and values per head, it
+// returns one mixed value per query. Projections, heads and positions are MultiHeadAttention's
+// business.
 //
 // To write one: derive, give name(), forward() and traits(), add a row to the catalogue (or call
 // register_attention from main). Start forward with check_call(q, k, v, call): it refuses, with
@@ -25,12 +26,12 @@ namespace heed::nn {
 // Fixed at construction by MultiHeadAttention, NonLocalBlock or the user.
 struct AttentionConfig {
   int64_t heads = 1;
-  int64_t kv_heads = 1;       // divides heads; head h reads key head h / (heads / kv_heads)
-  int64_t head_dim = 64;      // D
-  int64_t value_dim = 64;     // E
-  int64_t max_length = 0;     // 0: not known
-  bool causal = false;        // the layer adds that term itself
-  Options options;            // from the spec string
+  int64_t kv_heads = 1;    // divides heads; head h reads key head h / (heads / kv_heads)
+  int64_t head_dim = 64;   // D
+  int64_t value_dim = 64;  // E
+  int64_t max_length = 0;  // 0: not known
+  bool causal = false;     // the layer adds that term itself
+  Options options;         // from the spec string
 };
 
 // May change from call to call.
@@ -39,7 +40,8 @@ struct AttentionCall {
   std::optional<float> scale;  // empty: the variant's own
   float dropout = 0;           // on the weights, where traits().weight_dropout
   RandomKey random;            // all randomness of this call
-  std::map<std::string, Tensor> extra;  // per-token gates of some variants; unknown names are refused
+  std::map<std::string, Tensor>
+      extra;  // per-token gates of some variants; unknown names are refused
 };
 
 struct AttentionShape {
@@ -55,8 +57,8 @@ struct Cost {
   int64_t flops = 0;
   int64_t bytes = 0;
   int64_t activation_bytes = 0;
-  int64_t state_bytes = 0;     // a DecodeState that holds `keys` keys
-  bool upper_bound = false;    // flops depend on the data
+  int64_t state_bytes = 0;   // a DecodeState that holds `keys` keys
+  bool upper_bound = false;  // flops depend on the data
 };
 
 class Attention;
@@ -65,7 +67,9 @@ class Attention;
 struct ExactLimit {
   Options options;
   std::function<void(Attention&)> prepare;  // may be empty
-  std::function<Tensor(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call)> reference;
+  std::function<Tensor(const Tensor& q, const Tensor& k, const Tensor& v,
+                       const AttentionCall& call)>
+      reference;
   double tolerance_f64 = 1e-12;
   double tolerance_f32 = 2e-6;
 };
@@ -77,26 +81,31 @@ class Attention : public Module {
   std::string type_name() const override;
 
   // q [B, H, T, D], k [B, Hkv, S, D], v [B, Hkv, S, E] -> [B, H, T, E]. Any strides.
-  virtual Tensor forward(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call) const = 0;
+  virtual Tensor forward(const Tensor& q, const Tensor& k, const Tensor& v,
+                         const AttentionCall& call) const = 0;
   virtual Traits traits() const = 0;
-  // The map really applied, for the query rows asked for: [B, H, R, S]. ValueError where there is none.
+  // The map really applied, for the query rows asked for: [B, H, R, S]. ValueError where there is
+  // none.
   virtual Tensor weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                          const std::vector<int64_t>& rows) const;
 
   // Decoding. ValueError where traits().decode is none. `capacity` is a hint (keys to come).
-  virtual std::unique_ptr<DecodeState> new_state(int64_t batch, int64_t capacity, DType dtype = DType::f32,
+  virtual std::unique_ptr<DecodeState> new_state(int64_t batch, int64_t capacity,
+                                                 DType dtype = DType::f32,
                                                  Device device = kCpu) const;
   // Keys without queries: a prompt, an encoder's memory.
-  virtual void absorb(const Tensor& k, const Tensor& v, const AttentionCall& call, DecodeState& state) const;
-  // T >= 1 new positions, whose keys are taken in first; k and v undefined: attend to what is there.
-  // call.mask describes the new positions only.
+  virtual void absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
+                      DecodeState& state) const;
+  // T >= 1 new positions, whose keys are taken in first; k and v undefined: attend to what is
+  // there. call.mask describes the new positions only.
   virtual Tensor step(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call,
                       DecodeState& state) const;
 
   virtual std::optional<ExactLimit> exact_limit(const AttentionShape& shape) const;
   // Keys that must influence query row i (of batch row 0, in at least one head).
   // By default: every visible key.
-  virtual std::vector<int64_t> reach(const Tensor& q, const Tensor& k, const AttentionCall& call, int64_t i) const;
+  virtual std::vector<int64_t> reach(const Tensor& q, const Tensor& k, const AttentionCall& call,
+                                     int64_t i) const;
   virtual Cost cost(const AttentionShape& shape, Pass pass) const;
   virtual void on_step(int64_t step, RandomKey key);  // called by the trainer, never inside forward
 
@@ -105,8 +114,11 @@ class Attention : public Module {
 
  protected:
   // Shapes, dtypes and everything that traits() excludes. v may be undefined (weights).
-  void check_call(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call) const;
-  double scale_or(const AttentionCall& call, double fallback) const { return call.scale ? *call.scale : fallback; }
+  void check_call(const Tensor& q, const Tensor& k, const Tensor& v,
+                  const AttentionCall& call) const;
+  double scale_or(const AttentionCall& call, double fallback) const {
+    return call.scale ? *call.scale : fallback;
+  }
   // The same for a state that another variant made: DenseState& s = state_as<DenseState>(state).
   template <class State>
   State& state_as(DecodeState& state) const {
@@ -120,7 +132,8 @@ class Attention : public Module {
   AttentionConfig config_;
 };
 
-// on_step of every attention in the tree below `root`, each with its own part of the random numbers.
+// on_step of every attention in the tree below `root`, each with its own part of the random
+// numbers.
 void attention_on_step(Module& root, int64_t step, RandomKey key);
 
 }  // namespace heed::nn

@@ -40,7 +40,8 @@ const std::deque<AttentionEntry>& attention_catalog() { return entries(); }
 void register_attention(AttentionEntry entry) {
   AttentionSpec spec = parse_spec(entry.name);  // refuses what could not be asked for later
   if (spec.name != entry.name || !entry.make)
-    throw ValueError(str("register_attention: '", entry.name, "' needs a plain name and a factory"));
+    throw ValueError(
+        str("register_attention: '", entry.name, "' needs a plain name and a factory"));
   for (const AttentionEntry& e : entries())
     if (e.name == entry.name)
       throw ValueError(str("register_attention: the name '", entry.name, "' is taken"));

@@ -1,7 +1,8 @@
 // The list of attention variants. Tests, benchmarks, examples and docs iterate over it.
 //
 //   SharedParameters shared;
-//   auto attention = make_attention("dense", {.heads = 4, .kv_heads = 4, .head_dim = 32, .value_dim = 32}, shared);
+//   auto attention = make_attention("dense", {.heads = 4, .kv_heads = 4, .head_dim = 32, .value_dim
+//   = 32}, shared);
 #pragma once
 
 #include <deque>
@@ -28,8 +29,9 @@ struct AttentionEntry {
   std::string name;
   std::string family;  // dense, efficient, sparse, linear, low-rank, recurrent
   std::string paper;
-  std::string cost;    // in words: "O(T S)"
-  std::function<std::unique_ptr<Attention>(const AttentionConfig& config, SharedParameters& shared)> make;
+  std::string cost;  // in words: "O(T S)"
+  std::function<std::unique_ptr<Attention>(const AttentionConfig& config, SharedParameters& shared)>
+      make;
 };
 
 const std::deque<AttentionEntry>& attention_catalog();
@@ -39,7 +41,9 @@ const AttentionEntry& find_attention(const std::string& name);  // ValueError li
 
 // `spec` is name:key=value,..; its options replace config.options. ValueError: unknown names and
 // options, bad values, a config (causal, grouped heads) that the variant's traits exclude.
-std::unique_ptr<Attention> make_attention(const std::string& spec, AttentionConfig config, SharedParameters& shared);
-std::unique_ptr<Attention> make_attention(const std::string& spec, AttentionConfig config);  // nothing shared
+std::unique_ptr<Attention> make_attention(const std::string& spec, AttentionConfig config,
+                                          SharedParameters& shared);
+std::unique_ptr<Attention> make_attention(const std::string& spec,
+                                          AttentionConfig config);  // nothing shared
 
 }  // namespace heed::nn

@@ -55,13 +55,14 @@ Tensor DenseAttention::weights(const Tensor& q, const Tensor& k, const Attention
   int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), keys = k.dim(2);
   for (int64_t i : rows)
     if (i < 0 || i >= queries)
-      throw ValueError(str("dense: weights of row ", i, " asked for, there are ", queries, " queries"));
+      throw ValueError(
+          str("dense: weights of row ", i, " asked for, there are ", queries, " queries"));
   if (rows.empty()) return zeros({batch, heads, 0, keys}, q.dtype());
   int64_t group = heads / k.dim(1);
   FusedAttentionOptions options = fused_options(call);
   // Selected to 0: NaN in padding would survive a product.
-  Tensor clean_q = call.mask.select_queries(q, 2);   // [B, H, T, D]
-  Tensor key_t = call.mask.select_keys(k, 2);        // [B, Hkv, S, D]
+  Tensor clean_q = call.mask.select_queries(q, 2);  // [B, H, T, D]
+  Tensor key_t = call.mask.select_keys(k, 2);       // [B, Hkv, S, D]
   if (group > 1) {
     Shape shared{batch, k.dim(1), group, keys, k.dim(3)};
     key_t = broadcast_to(key_t.unsqueeze(2), shared).reshape({batch, heads, keys, k.dim(3)});
@@ -73,7 +74,8 @@ Tensor DenseAttention::weights(const Tensor& q, const Tensor& k, const Attention
     int64_t first = rows[r], count = 0;
     while (r < rows.size() && rows[r] == first + count) ++count, ++r;
     Mask mask = call.mask.rows(first, count, batch, queries, keys);
-    Tensor scores = matmul(clean_q.slice(2, first, first + count) * options.scale, key_t);  // [B, H, n, S]
+    Tensor scores =
+        matmul(clean_q.slice(2, first, first + count) * options.scale, key_t);  // [B, H, n, S]
     Tensor bias = mask.dense_bias(batch, count, keys, q.dtype());
     if (bias.defined()) scores = scores + bias;
     Tensor visible = mask.dense(batch, count, keys, config().causal);  // [B or 1, H or 1, n, S]
@@ -81,14 +83,16 @@ Tensor DenseAttention::weights(const Tensor& q, const Tensor& k, const Attention
   }
   Tensor map = parts.size() == 1 ? parts[0] : concat(parts, 2);  // [B, H, R, S]
   if (options.dropout == 0) return map;
-  Tensor kept = dropout_mask({batch, heads, queries, keys}, options.dropout, options.key, q.dtype());
+  Tensor kept =
+      dropout_mask({batch, heads, queries, keys}, options.dropout, options.key, q.dtype());
   return map * index_select(kept, 2, Tensor::from(rows, {static_cast<int64_t>(rows.size())}));
 }
 
 std::unique_ptr<DecodeState> DenseAttention::new_state(int64_t batch, int64_t capacity, DType dtype,
                                                        Device device) const {
   const AttentionConfig& c = config();
-  return std::make_unique<KVCache>(batch, c.kv_heads, c.head_dim, c.value_dim, capacity, dtype, device);
+  return std::make_unique<KVCache>(batch, c.kv_heads, c.head_dim, c.value_dim, capacity, dtype,
+                                   device);
 }
 
 static void require_new_keys(const AttentionConfig& c, const Tensor& k, const Tensor& v) {
@@ -96,8 +100,9 @@ static void require_new_keys(const AttentionConfig& c, const Tensor& k, const Te
               v.dim(0) == k.dim(0) && v.dim(1) == c.kv_heads && v.dim(2) == k.dim(2) &&
               v.dim(3) == c.value_dim;
   if (!good)
-    throw ShapeError(str("dense: k [B, ", c.kv_heads, ", N, ", c.head_dim, "] and v [B, ", c.kv_heads,
-                         ", N, ", c.value_dim, "] expected, got ", k.shape(), " and ", v.shape()));
+    throw ShapeError(str("dense: k [B, ", c.kv_heads, ", N, ", c.head_dim, "] and v [B, ",
+                         c.kv_heads, ", N, ", c.value_dim, "] expected, got ", k.shape(), " and ",
+                         v.shape()));
 }
 
 void DenseAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
@@ -136,7 +141,8 @@ Tensor DenseAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
   int64_t held = keys.dim(2);
   terms.key_begin = Tensor();
   terms.key_end = cache.uniform() ? Tensor() : cache.lengths();
-  bool usual = std::all_of(offset.begin(), offset.end(), [&](int64_t x) { return x == held - fresh; });
+  bool usual =
+      std::all_of(offset.begin(), offset.end(), [&](int64_t x) { return x == held - fresh; });
   if (!usual && !terms.offset.defined()) terms.offset = Tensor::from(offset, {cache.batch()});
   return fused_attention(q, keys, values, terms, fused_options(call));  // [B, H, T, E]
 }
@@ -144,7 +150,8 @@ Tensor DenseAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
 std::optional<ExactLimit> DenseAttention::exact_limit(const AttentionShape&) const {
   ExactLimit limit;
   AttentionConfig c = config();
-  limit.reference = [c](const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call) {
+  limit.reference = [c](const Tensor& q, const Tensor& k, const Tensor& v,
+                        const AttentionCall& call) {
     return DenseAttention(c).reference(q, k, v, call);
   };
   return limit;

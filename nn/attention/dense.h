@@ -2,9 +2,9 @@
 //
 //   O = softmax(scale Q K^T + bias) V   over the visible keys; scale = 1 / sqrt(D) by default
 //
-// Everything is supported exactly: causal, cross, padding on either side, pair masks, biases, grouped
-// heads (head h reads key head h / (H / Hkv)), dropout on the weights, decoding with a key-value
-// cache. A query without a visible key gives 0. No options. See docs/attention/dense.md.
+// Everything is supported exactly: causal, cross, padding on either side, pair masks, biases,
+// grouped heads (head h reads key head h / (H / Hkv)), dropout on the weights, decoding with a
+// key-value cache. A query without a visible key gives 0. No options. See docs/attention/dense.md.
 #pragma once
 
 #include <heed/nn/attention/attention.h>
@@ -15,15 +15,18 @@ class DenseAttention : public Attention {
  public:
   explicit DenseAttention(AttentionConfig config);
   const char* name() const override { return "dense"; }
-  Tensor forward(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call) const override;
+  Tensor forward(const Tensor& q, const Tensor& k, const Tensor& v,
+                 const AttentionCall& call) const override;
   // The same, composed of primitives: O(T S) memory.
-  Tensor reference(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call) const;
+  Tensor reference(const Tensor& q, const Tensor& k, const Tensor& v,
+                   const AttentionCall& call) const;
   Traits traits() const override;
   Tensor weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                  const std::vector<int64_t>& rows) const override;
   std::unique_ptr<DecodeState> new_state(int64_t batch, int64_t capacity, DType dtype = DType::f32,
                                          Device device = kCpu) const override;
-  void absorb(const Tensor& k, const Tensor& v, const AttentionCall& call, DecodeState& state) const override;
+  void absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
+              DecodeState& state) const override;
   Tensor step(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call,
               DecodeState& state) const override;
   std::optional<ExactLimit> exact_limit(const AttentionShape& shape) const override;

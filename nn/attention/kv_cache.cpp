@@ -12,11 +12,14 @@ KVCache::KVCache(int64_t batch, int64_t kv_heads, int64_t head_dim, int64_t valu
                  int64_t capacity, DType dtype, Device device)
     : lengths_(static_cast<size_t>(std::max<int64_t>(batch, 0)), 0) {
   if (batch < 0 || capacity < 0)
-    throw ValueError(str("KVCache: batch ", batch, " and capacity ", capacity, " must not be negative"));
+    throw ValueError(
+        str("KVCache: batch ", batch, " and capacity ", capacity, " must not be negative"));
   capacity = std::max<int64_t>(capacity, 16);
   // Zeros, not garbage: select and save copy the reserve too.
-  k_ = Tensor(Array::zeros({batch, kv_heads, capacity, head_dim}, dtype, device));   // [B, Hkv, C, D]
-  v_ = Tensor(Array::zeros({batch, kv_heads, capacity, value_dim}, dtype, device));  // [B, Hkv, C, E]
+  k_ =
+      Tensor(Array::zeros({batch, kv_heads, capacity, head_dim}, dtype, device));  // [B, Hkv, C, D]
+  v_ = Tensor(
+      Array::zeros({batch, kv_heads, capacity, value_dim}, dtype, device));  // [B, Hkv, C, E]
 }
 
 Tensor KVCache::lengths() const { return Tensor::from(lengths_, {batch()}); }
@@ -56,7 +59,8 @@ void KVCache::append(const Tensor& k, const Tensor& v, const Mask& mask) {
   if (k.dtype() != k_.dtype())
     throw DTypeError(str("KVCache: keys are ", k.dtype(), ", the state holds ", k_.dtype()));
   int64_t count = k.dim(2), most = 0;
-  std::vector<int64_t> begin = to_integers(mask.terms().key_begin), end = to_integers(mask.terms().key_end);
+  std::vector<int64_t> begin = to_integers(mask.terms().key_begin),
+                       end = to_integers(mask.terms().key_end);
   begin.resize(lengths_.size(), 0);
   end.resize(lengths_.size(), count);
   bool together = uniform();
@@ -111,7 +115,8 @@ int64_t KVCache::bytes() const { return k_.array().bytes() + v_.array().bytes();
 
 void KVCache::to(Device device) {
   if (!(device == k_.device()))
-    throw DeviceError(str("KVCache: moving from ", k_.device(), " to ", device, " is not supported"));
+    throw DeviceError(
+        str("KVCache: moving from ", k_.device(), " to ", device, " is not supported"));
 }
 
 StateDict KVCache::save() const {
@@ -120,11 +125,12 @@ StateDict KVCache::save() const {
 
 void KVCache::load(const StateDict& state) {
   for (const char* name : {"k", "v", "lengths"})
-    if (!state.count(name)) throw ValueError(str("KVCache: '", name, "' is missing in the saved state"));
+    if (!state.count(name))
+      throw ValueError(str("KVCache: '", name, "' is missing in the saved state"));
   const Tensor &k = state.at("k"), &v = state.at("v"), &lengths = state.at("lengths");
   auto fits = [&](const Tensor& t, const Tensor& mine) {
-    return t.rank() == 4 && t.dim(0) == k.dim(0) && t.dim(1) == mine.dim(1) && t.dim(2) == k.dim(2) &&
-           t.dim(3) == mine.dim(3) && t.dtype() == k_.dtype();
+    return t.rank() == 4 && t.dim(0) == k.dim(0) && t.dim(1) == mine.dim(1) &&
+           t.dim(2) == k.dim(2) && t.dim(3) == mine.dim(3) && t.dtype() == k_.dtype();
   };
   bool good = k.rank() == 4 && fits(k, k_) && fits(v, v_) && lengths.rank() == 1 &&
               lengths.dim(0) == k.dim(0) && lengths.dtype() == DType::i64;

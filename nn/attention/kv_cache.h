@@ -27,9 +27,9 @@ class KVCache : public DecodeState {
   // Memory doubles when it is full.
   void append(const Tensor& k, const Tensor& v, const Mask& mask);
   int64_t longest() const;
-  bool uniform() const;        // all rows have the same length
-  Tensor keys() const;         // [B, Hkv, longest, D], a view; row b is valid up to lengths()[b]
-  Tensor values() const;       // [B, Hkv, longest, E]
+  bool uniform() const;   // all rows have the same length
+  Tensor keys() const;    // [B, Hkv, longest, D], a view; row b is valid up to lengths()[b]
+  Tensor values() const;  // [B, Hkv, longest, E]
   const std::vector<int64_t>& host_lengths() const { return lengths_; }
   int64_t capacity() const { return k_.dim(2); }
 

@@ -66,7 +66,8 @@ void require_map(const Tensor& map, const Shape& shape, const char* who, const c
 
 void require_rows(const Tensor& bound, int64_t batch, const char* who, const char* what) {
   if (bound.defined() && bound.dim(0) != batch)
-    throw ShapeError(str(who, ": ", what, " for ", bound.dim(0), " rows, but the batch has ", batch));
+    throw ShapeError(
+        str(who, ": ", what, " for ", bound.dim(0), " rows, but the batch has ", batch));
 }
 
 }  // namespace
@@ -238,7 +239,8 @@ std::string Mask::to_string() const {
   return out.empty() ? "no mask" : out;
 }
 
-void Mask::check(int64_t batch, int64_t heads, int64_t queries, int64_t keys, const char* who) const {
+void Mask::check(int64_t batch, int64_t heads, int64_t queries, int64_t keys,
+                 const char* who) const {
   require_rows(terms_.key_begin, batch, who, "key padding");
   require_rows(terms_.key_end, batch, who, "key padding");
   require_rows(terms_.query_begin, batch, who, "query padding");
@@ -248,10 +250,11 @@ void Mask::check(int64_t batch, int64_t heads, int64_t queries, int64_t keys, co
   require_map(terms_.pair_mask, map, who, "the pair mask");
   require_map(terms_.bias, map, who, "the bias");
   if (terms_.alibi_slopes.defined() && terms_.alibi_slopes.dim(0) != heads)
-    throw ShapeError(str(who, ": ", terms_.alibi_slopes.dim(0), " ALiBi slopes for ", heads, " heads"));
-  if (terms_.relative_bias.defined() && terms_.relative_bias.dim(0) != heads)
     throw ShapeError(
-        str(who, ": a relative-bias table ", terms_.relative_bias.shape(), " for ", heads, " heads"));
+        str(who, ": ", terms_.alibi_slopes.dim(0), " ALiBi slopes for ", heads, " heads"));
+  if (terms_.relative_bias.defined() && terms_.relative_bias.dim(0) != heads)
+    throw ShapeError(str(who, ": a relative-bias table ", terms_.relative_bias.shape(), " for ",
+                         heads, " heads"));
 }
 
 Tensor Mask::dense(int64_t batch, int64_t queries, int64_t keys, bool causal) const {
@@ -264,7 +267,8 @@ Tensor Mask::dense_bias(int64_t batch, int64_t queries, int64_t keys, DType dtyp
 
 Mask Mask::rows(int64_t begin, int64_t count, int64_t batch, int64_t queries, int64_t keys) const {
   if (begin < 0 || count < 0 || begin + count > queries)
-    throw ValueError(str("Mask::rows: [", begin, ", ", begin + count, ") of ", queries, " queries"));
+    throw ValueError(
+        str("Mask::rows: [", begin, ", ", begin + count, ") of ", queries, " queries"));
   Mask m = *this;
   AttentionTerms& t = m.terms_;
   t.query_begin = shifted(terms_.query_begin, -begin, count);
@@ -278,16 +282,20 @@ Mask Mask::rows(int64_t begin, int64_t count, int64_t batch, int64_t queries, in
   return m;
 }
 
-static Tensor select(const Tensor& x, int axis, const Tensor& begin, const Tensor& end) {
-  if (!begin.defined() && !end.defined()) return x;
+static Tensor keep_tokens(const Tensor& x, int axis, const Tensor& valid) {
   int64_t count = x.dim(axis);
-  Tensor valid = valid_positions(begin, end, count);  // [B, T]
   if (valid.dim(0) != x.dim(0))
-    throw ShapeError(str("Mask: padding for ", valid.dim(0), " rows, but the tensor is ", x.shape()));
+    throw ShapeError(
+        str("Mask: padding for ", valid.dim(0), " rows, but the tensor is ", x.shape()));
   Shape shape = Shape::filled(x.rank(), 1);
   shape[0] = x.dim(0);
   shape[normalize_axis(axis, x.rank(), "Mask")] = count;
   return where(valid.reshape(shape), x, 0.0);
+}
+
+static Tensor select(const Tensor& x, int axis, const Tensor& begin, const Tensor& end) {
+  if (!begin.defined() && !end.defined()) return x;
+  return keep_tokens(x, axis, valid_positions(begin, end, x.dim(axis)));
 }
 
 Tensor Mask::select_keys(const Tensor& x, int axis) const {
@@ -296,6 +304,19 @@ Tensor Mask::select_keys(const Tensor& x, int axis) const {
 
 Tensor Mask::select_queries(const Tensor& x, int axis) const {
   return select(x, axis, terms_.query_begin, terms_.query_end);
+}
+
+Tensor Mask::select_tokens(const Tensor& x, int axis) const {
+  const AttentionTerms& t = terms_;
+  auto same = [](const Tensor& a, const Tensor& b) {
+    return a.defined() == b.defined() && (!a.defined() || a.impl() == b.impl());
+  };
+  if (!has_query_padding() || (same(t.key_begin, t.query_begin) && same(t.key_end, t.query_end)))
+    return select_keys(x, axis);
+  if (!has_key_padding()) return select_queries(x, axis);
+  Tensor as_key = valid_positions(t.key_begin, t.key_end, x.dim(axis));        // [B, T]
+  Tensor as_query = valid_positions(t.query_begin, t.query_end, x.dim(axis));  // [B, T]
+  return keep_tokens(x, axis, logical_or(as_key, as_query));
 }
 
 Mask Mask::with_finite_padding() const {

@@ -35,8 +35,8 @@ bool is_name(const std::string& text) {
 
 void Options::set(const std::string& key, const std::string& value) {
   if (!values_.emplace(key, value).second)
-    throw ValueError(str(variant_, ": option '", key, "' is given twice (", values_[key], " and ",
-                         value, ")"));
+    throw ValueError(
+        str(variant_, ": option '", key, "' is given twice (", values_[key], " and ", value, ")"));
 }
 
 const std::string* Options::find(const std::string& key, const std::string& kind) const {
@@ -52,11 +52,11 @@ bool Options::has(const std::string& key) const {
 
 void Options::refuse(const std::string& key, const std::string& value,
                      const std::string& allowed) const {
-  throw ValueError(
-      str(variant_, ": option '", key, "' is '", value, "'; allowed: ", allowed));
+  throw ValueError(str(variant_, ": option '", key, "' is '", value, "'; allowed: ", allowed));
 }
 
-int64_t Options::integer(const std::string& key, int64_t fallback, int64_t low, int64_t high) const {
+int64_t Options::integer(const std::string& key, int64_t fallback, int64_t low,
+                         int64_t high) const {
   using Limits = std::numeric_limits<int64_t>;
   std::string allowed = between("an integer", low == Limits::min() ? "" : std::to_string(low),
                                 high == Limits::max() ? "" : std::to_string(high));
@@ -122,7 +122,8 @@ std::string Options::to_string() const {
 
 AttentionSpec parse_spec(const std::string& spec) {
   auto fail = [&](const std::string& why) {
-    throw ValueError(str("attention spec '", spec, "': ", why, "; the form is name:key=value,key=value"));
+    throw ValueError(
+        str("attention spec '", spec, "': ", why, "; the form is name:key=value,key=value"));
   };
   size_t colon = spec.find(':');
   std::string name = spec.substr(0, colon);

@@ -9,16 +9,17 @@
 namespace heed::nn {
 
 enum class GradientKind { exact, surrogate };
-// How a DecodeState grows: all keys, the last w keys, not at all, or the sequence is computed again.
+// How a DecodeState grows: all keys, the last w keys, not at all, or the sequence is computed
+// again.
 enum class DecodeKind { kv, ring, fixed, replay, none };
 
 struct Traits {
-  bool causal = false;          // an exact causal form exists
-  bool cross = false;           // queries and keys may come from different sequences
+  bool causal = false;  // an exact causal form exists
+  bool cross = false;   // queries and keys may come from different sequences
   bool key_padding = false;
-  bool left_padding = false;    // padding before the tokens leaves the result as it is
-  bool pair_mask = false;       // pair tensors and windows
-  bool bias = false;            // bias tensors, ALiBi, relative bias
+  bool left_padding = false;  // padding before the tokens leaves the result as it is
+  bool pair_mask = false;     // pair tensors and windows
+  bool bias = false;          // bias tensors, ALiBi, relative bias
   bool weight_dropout = false;
   bool grouped_heads = false;   // kv_heads < heads
   bool shared_qk = false;       // keys are the queries: no key projection is made
@@ -29,7 +30,8 @@ struct Traits {
   GradientKind gradient = GradientKind::exact;
   DecodeKind decode = DecodeKind::none;
   std::set<std::string> extra;  // names of AttentionCall::extra that are understood
-  // Trait -> why not, for error messages: {{"causal", "landmarks average over the whole sequence"}}.
+  // Trait -> why not, for error messages: {{"causal", "landmarks average over the whole
+  // sequence"}}.
   std::map<std::string, std::string> why;
 };
 

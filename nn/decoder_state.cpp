@@ -1,0 +1,59 @@
+#include <heed/nn/decoder_state.h>
+
+#include <heed/core/error.h>
+
+namespace heed::nn {
+
+using States = std::vector<std::unique_ptr<DecodeState>>;
+
+void DecoderState::select(const Tensor& rows, bool same_memory) {
+  if (same_memory && rows.dim(0) != batch())
+    throw ValueError(str("DecoderState: same_memory with ", rows.dim(0), " rows out of ", batch()));
+  for (auto& state : self) state->select(rows);
+  if (same_memory) return;
+  for (auto& state : cross) state->select(rows);
+}
+
+DecoderState DecoderState::clone() const {
+  DecoderState copy;
+  for (const auto& state : self) copy.self.push_back(state->clone());
+  for (const auto& state : cross) copy.cross.push_back(state->clone());
+  return copy;
+}
+
+int64_t DecoderState::bytes() const {
+  int64_t total = 0;
+  for (const auto& state : self) total += state->bytes();
+  for (const auto& state : cross) total += state->bytes();
+  return total;
+}
+
+static void save_all(const States& states, const std::string& prefix, StateDict& out) {
+  for (size_t i = 0; i < states.size(); ++i)
+    for (const auto& [name, tensor] : states[i]->save())
+      out[prefix + std::to_string(i) + "." + name] = tensor;
+}
+
+StateDict DecoderState::save() const {
+  StateDict out;
+  save_all(self, "self.", out);
+  save_all(cross, "cross.", out);
+  return out;
+}
+
+static void load_all(States& states, const std::string& prefix, const StateDict& all) {
+  for (size_t i = 0; i < states.size(); ++i) {
+    std::string own = prefix + std::to_string(i) + ".";
+    StateDict part;
+    for (auto at = all.lower_bound(own); at != all.end() && at->first.starts_with(own); ++at)
+      part[at->first.substr(own.size())] = at->second;
+    states[i]->load(part);
+  }
+}
+
+void DecoderState::load(const StateDict& state) {
+  load_all(self, "self.", state);
+  load_all(cross, "cross.", state);
+}
+
+}  // namespace heed::nn

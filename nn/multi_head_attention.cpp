@@ -1,0 +1,234 @@
+#include <heed/nn/multi_head_attention.h>
+
+#include <cmath>
+#include <numeric>
+
+#include <heed/autograd/grad_mode.h>
+#include <heed/core/error.h>
+#include <heed/nn/init.h>
+
+namespace heed::nn {
+
+namespace {
+
+MultiHeadAttentionConfig completed(int64_t width, MultiHeadAttentionConfig c) {
+  if (width < 1 || c.heads < 1 || c.kv_heads < 0 || c.head_dim < 0)
+    throw ValueError(str("MultiHeadAttention: sizes must be positive, got width ", width,
+                         ", heads ", c.heads, ", kv_heads ", c.kv_heads, ", head_dim ",
+                         c.head_dim));
+  if (c.head_dim == 0 && width % c.heads != 0)
+    throw ValueError(
+        str("MultiHeadAttention: width ", width, " does not divide into ", c.heads, " heads"));
+  if (c.kv_heads == 0) c.kv_heads = c.heads;
+  if (c.head_dim == 0) c.head_dim = width / c.heads;
+  if (c.key_width == 0) c.key_width = width;
+  if (c.value_width == 0) c.value_width = width;
+  return c;
+}
+
+std::unique_ptr<Attention> make_variant(const MultiHeadAttentionConfig& c,
+                                        SharedParameters* shared) {
+  SharedParameters own;
+  AttentionConfig config;
+  config.heads = c.heads;
+  config.kv_heads = c.kv_heads;
+  config.head_dim = config.value_dim = c.head_dim;
+  config.max_length = c.max_length;
+  config.causal = c.causal;
+  return make_attention(c.attention, config, shared ? *shared : own);
+}
+
+Tensor split_heads(const Tensor& x, int64_t heads) {
+  Shape shape{x.dim(0), x.dim(1), heads, x.dim(2) / heads};
+  return x.reshape(shape).permute({0, 2, 1, 3});  // [B, H, T, D]
+}
+
+void require_probability(double p) {
+  if (!(p >= 0 && p <= 1))
+    throw ValueError(str("MultiHeadAttention: attention dropout must be in [0, 1], got ", p));
+}
+
+}  // namespace
+
+MultiHeadAttention::MultiHeadAttention(int64_t width, const MultiHeadAttentionConfig& config,
+                                       SharedParameters* shared)
+    : MultiHeadAttention(completed(width, config), width, shared) {}
+
+MultiHeadAttention::MultiHeadAttention(const MultiHeadAttentionConfig& c, int64_t width,
+                                       SharedParameters* shared)
+    : q_proj(width, c.heads * c.head_dim, c.bias),
+      v_proj(c.value_width, c.kv_heads * c.head_dim, c.bias),
+      out_proj(c.heads * c.head_dim, width, c.bias),
+      config_(c),
+      attention_(make_variant(c, shared)) {
+  Traits traits = attention_->traits();
+  if (!traits.shared_qk)
+    k_proj = std::make_unique<Linear>(c.key_width, c.kv_heads * c.head_dim, c.bias);
+  register_module("q_proj", q_proj);
+  if (k_proj) register_module("k_proj", *k_proj);
+  register_module("v_proj", v_proj);
+  register_module("out_proj", out_proj);
+  register_module("attention", *attention_);
+  // PyTorch draws the packed [3 d, d] matrix at once, whose fan-out is that of all three.
+  double gain = std::sqrt(0.5);
+  for (Linear* linear : {&q_proj, k_proj.get(), &v_proj, &out_proj}) {
+    if (!linear) continue;
+    if (linear != &out_proj) init::xavier_uniform_(linear->weight, gain);
+    if (linear->bias.defined()) init::zeros_(linear->bias);
+  }
+  if (c.rope) rope_.emplace(c.head_dim, *c.rope);
+  require_probability(c.default_dropout);
+  require_probability(c.attention_dropout.value_or(0));
+  dropout_ = c.attention_dropout.value_or(traits.weight_dropout ? c.default_dropout : 0);
+  if (dropout_ > 0 && !traits.weight_dropout)
+    throw ValueError(str("MultiHeadAttention: attention dropout ", dropout_, " asked for, but ",
+                         attention_->name(), " has no dropout on its weights"));
+}
+
+void MultiHeadAttention::require_input(const Tensor& x, int64_t width, const char* what) const {
+  if (x.rank() != 3 || x.dim(2) != width)
+    throw ShapeError(
+        str("MultiHeadAttention: ", what, " [B, T, ", width, "] expected, got ", x.shape()));
+}
+
+Tensor MultiHeadAttention::project_queries(const Tensor& query) const {
+  require_input(query, q_proj.in(), "query");
+  return split_heads(q_proj.forward(query), heads());  // [B, H, T, D]
+}
+
+Tensor MultiHeadAttention::project_keys(const Tensor& key) const {
+  const Linear& linear = k_proj ? *k_proj : q_proj;
+  require_input(key, linear.in(), "key");
+  return split_heads(linear.forward(key), kv_heads());  // [B, Hkv, S, D]
+}
+
+Tensor MultiHeadAttention::project_values(const Tensor& value) const {
+  require_input(value, v_proj.in(), "value");
+  return split_heads(v_proj.forward(value), kv_heads());  // [B, Hkv, S, D]
+}
+
+Tensor MultiHeadAttention::project_out(const Tensor& mixed) const {
+  // The fused op lays its result out as [B, T, H, E] in memory, so this copies nothing.
+  Tensor rows = mixed.permute({0, 2, 1, 3});                                   // [B, T, H, E]
+  rows = rows.reshape({rows.dim(0), rows.dim(1), rows.dim(2) * rows.dim(3)});  // [B, T, H E]
+  return out_proj.forward(rows);                                               // [B, T, width]
+}
+
+// Tokens of row b stand at (tokens seen before) - (padding before them) + t.
+void MultiHeadAttention::turn(Heads& heads, const Mask& mask, const DecodeState* state) const {
+  if (!rope_) return;
+  std::vector<int64_t> begin = to_integers(mask.terms().key_begin), first;
+  if (state) first = to_integers(state->lengths());
+  // Where no state is, padding shifts a whole row, and only differences of positions matter.
+  bool rows_differ = false;
+  for (size_t b = 0; b < first.size(); ++b) {
+    if (b < begin.size()) first[b] -= begin[b];
+    rows_differ = rows_differ || first[b] != first[0] || first[b] < 0;
+  }
+  Tensor where = rows_differ ? Tensor::from(first, {static_cast<int64_t>(first.size())}) : Tensor();
+  int64_t start = first.empty() ? 0 : first[0];
+  for (Tensor* x : {&heads.q, &heads.k})
+    if (x->defined()) *x = where.defined() ? rope_->forward(*x, where) : rope_->forward(*x, start);
+}
+
+AttentionCall MultiHeadAttention::make_call(const Mask& mask, const Tensor& q,
+                                            const Tensor& k) const {
+  AttentionCall call;
+  call.mask = mask;
+  call.scale = config_.scale;
+  if (is_training()) call.dropout = static_cast<float>(dropout_);
+  if (call.dropout > 0 || attention_->traits().stochastic)
+    call.random = default_generator().take(q.dim(0) * heads() * q.dim(2) * k.dim(2));
+  return call;
+}
+
+Tensor MultiHeadAttention::forward(const Tensor& x, const Mask& mask) const {
+  return forward(x, x, x, mask);
+}
+
+MultiHeadAttention::Heads MultiHeadAttention::project(const Tensor& query, const Tensor& key,
+                                                      const Tensor& value, const Mask& mask) const {
+  Tensor q = query, k = key, v = value;  // [B, T, width], [B, S, key_width], [B, S, value_width]
+  bool self = query.impl() == key.impl();
+  if (rope_ && !self) throw ValueError("MultiHeadAttention: RoPE turns self-attention only");
+  if (!mask.finite_padding()) {
+    q = self ? mask.select_tokens(query, 1) : mask.select_queries(query, 1);
+    k = self ? q : mask.select_keys(key, 1);
+    if (value.defined()) v = value.impl() == key.impl() ? k : mask.select_keys(value, 1);
+  }
+  Heads h{project_queries(q), project_keys(k), value.defined() ? project_values(v) : Tensor()};
+  turn(h, mask, nullptr);
+  return h;
+}
+
+Tensor MultiHeadAttention::forward(const Tensor& query, const Tensor& key, const Tensor& value,
+                                   const Mask& mask) const {
+  auto scope = enter();
+  Heads h = project(query, key, value, mask);
+  return project_out(attention_->forward(h.q, h.k, h.v, make_call(mask, h.q, h.k)));
+}
+
+Tensor MultiHeadAttention::weights(const Tensor& query, const Tensor& key, const Mask& mask,
+                                   std::vector<int64_t> rows) const {
+  auto scope = enter();
+  Heads h = project(query, key, Tensor(), mask);
+  if (rows.empty()) {
+    rows.resize(static_cast<size_t>(query.dim(1)));
+    std::iota(rows.begin(), rows.end(), int64_t{0});
+  }
+  AttentionCall call = make_call(mask, h.q, h.k);
+  call.dropout = 0;
+  return attention_->weights(h.q, h.k, call, rows);  // [B, H, R, S]
+}
+
+std::unique_ptr<DecodeState> MultiHeadAttention::new_state(int64_t batch, int64_t capacity) const {
+  return attention_->new_state(batch, capacity, q_proj.weight.dtype(), q_proj.weight.device());
+}
+
+void MultiHeadAttention::absorb(const Tensor& key, const Tensor& value, const Mask& mask,
+                                DecodeState& state) const {
+  NoGrad guard;
+  auto scope = enter();
+  Tensor k = mask.finite_padding() ? key : mask.select_keys(key, 1);
+  Tensor v = value.impl() == key.impl() ? k
+             : mask.finite_padding()    ? value
+                                        : mask.select_keys(value, 1);
+  Heads h{Tensor(), project_keys(k), project_values(v)};
+  turn(h, mask, &state);
+  AttentionCall call;
+  call.mask = mask;
+  call.scale = config_.scale;
+  attention_->absorb(h.k, h.v, call, state);
+}
+
+Tensor MultiHeadAttention::step(const Tensor& x, const Mask& mask, DecodeState& state) const {
+  NoGrad guard;
+  auto scope = enter();
+  Tensor clean = mask.finite_padding() ? x : mask.select_tokens(x, 1);  // [B, T, width]
+  Heads h{project_queries(clean), project_keys(clean), project_values(clean)};
+  turn(h, mask, &state);
+  AttentionCall call;
+  call.mask = mask;
+  call.scale = config_.scale;
+  return project_out(attention_->step(h.q, h.k, h.v, call, state));
+}
+
+Tensor MultiHeadAttention::step_cross(const Tensor& query, const Mask& mask,
+                                      DecodeState& state) const {
+  NoGrad guard;
+  auto scope = enter();
+  if (rope_) throw ValueError("MultiHeadAttention: RoPE turns self-attention only");
+  Tensor q = mask.finite_padding() ? query : mask.select_queries(query, 1);  // [B, T, width]
+  AttentionCall call;
+  call.mask = mask;
+  call.scale = config_.scale;
+  return project_out(attention_->step(project_queries(q), Tensor(), Tensor(), call, state));
+}
+
+std::string MultiHeadAttention::type_name() const {
+  std::string groups = kv_heads() == heads() ? "" : str(", kv_heads ", kv_heads());
+  return str("MultiHeadAttention(", q_proj.in(), ", heads ", heads(), groups, rope_ ? ", RoPE" : "",
+             dropout_ > 0 ? str(", dropout ", dropout_) : "", ")");
+}
+
+}  // namespace heed::nn

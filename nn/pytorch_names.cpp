@@ -1,0 +1,87 @@
+#include <heed/nn/pytorch_names.h>
+
+#include <heed/autograd/ops/views.h>
+#include <heed/core/error.h>
+#include <heed/nn/multi_head_attention.h>
+
+namespace heed::nn {
+
+namespace {
+
+const char* const kProjections[3] = {"q_proj", "k_proj", "v_proj"};
+
+// The paths of all MultiHeadAttention modules, each with a trailing dot ("" at the root).
+std::vector<std::pair<std::string, const MultiHeadAttention*>> attentions(Module& root) {
+  std::vector<std::pair<std::string, const MultiHeadAttention*>> list;
+  root.visit([&](const std::string& path, Module& module) {
+    if (auto* attention = dynamic_cast<MultiHeadAttention*>(&module))
+      list.emplace_back(path.empty() ? "" : path + ".", attention);
+  });
+  return list;
+}
+
+// packed [3 n, ..] -> the three parts.
+void unpack(StateDict& state, const std::string& prefix, const char* packed, const char* part) {
+  auto found = state.find(prefix + packed);
+  if (found == state.end()) return;
+  Tensor all = found->second.detach();
+  if (all.rank() < 1 || all.dim(0) % 3 != 0)
+    throw ValueError(
+        str("from_pytorch: ", prefix, packed, " ", all.shape(), " does not divide into 3"));
+  state.erase(found);
+  int64_t rows = all.dim(0) / 3;
+  for (int64_t i = 0; i < 3; ++i)
+    state[prefix + kProjections[i] + part] = all.slice(0, i * rows, (i + 1) * rows);
+}
+
+void rename(StateDict& state, const std::string& from, const std::string& to) {
+  auto found = state.find(from);
+  if (found == state.end()) return;
+  state[to] = found->second;
+  state.erase(from);
+}
+
+}  // namespace
+
+StateDict from_pytorch(const StateDict& input, Module& module) {
+  StateDict state = input;
+  for (const auto& [prefix, attention] : attentions(module)) {
+    for (const char* name : {"bias_k", "bias_v"})
+      if (state.count(prefix + name))
+        throw ValueError(str("from_pytorch: ", prefix, name, ": add_bias_kv is not supported"));
+    unpack(state, prefix, "in_proj_weight", ".weight");
+    unpack(state, prefix, "in_proj_bias", ".bias");
+    for (const char* p : kProjections)
+      rename(state, prefix + p + "_weight", prefix + p + ".weight");
+  }
+  return state;
+}
+
+StateDict to_pytorch(Module& module) {
+  StateDict state = module.state_dict();
+  NoGrad guard;
+  for (const auto& [prefix, attention] : attentions(module)) {
+    if (attention->kv_heads() != attention->heads() || !attention->k_proj)
+      throw ValueError(str("to_pytorch: ", prefix.empty() ? "the module" : prefix, " has ",
+                           attention->kv_heads(), " key heads for ", attention->heads(),
+                           " heads, or shares its key projection: nn.MultiheadAttention cannot"));
+    std::vector<Tensor> weights, biases;
+    for (const char* p : kProjections) {
+      weights.push_back(state.at(prefix + p + ".weight"));
+      auto bias = state.find(prefix + p + ".bias");
+      if (bias != state.end()) biases.push_back(bias->second);
+    }
+    bool packed =
+        weights[0].shape() == weights[1].shape() && weights[0].shape() == weights[2].shape();
+    for (int i = 0; i < 3; ++i) {
+      state.erase(prefix + kProjections[i] + ".weight");
+      state.erase(prefix + kProjections[i] + ".bias");
+      if (!packed) state[prefix + kProjections[i] + "_weight"] = weights[static_cast<size_t>(i)];
+    }
+    if (packed) state[prefix + "in_proj_weight"] = concat(weights, 0);        // [3 d, d]
+    if (!biases.empty()) state[prefix + "in_proj_bias"] = concat(biases, 0);  // [3 d]
+  }
+  return state;
+}
+
+}  // namespace heed::nn

@@ -1,0 +1,145 @@
+#include <heed/nn/transformer.h>
+
+#include <heed/autograd/checkpoint.h>
+#include <heed/core/error.h>
+
+namespace heed::nn {
+
+TransformerStack::TransformerStack(const TransformerConfig& config, bool causal) : config_(config) {
+  if (config.layers < 1)
+    throw ValueError(str("Transformer: at least one layer expected, got ", config.layers));
+  if (config.positions == PositionTerm::relative)
+    position_bias_ = std::make_unique<RelativeBias>(config.heads, !causal);
+  if (config.positions == PositionTerm::alibi)
+    slopes_ = alibi_slopes(config.heads, config.alibi, DType::f64);  // [H]
+  if (config.final_norm)
+    norm_ = std::make_unique<LayerNorm>(config.width, config.norm_eps, config.bias);
+}
+
+void TransformerStack::register_rest() {
+  if (norm_) register_module("norm", *norm_);
+  if (position_bias_) register_module("position_bias", *position_bias_);
+}
+
+Mask TransformerStack::with_positions(const Mask& mask) const {
+  if (slopes_.defined()) return mask & Mask::alibi(slopes_);
+  if (position_bias_) return mask & position_bias_->term();
+  return mask;
+}
+
+Tensor TransformerStack::finish(const Tensor& x) const { return norm_ ? norm_->forward(x) : x; }
+
+TransformerEncoder::TransformerEncoder(const TransformerConfig& config)
+    : TransformerStack(config, config.causal) {
+  for (int64_t i = 0; i < config.layers; ++i) {
+    layers_.push_back(std::make_unique<TransformerEncoderLayer>(config, &shared_));
+    register_module("layers." + std::to_string(i), *layers_.back());
+  }
+  register_rest();
+}
+
+Tensor TransformerEncoder::forward(const Tensor& x, const Mask& mask) const {
+  auto scope = enter();
+  Tensor h = mask.finite_padding() ? x : mask.select_tokens(x, 1);  // [B, T, d]
+  Mask inner = with_positions(mask).with_finite_padding();
+  for (const auto& layer : layers_) {
+    if (config_.checkpoint && grad_enabled()) {
+      const TransformerEncoderLayer* l = layer.get();
+      h = checkpoint([l, inner](const std::vector<Tensor>& in) { return l->forward(in[0], inner); },
+                     {h});
+    } else {
+      h = layer->forward(h, inner);  // [B, T, d]
+    }
+  }
+  return finish(h);
+}
+
+DecoderState TransformerEncoder::new_state(int64_t batch, int64_t capacity) const {
+  if (!config_.causal)
+    throw ValueError("TransformerEncoder: only a causal stack decodes step by step");
+  DecoderState state;
+  for (const auto& layer : layers_) state.self.push_back(layer->new_state(batch, capacity));
+  return state;
+}
+
+static void require_layers(size_t got, size_t expected) {
+  if (got != expected)
+    throw ValueError(str("Transformer: a state of ", got, " layers for a stack of ", expected));
+}
+
+Tensor TransformerEncoder::step(const Tensor& x, DecoderState& state, const Mask& mask) const {
+  NoGrad guard;
+  auto scope = enter();
+  require_layers(state.self.size(), layers_.size());
+  Tensor h = mask.finite_padding() ? x : mask.select_tokens(x, 1);  // [B, T, d]
+  Mask inner = with_positions(mask).with_finite_padding();
+  for (size_t i = 0; i < layers_.size(); ++i) h = layers_[i]->step(h, inner, *state.self[i]);
+  return finish(h);  // [B, T, d]
+}
+
+std::string TransformerEncoder::type_name() const {
+  return str("TransformerEncoder(", size(), " layers)");
+}
+
+TransformerDecoder::TransformerDecoder(const TransformerConfig& config)
+    : TransformerStack(config, true) {
+  for (int64_t i = 0; i < config.layers; ++i) {
+    layers_.push_back(std::make_unique<TransformerDecoderLayer>(config, &shared_, &shared_cross_));
+    register_module("layers." + std::to_string(i), *layers_.back());
+  }
+  register_rest();
+}
+
+Tensor TransformerDecoder::forward(const Tensor& x, const Tensor& memory, const Mask& mask,
+                                   const Mask& memory_mask) const {
+  auto scope = enter();
+  Tensor h = mask.finite_padding() ? x : mask.select_tokens(x, 1);  // [B, T, d]
+  Tensor source =
+      memory_mask.finite_padding() ? memory : memory_mask.select_keys(memory, 1);  // [B, S, d]
+  Mask inner = with_positions(mask).with_finite_padding(),
+       outer = memory_mask.with_finite_padding();
+  for (const auto& layer : layers_) {
+    if (config_.checkpoint && grad_enabled()) {
+      const TransformerDecoderLayer* l = layer.get();
+      auto run = [l, inner, outer](const std::vector<Tensor>& in) {
+        return l->forward(in[0], in[1], inner, outer);
+      };
+      h = checkpoint(run, {h, source});
+    } else {
+      h = layer->forward(h, source, inner, outer);  // [B, T, d]
+    }
+  }
+  return finish(h);
+}
+
+DecoderState TransformerDecoder::new_state(const Tensor& memory, const Mask& memory_mask,
+                                           int64_t capacity) const {
+  NoGrad guard;
+  Tensor source =
+      memory_mask.finite_padding() ? memory : memory_mask.select_keys(memory, 1);  // [B, S, d]
+  Mask outer = memory_mask.with_finite_padding();
+  DecoderState state;
+  for (const auto& layer : layers_) {
+    state.self.push_back(layer->new_state(memory.dim(0), capacity));
+    state.cross.push_back(layer->new_cross_state(source, outer));
+  }
+  return state;
+}
+
+Tensor TransformerDecoder::step(const Tensor& x, DecoderState& state, const Mask& mask) const {
+  NoGrad guard;
+  auto scope = enter();
+  require_layers(state.self.size(), layers_.size());
+  require_layers(state.cross.size(), layers_.size());
+  Tensor h = mask.finite_padding() ? x : mask.select_tokens(x, 1);  // [B, T, d]
+  Mask inner = with_positions(mask).with_finite_padding();
+  for (size_t i = 0; i < layers_.size(); ++i)
+    h = layers_[i]->step(h, inner, *state.self[i], *state.cross[i]);  // [B, T, d]
+  return finish(h);
+}
+
+std::string TransformerDecoder::type_name() const {
+  return str("TransformerDecoder(", size(), " layers)");
+}
+
+}  // namespace heed::nn

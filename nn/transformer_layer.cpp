@@ -1,0 +1,173 @@
+#include <heed/nn/transformer_layer.h>
+
+#include <heed/core/error.h>
+
+namespace heed::nn {
+
+namespace {
+
+MultiHeadAttentionConfig attention_config(const TransformerConfig& c, bool causal) {
+  MultiHeadAttentionConfig a;
+  a.heads = c.heads;
+  a.kv_heads = c.kv_heads;
+  a.bias = c.bias;
+  a.causal = causal;
+  a.max_length = c.max_length;
+  a.attention = c.attention;
+  a.attention_dropout = c.attention_dropout;
+  a.default_dropout = c.dropout;
+  if (c.positions == PositionTerm::rope) a.rope = c.rope;
+  return a;
+}
+
+MultiHeadAttentionConfig cross_config(const TransformerConfig& c) {
+  MultiHeadAttentionConfig a = attention_config(c, false);
+  a.attention = c.cross_attention;
+  a.rope.reset();
+  return a;
+}
+
+// norm(x + dropout(y)), with whatever fused form there is.
+Tensor add_and_norm(const LayerNorm& norm, const Dropout& dropout, const Tensor& y,
+                    const Tensor& x) {
+  if (dropout.is_active()) return norm.forward(dropout.forward_add(y, x));
+  return norm.forward_add(y, x);
+}
+
+// Cross-attention's mask: the memory's keys, the target's queries.
+Mask cross_mask(const Mask& mask, const Mask& memory_mask) {
+  const AttentionTerms& t = mask.terms();
+  Mask m = memory_mask;
+  if (mask.has_query_padding()) m = m & Mask::query_padding(t.query_begin, t.query_end);
+  return m.with_finite_padding();
+}
+
+}  // namespace
+
+TransformerEncoderLayer::TransformerEncoderLayer(const TransformerConfig& c,
+                                                 SharedParameters* shared)
+    : self_attn(c.width, attention_config(c, c.causal), shared),
+      feed_forward(c.width, c.hidden, c.activation, c.dropout, c.bias),
+      norm1(c.width, c.norm_eps, c.bias),
+      norm2(c.width, c.norm_eps, c.bias),
+      dropout_(c.dropout),
+      norm_first_(c.norm_first) {
+  register_module("self_attn", self_attn);
+  register_module("", feed_forward);
+  register_module("norm1", norm1);
+  register_module("norm2", norm2);
+  register_module("dropout", dropout_);
+}
+
+template <class SelfAttention>
+Tensor TransformerEncoderLayer::run(Tensor x, SelfAttention&& attend) const {
+  if (norm_first_) {
+    x = dropout_.forward_add(attend(norm1.forward(x)), x);                   // [B, T, d]
+    return dropout_.forward_add(feed_forward.forward(norm2.forward(x)), x);  // [B, T, d]
+  }
+  x = add_and_norm(norm1, dropout_, attend(x), x);                   // [B, T, d]
+  return add_and_norm(norm2, dropout_, feed_forward.forward(x), x);  // [B, T, d]
+}
+
+Tensor TransformerEncoderLayer::forward(const Tensor& x, const Mask& mask) const {
+  auto scope = enter();
+  // Once here: NaN in a padded row must not reach the residual path's weights either.
+  Tensor clean = mask.finite_padding() ? x : mask.select_tokens(x, 1);  // [B, T, d]
+  Mask inner = mask.with_finite_padding();
+  return run(clean, [&](const Tensor& h) { return self_attn.forward(h, inner); });
+}
+
+std::unique_ptr<DecodeState> TransformerEncoderLayer::new_state(int64_t batch,
+                                                                int64_t capacity) const {
+  return self_attn.new_state(batch, capacity);
+}
+
+Tensor TransformerEncoderLayer::step(const Tensor& x, const Mask& mask, DecodeState& state) const {
+  NoGrad guard;
+  auto scope = enter();
+  Tensor clean = mask.finite_padding() ? x : mask.select_tokens(x, 1);  // [B, T, d]
+  Mask inner = mask.with_finite_padding();
+  return run(clean, [&](const Tensor& h) { return self_attn.step(h, inner, state); });
+}
+
+std::string TransformerEncoderLayer::type_name() const {
+  return str("TransformerEncoderLayer(", norm_first_ ? "pre-norm" : "post-norm", ")");
+}
+
+TransformerDecoderLayer::TransformerDecoderLayer(const TransformerConfig& c,
+                                                 SharedParameters* shared,
+                                                 SharedParameters* shared_cross)
+    : self_attn(c.width, attention_config(c, true), shared),
+      multihead_attn(c.width, cross_config(c), shared_cross),
+      feed_forward(c.width, c.hidden, c.activation, c.dropout, c.bias),
+      norm1(c.width, c.norm_eps, c.bias),
+      norm2(c.width, c.norm_eps, c.bias),
+      norm3(c.width, c.norm_eps, c.bias),
+      dropout_(c.dropout),
+      norm_first_(c.norm_first) {
+  Traits cross = multihead_attn.attention().traits();
+  if (!cross.cross)
+    throw ValueError(str(multihead_attn.attention().name(), ": cross-attention is not supported",
+                         cross.why.count("cross") ? ": " + cross.why.at("cross") : ""));
+  register_module("self_attn", self_attn);
+  register_module("multihead_attn", multihead_attn);
+  register_module("", feed_forward);
+  register_module("norm1", norm1);
+  register_module("norm2", norm2);
+  register_module("norm3", norm3);
+  register_module("dropout", dropout_);
+}
+
+template <class SelfAttention, class CrossAttention>
+Tensor TransformerDecoderLayer::run(Tensor x, SelfAttention&& attend,
+                                    CrossAttention&& cross) const {
+  if (norm_first_) {
+    x = dropout_.forward_add(attend(norm1.forward(x)), x);                   // [B, T, d]
+    x = dropout_.forward_add(cross(norm2.forward(x)), x);                    // [B, T, d]
+    return dropout_.forward_add(feed_forward.forward(norm3.forward(x)), x);  // [B, T, d]
+  }
+  x = add_and_norm(norm1, dropout_, attend(x), x);                   // [B, T, d]
+  x = add_and_norm(norm2, dropout_, cross(x), x);                    // [B, T, d]
+  return add_and_norm(norm3, dropout_, feed_forward.forward(x), x);  // [B, T, d]
+}
+
+Tensor TransformerDecoderLayer::forward(const Tensor& x, const Tensor& memory, const Mask& mask,
+                                        const Mask& memory_mask) const {
+  auto scope = enter();
+  Tensor clean = mask.finite_padding() ? x : mask.select_tokens(x, 1);  // [B, T, d]
+  Tensor source =
+      memory_mask.finite_padding() ? memory : memory_mask.select_keys(memory, 1);  // [B, S, d]
+  Mask inner = mask.with_finite_padding(), outer = cross_mask(mask, memory_mask);
+  return run(
+      clean, [&](const Tensor& h) { return self_attn.forward(h, inner); },
+      [&](const Tensor& h) { return multihead_attn.forward(h, source, source, outer); });
+}
+
+std::unique_ptr<DecodeState> TransformerDecoderLayer::new_state(int64_t batch,
+                                                                int64_t capacity) const {
+  return self_attn.new_state(batch, capacity);
+}
+
+std::unique_ptr<DecodeState> TransformerDecoderLayer::new_cross_state(
+    const Tensor& memory, const Mask& memory_mask) const {
+  std::unique_ptr<DecodeState> state = multihead_attn.new_state(memory.dim(0), memory.dim(1));
+  multihead_attn.absorb(memory, memory, memory_mask, *state);
+  return state;
+}
+
+Tensor TransformerDecoderLayer::step(const Tensor& x, const Mask& mask, DecodeState& self,
+                                     DecodeState& cross) const {
+  NoGrad guard;
+  auto scope = enter();
+  Tensor clean = mask.finite_padding() ? x : mask.select_tokens(x, 1);  // [B, T, d]
+  Mask inner = mask.with_finite_padding(), outer = cross_mask(mask, {});
+  return run(
+      clean, [&](const Tensor& h) { return self_attn.step(h, inner, self); },
+      [&](const Tensor& h) { return multihead_attn.step_cross(h, outer, cross); });
+}
+
+std::string TransformerDecoderLayer::type_name() const {
+  return str("TransformerDecoderLayer(", norm_first_ ? "pre-norm" : "post-norm", ")");
+}
+
+}  // namespace heed::nn
