@@ -1,0 +1,166 @@
+#include <heed/models/transformer.h>
+
+#include <cmath>
+
+#include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/losses.h>
+#include <heed/autograd/ops/matmul.h>
+#include <heed/core/error.h>
+#include <heed/nn/init.h>
+
+namespace heed::models {
+
+namespace {
+void check(const TransformerConfig& c) {
+  auto require = [](bool good, const std::string& what) {
+    if (!good) throw ValueError("Transformer: " + what);
+  };
+  require(c.vocab > 0, str("vocab > 0 expected, got ", c.vocab));
+  require(c.width > 0 && c.heads > 0 && c.hidden > 0, "width, heads and hidden > 0 expected");
+  require(c.width % c.heads == 0, str("width ", c.width, " is not a multiple of ", c.heads, " heads"));
+  require(c.width % 2 == 0, str("an even width expected, got ", c.width));
+  require(c.encoder_layers > 0 && c.decoder_layers > 0, "at least one layer on each side expected");
+  require(c.dropout >= 0 && c.dropout < 1, str("0 <= dropout < 1 expected, got ", c.dropout));
+  double a = c.attention_dropout.value_or(0);
+  require(a >= 0 && a < 1, str("0 <= attention dropout < 1 expected, got ", a));
+  for (int64_t id : {c.pad, c.bos, c.eos})
+    require(id >= 0 && id < c.vocab, str("id ", id, " outside the vocabulary of ", c.vocab));
+}
+
+nn::TransformerConfig stack(const TransformerConfig& c, int64_t layers, const std::string& attention) {
+  nn::TransformerConfig s;
+  s.width = c.width;
+  s.heads = c.heads;
+  s.hidden = c.hidden;
+  s.layers = layers;
+  s.dropout = c.dropout;
+  s.attention_dropout = c.attention_dropout;
+  s.activation = c.activation;
+  s.norm_first = c.norm_first;
+  s.final_norm = c.norm_first;  // post-norm layers end with a norm already
+  s.attention = attention;
+  s.cross_attention = c.cross_attention;
+  s.max_length = c.max_length;
+  s.checkpoint = c.checkpoint;
+  return s;
+}
+
+// A variant that cannot do what its place asks for is refused before training, not hours into it.
+void check_traits(const nn::Attention& attention, const char* place,
+                  std::initializer_list<std::pair<bool nn::Traits::*, const char*>> needs) {
+  nn::Traits traits = attention.traits();
+  for (auto [trait, name] : needs) {
+    if (traits.*trait) continue;
+    auto why = traits.why.find(name);
+    throw ValueError(str("Transformer: attention '", attention.name(), "' cannot be used ", place,
+                         ": it does not support ", name,
+                         why == traits.why.end() ? "" : " (" + why->second + ")"));
+  }
+}
+}  // namespace
+
+Transformer::Transformer(const TransformerConfig& config)
+    : config_((check(config), config)),
+      embedding_(config.vocab, config.width),
+      positions_(config.width),
+      dropout_(config.dropout),
+      encoder_(stack(config, config.encoder_layers, config.attention)),
+      decoder_(stack(config, config.decoder_layers, config.decoder_attention)) {
+  using nn::Traits;
+  check_traits(encoder_.layer(0).self_attn.attention(), "in the encoder",
+               {{&Traits::key_padding, "key_padding"}});
+  const nn::TransformerDecoderLayer& layer = decoder_.layer(0);
+  check_traits(layer.self_attn.attention(), "in the decoder", {{&Traits::causal, "causal"}});
+  check_traits(layer.multihead_attn.attention(), "between decoder and encoder",
+               {{&Traits::cross, "cross"}, {&Traits::key_padding, "key_padding"}});
+  for (const auto* a : {&layer.self_attn.attention(), &layer.multihead_attn.attention()})
+    if (a->traits().decode == nn::DecodeKind::none)
+      throw ValueError(str("Transformer: attention '", a->name(), "' cannot be used in the decoder: ",
+                           "it does not decode token by token"));
+
+  register_module("embedding", embedding_);
+  if (!config.tied) {
+    target_embedding_ = std::make_unique<nn::Embedding>(config.vocab, config.width);
+    output_ = std::make_unique<nn::Linear>(config.width, config.vocab, /*bias=*/false);
+    register_module("target_embedding", *target_embedding_);
+    register_module("output", *output_);
+  }
+  register_module("positions", positions_);
+  register_module("dropout", dropout_);
+  register_module("encoder", encoder_);
+  register_module("decoder", decoder_);
+
+  // Glorot for all projections (those of queries, keys and values have it already), as in fairseq.
+  // Embeddings have length 1: times sqrt(d) they are of the positions' size, and logits start small.
+  visit([](const std::string& path, nn::Module& m) {
+    auto* linear = dynamic_cast<nn::Linear*>(&m);
+    if (!linear || path.ends_with("q_proj") || path.ends_with("k_proj") || path.ends_with("v_proj")) return;
+    nn::init::xavier_uniform_(linear->weight);
+    if (linear->bias.defined()) nn::init::zeros_(linear->bias);
+  });
+  double std = 1 / std::sqrt(static_cast<double>(config.width));
+  nn::init::normal_(embedding_.weight, 0, std);
+  if (!config.tied) {
+    nn::init::normal_(target_embedding_->weight, 0, std);
+    nn::init::normal_(output_->weight, 0, std);
+  }
+}
+
+Tensor Transformer::embed(const nn::Embedding& table, const Tensor& ids, int64_t position) const {
+  Tensor x = table.forward(ids) * std::sqrt(static_cast<double>(config_.width));  // [B, T, d]
+  return dropout_.forward(positions_.forward(x, position));                       // [B, T, d]
+}
+
+Tensor Transformer::embed_source(const Tensor& ids) const { return embed(embedding_, ids, 0); }
+
+Tensor Transformer::embed_target(const Tensor& ids, int64_t position) const {
+  return embed(target_table(), ids, position);
+}
+
+Memory Transformer::encode(const Tensor& source, const Tensor& lengths) const {
+  if (source.rank() != 2 || !(lengths.shape() == Shape{source.dim(0)}))
+    throw ShapeError(str("Transformer: source [B, S] and lengths [B] expected, got ", source.shape(),
+                         " and ", lengths.shape()));
+  // Without padding there is no mask to look at. Embeddings are finite, so padding is as well.
+  bool padded = false;
+  for (int64_t length : nn::to_integers(lengths)) padded |= length < source.dim(1);
+  nn::Mask mask, memory_mask;
+  if (padded) {
+    mask = nn::Mask::padding(Tensor(), lengths).with_finite_padding();
+    memory_mask = nn::Mask::key_padding(Tensor(), lengths).with_finite_padding();
+  }
+  Tensor x = embed_source(source);                  // [B, S, d]
+  return {encoder_.forward(x, mask), memory_mask};  // [B, S, d]
+}
+
+// Padding behind a target needs no mask: being causal, no real token sees it, and the loss leaves
+// its rows out.
+Tensor Transformer::decode(const Tensor& target_in, const Memory& memory) const {
+  Tensor x = embed_target(target_in);                             // [B, T, d]
+  return decoder_.forward(x, memory.states, {}, memory.mask);     // [B, T, d]
+}
+
+Tensor Transformer::logits(const Tensor& states) const {
+  return linear(states, config_.tied ? embedding_.weight : output_->weight);  // [.., V]
+}
+
+Tensor Transformer::loss(const TranslationBatch& batch, double label_smoothing) const {
+  auto scope = enter();
+  Memory memory = encode(batch.source, batch.source_lengths);
+  Tensor x = decode(batch.target_in, memory);                                       // [B, T, d]
+  const Tensor& weight = config_.tied ? embedding_.weight : output_->weight;        // [V, d]
+  return linear_cross_entropy(x, weight, Tensor(), batch.target_out,
+                              {.label_smoothing = label_smoothing, .ignore_index = config_.pad});
+}
+
+nn::DecoderState Transformer::new_state(const Memory& memory, int64_t capacity) const {
+  return decoder_.new_state(memory.states, memory.mask, capacity);
+}
+
+Tensor Transformer::step(const Tensor& tokens, int64_t position, nn::DecoderState& state) const {
+  Tensor x = embed_target(tokens, position);      // [B, 1, d]
+  x = decoder_.step(x, state);                    // [B, 1, d]
+  return logits(x.squeeze(1));                    // [B, V]
+}
+
+}  // namespace heed::models

@@ -1,0 +1,101 @@
+// The encoder-decoder Transformer for translation (Vaswani et al. 2017): token embeddings times
+// sqrt(d) plus sinusoidal positions, a stack of encoder layers, a stack of decoder layers, and the
+// output matrix. Each of its three kinds of attention is any variant of the catalogue.
+//
+//   models::TransformerConfig config = models::transformer_preset("tiny");
+//   config.vocab = 6000;
+//   models::Transformer model(config);
+//   Tensor loss = model.loss(batch, 0.1);
+//
+// models/decode.h translates with it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <heed/nn/embedding.h>
+#include <heed/nn/position.h>
+#include <heed/nn/transformer.h>
+
+namespace heed::models {
+
+struct TransformerConfig {
+  int64_t vocab = 0;         // of source and target: one vocabulary for both
+  int64_t width = 512;       // d
+  int64_t heads = 8;
+  int64_t hidden = 2048;     // of the feed-forward networks
+  int64_t encoder_layers = 6, decoder_layers = 6;
+  bool tied = true;          // one matrix embeds source and target and gives the output
+  bool norm_first = false;   // pre-norm; its stacks end with a norm, those of post-norm do not
+  double dropout = 0.1;      // embeddings, feed-forward, residuals
+  std::optional<double> attention_dropout;  // empty: `dropout`, where the variant has it
+  std::string activation = "relu";
+  std::string attention = "dense";          // of the encoder
+  std::string decoder_attention = "dense";  // must have a causal form and decode
+  std::string cross_attention = "dense";
+  int64_t max_length = 0;    // for variants that need it
+  bool checkpoint = false;   // computes activations again in backward, to save memory
+  int64_t pad = 0, bos = 2, eos = 3;  // ids
+};
+
+TransformerConfig transformer_preset(const std::string& name);  // tiny, base, big
+const std::vector<std::string>& transformer_presets();
+std::string to_json(const TransformerConfig& config);
+TransformerConfig transformer_from_json(std::string_view json);  // ValueError
+
+struct TranslationBatch {  // all i64
+  Tensor source;           // [B, S], padded on the right
+  Tensor source_lengths;   // [B]
+  Tensor target_in;        // [B, T]: bos y
+  Tensor target_out;       // [B, T]: y eos
+};
+
+// What the encoder found, and which of it is padding.
+struct Memory {
+  Tensor states;  // [B, S, d]
+  nn::Mask mask;
+};
+
+class Transformer : public nn::Module {
+ public:
+  // ValueError: sizes without meaning, an attention variant that cannot do what its place asks.
+  explicit Transformer(const TransformerConfig& config);
+
+  // Mean cross-entropy over the target tokens that are not padding.
+  Tensor loss(const TranslationBatch& batch, double label_smoothing = 0) const;  // []
+
+  Memory encode(const Tensor& source, const Tensor& lengths) const;
+  // The decoder's states for a whole target, and the scores of the next token.
+  Tensor decode(const Tensor& target_in, const Memory& memory) const;  // [B, T] -> [B, T, d]
+  Tensor logits(const Tensor& states) const;                           // [.., d] -> [.., V]
+
+  // Token by token, each layer's past in `state`: tokens [B, 1] at `position` -> logits [B, V].
+  nn::DecoderState new_state(const Memory& memory, int64_t capacity = 0) const;
+  Tensor step(const Tensor& tokens, int64_t position, nn::DecoderState& state) const;
+
+  const TransformerConfig& config() const { return config_; }
+  const nn::TransformerEncoder& encoder() const { return encoder_; }
+  const nn::TransformerDecoder& decoder() const { return decoder_; }
+  Tensor embed_source(const Tensor& ids) const;                         // [B, S] -> [B, S, d]
+  Tensor embed_target(const Tensor& ids, int64_t position = 0) const;   // [B, T] -> [B, T, d]
+  std::string type_name() const override { return "Transformer"; }
+
+ private:
+  Tensor embed(const nn::Embedding& table, const Tensor& ids, int64_t position) const;
+  const nn::Embedding& target_table() const { return config_.tied ? embedding_ : *target_embedding_; }
+
+  TransformerConfig config_;
+  nn::Embedding embedding_;                          // [V, d]
+  std::unique_ptr<nn::Embedding> target_embedding_;  // [V, d], empty when tied
+  std::unique_ptr<nn::Linear> output_;               // [V, d], empty when tied
+  nn::SinusoidalPositions positions_;
+  nn::Dropout dropout_;
+  nn::TransformerEncoder encoder_;
+  nn::TransformerDecoder decoder_;
+};
+
+}  // namespace heed::models
