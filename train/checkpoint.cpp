@@ -34,18 +34,10 @@ bool is_stale(const std::string& name) {
   return name == "last.tmp" || name == "best.tmp" || (name.starts_with("step-") && name.ends_with(".tmp"));
 }
 
-std::vector<fs::path> entries(const fs::path& directory) {
-  std::error_code error;
-  std::vector<fs::path> out;
-  for (const auto& entry : fs::directory_iterator(directory, error)) out.push_back(entry.path());
-  if (error) throw IoError(str(directory.string(), ": cannot be listed: ", error.message()));
-  return out;
-}
-
 std::vector<fs::path> list_steps(const fs::path& run) {
   std::vector<std::pair<int64_t, fs::path>> found;
-  for (const fs::path& entry : entries(run))
-    if (auto step = step_of(entry.filename().string()); step && fs::is_directory(entry))
+  for (const fs::path& entry : list_directory(run))
+    if (auto step = step_of(entry.filename().string()); step && directory_exists(entry))
       found.emplace_back(*step, entry);
   std::sort(found.begin(), found.end());
   std::vector<fs::path> out;
@@ -55,10 +47,10 @@ std::vector<fs::path> list_steps(const fs::path& run) {
 
 // What `last` or `best` names, if that is a checkpoint that exists.
 std::optional<fs::path> pointed(const fs::path& run, const char* pointer) {
-  if (!fs::exists(run / pointer)) return std::nullopt;
+  if (!file_exists(run / pointer)) return std::nullopt;
   std::string name = read_file(run / pointer, 4096);
   while (!name.empty() && (name.back() == '\n' || name.back() == '\r')) name.pop_back();
-  if (!step_of(name) || !fs::is_directory(run / name)) return std::nullopt;
+  if (!step_of(name) || !directory_exists(run / name)) return std::nullopt;
   return run / name;
 }
 
@@ -68,28 +60,22 @@ void remove_quietly(const fs::path& path) {
   if (error) log(LogLevel::info, str(path.string(), ": cannot be removed: ", error.message()));
 }
 
-void make_directory(const fs::path& directory) {
-  std::error_code error;
-  fs::create_directories(directory, error);
-  if (error) throw IoError(str(directory.string(), ": cannot be made: ", error.message()));
-}
-
-std::map<std::string, FileSum> sums_of(const fs::path& directory) {
-  std::map<std::string, FileSum> sums;
-  for (const auto& entry : fs::recursive_directory_iterator(directory))
-    if (entry.is_regular_file())
-      sums[entry.path().lexically_relative(directory).generic_string()] = file_sum(entry.path());
-  return sums;
+void add_sums(const fs::path& directory, const std::string& prefix, std::map<std::string, FileSum>& sums) {
+  for (const fs::path& entry : list_directory(directory)) {
+    std::string name = prefix + entry.filename().string();
+    if (directory_exists(entry)) add_sums(entry, name + "/", sums);
+    else sums[name] = file_sum(entry);
+  }
 }
 
 StateFile read_checked(const fs::path& directory) {
-  if (!fs::is_directory(directory)) throw IoError(str(directory.string(), ": no such checkpoint"));
+  if (!directory_exists(directory)) throw IoError(str(directory.string(), ": no such checkpoint"));
   StateFile content = read_state_file(directory / kState);
   if (!content.files.contains(kWeights))
     throw IoError(str((directory / kState).string(), ": state.files: no ", kWeights));
   for (const auto& [name, sum] : content.files) {
     fs::path file = directory / name;
-    if (!fs::is_regular_file(file)) throw IoError(str(file.string(), ": missing; state.json lists it"));
+    if (!file_exists(file)) throw IoError(str(file.string(), ": missing; state.json lists it"));
     FileSum now = file_sum(file);
     if (now.bytes != sum.bytes)
       throw IoError(str(file.string(), ": ", sum.bytes, " bytes expected, got ", now.bytes));
@@ -102,8 +88,8 @@ StateFile read_checked(const fs::path& directory) {
 CheckpointStore::CheckpointStore(fs::path directory, int64_t keep_last)
     : directory_(std::move(directory)), keep_last_(keep_last) {
   if (keep_last < 1) throw ValueError(str("checkpoints: keep_last >= 1 expected, got ", keep_last));
-  make_directory(directory_);
-  for (const fs::path& entry : entries(directory_))
+  make_directories(directory_);
+  for (const fs::path& entry : list_directory(directory_))
     if (is_stale(entry.filename().string())) remove_quietly(entry);
 }
 
@@ -112,12 +98,13 @@ fs::path CheckpointStore::save(const CheckpointContent& content, bool best) {
   fs::path final = directory_ / name, temporary = directory_ / (name + ".tmp");
   remove_quietly(temporary);
   try {
-    make_directory(temporary);
+    make_directories(temporary);
     write_state(content.model.state_dict(), temporary / kWeights);
     if (content.optimizer) write_state(content.optimizer->state_dict(), temporary / kOptimizer);
     if (!content.config.empty()) replace_file(temporary / kConfig, content.config);
     if (content.extra) content.extra(temporary);
-    StateFile state{content.state, content.optimizer ? content.optimizer->name() : "", sums_of(temporary)};
+    StateFile state{content.state, content.optimizer ? content.optimizer->name() : "", {}};
+    add_sums(temporary, "", state.files);
     replace_file(temporary / kState, to_json(state));
     sync_tree(temporary);
     rename_directory(temporary, final);
@@ -161,8 +148,8 @@ std::optional<fs::path> CheckpointStore::last() const {
 std::optional<fs::path> CheckpointStore::best() const { return pointed(directory_, "best"); }
 
 fs::path find_checkpoint(const fs::path& path, bool best) {
-  if (fs::exists(path / kState)) return path;
-  if (!fs::is_directory(path)) throw IoError(str(path.string(), ": no such directory"));
+  if (file_exists(path / kState)) return path;
+  if (!directory_exists(path)) throw IoError(str(path.string(), ": no such directory"));
   if (auto named = pointed(path, best ? "best" : "last")) return *named;
   auto steps = list_steps(path);
   if (best) throw IoError(str(path.string(), ": no best checkpoint"));

@@ -27,7 +27,7 @@ struct TrainState {
   int64_t epoch = 0, batch = 0;      // the next batch
   int64_t epoch_batches = 0;         // in that epoch; another number when going on means other data
   uint64_t rng_seed = 0, rng_offset = 0;  // of the default generator
-  std::optional<double> best;        // metric
+  std::optional<double> best = {};   // metric
   int64_t best_step = 0;
   int64_t stale_evaluations = 0;     // since the best one
   bool evaluation_due = false;       // stopped between an update and its evaluation
@@ -40,9 +40,10 @@ struct TrainState {
 struct CheckpointContent {
   const nn::Module& model;
   const Optimizer* optimizer = nullptr;  // null: not saved
-  TrainState state;
-  std::string config;                    // becomes config.json; empty: none
-  std::function<void(const std::filesystem::path& directory)> extra;  // writes more files (tokenizer)
+  TrainState state = {};
+  std::string config = {};               // becomes config.json; empty: none
+  // Writes more files, such as the tokenizer's.
+  std::function<void(const std::filesystem::path& directory)> extra = {};
 };
 
 // The checkpoints of one run.

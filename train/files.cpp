@@ -69,6 +69,32 @@ fs::path parent_of(const fs::path& file) {
 }
 }  // namespace
 
+bool file_exists(const fs::path& path) {
+  std::error_code error;
+  return fs::is_regular_file(path, error);
+}
+
+bool directory_exists(const fs::path& path) {
+  std::error_code error;
+  return fs::is_directory(path, error);
+}
+
+std::vector<fs::path> list_directory(const fs::path& directory) {
+  std::error_code error;
+  std::vector<fs::path> out;
+  fs::directory_iterator entry(directory, error), end;
+  for (; !error && entry != end; entry.increment(error)) out.push_back(entry->path());
+  if (error) throw IoError(str(directory.string(), ": cannot be listed: ", error.message()));
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+void make_directories(const fs::path& directory) {
+  std::error_code error;
+  fs::create_directories(directory, error);
+  if (error) throw IoError(str(directory.string(), ": cannot be made: ", error.message()));
+}
+
 std::string read_file(const fs::path& file, int64_t max_bytes) {
   Descriptor in(file, O_RDONLY);
   std::string text;
@@ -88,12 +114,8 @@ void sync_file(const fs::path& file_or_directory) {
 }
 
 void sync_tree(const fs::path& directory) {
-  std::error_code error;
-  std::vector<fs::path> entries;
-  for (const auto& entry : fs::directory_iterator(directory, error)) entries.push_back(entry.path());
-  if (error) throw IoError(str(directory.string(), ": cannot be listed: ", error.message()));
-  std::sort(entries.begin(), entries.end());
-  for (const fs::path& entry : entries) fs::is_directory(entry) ? sync_tree(entry) : sync_file(entry);
+  for (const fs::path& entry : list_directory(directory))
+    directory_exists(entry) ? sync_tree(entry) : sync_file(entry);
   sync_file(directory);
 }
 

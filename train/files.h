@@ -7,10 +7,17 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace heed::train {
 
 namespace fs = std::filesystem;
+
+// False also where that cannot be told: the open or read that follows says why.
+bool file_exists(const fs::path& path);
+bool directory_exists(const fs::path& path);
+std::vector<fs::path> list_directory(const fs::path& directory);  // sorted
+void make_directories(const fs::path& directory);
 
 std::string read_file(const fs::path& file, int64_t max_bytes = int64_t{1} << 30);
 // `write` gets the name of a temporary file in the same directory; then sync and rename to `file`.

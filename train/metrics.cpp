@@ -44,7 +44,7 @@ MetricLog::MetricLog(fs::path file, int64_t keep_to_step) : file_(std::move(file
   auto fail = [&](const char* what) {
     throw IoError(str(file_.string(), ": ", what, ": ", std::strerror(errno)));
   };
-  if (fs::exists(file_)) {
+  if (file_exists(file_)) {
     std::string text = read_file(file_);
     if (size_t kept = kept_bytes(text, keep_to_step); kept < text.size())
       if (::truncate(file_.c_str(), static_cast<off_t>(kept)) != 0) fail("cannot be cut");

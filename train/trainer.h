@@ -63,12 +63,12 @@ struct TrainerConfig {
   int64_t save_every = 0;       // updates; 0: at each evaluation (or epoch's end)
   int64_t patience = 0;         // stop after so many evaluations without a better one; 0: never
   int64_t keep_last = 2;        // checkpoints, besides the best
-  std::filesystem::path out_dir;  // empty: nothing is written
+  std::filesystem::path out_dir = {};  // empty: nothing is written
   // Go on from out_dir's last checkpoint, if it has one. Without it a directory that has
   // checkpoints is refused.
   bool resume = false;
-  std::optional<uint64_t> seed;   // of the default generator at the start; empty: it goes on as it is
-  std::string config;             // goes into checkpoints as config.json
+  std::optional<uint64_t> seed = {};  // of the default generator at the start; empty: it goes on as it is
+  std::string config = {};      // goes into checkpoints as config.json
   std::string metric_name = "metric";  // in the log
   std::string unit = "tok";       // of StepResult::tokens, in the progress line
   bool quiet = false;             // no progress

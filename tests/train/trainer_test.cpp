@@ -1,0 +1,310 @@
+// The loop: going on to the bit, stopping, saving, faults.
+#include <heed/train/trainer.h>
+
+#include <csignal>
+
+#include <heed/core/memory.h>
+#include <heed/tests/support/catch.h>
+#include <heed/tests/train/toy.h>
+#include <heed/train/batch_ahead.h>
+#include <heed/train/interrupt.h>
+#include <heed/train/metrics.h>
+
+namespace heed::test {
+using namespace train;
+
+namespace {
+const Schedule kSchedule = inverse_sqrt_schedule(0.02, 5);
+
+// What a run leaves behind, as far as it must be the same to the bit.
+struct Trace {
+  std::map<std::string, std::string> weights, moments;
+  TrainState state;
+  StopReason reason;
+  std::vector<std::map<std::string, double>> log;  // without times
+  bool operator==(const Trace& o) const {
+    return weights == o.weights && moments == o.moments && log == o.log && state.step == o.state.step &&
+           state.epoch == o.state.epoch && state.batch == o.state.batch && state.best == o.state.best &&
+           state.best_step == o.state.best_step && state.tokens == o.state.tokens &&
+           state.stale_evaluations == o.state.stale_evaluations && state.rng_seed == o.state.rng_seed &&
+           state.rng_offset == o.state.rng_offset;
+  }
+};
+
+// One process's worth of training: everything made anew. `stop_at`: Ctrl-C after that update.
+Trace run(TrainerConfig config, int64_t stop_at = -1, uint64_t init = 1) {
+  Mlp model(init);
+  AdamW optimizer(decay_matrices(model, {.beta2 = 0.98, .weight_decay = 0.01}));
+  TrainTask task = toy_task(model);
+  task.on_step = [&](const TrainState& state) {
+    if (state.step == stop_at) InterruptGuard::request();
+  };
+  TrainResult result = Trainer(model, optimizer, kSchedule, task, config).run();
+  Trace trace{bits(model.state_dict()), bits(optimizer.state_dict()), result.state, result.reason, {}};
+  trace.state.rng_seed = default_generator().seed();
+  trace.state.rng_offset = default_generator().offset();
+  if (!config.out_dir.empty())
+    for (auto line : read_metrics(config.out_dir / "metrics.jsonl")) {
+      line.erase("seconds");
+      line.erase("tokens_per_second");
+      trace.log.push_back(line);
+    }
+  return trace;
+}
+}  // namespace
+
+TEST_CASE("the same seed gives the same bits", "[trainer]") {
+  REQUIRE(run(quiet(3)) == run(quiet(3)));
+  TrainerConfig other = quiet(3);
+  other.seed = 6;
+  REQUIRE_FALSE(run(quiet(3)) == run(other));  // dropout alone differs
+}
+
+TEST_CASE("a run that goes on equals one that was not stopped, to the bit", "[trainer]") {
+  for (int64_t accumulate : {1, 3}) {
+    for (int64_t eval_every : {0, 4}) {
+      TempDir whole_dir;
+      TrainerConfig config = quiet(4);
+      config.accumulate = accumulate;
+      config.eval_every = eval_every;
+      config.out_dir = whole_dir;
+      Trace whole = run(config);
+      REQUIRE(whole.reason == StopReason::epochs);
+      REQUIRE(whole.state.step == (accumulate == 1 ? 30 : 12));
+      REQUIRE(whole.log.size() > 4);
+      for (int64_t cut = 1; cut < whole.state.step; ++cut) {  // mid-epoch, at its end, at an evaluation
+        INFO("accumulate " << accumulate << ", eval_every " << eval_every << ", cut after " << cut);
+        TempDir dir;
+        config.out_dir = dir;
+        config.resume = true;  // an empty directory: from the start
+        Trace part = run(config, cut);
+        REQUIRE(part.reason == StopReason::interrupted);
+        REQUIRE(part.state.step == cut);
+        Trace rest = run(config, -1, 99);  // other initial weights, which must not matter
+        REQUIRE(rest == whole);
+      }
+    }
+  }
+}
+
+TEST_CASE("stopping after every update still gives the same bits", "[trainer]") {
+  TempDir whole_dir, dir;
+  TrainerConfig config = quiet(2);
+  config.out_dir = whole_dir;
+  Trace whole = run(config);
+  config.out_dir = dir;
+  config.resume = true;
+  Trace part;
+  for (int64_t step = 1; step <= 40; ++step)
+    if ((part = run(config, step)).reason == StopReason::epochs) break;
+  REQUIRE(part == whole);
+  REQUIRE(run(config) == whole);  // a finished run that goes on changes nothing
+}
+
+TEST_CASE("evaluation leaves no trace in training", "[trainer]") {
+  Mlp model, twin;
+  AdamW optimizer(model.named_parameters()), other(twin.named_parameters());
+  TrainTask task = toy_task(model);
+  bool eval_mode = false, grad = true;
+  task.evaluate = [&] {
+    eval_mode = !model.is_training() && !model.dropout.is_training();
+    grad = grad_enabled();
+    return default_generator().uniform();  // uses random numbers
+  };
+  Trainer(model, optimizer, kSchedule, task, quiet(2)).run();
+  REQUIRE(eval_mode);
+  REQUIRE_FALSE(grad);
+  REQUIRE(model.dropout.is_training());
+  TrainTask plain = toy_task(twin);
+  plain.evaluate = nullptr;
+  Trainer(twin, other, kSchedule, plain, quiet(2)).run();
+  REQUIRE(bits(model.state_dict()) == bits(twin.state_dict()));
+}
+
+TEST_CASE("accumulation is the mean of the batches' losses", "[trainer]") {
+  Mlp model, twin;
+  model.dropout.eval();
+  Sgd optimizer(model.named_parameters()), other(twin.named_parameters());
+  TrainTask task = toy_task(model);
+  TrainerConfig config = quiet(1);
+  config.accumulate = 5;  // 7 batches: 5, then 2
+  config.clip_norm = 0;
+  Trainer(model, optimizer, constant_schedule(0.1), task, config).run();
+  REQUIRE(optimizer.step_count() == 2);
+  REQUIRE_FALSE(model.dropout.is_training());  // frozen before, frozen after
+  twin.dropout.eval();
+  for (auto [begin, end] : {std::pair{0, 5}, std::pair{5, 7}}) {
+    for (int i = begin; i < end; ++i) (toy_loss(twin, 0, i) * (1.0 / (end - begin))).backward();
+    other.step(0.1);
+    other.zero_grad();
+  }
+  for (auto& [name, value] : model.state_dict()) {
+    auto a = value.to_vector(), b = twin.state_dict().at(name).to_vector();
+    for (size_t i = 0; i < a.size(); ++i) REQUIRE_THAT(a[i], WithinAbs(b[i], 1e-6));
+  }
+}
+
+TEST_CASE("early stop, best and last", "[trainer]") {
+  TempDir dir;
+  Mlp model;
+  AdamW optimizer(model.named_parameters());
+  TrainTask task = toy_task(model);
+  const std::vector<double> metrics{5, 3, std::nan(""), 4, 3, 9, 9, 9};
+  bool higher = GENERATE(false, true);
+  size_t asked = 0;
+  task.evaluate = [&] { return (higher ? -1 : 1) * metrics[asked++]; };
+  task.higher_is_better = higher;
+  std::string told;
+  task.on_evaluate = [&](const TrainState& state, double) {
+    told += str(state.step, " ");
+    return std::string();
+  };
+  TrainerConfig config = quiet(100);
+  config.patience = 3;
+  config.out_dir = dir;
+  TrainResult result = Trainer(model, optimizer, kSchedule, task, config).run();
+  REQUIRE(result.reason == StopReason::patience);
+  REQUIRE(asked == 5);  // best at the second; three without a better one
+  REQUIRE(result.state.epoch == 5);
+  REQUIRE(result.state.best == (higher ? -3 : 3));
+  REQUIRE(result.state.best_step == 15);
+  REQUIRE(told == "7 15 22 30 37 ");
+  CheckpointStore store(dir);
+  REQUIRE(store.best()->filename() == "step-15");
+  REQUIRE(store.last()->filename() == "step-37");
+  REQUIRE(read_train_state(*store.best()).best == result.state.best);
+}
+
+TEST_CASE("limits: steps and minutes", "[trainer]") {
+  TrainerConfig config = quiet(0);
+  config.max_steps = 9;
+  Trace steps = run(config);
+  REQUIRE(steps.reason == StopReason::max_steps);
+  REQUIRE(steps.state.step == 9);
+  config.max_steps = 0;
+  config.minutes = 1e-9;
+  REQUIRE(run(config).reason == StopReason::minutes);
+}
+
+TEST_CASE("Ctrl-C: the update is finished and saved", "[trainer]") {
+  TempDir dir;
+  Mlp model;
+  AdamW optimizer(model.named_parameters());
+  TrainTask task = toy_task(model);
+  auto inner = task.step;
+  task.step = [&](int64_t epoch, int64_t index) {
+    if (epoch == 1 && index == 2) std::raise(SIGINT);  // in the middle of an update
+    return inner(epoch, index);
+  };
+  TrainerConfig config = quiet(10);
+  config.out_dir = dir;
+  TrainResult result = Trainer(model, optimizer, kSchedule, task, config).run();
+  REQUIRE(result.reason == StopReason::interrupted);
+  REQUIRE(result.state.step == 10);
+  Mlp other(9);
+  TrainState state = load_checkpoint(find_checkpoint(dir), other);
+  REQUIRE(state.step == 10);
+  REQUIRE(state.epoch == 1);
+  REQUIRE(state.batch == 3);
+  REQUIRE(bits(other.state_dict()) == bits(model.state_dict()));
+}
+
+TEST_CASE("a loss that is not finite stops the run and harms nothing", "[trainer]") {
+  TempDir dir;
+  Mlp model;
+  AdamW optimizer(model.named_parameters());
+  TrainTask task = toy_task(model);
+  std::map<std::string, std::string> before;
+  auto inner = task.step;
+  bool in_gradient = GENERATE(false, true);
+  task.step = [&](int64_t epoch, int64_t index) {
+    StepResult result = inner(epoch, index);
+    if (epoch == 1 && index == 3) {
+      before = bits(model.state_dict());
+      // log(0) = -inf; or sqrt(0), whose value is finite and whose derivative is not.
+      Tensor zero = model.second.bias * 0.0;
+      result.loss = result.loss + (in_gradient ? mean(sqrt(zero)) : mean(log(zero)));
+    }
+    return result;
+  };
+  TrainerConfig config = quiet(10);
+  config.out_dir = dir;
+  config.clip_norm = in_gradient ? 0 : 1;  // gradients are looked at without clipping too
+  Trainer trainer(model, optimizer, kSchedule, task, config);
+  std::string message;
+  try {
+    trainer.run();
+  } catch (const NumericError& error) {
+    message = error.what();
+  }
+  INFO(message);
+  REQUIRE_THAT(message, ContainsSubstring("step 11 (epoch 1, batch 3)"));
+  REQUIRE_THAT(message, ContainsSubstring(in_gradient ? "sqrt" : "log"));
+  REQUIRE_THAT(message, ContainsSubstring("last checkpoint is of step 7"));
+  REQUIRE(bits(model.state_dict()) == before);
+  Mlp other(9);
+  REQUIRE(load_checkpoint(find_checkpoint(dir), other).step == 7);
+}
+
+TEST_CASE("a steady loop makes no real allocation", "[trainer]") {
+  Mlp model;
+  AdamW optimizer(model.named_parameters());
+  TrainTask task = toy_task(model);
+  std::vector<int64_t> allocations;
+  task.on_step = [&](const TrainState&) { allocations.push_back(memory_stats().real_allocations); };
+  TrainerConfig config = quiet(10);
+  config.accumulate = 2;
+  Trainer(model, optimizer, kSchedule, task, config).run();
+  REQUIRE(allocations.size() == 40);
+  REQUIRE(allocations.back() == allocations[8]);  // two epochs, an evaluation included
+}
+
+TEST_CASE("the trainer refuses what has no meaning", "[trainer]") {
+  Mlp model;
+  AdamW optimizer(model.named_parameters());
+  auto refused = [&](auto change, const char* part) {
+    TrainTask task = toy_task(model);
+    TrainerConfig config = quiet(1);
+    change(task, config);
+    REQUIRE_THROWS_SAYING(Trainer(model, optimizer, kSchedule, task, config).run(), Error, part);
+  };
+  refused([](auto&, auto& c) { c.epochs = 0; }, "a limit is needed");
+  refused([](auto&, auto& c) { c.accumulate = 0; }, "accumulate >= 1");
+  refused([](auto&, auto& c) { c.clip_norm = -1; }, "clip_norm");
+  refused([](auto& t, auto& c) { c.patience = 1, t.evaluate = nullptr; }, "patience needs");
+  refused([](auto&, auto& c) { c.resume = true; }, "resume needs out_dir");
+  refused([](auto& t, auto&) { t.step = nullptr; }, "task.step");
+  refused([](auto& t, auto&) { t.batches = [](int64_t) { return 0; }; }, "has no batches");
+  auto returns = [](StepResult result) {
+    return [=](auto& t, auto&) { t.step = [=](int64_t, int64_t) { return result; }; };
+  };
+  refused(returns({zeros({2}), 1}), "got [2]");
+  refused(returns({}), "an undefined tensor");
+
+  TempDir dir;
+  auto in_dir = [&](auto&, auto& c) { c.out_dir = dir; };
+  TrainerConfig config = quiet(1);
+  config.out_dir = dir;
+  run(config);
+  refused(in_dir, "already holds checkpoints");
+  refused([&](auto& t, auto& c) {
+    c.out_dir = dir, c.resume = true, c.epochs = 2;
+    t.batches = [](int64_t) { return 4; };
+  }, "other data or another batch size");
+}
+
+TEST_CASE("batches made ahead come by position", "[trainer]") {
+  std::atomic<int> made{0};
+  BatchAhead<int64_t> ahead([](int64_t epoch) { return epoch % 2 + 2; },
+                            [&](int64_t epoch, int64_t index) { return ++made, 100 * epoch + index; });
+  for (int64_t epoch = 3; epoch < 6; ++epoch)
+    for (int64_t i = 0; i < epoch % 2 + 2; ++i) {
+      REQUIRE(ahead.get(epoch, i) == 100 * epoch + i);
+      REQUIRE(ahead.get(epoch, i) == 100 * epoch + i);
+    }
+  REQUIRE(made <= 8 + 6);  // once each, and a few ahead
+  REQUIRE(ahead.get(0, 1) == 1);
+  REQUIRE(ahead.get(9, 2) == 902);
+}
+
+}  // namespace heed::test
