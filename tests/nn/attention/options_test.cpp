@@ -1,0 +1,163 @@
+#include <heed/tests/nn/golden.h>
+
+using namespace heed;
+using namespace heed::test;
+using nn::Options;
+
+TEST_CASE("options: a spec string") {
+  auto [name, o] = nn::parse_spec("nystrom:landmarks=32,ridge=1e-3,pinv=false,mode=fast");
+  REQUIRE(name == "nystrom");
+  REQUIRE(o.integer("landmarks", 64, 1) == 32);
+  REQUIRE(o.number("ridge", 0) == 1e-3);
+  REQUIRE_FALSE(o.flag("pinv", true));
+  REQUIRE(o.choice("mode", "slow", {"slow", "fast"}) == "fast");
+  REQUIRE(o.integer("other", 5) == 5);
+  REQUIRE_NOTHROW(o.check_known());
+  REQUIRE(o.to_string() == "landmarks=32,mode=fast,pinv=false,ridge=1e-3");
+  REQUIRE(nn::parse_spec("dense").options.to_string().empty());
+}
+
+TEST_CASE("options: malformed specs name the faulty part") {
+  for (auto [spec, part] : std::vector<std::pair<const char*, const char*>>{
+           {"", "the name is missing"},
+           {":k=1", "the name is missing"},
+           {"a b", "'a b' is no name"},
+           {"topk:", "'' is no key=value"},
+           {"topk:k", "'k' is no key=value"},
+           {"topk:=4", "has no key"},
+           {"topk:k=", "has no value"},
+           {"topk:k=1,", "'' is no key=value"},
+           {"topk:k=1,k=2", "option 'k' is given twice (1 and 2)"}}) {
+    INFO(spec);
+    REQUIRE_THROWS_SAYING(nn::parse_spec(spec), ValueError, part);
+  }
+}
+
+TEST_CASE("options: values of the wrong type or range name variant, value and what is allowed") {
+  Options o =
+      nn::parse_spec("topk:k=four,n=0,r=nan,f=maybe,c=x,big=99999999999999999999,h=3.5").options;
+  REQUIRE_THROWS_SAYING(o.integer("k", 1), ValueError,
+                        "topk: option 'k' is 'four'; allowed: an integer");
+  REQUIRE_THROWS_SAYING(o.integer("n", 1, 1), ValueError, "allowed: an integer >= 1");
+  REQUIRE_THROWS_SAYING(o.integer("n", 1, 1, 8), ValueError, "an integer from 1 to 8");
+  REQUIRE_THROWS_SAYING(o.integer("big", 1), ValueError, "99999999999999999999");
+  REQUIRE_THROWS_SAYING(o.integer("h", 1), ValueError, "3.5");
+  REQUIRE_THROWS_SAYING(o.number("r", 1), ValueError, "allowed: a number");
+  REQUIRE_THROWS_SAYING(o.number("h", 1, 0, 1), ValueError, "a number from 0 to 1");
+  REQUIRE_THROWS_SAYING(o.flag("f", true), ValueError, "true or false");
+  REQUIRE_THROWS_SAYING(o.choice("c", "a", {"a", "b"}), ValueError, "allowed: a, b");
+}
+
+TEST_CASE("catalogue: unknown names and options list what exists") {
+  nn::AttentionConfig config{.heads = 2, .kv_heads = 2, .head_dim = 4, .value_dim = 4};
+  REQUIRE_THROWS_SAYING(nn::make_attention("danse", config), ValueError,
+                        "unknown variant 'danse'; there are dense");
+  REQUIRE_THROWS_SAYING(nn::make_attention("dense:blocks=3", config), ValueError,
+                        "dense: unknown option 'blocks=3'; there are none");
+  REQUIRE(nn::find_attention("dense").family == "dense");
+  REQUIRE(std::string(nn::make_attention("dense", config)->name()) == "dense");
+}
+
+namespace {
+
+// Averages the values; knows one option and no masks.
+class Mean : public nn::Attention {
+ public:
+  explicit Mean(nn::AttentionConfig c) : Attention(std::move(c)) {
+    config().options.integer("width", 3, 1);
+  }
+  const char* name() const override { return "mean"; }
+  Tensor forward(const Tensor& q, const Tensor& k, const Tensor& v,
+                 const nn::AttentionCall& call) const override {
+    check_call(q, k, v, call);
+    return v;
+  }
+  nn::Traits traits() const override {
+    nn::Traits t;
+    t.scale = false;
+    t.why = {{"causal", "it averages over all"}};
+    return t;
+  }
+};
+
+nn::AttentionEntry mean_entry(const std::string& name) {
+  return {name, "test", "", "", [](const nn::AttentionConfig& c, nn::SharedParameters&) {
+            return std::make_unique<Mean>(c);
+          }};
+}
+
+}  // namespace
+
+TEST_CASE("catalogue: variants from outside, refused by their traits") {
+  static bool added = (nn::register_attention(mean_entry("mean")), true);
+  REQUIRE(added);
+  REQUIRE_THROWS_SAYING(nn::register_attention(mean_entry("mean")), ValueError, "is taken");
+  REQUIRE_THROWS_SAYING(nn::register_attention(mean_entry("a=b")), ValueError, "no name");
+  nn::AttentionConfig config{.heads = 2, .kv_heads = 2, .head_dim = 4, .value_dim = 4};
+  REQUIRE_THROWS_SAYING(nn::make_attention("mean:width=0", config), ValueError, "an integer >= 1");
+  REQUIRE_THROWS_SAYING(nn::make_attention("mean:w=2", config), ValueError,
+                        "width: an integer >= 1");
+  auto mean = nn::make_attention("mean:width=2", config);
+  REQUIRE(mean->type_name() == "mean:width=2");
+
+  Tensor q = zeros({2, 2, 3, 4});
+  auto call = [&](nn::Mask mask) {
+    nn::AttentionCall c;
+    c.mask = mask;
+    return mean->forward(q, q, q, c);
+  };
+  REQUIRE_NOTHROW(call({}));
+  REQUIRE_THROWS_SAYING(call(nn::Mask::key_padding({1, 2})), ValueError,
+                        "mean: key padding is not supported");
+  REQUIRE_THROWS_SAYING(call(nn::Mask::window(1, 1)), ValueError, "mean: a pair mask or window");
+  REQUIRE_THROWS_SAYING(call(nn::Mask::alibi(ones({2}))), ValueError, "mean: a bias on the scores");
+  REQUIRE_THROWS_SAYING(call(nn::Mask::padding({1, 2, 3})), ShapeError, "the batch has 2");
+  nn::AttentionCall c;
+  REQUIRE_THROWS_SAYING(mean->forward(q, zeros({2, 2, 5, 4}), zeros({2, 2, 5, 4}), c), ValueError,
+                        "cross-attention (3 queries, 5 keys)");
+  REQUIRE_THROWS_SAYING(mean->forward(q, zeros({2, 2, 3, 5}), q, c), ShapeError,
+                        "mean: k [2, 2, S, 4]");
+  REQUIRE_THROWS_SAYING(mean->forward(q, q, zeros({2, 2, 4, 4}), c), ShapeError,
+                        "mean: v [2, 2, 3, 4]");
+  REQUIRE_THROWS_SAYING(mean->forward(q, q.to(DType::f64), q, c), DTypeError, "one dtype");
+  c.dropout = 0.1f;
+  REQUIRE_THROWS_SAYING(mean->forward(q, q, q, c), ValueError, "dropout on the weights");
+  c = {};
+  c.scale = 2.0f;
+  REQUIRE_THROWS_SAYING(mean->forward(q, q, q, c), ValueError, "a scale (2)");
+  c = {};
+  c.extra["gate"] = q;
+  REQUIRE_THROWS_SAYING(mean->forward(q, q, q, c), ValueError, "an extra tensor 'gate'");
+  REQUIRE_THROWS_SAYING(mean->new_state(1, 1), ValueError, "mean: decoding is not supported");
+  REQUIRE_THROWS_SAYING(mean->weights(q, q, {}, {0}), ValueError, "mean: a map of weights");
+  REQUIRE_THROWS_SAYING(mean->cost({}, nn::Pass::forward), ValueError, "cost model");
+
+  config.causal = true;
+  REQUIRE_THROWS_SAYING(nn::make_attention("mean", config), ValueError,
+                        "mean: causal attention is not supported: it averages over all");
+  config.causal = false;
+  config.kv_heads = 1;
+  REQUIRE_THROWS_SAYING(nn::make_attention("mean", config), ValueError,
+                        "grouped-query attention (1 key heads for 2)");
+  config.kv_heads = 3;
+  REQUIRE_THROWS_SAYING(nn::make_attention("dense", config), ValueError,
+                        "kv_heads must divide heads");
+
+  REQUIRE_THROWS_SAYING(
+      nn::MultiHeadAttention(8, {.heads = 2, .attention = "mean", .attention_dropout = 0.1}),
+      ValueError, "mean has no dropout on its weights");
+  REQUIRE(nn::MultiHeadAttention(8, {.heads = 2, .attention = "mean", .default_dropout = 0.1})
+              .attention_dropout() == 0);
+  REQUIRE_THROWS_SAYING(
+      nn::TransformerDecoderLayer({.width = 8, .heads = 2, .hidden = 8, .cross_attention = "mean"}),
+      ValueError, "mean: cross-attention");
+}
+
+TEST_CASE("shared parameters are made once") {
+  nn::SharedParameters shared;
+  int made = 0;
+  auto make = [&] { return ++made, ones({2}); };
+  REQUIRE(shared.get("E", make).impl() == shared.get("E", make).impl());
+  shared.get("F", make);
+  REQUIRE(made == 2);
+}
