@@ -14,7 +14,6 @@ namespace heed::data {
 
 static constexpr size_t kChunk = size_t{1} << 16;
 
-
 // Bytes of the file, inflated if they are gzip: any number of members, nothing else behind them.
 class LineReader::Input {
  public:

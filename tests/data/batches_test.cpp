@@ -19,8 +19,10 @@ std::vector<TokenPair> random_pairs(int count, uint64_t seed) {
   std::vector<TokenPair> pairs;
   for (int i = 0; i < count; ++i) {
     TokenPair p;
-    for (uint64_t n = g.integer(20) + 1; n > 0; --n) p.source.push_back(4 + static_cast<int64_t>(g.integer(50)));
-    for (uint64_t n = g.integer(20) + 1; n > 0; --n) p.target.push_back(4 + static_cast<int64_t>(g.integer(50)));
+    for (uint64_t n = g.integer(20) + 1; n > 0; --n)
+      p.source.push_back(4 + static_cast<int64_t>(g.integer(50)));
+    for (uint64_t n = g.integer(20) + 1; n > 0; --n)
+      p.target.push_back(4 + static_cast<int64_t>(g.integer(50)));
     pairs.push_back(p);
   }
   return pairs;
@@ -66,7 +68,8 @@ TEST_CASE("batches: every pair once an epoch, within the budget, little padding"
       padded += cost;
       for (int64_t row : b.rows) {
         ++seen[static_cast<size_t>(row)];
-        used += static_cast<int64_t>(std::max(batches.pair(row).source.size(), batches.pair(row).target.size() + 1));
+        used += static_cast<int64_t>(
+            std::max(batches.pair(row).source.size(), batches.pair(row).target.size() + 1));
       }
     }
     CHECK(std::all_of(seen.begin(), seen.end(), [](int n) { return n == 1; }));
@@ -101,7 +104,8 @@ TEST_CASE("batches: a pure function of seed and epoch") {
 TEST_CASE("batches: long pairs are dropped and counted, bad ones refused") {
   Ids five(5, 9), six(6, 9);
   // y and its eos: a target of 5 has length 6.
-  PairBatches batches({{five, five}, {six, five}, {six, six}, {{7, 7, 7, 7, 7, 7, 7}, {4}}}, {.max_length = 6});
+  PairBatches batches({{five, five}, {six, five}, {six, six}, {{7, 7, 7, 7, 7, 7, 7}, {4}}},
+                      {.max_length = 6});
   CHECK(batches.size() == 2);
   CHECK(batches.dropped() == 2);
   PairBatches narrow({{five, {4}}, {six, {4}}}, {.max_tokens = 5});
@@ -110,10 +114,12 @@ TEST_CASE("batches: long pairs are dropped and counted, bad ones refused") {
   CHECK_THROWS_AS(PairBatches({}, {}), ValueError);
   CHECK_THROWS_AS(PairBatches({{six, six}}, {.max_length = 5}), ValueError);
   CHECK_THROWS_AS(PairBatches({{six, six}}, {.max_tokens = 0}), ValueError);
-  REQUIRE_THROWS_SAYING(PairBatches({{five, five}, {{}, five}}, {}), ValueError, "pair 1 has an empty source");
+  REQUIRE_THROWS_SAYING(PairBatches({{five, five}, {{}, five}}, {}), ValueError,
+                        "pair 1 has an empty source");
   REQUIRE_THROWS_SAYING(PairBatches({{five, {}}}, {}), ValueError, "pair 0 has an empty target");
   REQUIRE_THROWS_SAYING(PairBatches({{five, {3, -2}}}, {}), ValueError, "pair 0 has the id -2");
-  REQUIRE_THROWS_SAYING(batches.get(0, batches.count(0)), ValueError, "PairBatches: batch 1 of 1 in epoch 0");
+  REQUIRE_THROWS_SAYING(batches.get(0, batches.count(0)), ValueError,
+                        "PairBatches: batch 1 of 1 in epoch 0");
   CHECK_THROWS_AS(batches.get(0, -1), ValueError);
   CHECK_THROWS_AS(batches.count(-1), ValueError);
 }

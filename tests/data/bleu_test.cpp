@@ -39,7 +39,8 @@ TEST_CASE("BLEU equals sacreBLEU on the golden cases") {
 TEST_CASE("13a tokens equal sacreBLEU's") {
   auto lines = golden()["tokenizer_13a"];
   REQUIRE(lines.size() >= 10);
-  for (auto& line : lines) CHECK(tokenize_13a(line["in"].get<std::string>()) == line["out"].get<std::string>());
+  for (auto& line : lines)
+    CHECK(tokenize_13a(line["in"].get<std::string>()) == line["out"].get<std::string>());
 }
 
 TEST_CASE("BLEU: what cannot be scored") {

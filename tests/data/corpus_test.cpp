@@ -11,7 +11,8 @@ using Texts = std::vector<std::string>;
 
 TEST_CASE("parallel files: line i belongs to line i") {
   TempDir dir;
-  auto corpus = read_parallel(dir.write("a.en", "one\ntwo words\n"), dir.write("a.de", "eins\r\nzwei Wörter"));
+  auto corpus = read_parallel(dir.write("a.en", "one\ntwo words\n"),
+                              dir.write("a.de", "eins\r\nzwei Wörter"));
   CHECK(corpus.source == Texts{"one", "two words"});
   CHECK(corpus.target == Texts{"eins", "zwei Wörter"});
   CHECK(corpus.size() == 2);
@@ -27,23 +28,30 @@ TEST_CASE("parallel files: unequal counts name both files and both counts") {
   };
   both(message_of<IoError>([&] { read_parallel(a, b); }), "a.en has 4 lines", "b.de has 2");
   both(message_of<IoError>([&] { read_parallel(b, a); }), "b.de has 2 lines", "a.en has 4");
-  both(message_of<IoError>([&] { read_parallel(a, dir.write("c.de", "")); }), "a.en has 4 lines", "c.de has 0");
+  both(message_of<IoError>([&] { read_parallel(a, dir.write("c.de", "")); }), "a.en has 4 lines",
+       "c.de has 0");
 }
 
 TEST_CASE("parallel files: empty lines and empty files") {
   TempDir dir;
-  auto a = dir.write("a.en", "one\n \t\nthree\nfour\n"), b = dir.write("b.de", "eins\nzwei\n\nvier\n");
-  CHECK_THAT(message_of<IoError>([&] { read_parallel(a, b); }), ContainsSubstring("a.en:2: empty line"));
+  auto a = dir.write("a.en", "one\n \t\nthree\nfour\n"),
+       b = dir.write("b.de", "eins\nzwei\n\nvier\n");
+  CHECK_THAT(message_of<IoError>([&] { read_parallel(a, b); }),
+             ContainsSubstring("a.en:2: empty line"));
   auto full = dir.write("full.en", "1\n2\n3\n4\n");
-  CHECK_THAT(message_of<IoError>([&] { read_parallel(full, b); }), ContainsSubstring("b.de:3: empty line"));
+  CHECK_THAT(message_of<IoError>([&] { read_parallel(full, b); }),
+             ContainsSubstring("b.de:3: empty line"));
   auto corpus = read_parallel(a, b, {.skip_empty = true});
   CHECK(corpus.source == Texts{"one", "four"});
   CHECK(corpus.target == Texts{"eins", "vier"});
   CHECK(corpus.skipped == 2);
   auto empty = dir.write("empty", ""), blank = dir.write("blank", "\n\n");
-  CHECK_THAT(message_of<IoError>([&] { read_parallel(empty, empty); }), ContainsSubstring("empty: no sentence pair"));
-  CHECK_THAT(message_of<IoError>([&] { read_parallel(blank, blank, {.skip_empty = true}); }), ContainsSubstring("2 empty ones skipped"));
-  CHECK_THAT(message_of<IoError>([&] { read_parallel(dir / "none", full); }), ContainsSubstring("none: cannot open"));
+  CHECK_THAT(message_of<IoError>([&] { read_parallel(empty, empty); }),
+             ContainsSubstring("empty: no sentence pair"));
+  CHECK_THAT(message_of<IoError>([&] { read_parallel(blank, blank, {.skip_empty = true}); }),
+             ContainsSubstring("2 empty ones skipped"));
+  CHECK_THAT(message_of<IoError>([&] { read_parallel(dir / "none", full); }),
+             ContainsSubstring("none: cannot open"));
 }
 
 TEST_CASE("TSV: exactly one tab, two sides") {
@@ -55,7 +63,8 @@ TEST_CASE("TSV: exactly one tab, two sides") {
     auto path = dir.write("b.tsv", text);
     return message_of<IoError>([&] { read_tsv(path); });
   };
-  CHECK_THAT(says("one\teins\ntwo zwei\n"), ContainsSubstring("b.tsv:2: 0 tabs, exactly one expected"));
+  CHECK_THAT(says("one\teins\ntwo zwei\n"),
+             ContainsSubstring("b.tsv:2: 0 tabs, exactly one expected"));
   CHECK_THAT(says("one\teins\tx\n"), ContainsSubstring("b.tsv:1: 2 tabs"));
   CHECK_THAT(says("one\t\n"), ContainsSubstring("b.tsv:1: empty target"));
   CHECK_THAT(says(" \teins\n"), ContainsSubstring("b.tsv:1: empty source"));

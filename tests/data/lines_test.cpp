@@ -30,13 +30,16 @@ std::string gzip(std::string_view text) {
 
 TEST_CASE("UTF-8: what is valid, and where it stops being valid") {
   const auto npos = std::string_view::npos;
-  for (const char* good : {"", "plain", "Mädchen", "\xC2\x80", "\xDF\xBF", "\xE0\xA0\x80", "\xED\x9F\xBF",
-                           "\xEE\x80\x80", "\xEF\xBF\xBF", "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF"})
+  for (const char* good :
+       {"", "plain", "Mädchen", "\xC2\x80", "\xDF\xBF", "\xE0\xA0\x80", "\xED\x9F\xBF",
+        "\xEE\x80\x80", "\xEF\xBF\xBF", "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF"})
     CHECK(utf8_error(good) == npos);
-  // Stray continuation, overlong (2, 3, 4 bytes), surrogates, beyond U+10FFFF, never used, cut short.
-  for (const char* bad : {"\x80", "\xBF", "\xC0\x80", "\xC1\xBF", "\xE0\x9F\xBF", "\xF0\x8F\xBF\xBF",
-                          "\xED\xA0\x80", "\xED\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFE",
-                          "\xFF", "\xC3", "\xE2\x82", "\xF0\x9F\x98", "\xC3(", "\xE2\x28\xA1"}) {
+  // Stray continuation, overlong (2, 3, 4 bytes), surrogates, beyond U+10FFFF, never used, cut
+  // short.
+  for (const char* bad :
+       {"\x80", "\xBF", "\xC0\x80", "\xC1\xBF", "\xE0\x9F\xBF", "\xF0\x8F\xBF\xBF", "\xED\xA0\x80",
+        "\xED\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFE", "\xFF", "\xC3", "\xE2\x82",
+        "\xF0\x9F\x98", "\xC3(", "\xE2\x28\xA1"}) {
     CAPTURE(bad);
     CHECK(utf8_error(bad) == 0);
     CHECK(utf8_error(std::string("aé") + bad) == 3);
@@ -45,7 +48,8 @@ TEST_CASE("UTF-8: what is valid, and where it stops being valid") {
 
 TEST_CASE("UTF-8: code points there and back") {
   std::string text;
-  std::vector<char32_t> points = {0x24, 0x7F, 0x80, 0x7FF, 0x800, 0xFFFF, 0x10000, 0x1F600, 0x10FFFF};
+  std::vector<char32_t> points = {0x24,   0x7F,    0x80,    0x7FF,   0x800,
+                                  0xFFFF, 0x10000, 0x1F600, 0x10FFFF};
   for (char32_t c : points) append_utf8(text, c);
   CHECK(utf8_error(text) == std::string_view::npos);
   CHECK(utf8_count(text) == 9);
@@ -60,7 +64,10 @@ TEST_CASE("UTF-8: code points there and back") {
 }
 
 TEST_CASE("words between any Unicode white space") {
-  auto words = split_words(" a\t\xC2\xA0" "b\xE3\x80\x80" "c d\n");
+  auto words = split_words(
+      " a\t\xC2\xA0"
+      "b\xE3\x80\x80"
+      "c d\n");
   CHECK(words == std::vector<std::string_view>{"a", "b", "c", "d"});
   CHECK(split_words("").empty());
   CHECK(is_blank(" \xE2\x80\xA8\t"));
@@ -71,9 +78,15 @@ TEST_CASE("lines: ends, byte order mark, last line") {
   TempDir dir;
   CHECK(read_lines(dir.write("a", "one\ntwo\r\nthree")) == Texts{"one", "two", "three"});
   CHECK(read_lines(dir.write("b", "one\n\nthree\n")) == Texts{"one", "", "three"});
-  CHECK(read_lines(dir.write("c", "\xEF\xBB\xBFone\n\xEF\xBB\xBFtwo\n")) == Texts{"one", "\xEF\xBB\xBFtwo"});
+  CHECK(read_lines(dir.write("c", "\xEF\xBB\xBFone\n\xEF\xBB\xBFtwo\n")) ==
+        Texts{"one", "\xEF\xBB\xBFtwo"});
   CHECK(read_lines(dir.write("d", "")).empty());
-  CHECK(read_lines(dir.write("e", "a\rb\xE2\x80\xA8" "c\xC2\x85" "d\n")) == Texts{"a\rb\xE2\x80\xA8" "c\xC2\x85" "d"});
+  CHECK(read_lines(dir.write("e",
+                             "a\rb\xE2\x80\xA8"
+                             "c\xC2\x85"
+                             "d\n")) == Texts{"a\rb\xE2\x80\xA8"
+                                              "c\xC2\x85"
+                                              "d"});
   CHECK(read_text(dir.write("f", "x\r\ny")) == "x\ny\n");
 }
 
@@ -82,7 +95,8 @@ TEST_CASE("lines: longer than the read buffer, and counted") {
   Texts lines;
   std::string text;
   for (int i = 0; i < 400; ++i) {
-    lines.push_back(std::string(static_cast<size_t>(i * 7 % 1000), static_cast<char>('a' + i % 26)));
+    lines.push_back(
+        std::string(static_cast<size_t>(i * 7 % 1000), static_cast<char>('a' + i % 26)));
     if (i % 100 == 50) lines.back() = std::string(150000, 'x');
     text += lines.back() + "\n";
   }
@@ -90,7 +104,8 @@ TEST_CASE("lines: longer than the read buffer, and counted") {
   CHECK(read_lines(dir.write("packed.gz", gzip(text))) == lines);
   LineReader reader(dir / "plain");
   std::string line;
-  while (reader.next(line)) {}
+  while (reader.next(line)) {
+  }
   CHECK(reader.line_number() == 400);
 }
 
@@ -99,10 +114,14 @@ TEST_CASE("lines: a file that cannot be read as text says where") {
   auto says = [](auto path) { return message_of<IoError>([&] { read_lines(path); }); };
   CHECK_THAT(says(dir / "missing.txt"), ContainsSubstring("missing.txt: cannot open"));
   CHECK_THAT(says(dir.path()), ContainsSubstring("is a directory"));
-  CHECK_THAT(says(dir.write("bad.txt", "good\nb\xC3(\n")), ContainsSubstring("bad.txt:2: invalid UTF-8 at byte 2"));
-  CHECK_THAT(says(dir.write("bad.gz", gzip("good\ngood\n\xFF"))), ContainsSubstring("bad.gz:3: invalid UTF-8 at byte 1"));
-  CHECK_THAT(says(dir.write("long.txt", std::string(kMaxLineBytes + 1, 'x'))), ContainsSubstring("long.txt:1: line longer than"));
-  CHECK_THAT(says(dir.write("bomb.gz", gzip(std::string(3 * kMaxLineBytes, 'x')))), ContainsSubstring("bomb.gz:1: line longer than"));
+  CHECK_THAT(says(dir.write("bad.txt", "good\nb\xC3(\n")),
+             ContainsSubstring("bad.txt:2: invalid UTF-8 at byte 2"));
+  CHECK_THAT(says(dir.write("bad.gz", gzip("good\ngood\n\xFF"))),
+             ContainsSubstring("bad.gz:3: invalid UTF-8 at byte 1"));
+  CHECK_THAT(says(dir.write("long.txt", std::string(kMaxLineBytes + 1, 'x'))),
+             ContainsSubstring("long.txt:1: line longer than"));
+  CHECK_THAT(says(dir.write("bomb.gz", gzip(std::string(3 * kMaxLineBytes, 'x')))),
+             ContainsSubstring("bomb.gz:1: line longer than"));
 }
 
 TEST_CASE("gzip: several members, and the name does not matter") {
@@ -126,14 +145,18 @@ TEST_CASE("gzip: truncated anywhere, corrupt or followed by something is an erro
     CAPTURE(n);
     std::string message = says(packed.substr(0, n));
     REQUIRE_THAT(message, ContainsSubstring("x.gz: "));
-    if (n >= 2) REQUIRE_THAT(message, ContainsSubstring("at offset " + std::to_string(n) + ": the file is truncated"));
+    if (n >= 2)
+      REQUIRE_THAT(message,
+                   ContainsSubstring("at offset " + std::to_string(n) + ": the file is truncated"));
     else REQUIRE_THAT(message, ContainsSubstring("1f 8b"));
   }
   std::string second = packed + packed.substr(0, packed.size() / 2);
   CHECK_THAT(says(second), ContainsSubstring("at offset " + std::to_string(second.size())));
-  CHECK_THAT(says(packed + "rest"), ContainsSubstring("not gzip follows the gzip data, at offset " + std::to_string(packed.size())));
+  CHECK_THAT(says(packed + "rest"), ContainsSubstring("not gzip follows the gzip data, at offset " +
+                                                      std::to_string(packed.size())));
 
-  // Every single bit flipped: found by inflate, by the checksum or by the header, but where it does not matter.
+  // Every single bit flipped: found by inflate, by the checksum or by the header, but where it does
+  // not matter.
   int accepted = 0;
   for (size_t bit = 0; bit < packed.size() * 8; ++bit) {
     std::string flipped = packed;

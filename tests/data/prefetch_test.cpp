@@ -52,11 +52,14 @@ TEST_CASE("prefetch: stops while the queue is full, empty or never read") {
   for (int taken : {0, 1, 5}) {
     auto alive = std::make_shared<int>(0);
     {
-      Prefetcher<std::shared_ptr<int>> ahead([&]() -> std::optional<std::shared_ptr<int>> { return alive; }, 2);
+      Prefetcher<std::shared_ptr<int>> ahead(
+          [&]() -> std::optional<std::shared_ptr<int>> { return alive; }, 2);
       for (int i = 0; i < taken; ++i) ahead.next();
     }
     CHECK(alive.use_count() == 1);  // nothing left behind
   }
-  { Prefetcher<int> empty([]() -> std::optional<int> { return std::nullopt; }); }
+  {
+    Prefetcher<int> empty([]() -> std::optional<int> { return std::nullopt; });
+  }
   CHECK_THROWS_AS(Prefetcher<int>([]() -> std::optional<int> { return 1; }, 0), ValueError);
 }

@@ -25,7 +25,8 @@ int64_t count(std::string_view english, std::string_view german) {
   };
   int64_t n = 0;
   const ParallelCorpus& pairs = training();
-  for (size_t i = 0; i < pairs.source.size(); ++i) n += has(pairs.source[i], english) && has(pairs.target[i], german);
+  for (size_t i = 0; i < pairs.source.size(); ++i)
+    n += has(pairs.source[i], english) && has(pairs.target[i], german);
   return n;
 }
 int64_t occurs(std::string_view english) { return count(english, "."); }
@@ -75,7 +76,8 @@ TEST_CASE("toy pairs: form") {
 }
 
 TEST_CASE("toy pairs: splits share no sentence, whatever the seeds") {
-  auto train = make_toy_pairs(20000, 3), valid = make_toy_pairs(1000, 3, ToySplit::valid), test = make_toy_pairs(1000, 3, ToySplit::test);
+  auto train = make_toy_pairs(20000, 3), valid = make_toy_pairs(1000, 3, ToySplit::valid),
+       test = make_toy_pairs(1000, 3, ToySplit::test);
   std::set<std::string> seen(train.source.begin(), train.source.end());
   for (auto* other : {&valid, &test})
     for (const std::string& s : other->source) REQUIRE(seen.insert(s).second);
@@ -102,10 +104,19 @@ TEST_CASE("toy pairs: ambiguous words, each sense often") {
     std::vector<const char*> german;
   };
   // Nominative singular or a form that both numbers share.
-  for (const Case& c : std::vector<Case>{{"crane", {"Kranich", "Kran"}}, {"bat", {"Fledermaus", "Schläger"}},
-        {"bank", {"Ufer", "Bank"}}, {"seal", {"Robbe", "Siegel"}}, {"knows", {"kennt", "weiß"}}, {"when", {"als", "wenn"}},
-        {"light", {"hell", "leicht"}}, {"it", {"ihn", "sie", "es"}}, {"the", {"der", "die", "das", "den"}}, {"has", {"hat", "ist"}},
-        {"left", {"verließ", "ging", "gegangen", "verlassen"}}, {"moves", {"bewegt", "zieht"}}, {"must", {"muss", "darf"}}})
+  for (const Case& c : std::vector<Case>{{"crane", {"Kranich", "Kran"}},
+                                         {"bat", {"Fledermaus", "Schläger"}},
+                                         {"bank", {"Ufer", "Bank"}},
+                                         {"seal", {"Robbe", "Siegel"}},
+                                         {"knows", {"kennt", "weiß"}},
+                                         {"when", {"als", "wenn"}},
+                                         {"light", {"hell", "leicht"}},
+                                         {"it", {"ihn", "sie", "es"}},
+                                         {"the", {"der", "die", "das", "den"}},
+                                         {"has", {"hat", "ist"}},
+                                         {"left", {"verließ", "ging", "gegangen", "verlassen"}},
+                                         {"moves", {"bewegt", "zieht"}},
+                                         {"must", {"muss", "darf"}}})
     for (const char* german : c.german) {
       CAPTURE(c.english, german);
       CHECK(count(c.english, german) >= 40);
@@ -125,13 +136,19 @@ TEST_CASE("toy pairs: grammar, by example") {
   for (size_t i = 0; i < pairs.source.size(); ++i) {
     const std::string &e = pairs.source[i], &g = pairs.target[i];
     auto ends = [&](const char* text) { return g.ends_with(text); };
-    if (e.find(" because ") != std::string::npos && ends(" kann .")) kinds.insert("verb last in a clause");
-    if (e.starts_with("tomorrow ") && g.starts_with("morgen wird ")) kinds.insert("verb before subject");
+    if (e.find(" because ") != std::string::npos && ends(" kann ."))
+      kinds.insert("verb last in a clause");
+    if (e.starts_with("tomorrow ") && g.starts_with("morgen wird "))
+      kinds.insert("verb before subject");
     if (e.find(" opens ") != std::string::npos && ends(" auf .")) kinds.insert("split verb");
     if (ends(" aufmacht .")) kinds.insert("split verb joined again");
-    if (e.find("not") != std::string::npos && g.find(" keinen ") != std::string::npos) kinds.insert("not a -> kein");
-    if (e.find("in the city yesterday .") != std::string::npos && g.find("gestern in der Stadt") != std::string::npos) kinds.insert("time before place");
-    if (g.find(" , der ") != std::string::npos && e.find(" that ") != std::string::npos) kinds.insert("relative pronoun");
+    if (e.find("not") != std::string::npos && g.find(" keinen ") != std::string::npos)
+      kinds.insert("not a -> kein");
+    if (e.find("in the city yesterday .") != std::string::npos &&
+        g.find("gestern in der Stadt") != std::string::npos)
+      kinds.insert("time before place");
+    if (g.find(" , der ") != std::string::npos && e.find(" that ") != std::string::npos)
+      kinds.insert("relative pronoun");
     REQUIRE((e.find(" does ") == std::string::npos || e.find(" not ") != std::string::npos));
     REQUIRE(e.find(" a old ") == std::string::npos);
   }
@@ -156,7 +173,8 @@ TEST_CASE("toy pairs: no dictionary solves them word by word") {
   for (auto& [x, ys] : together) {
     double best = -1;
     for (auto& [y, n] : ys)
-      if (double dice = 2 * n / (source_count[x] + target_count[y]); dice > best) best = dice, dictionary[x] = y;
+      if (double dice = 2 * n / (source_count[x] + target_count[y]); dice > best)
+        best = dice, dictionary[x] = y;
   }
   CHECK(dictionary["often"] == "oft");  // the dictionary is a good one
   CHECK(dictionary["woman"] == "Frau");
@@ -166,13 +184,14 @@ TEST_CASE("toy pairs: no dictionary solves them word by word") {
   std::vector<std::string> guesses;
   for (const std::string& line : test.source) {
     std::string guess;
-    for (auto w : split_words(line)) guess += (guess.empty() ? "" : " ") + dictionary[std::string(w)];
+    for (auto w : split_words(line))
+      guess += (guess.empty() ? "" : " ") + dictionary[std::string(w)];
     guesses.push_back(guess);
   }
   BleuResult bleu = corpus_bleu(guesses, test.target);
   CAPTURE(to_string(bleu));
   CHECK(bleu.score < 40);
-  CHECK(bleu.score > 3);             // but it is not noise either:
-  CHECK(bleu.precisions[0] > 45);    // words are known, forms and order are not
+  CHECK(bleu.score > 3);           // but it is not noise either:
+  CHECK(bleu.precisions[0] > 45);  // words are known, forms and order are not
   CHECK(corpus_bleu(test.target, test.target).score == Approx(100));
 }

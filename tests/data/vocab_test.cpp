@@ -46,16 +46,20 @@ TEST_CASE("word vocabulary: files that are not one") {
   CHECK(says(head + "a\nb\n") == "");
   CHECK(WordVocab::load(dir / "v.txt").encode("b") == Ids{5});
   CHECK_THAT(says(""), ContainsSubstring("v.txt:1: '<pad>' expected, the file ends"));
-  CHECK_THAT(says("<pad>\n<unk>\n<bos>\n"), ContainsSubstring("v.txt:4: '<eos>' expected, the file ends"));
+  CHECK_THAT(says("<pad>\n<unk>\n<bos>\n"),
+             ContainsSubstring("v.txt:4: '<eos>' expected, the file ends"));
   CHECK_THAT(says("the\n"), ContainsSubstring("v.txt:1: '<pad>' expected, got 'the'"));
   CHECK_THAT(says("<pad>\n<bos>\n<unk>\n<eos>\n"), ContainsSubstring("v.txt:2: '<unk>' expected"));
-  CHECK_THAT(says(head + "a\nb\na\n"), ContainsSubstring("v.txt:7: 'a' for the second time, first on line 5"));
-  CHECK_THAT(says(head + "<eos>\n"), ContainsSubstring("v.txt:5: '<eos>' for the second time, first on line 4"));
+  CHECK_THAT(says(head + "a\nb\na\n"),
+             ContainsSubstring("v.txt:7: 'a' for the second time, first on line 5"));
+  CHECK_THAT(says(head + "<eos>\n"),
+             ContainsSubstring("v.txt:5: '<eos>' for the second time, first on line 4"));
   CHECK_THAT(says(head + "a\n\nb\n"), ContainsSubstring("v.txt:6: empty line"));
   CHECK_THAT(says(head + "a b\n"), ContainsSubstring("v.txt:5: white space"));
   CHECK_THAT(says(head + "a\xC2\xA0\n"), ContainsSubstring("v.txt:5: white space"));
   CHECK_THAT(says(head + "a\n\xC3\x28\n"), ContainsSubstring("v.txt:6: invalid UTF-8"));
-  CHECK_THAT(message_of<IoError>([&] { WordVocab::load(dir / "none"); }), ContainsSubstring("none: cannot open"));
+  CHECK_THAT(message_of<IoError>([&] { WordVocab::load(dir / "none"); }),
+             ContainsSubstring("none: cannot open"));
 }
 
 TEST_CASE("tokenizer directory: saved and loaded by kind") {
@@ -65,7 +69,8 @@ TEST_CASE("tokenizer directory: saved and loaded by kind") {
   auto word = load_tokenizer(dir / "deep" / "word");
   CHECK(std::string(word->kind()) == "word");
   CHECK(word->decode(word->encode("die Katze")) == "die Katze");
-  CHECK(read_bytes(dir / "deep/word/vocab.txt") == "<pad>\n<unk>\n<bos>\n<eos>\nHund\nKatze\nalte\nder\ndie\n");
+  CHECK(read_bytes(dir / "deep/word/vocab.txt") ==
+        "<pad>\n<unk>\n<bos>\n<eos>\nHund\nKatze\nalte\nder\ndie\n");
 
   ByteTokenizer().save(dir / "byte");
   auto byte = load_tokenizer(dir / "byte");
@@ -87,18 +92,24 @@ TEST_CASE("tokenizer directory: a description that is not one") {
     dir.write("tokenizer.json", text);
     return message_of<IoError>([&] { load_tokenizer(dir.path()); });
   };
-  CHECK_THAT(message_of<IoError>([&] { load_tokenizer(dir.path()); }), ContainsSubstring("tokenizer.json: cannot open"));
+  CHECK_THAT(message_of<IoError>([&] { load_tokenizer(dir.path()); }),
+             ContainsSubstring("tokenizer.json: cannot open"));
   CHECK(says(R"({"kind": "word", "file": "vocab.txt"})") == "");
   CHECK_THAT(says(""), ContainsSubstring("not a JSON object"));
   CHECK_THAT(says("[1]"), ContainsSubstring("not a JSON object"));
   CHECK_THAT(says("{\"kind\": \"word\""), ContainsSubstring("not a JSON object"));
   CHECK_THAT(says("{}"), ContainsSubstring("'kind' missing"));
-  CHECK_THAT(says(R"({"kind": 3, "file": "vocab.txt"})"), ContainsSubstring("'kind' missing or not a string"));
-  CHECK_THAT(says(R"({"kind": "wrod", "file": "vocab.txt"})"), ContainsSubstring("unknown kind 'wrod'"));
+  CHECK_THAT(says(R"({"kind": 3, "file": "vocab.txt"})"),
+             ContainsSubstring("'kind' missing or not a string"));
+  CHECK_THAT(says(R"({"kind": "wrod", "file": "vocab.txt"})"),
+             ContainsSubstring("unknown kind 'wrod'"));
   CHECK_THAT(says(R"({"kind": "word"})"), ContainsSubstring("'file' missing"));
-  CHECK_THAT(says(R"({"kind": "word", "file": "gone.txt"})"), ContainsSubstring("gone.txt: cannot open"));
-  for (const char* path : {"../vocab.txt", "/etc/passwd", "a/b", "..", ".", "", "a\\\\b", "a\\u0000b"})
-    CHECK_THAT(says(std::string(R"({"kind": "word", "file": ")") + path + "\"}"), ContainsSubstring("a plain file name expected"));
+  CHECK_THAT(says(R"({"kind": "word", "file": "gone.txt"})"),
+             ContainsSubstring("gone.txt: cannot open"));
+  for (const char* path :
+       {"../vocab.txt", "/etc/passwd", "a/b", "..", ".", "", "a\\\\b", "a\\u0000b"})
+    CHECK_THAT(says(std::string(R"({"kind": "word", "file": ")") + path + "\"}"),
+               ContainsSubstring("a plain file name expected"));
   CHECK_THAT(says(std::string(70000, ' ')), ContainsSubstring("a few lines expected"));
   CHECK_THAT(says(std::string(60000, '[')), ContainsSubstring("not a JSON object"));
 }

@@ -23,7 +23,8 @@ Ids begins(const TokenWindows& windows, int64_t epoch) {
   Ids out;
   for (int64_t i = 0; i < windows.count(epoch); ++i) {
     TokenBatch b = windows.get(epoch, i);
-    for (int64_t row = 0; row < b.inputs.dim(0); ++row) out.push_back(b.inputs.data<int64_t>()[row * b.inputs.dim(1)]);
+    for (int64_t row = 0; row < b.inputs.dim(0); ++row)
+      out.push_back(b.inputs.data<int64_t>()[row * b.inputs.dim(1)]);
   }
   return out;
 }
@@ -41,7 +42,8 @@ TEST_CASE("windows: in order, targets moved on by one, last batch smaller") {
 }
 
 TEST_CASE("windows: shuffled, without overlap, a pure function of seed and epoch") {
-  TokenWindows windows(range(1000), {.batch = 4, .length = 10, .seed = 9}), same(range(1000), {.batch = 4, .length = 10, .seed = 9}),
+  TokenWindows windows(range(1000), {.batch = 4, .length = 10, .seed = 9}),
+      same(range(1000), {.batch = 4, .length = 10, .seed = 9}),
       other(range(1000), {.batch = 4, .length = 10, .seed = 10});
   std::set<int64_t> phases;
   for (int64_t epoch = 0; epoch < 30; ++epoch) {
@@ -64,7 +66,8 @@ TEST_CASE("windows: the shortest stream, and too short ones") {
   TokenWindows one(range(4), {.batch = 8, .length = 3});
   CHECK(one.count(3) == 1);
   CHECK(values(one.get(3, 0).targets) == Ids{1, 2, 3});
-  REQUIRE_THROWS_SAYING(TokenWindows(range(3), {.length = 3}), ValueError, "at least 4 tokens expected");
+  REQUIRE_THROWS_SAYING(TokenWindows(range(3), {.length = 3}), ValueError,
+                        "at least 4 tokens expected");
   CHECK_THROWS_AS(TokenWindows({}, {}), ValueError);
   CHECK_THROWS_AS(TokenWindows(range(9), {.batch = 0}), ValueError);
   CHECK_THROWS_AS(TokenWindows({1, -1, 2}, {.length = 2}), ValueError);
