@@ -1,0 +1,45 @@
+#include <heed/core/config.h>
+
+#include <cstdlib>
+
+#include <heed/core/error.h>
+#include <heed/tests/support/catch.h>
+
+using namespace heed;
+
+namespace {
+struct Variable {  // an environment variable for one test
+  Variable(const char* n, const char* value) : name(n) { setenv(n, value, 1); }
+  ~Variable() { unsetenv(name); }
+  const char* name;
+};
+}  // namespace
+
+TEST_CASE("a bad environment variable is an error that names it and what is allowed") {
+  for (auto [name, value, allowed] : {std::tuple{"HEED_THREADS", "many", "integer from 1 to 1024"},
+                                      {"HEED_THREADS", "0", "integer from 1 to 1024"},
+                                      {"HEED_DEVICE", "gpu", "cpu, cuda"},
+                                      {"HEED_LOG", "loud", "quiet, info, debug"},
+                                      {"HEED_BLAS_SETUP", "yes", "0, 1"},
+                                      {"HEED_ISA", "avx1024", "baseline, avx2, avx512"}}) {
+    const char* before = std::getenv(name);
+    std::string kept = before ? before : "";
+    {
+      Variable bad(name, value);
+      REQUIRE_THROWS_SAYING(check_environment(), ValueError, allowed);
+      REQUIRE_THROWS_SAYING(check_environment(), ValueError, name);
+    }
+    if (before) setenv(name, kept.c_str(), 1);
+  }
+}
+
+TEST_CASE("log goes to the handler, config lists what is in use once") {
+  static std::string seen;
+  set_log_handler([](LogLevel, std::string_view message) { seen = message; });
+  log(LogLevel::info, "hello");
+  set_log_handler(nullptr);
+  REQUIRE(seen == "hello");
+  add_config("test key", [] { return std::string("value"); });
+  add_config("test key", [] { return std::string("other"); });
+  REQUIRE_THAT(config(), heed::test::ContainsSubstring("test key = value\n"));
+}
