@@ -1,0 +1,127 @@
+#include <heed/backends/optimizer.h>
+
+#include <heed/core/parallel.h>
+
+// Plain loops: they are bound by memory, and the compiler makes vectors of them.
+namespace heed::kernels::HEED_ISA_NAMESPACE {
+namespace {
+
+constexpr int64_t kGrain = 16384;
+
+template <class T>
+T* pointer(const Array& a) { return static_cast<T*>(a.raw()); }
+
+float square_root(float x) { return __builtin_sqrtf(x); }
+double square_root(double x) { return __builtin_sqrt(x); }
+
+struct StepValues {
+  double rate, number, scale;
+  explicit StepValues(const Array& state)
+      : rate(pointer<double>(state)[0]), number(pointer<double>(state)[1]), scale(pointer<double>(state)[2]) {}
+};
+
+template <class T>
+void adam(const Array& parameter, const Array& gradient, const Array& m_state, const Array& v_state,
+          const Array& step_state, AdamRule rule) {
+  const StepValues step(step_state);
+  const double rate = step.rate * rule.lr_factor;
+  const T b1 = static_cast<T>(rule.beta1), b2 = static_cast<T>(rule.beta2);
+  const T one_b1 = static_cast<T>(1 - rule.beta1), one_b2 = static_cast<T>(1 - rule.beta2);
+  const T step_size = static_cast<T>(rate / (1 - __builtin_pow(rule.beta1, step.number)));
+  const T root = static_cast<T>(1 / __builtin_sqrt(1 - __builtin_pow(rule.beta2, step.number)));
+  const T eps = static_cast<T>(rule.eps), scale = static_cast<T>(step.scale);
+  const T keep = static_cast<T>(rule.decoupled ? 1 - rate * rule.weight_decay : 1);
+  const T l2 = static_cast<T>(rule.decoupled ? 0 : rule.weight_decay);
+  T *p = pointer<T>(parameter), *m = pointer<T>(m_state), *v = pointer<T>(v_state);
+  const T* gradients = pointer<T>(gradient);
+  parallel_for(parameter.numel(), kGrain, [&](int64_t begin, int64_t end) {
+#pragma GCC ivdep
+    for (int64_t i = begin; i < end; ++i) {
+      T g = gradients[i] * scale + l2 * p[i];
+      T mi = b1 * m[i] + one_b1 * g;
+      T vi = b2 * v[i] + one_b2 * g * g;
+      m[i] = mi;
+      v[i] = vi;
+      p[i] = p[i] * keep - step_size * mi / (square_root(vi) * root + eps);
+    }
+  });
+}
+
+// g <- g + decay p;  buffer <- momentum buffer + (1 - dampening) g;  p <- p - lr (buffer or g)
+template <class T>
+void sgd(const Array& parameter, const Array& gradient, const Array& buffer, const Array& step_state, SgdRule rule) {
+  const StepValues step(step_state);
+  const T rate = static_cast<T>(step.rate * rule.lr_factor), scale = static_cast<T>(step.scale);
+  const T decay = static_cast<T>(rule.weight_decay);
+  const T past = static_cast<T>(rule.first ? 0 : rule.momentum);
+  const T fresh = static_cast<T>(rule.first ? 1 : 1 - rule.dampening);
+  const T ahead = static_cast<T>(rule.momentum);
+  T *p = pointer<T>(parameter), *b = buffer.defined() ? pointer<T>(buffer) : nullptr;
+  const T* gradients = pointer<T>(gradient);
+  parallel_for(parameter.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    if (!b) {
+#pragma GCC ivdep
+      for (int64_t i = begin; i < end; ++i) p[i] -= rate * (gradients[i] * scale + decay * p[i]);
+      return;
+    }
+#pragma GCC ivdep
+    for (int64_t i = begin; i < end; ++i) {
+      T g = gradients[i] * scale + decay * p[i];
+      T bi = rule.first ? g : past * b[i] + fresh * g;  // the first time, b holds nothing that may be read
+      b[i] = bi;
+      p[i] -= rate * (rule.nesterov ? g + ahead * bi : bi);
+    }
+  });
+}
+
+template <class T>
+double squares(const T* x, int64_t n) {
+  constexpr int kLanes = 16;
+  double lanes[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes)
+    for (int k = 0; k < kLanes; ++k) lanes[k] += static_cast<double>(x[i + k]) * static_cast<double>(x[i + k]);
+  for (; i < n; ++i) lanes[0] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  double total = 0;
+  for (double lane : lanes) total += lane;
+  return total;
+}
+
+}  // namespace
+
+void adam_step(const Array& parameter, const Array& gradient, const Array& m, const Array& v, const Array& step_state,
+               AdamRule rule) {
+  auto* f = parameter.dtype() == DType::f32 ? &adam<float> : &adam<double>;
+  f(parameter, gradient, m, v, step_state, rule);
+}
+
+void sgd_step(const Array& parameter, const Array& gradient, const Array& buffer, const Array& step_state,
+              SgdRule rule) {
+  auto* f = parameter.dtype() == DType::f32 ? &sgd<float> : &sgd<double>;
+  f(parameter, gradient, buffer, step_state, rule);
+}
+
+// Blocks of fixed size, summed in order: the same bits whatever the number of threads.
+void global_norm(const Array* arrays, int64_t count, const Array& out) {
+  constexpr int64_t kBlock = 32768, kAtOnce = 256;
+  double total = 0;
+  for (int64_t a = 0; a < count; ++a) {
+    const int64_t n = arrays[a].numel(), blocks = (n + kBlock - 1) / kBlock;
+    const bool single = arrays[a].dtype() == DType::f32;
+    for (int64_t first = 0; first < blocks; first += kAtOnce) {
+      double sums[kAtOnce];
+      const int64_t some = blocks - first < kAtOnce ? blocks - first : kAtOnce;
+      parallel_for(some, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t b = begin; b < end; ++b) {
+          const int64_t from = (first + b) * kBlock, size = n - from < kBlock ? n - from : kBlock;
+          sums[b] = single ? squares(pointer<float>(arrays[a]) + from, size)
+                           : squares(pointer<double>(arrays[a]) + from, size);
+        }
+      });
+      for (int64_t b = 0; b < some; ++b) total += sums[b];
+    }
+  }
+  *pointer<double>(out) = __builtin_sqrt(total);
+}
+
+}  // namespace heed::kernels::HEED_ISA_NAMESPACE
