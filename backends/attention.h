@@ -1,0 +1,42 @@
+// Fused attention: O = dropout(softmax(scale Q K^T + terms)) V by tiles, without the T x S map.
+// The meaning of the terms stands in autograd/ops/attention.h.
+#pragma once
+
+#include <heed/backends/kernel.h>
+#include <heed/core/random.h>
+
+namespace heed {
+
+struct AttentionProblem {
+  Array q, k, v;             // [B, H, T, D], [B, Hkv, S, D], [B, Hkv, S, E]; last axis contiguous
+  Array key_begin, key_end;  // i64 [B] contiguous, or undefined; so are the next three
+  Array query_begin, query_end, offset;
+  int64_t lowest = 0,
+          highest = 0;   // key j is visible to query i only if lowest <= j - i - offset <= highest
+  Array alibi_slopes;    // f64 [H] contiguous, or undefined
+  Array relative_table;  // [H, buckets] contiguous, or undefined
+  Array
+      relative_index;  // i64 [2 R + 1]: the bucket of r = j - i - offset, cut to [-R, R], at r + R
+  Array pair_mask, bias;  // views of [B, H, T, S], or undefined
+  double scale = 1, dropout = 0;
+  RandomKey key;
+};
+
+// Shapes as their inputs', last axis contiguous; undefined where not wanted. All are overwritten
+// but the bias's, which is added to.
+struct AttentionGradients {
+  Array q, k, v;
+  Array relative_table;  // contiguous
+  Array bias;            // [B or 1, H or 1, T or 1, S or 1], any strides
+};
+
+}  // namespace heed
+
+// out [B, H, T, E], last axis contiguous; lse [B, H, T] contiguous: log sum exp of each row's
+// scores, -inf where nothing is visible.
+HEED_KERNEL(attention_forward,
+            void(const AttentionProblem& problem, const Array& out, const Array& lse));
+// `out`, `lse`: what forward gave. `cotangent`: of out, last axis contiguous.
+HEED_KERNEL(attention_backward,
+            void(const AttentionProblem& problem, const Array& out, const Array& lse,
+                 const Array& cotangent, const AttentionGradients& gradients));

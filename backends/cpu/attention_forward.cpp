@@ -1,0 +1,196 @@
+// Forward by tiles with online softmax: for each tile of queries, run over the tiles of keys and
+// keep the running maximum m, the sum l = sum exp(s - m) and the output, both rescaled when m
+// grows.
+#include <heed/backends/cpu/attention_row.h>
+#include <heed/backends/cpu/attention_tile.h>
+
+namespace heed::kernels::HEED_ISA_NAMESPACE {
+namespace {
+
+// The state of one tile of queries, by lane.
+template <class T>
+struct Online {
+  T *most, *sum, *factor;
+
+  void start(int64_t lanes) {
+    for (int64_t i = 0; i < lanes; ++i) {
+      most[i] = -static_cast<T>(__builtin_inf());
+      sum[i] = T(0);
+    }
+  }
+
+  // tile = exp(tile - m), with m and l brought up to date; factor = exp(old m - m).
+  void step(T* tile, int64_t keys, int64_t lanes) {
+    constexpr int64_t w = Vec<T>::width;
+    const Vec<T> lowest = -__builtin_inf();
+    for (int64_t i = 0; i < lanes; i += w) {
+      T* column = tile + i;
+      Vec<T> before = Vec<T>::load(most + i), best[4] = {before, before, before, before};
+      int64_t j = 0;
+      for (; j + 4 <= keys; j += 4)
+#pragma GCC unroll 4
+        for (int n = 0; n < 4; ++n)
+          best[n] = max_keep(best[n], Vec<T>::load(column + (j + n) * lanes));
+      for (; j < keys; ++j) best[0] = max_keep(best[0], Vec<T>::load(column + j * lanes));
+      Vec<T> now = max_keep(max_keep(best[0], best[1]), max_keep(best[2], best[3]));
+      now.store(most + i);
+      // -inf - -inf is NaN: a row without a visible key yet keeps weights exp(-inf - 0) = 0.
+      Vec<T> shift = select(now == lowest, Vec<T>(0.0), now);
+      Vec<T> rescale = exp(before - shift);
+      rescale.store(factor + i);
+      Vec<T> total[2] = {Vec<T>::load(sum + i) * rescale, 0.0};
+      for (j = 0; j + 2 <= keys; j += 2)
+#pragma GCC unroll 2
+        for (int n = 0; n < 2; ++n) {
+          Vec<T> weight = exp(Vec<T>::load(column + (j + n) * lanes) - shift);
+          weight.store(column + (j + n) * lanes);
+          total[n] += weight;
+        }
+      if (j < keys) {
+        Vec<T> weight = exp(Vec<T>::load(column + j * lanes) - shift);
+        weight.store(column + j * lanes);
+        total[0] += weight;
+      }
+      (total[0] + total[1]).store(sum + i);
+    }
+  }
+
+  // factor = 1 / l (0 for nothing visible); most = m + log l.
+  void finish(int64_t lanes) {
+    for (int64_t i = 0; i < lanes; i += Vec<T>::width) {
+      Vec<T> l = Vec<T>::load(sum + i);
+      auto nothing = l == Vec<T>(0.0);
+      select(nothing, Vec<T>(0.0), Vec<T>(1.0) / l).store(factor + i);
+      select(nothing, Vec<T>(-__builtin_inf()), Vec<T>::load(most + i) + log(l)).store(most + i);
+    }
+  }
+};
+
+template <class T>
+class Forward {
+ public:
+  Forward(const AttentionProblem& p, const Array& out, const Array& lse)
+      : p_(p),
+        out_(out),
+        lse_(static_cast<T*>(lse.raw())),
+        dropout_(p),
+        t_(p.q.dim(2)),
+        d_(p.q.dim(3)),
+        e_(p.v.dim(3)) {}
+
+  int64_t scratch_bytes() {
+    Scratch count;
+    layout(count);
+    return count.used();
+  }
+
+  // Query tiles part, part + parts, ... of one head.
+  void head(int64_t b, int64_t h, int64_t part, int64_t parts, char* memory) {
+    Scratch scratch(memory);
+    layout(scratch);
+    HeadTerms<T> terms(p_, b, h, distances_, kTileLanes<T>);
+    HeadKeys<T> keys(p_, terms, key_copy_);
+    Rows<T> out = rows_of<T>(out_, b, h);
+    T* lse = lse_ + (b * terms.heads + h) * t_;
+    if (part == 0) {
+      clear(out, lse, {0, smaller(t_, terms.queries.begin)});
+      clear(out, lse, {larger(0, larger(terms.queries.end, smaller(t_, terms.queries.begin))), t_});
+    }
+    Rows<T> q = rows_of<T>(p_.q, b, h);
+    if (t_ <= kRowQueries) {
+      for (int64_t i = terms.queries.begin; i < terms.queries.end; ++i)
+        lse[i] = attention_row(p_, terms, keys, dropout_, i, q.row(i), out.row(i), row_, tile_);
+      return;
+    }
+    int64_t size = kTileLanes<T>;
+    for (int64_t i = terms.queries.begin + part * size; i < terms.queries.end; i += parts * size)
+      tile(terms, keys, q, i, smaller(size, terms.queries.end - i), out, lse);
+  }
+
+ private:
+  void layout(Scratch& scratch) {
+    constexpr int64_t lanes = kTileLanes<T>;
+    queries_ = scratch.take<T>(d_ * lanes);
+    tile_ = scratch.take<T>(kTileKeys * lanes);
+    output_ = scratch.take<T>(e_ * lanes);
+    online_ = {scratch.take<T>(lanes), scratch.take<T>(lanes), scratch.take<T>(lanes)};
+    distances_ = scratch.take<T>(HeadTerms<T>::distance_count(p_, lanes));
+    key_copy_ = scratch.take<T>(HeadKeys<T>::copy_count(p_));
+    keep_ = scratch.take<T>(dropout_.active() ? kTileKeys * lanes : 0);
+    keep_rows_ = scratch.take<T>(dropout_.active() ? kWholeRows * lanes : 0);
+    row_ = scratch.take<T>(t_ <= kRowQueries ? row_scratch(p_) : 0);
+  }
+
+  void clear(Rows<T> out, T* lse, Range rows) {
+    for (int64_t i = rows.begin; i < rows.end; ++i) {
+      for (int64_t c = 0; c < e_; ++c) out.row(i)[c] = T(0);
+      lse[i] = -static_cast<T>(__builtin_inf());
+    }
+  }
+
+  void tile(const HeadTerms<T>& terms, const HeadKeys<T>& keys, Rows<T> q, int64_t i, int64_t count,
+            Rows<T> out, T* lse) {
+    Range seen = terms.keys_of(i, count);
+    if (seen.empty()) return clear(out, lse, {i, i + count});
+    int64_t lanes = round_up(count, Vec<T>::width);
+    load_queries(q.row(i), q.stride, count, lanes, d_, static_cast<T>(p_.scale), queries_);
+    online_.start(lanes);
+    int64_t size = tile_size(seen.end - seen.begin, kTileKeys);
+    for (int64_t j = seen.begin; j < seen.end; j += size) {
+      Tile x{i, count, lanes, j, smaller(size, seen.end - j)};
+      product<T, Layout::rows>(x.keys, lanes,
+                               {d_, keys.k.row(j), keys.k.stride, queries_, lanes, tile_, lanes,
+                                Into::overwrite, nullptr});
+      terms.apply(x, tile_);
+      online_.step(tile_, x.keys, lanes);
+      if (dropout_.active()) {
+        dropout_.scales(terms, x, keep_rows_, keep_);
+        multiply(tile_, keep_, x.keys * lanes);
+      }
+      Into into = j == seen.begin ? Into::overwrite : Into::rescale;
+      product<T, Layout::columns>(e_, lanes,
+                                  {x.keys, keys.v.row(j), keys.v.stride, tile_, lanes, output_,
+                                   lanes, into, online_.factor});
+    }
+    online_.finish(lanes);
+    for (int64_t c = 0; c < e_; ++c) multiply(output_ + c * lanes, online_.factor, lanes);
+    transpose(output_, lanes, e_, count, out.row(i), out.stride);
+    for (int64_t n = 0; n < count; ++n) lse[i + n] = online_.most[n];
+  }
+
+  const AttentionProblem& p_;
+  const Array& out_;
+  T* lse_;
+  Dropout<T> dropout_;
+  int64_t t_, d_, e_;
+  T *queries_, *tile_, *output_, *distances_, *key_copy_, *keep_, *keep_rows_, *row_;
+  Online<T> online_;
+};
+
+template <class T>
+void run(const AttentionProblem& p, const Array& out, const Array& lse) {
+  int64_t heads = p.q.dim(0) * p.q.dim(1), tiles = (p.q.dim(2) + kTileLanes<T> - 1) / kTileLanes<T>;
+  // Enough tasks for all threads, none so small that handing it out costs.
+  int64_t wanted = 4 * num_threads(), parts = larger(1, smaller(tiles, wanted / heads));
+  int64_t tasks = smaller(heads * parts, larger(wanted, heads * parts / 8));
+  parallel_tasks(tasks, [&](int64_t task) {
+    Forward<T> forward(p, out, lse);
+    int64_t begin = task * heads * parts / tasks, end = (task + 1) * heads * parts / tasks;
+    common::with_scratch(forward.scratch_bytes(), [&](char* memory) {
+      for (int64_t n = begin; n < end; ++n) {
+        int64_t head = n / parts;
+        forward.head(head / p.q.dim(1), head % p.q.dim(1), n % parts, parts, memory);
+      }
+    });
+  });
+}
+
+}  // namespace
+
+void attention_forward(const AttentionProblem& problem, const Array& out, const Array& lse) {
+  if (lse.numel() == 0) return;
+  if (problem.q.dtype() == DType::f32) run<float>(problem, out, lse);
+  else run<double>(problem, out, lse);
+}
+
+}  // namespace heed::kernels::HEED_ISA_NAMESPACE

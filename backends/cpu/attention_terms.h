@@ -1,0 +1,155 @@
+// What is visible in one head and what is added to its scores, evaluated on tiles. A tile of scores
+// is stored with queries along the lanes: tile[key * lanes + query], so that maxima and sums over
+// keys need no reduction within a vector.
+#pragma once
+
+#include <heed/backends/attention.h>
+#include <heed/backends/cpu/simd.h>
+
+namespace heed::kernels::HEED_ISA_NAMESPACE {
+namespace {
+
+struct Range {
+  int64_t begin, end;
+  bool empty() const { return begin >= end; }
+};
+
+inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+inline int64_t larger(int64_t a, int64_t b) { return a < b ? b : a; }
+inline int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+
+// Queries of a tile [i, i + count), held in `lanes` >= count lanes, and its keys [j, j + keys).
+struct Tile {
+  int64_t i, count, lanes, j, keys;
+};
+
+template <class T>
+struct HeadTerms {
+  int64_t b, h, heads, t, s;
+  Range keys, queries;  // padding
+  int64_t offset, lowest, highest;
+  const T* by_distance;        // [t + s + kTileLanes]: added to scores; element i - j + s - 1
+  const bool* mask = nullptr;  // of this head
+  const T* bias = nullptr;
+  int64_t mask_t = 0, mask_s = 0, bias_t = 0, bias_s = 0;  // strides
+
+  static int64_t distance_count(const AttentionProblem& p, int64_t lanes) {
+    return p.alibi_slopes.defined() || p.relative_table.defined() ? p.q.dim(2) + p.k.dim(2) + lanes
+                                                                  : 0;
+  }
+
+  // `distances` holds distance_count() elements.
+  HeadTerms(const AttentionProblem& p, int64_t b, int64_t h, T* distances, int64_t lanes)
+      : b(b), h(h), heads(p.q.dim(1)), t(p.q.dim(2)), s(p.k.dim(2)) {
+    auto row = [b](const Array& values, int64_t otherwise) {
+      return values.defined() ? static_cast<const int64_t*>(values.raw())[b] : otherwise;
+    };
+    keys = {larger(0, row(p.key_begin, 0)), smaller(s, row(p.key_end, s))};
+    queries = {larger(0, row(p.query_begin, 0)), smaller(t, row(p.query_end, t))};
+    // Far offsets all look alike; cut, they cannot overflow below.
+    constexpr int64_t kFar = int64_t{1} << 40;
+    offset = larger(-kFar, smaller(kFar, row(p.offset, s - t)));
+    lowest = p.lowest;
+    highest = p.highest;
+    by_distance = nullptr;
+    if (distance_count(p, lanes) > 0) {
+      fill_distances(p, distances, lanes);
+      by_distance = distances;
+    }
+    if (p.pair_mask.defined()) {
+      const Strides& strides = p.pair_mask.strides();
+      mask = static_cast<const bool*>(p.pair_mask.raw()) + b * strides[0] + h * strides[1];
+      mask_t = strides[2];
+      mask_s = strides[3];
+    }
+    if (p.bias.defined()) {
+      const Strides& strides = p.bias.strides();
+      bias = static_cast<const T*>(p.bias.raw()) + b * strides[0] + h * strides[1];
+      bias_t = strides[2];
+      bias_s = strides[3];
+    }
+  }
+
+  // The bucket that a pair at element `n` of by_distance falls into.
+  int64_t bucket(const AttentionProblem& p, int64_t n) const {
+    int64_t reach = p.relative_index.numel() / 2, relative = s - 1 - n - offset;
+    relative = larger(-reach, smaller(reach, relative));
+    return static_cast<const int64_t*>(p.relative_index.raw())[relative + reach];
+  }
+
+  // Keys that some query of [i, i + count) may see; pair mask and bias apart.
+  Range keys_of(int64_t i, int64_t count) const {
+    return {larger(keys.begin, i + offset + lowest),
+            smaller(keys.end, i + count - 1 + offset + highest + 1)};
+  }
+
+  bool has_bias() const { return by_distance || bias; }
+  bool all_visible(const Tile& x) const {
+    return !mask && x.j + x.keys - 1 - x.i - offset <= highest &&
+           x.j - (x.i + x.count - 1) - offset >= lowest;
+  }
+
+  // Adds the biases to the scores of a tile; invisible pairs become -inf.
+  void apply(const Tile& x, T* tile) const {
+    if (by_distance)
+      for (int64_t j = 0; j < x.keys; ++j) {
+        const T* from = by_distance + x.i - (x.j + j) + s - 1;
+        T* row = tile + j * x.lanes;
+        for (int64_t i = 0; i < x.lanes; i += Vec<T>::width)
+          (Vec<T>::load(row + i) + Vec<T>::load(from + i)).store(row + i);
+      }
+    if (bias) {
+      const T* from = bias + x.i * bias_t + x.j * bias_s;
+      for (int64_t i = 0; i < x.count; ++i)
+        for (int64_t j = 0; j < x.keys; ++j) tile[j * x.lanes + i] += from[i * bias_t + j * bias_s];
+    }
+    if (!all_visible(x)) hide(x, tile);
+  }
+
+  // The same for the scores of query i and the keys `seen` = keys_of(i, 1).
+  void apply_row(int64_t i, Range seen, T* scores) const {
+    for (int64_t j = seen.begin; j < seen.end; ++j) {
+      T& score = scores[j - seen.begin];
+      if (by_distance) score += by_distance[i - j + s - 1];
+      if (bias) score += bias[i * bias_t + j * bias_s];
+      if (mask && !mask[i * mask_t + j * mask_s]) score = -static_cast<T>(__builtin_inf());
+    }
+  }
+
+ private:
+  void hide(const Tile& x, T* tile) const {
+    constexpr T minus_infinity = -__builtin_inf();
+    for (int64_t j = 0; j < x.keys; ++j) {
+      // lowest <= key - i - offset <= highest, solved for the lane.
+      int64_t relative = x.j + j - offset - x.i;
+      int64_t first = smaller(x.lanes, larger(0, relative - highest));
+      int64_t last = larger(0, smaller(x.lanes, relative - lowest + 1));
+      T* row = tile + j * x.lanes;
+      for (int64_t i = 0; i < first; ++i) row[i] = minus_infinity;
+      for (int64_t i = last; i < x.lanes; ++i) row[i] = minus_infinity;
+    }
+    if (!mask) return;
+    const bool* from = mask + x.i * mask_t + x.j * mask_s;
+    for (int64_t i = 0; i < x.count; ++i)
+      for (int64_t j = 0; j < x.keys; ++j)
+        if (!from[i * mask_t + j * mask_s]) tile[j * x.lanes + i] = minus_infinity;
+  }
+
+  void fill_distances(const AttentionProblem& p, T* out, int64_t lanes) {
+    int64_t count = t + s - 1;
+    double slope =
+        p.alibi_slopes.defined() ? static_cast<const double*>(p.alibi_slopes.raw())[h] : 0;
+    const T* table = nullptr;
+    if (p.relative_table.defined())
+      table = static_cast<const T*>(p.relative_table.raw()) + h * p.relative_table.dim(1);
+    for (int64_t n = 0; n < count; ++n) {
+      double relative = static_cast<double>(s - 1 - n - offset);
+      out[n] = static_cast<T>(-slope * (relative < 0 ? -relative : relative));
+      if (table) out[n] += table[bucket(p, n)];
+    }
+    for (int64_t n = larger(0, count); n < t + s + lanes; ++n) out[n] = T(0);
+  }
+};
+
+}  // namespace
+}  // namespace heed::kernels::HEED_ISA_NAMESPACE

@@ -1,0 +1,14 @@
+// Scratch memory for kernels. Arrays are not made inside backends/cpu/*.cpp: their destructor is
+// inline code that other files share.
+#pragma once
+
+#include <cstdint>
+
+#include <heed/core/parallel.h>
+
+namespace heed::kernels::common {
+
+// Calls f with `bytes` uninitialised bytes, aligned to 64, from the caching allocator.
+void with_scratch(int64_t bytes, FunctionRef<void(char*)> f);
+
+}  // namespace heed::kernels::common
