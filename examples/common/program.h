@@ -1,0 +1,56 @@
+// What all programs share: an error is one line on stderr and exit code 1.
+#pragma once
+
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <string>
+
+#include <heed/core/config.h>
+
+namespace heed::examples {
+
+// Line ends become "; ", so that a message with a list in it is still one line.
+inline std::string one_line(const std::string& text) {
+  std::string out;
+  for (char c : text) {
+    if (c == '\n' || c == '\r') {
+      while (!out.empty() && out.back() == ' ') out.pop_back();
+      if (!out.empty()) out += "; ";
+    } else if (!(c == ' ' && out.ends_with("; "))) {
+      out += c;
+    }
+  }
+  while (out.ends_with("; ")) out.resize(out.size() - 2);
+  return out;
+}
+
+inline int fail(const char* program, const std::string& message) {
+  std::fflush(stdout);
+  std::fprintf(stderr, "%s: %s\n", program, one_line(message).c_str());
+  return 1;
+}
+
+// int body(): the program. Returns its exit code.
+template <class Body>
+int run_program(const char* program, Body&& body) {
+  try {
+    check_environment();
+    return body();
+  } catch (const std::bad_alloc&) {
+    return fail(program, "out of memory");
+  } catch (const std::exception& error) {
+    return fail(program, error.what());
+  }
+}
+
+// The value of one line of heed::config(), such as "instruction set".
+inline std::string config_value(const std::string& key) {
+  std::string text = "\n" + config();
+  size_t at = text.find("\n" + key + " = ");
+  if (at == std::string::npos) return "";
+  at += key.size() + 4;
+  return text.substr(at, text.find('\n', at) - at);
+}
+
+}  // namespace heed::examples

@@ -1,0 +1,37 @@
+// lm train | generate: a language model.
+//
+//   lm train --out demo                        a generated text
+//   lm train --text book.txt --tokenizer bpe --out run
+//   lm generate --model run --prompt "Once upon" --temperature 0.8 --top-p 0.95
+#include "../common/cli.h"
+#include "settings.h"
+
+using namespace heed::examples;
+
+int main(int argc, char** argv) {
+  CLI::App app("A language model", "lm");
+  app.require_subcommand(1);
+
+  LmSettings train;
+  Settings settings = settings_of(train);
+  CLI::App* train_app = app.add_subcommand("train", "learn from a text; without a file: from a generated one");
+  add_settings(*train_app, settings);
+
+  GenerateSettings generate;
+  CLI::App* generate_app = app.add_subcommand("generate", "write text");
+  generate_app->add_option("--model", generate.model, "a run's directory, or a checkpoint")->required();
+  generate_app->add_option("--prompt", generate.prompt, "how the text begins");
+  generate_app->add_option("--tokens", generate.tokens, "how many to add");
+  generate_app->add_option("--temperature", generate.temperature, "0: always the likeliest token");
+  generate_app->add_option("--top-k", generate.top_k, "draw from the k likeliest; 0 = all");
+  generate_app->add_option("--top-p", generate.top_p, "draw from the likeliest that reach p together; 1 = all");
+  generate_app->add_option("--seed", generate.seed, "of the draws");
+  generate_app->add_option("--threads", generate.threads, "0 = all processors");
+
+  return run_cli(app, argc, argv, [&] {
+    if (*generate_app) return generate_command(generate);
+    mark_given(*train_app, settings);
+    complete(train, settings);
+    return train_command(train);
+  });
+}

@@ -1,0 +1,78 @@
+#include "corpus.h"
+
+#include <algorithm>
+
+#include <heed/core/error.h>
+#include <heed/data/sentence_piece.h>
+#include <heed/data/toy_translation.h>
+#include <heed/data/vocab.h>
+
+namespace heed::examples {
+
+namespace {
+// Moves the last `count` pairs out of `corpus`.
+data::ParallelCorpus hold_out(data::ParallelCorpus& corpus, int64_t count) {
+  data::ParallelCorpus held;
+  auto split = [&](std::vector<std::string>& from, std::vector<std::string>& to) {
+    to.assign(from.end() - count, from.end());
+    from.resize(from.size() - static_cast<size_t>(count));
+  };
+  split(corpus.source, held.source);
+  split(corpus.target, held.target);
+  return held;
+}
+}  // namespace
+
+Corpora load_corpora(const TrainSettings& s) {
+  Corpora c;
+  if (s.is_toy()) {
+    auto seed = static_cast<uint64_t>(s.seed);
+    c.train = data::make_toy_pairs(s.toy_pairs, seed, data::ToySplit::train);
+    c.valid = data::make_toy_pairs(500, seed, data::ToySplit::valid);
+    c.test = data::make_toy_pairs(1000, seed, data::ToySplit::test);
+    c.note = str("toy language pair: ", s.toy_pairs, " pairs to learn from, 1000 unseen ones for the end");
+    return c;
+  }
+  data::CorpusOptions options{.skip_empty = s.skip_empty};
+  c.train = data::read_parallel(s.src, s.tgt, options);
+  std::string skipped = c.train.skipped ? str(", ", c.train.skipped, " with an empty side left out") : "";
+  if (!s.valid_src.empty()) {
+    c.valid = data::read_parallel(s.valid_src, s.valid_tgt, options);
+  } else {
+    if (c.train.size() < 2)
+      throw ValueError(str(s.src, ": at least 2 pairs expected, one of them for validation"));
+    c.valid = hold_out(c.train, std::clamp<int64_t>(c.train.size() / 20, 1, 1000));
+  }
+  c.test = c.valid;
+  c.note = str(s.src, ", ", s.tgt, ": ", c.train.size(), " pairs", skipped, "; validation: ", c.valid.size(),
+               s.valid_src.empty() ? " pairs from their end" : " pairs");
+  return c;
+}
+
+std::unique_ptr<data::Tokenizer> make_tokenizer(const TrainSettings& s, const data::ParallelCorpus& train) {
+  std::vector<std::string> lines = train.source;
+  lines.insert(lines.end(), train.target.begin(), train.target.end());
+  if (s.tokenizer == "word")
+    return std::make_unique<data::WordVocab>(data::WordVocab::build(lines, {.max_size = s.vocab_size}));
+  auto algorithm = s.tokenizer == "bpe" ? data::SentencePieceAlgorithm::bpe : data::SentencePieceAlgorithm::unigram;
+  return std::make_unique<data::SentencePiece>(
+      data::SentencePiece::train(lines, {.vocab_size = s.vocab_size, .algorithm = algorithm}));
+}
+
+std::vector<int64_t> encode_source(const data::Tokenizer& tokenizer, const std::string& line) {
+  std::vector<int64_t> ids = tokenizer.encode(line);
+  ids.push_back(data::kEos);
+  return ids;
+}
+
+std::vector<data::TokenPair> encode(const data::Tokenizer& tokenizer, const data::ParallelCorpus& corpus) {
+  std::vector<data::TokenPair> pairs = data::encode_pairs(tokenizer, tokenizer, corpus.source, corpus.target);
+  for (data::TokenPair& pair : pairs) pair.source.push_back(data::kEos);
+  return pairs;
+}
+
+models::TranslationBatch to_tensors(const data::PairBatch& batch) {
+  return {Tensor(batch.source), Tensor(batch.source_lengths), Tensor(batch.target_in), Tensor(batch.target_out)};
+}
+
+}  // namespace heed::examples

@@ -1,0 +1,41 @@
+// translate train | run | eval: a Transformer that learns to translate.
+//
+//   translate train --out demo                          the toy language pair
+//   translate train --src train.en --tgt train.de --valid-src val.en --valid-tgt val.de --out run
+//   translate run --model run < in.txt > out.txt
+//   translate eval --model run --src test.en --ref test.de
+#include "../common/cli.h"
+#include "commands.h"
+
+using namespace heed::examples;
+
+int main(int argc, char** argv) {
+  CLI::App app("A Transformer that learns to translate", "translate");
+  app.require_subcommand(1);
+
+  TrainSettings train;
+  Settings settings = settings_of(train);
+  CLI::App* train_app = app.add_subcommand("train", "learn from sentence pairs; without files: from a toy language pair");
+  add_settings(*train_app, settings);
+
+  TranslateSettings translate;
+  CLI::App* run_app = app.add_subcommand("run", "translate stdin, a sentence a line, to stdout");
+  CLI::App* eval_app = app.add_subcommand("eval", "translate a file and compare it with a reference");
+  for (CLI::App* sub : {run_app, eval_app}) {
+    sub->add_option("--model", translate.model, "a run's directory, or a checkpoint")->required();
+    sub->add_option("--beam", translate.beam, "hypotheses kept; 1 = greedy");
+    sub->add_option("--length-penalty", translate.length_penalty, "alpha of the beam search");
+    sub->add_option("--threads", translate.threads, "0 = all processors");
+  }
+  eval_app->add_option("--src", translate.src, "source sentences")->required();
+  eval_app->add_option("--ref", translate.ref, "their translations")->required();
+  eval_app->add_option("--out", translate.out, "a file for the model's translations");
+
+  return run_cli(app, argc, argv, [&] {
+    if (*run_app) return run_command(translate);
+    if (*eval_app) return eval_command(translate);
+    mark_given(*train_app, settings);
+    complete(train, settings);
+    return train_command(train);
+  });
+}

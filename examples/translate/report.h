@@ -1,0 +1,37 @@
+// What a trained translator can do, printed.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <heed/data/corpus.h>
+#include <heed/data/tokenizer.h>
+#include <heed/models/decode.h>
+
+namespace heed::examples {
+
+struct Scores {
+  double bleu = 0;
+  int64_t exact = 0, sentences = 0;
+};
+
+// Translates corpus.source and compares with corpus.target. The model must be in eval mode.
+Scores evaluate(const models::Transformer& model, const data::Tokenizer& tokenizer,
+                const data::ParallelCorpus& corpus, const models::DecodeOptions& options,
+                std::vector<std::string>& translations);
+
+// "BLEU = 35.42 (beam 5, 13a, cased, 1000 sentences)"
+std::string bleu_line(double bleu, int64_t beam, int64_t sentences);
+void print_samples(const data::ParallelCorpus& corpus, const std::vector<std::string>& translations,
+                   size_t count);
+
+// Attention maps of one translation, a picture for each kind and layer with all its heads. Returns
+// the files.
+std::vector<std::filesystem::path> draw_attention(const models::Transformer& model,
+                                                  const data::Tokenizer& tokenizer,
+                                                  const std::string& source, const std::string& translation,
+                                                  const std::filesystem::path& directory);
+
+}  // namespace heed::examples

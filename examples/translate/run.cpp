@@ -1,0 +1,66 @@
+// `translate run` and `translate eval`.
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+
+#include <heed/core/error.h>
+#include <heed/data/utf8.h>
+
+#include "commands.h"
+#include "report.h"
+#include "saved_model.h"
+
+namespace heed::examples {
+
+namespace {
+void check(const TranslateSettings& s) {
+  if (s.beam < 1) throw ValueError(str("--beam ", s.beam, ": at least 1 expected"));
+  if (!(s.length_penalty >= 0)) throw ValueError(str("--length-penalty ", s.length_penalty, ": at least 0 expected"));
+  set_threads(s.threads);
+}
+}  // namespace
+
+// In pieces, so that a long input gives its first lines early.
+int run_command(const TranslateSettings& s) {
+  constexpr size_t kPiece = 500;
+  check(s);
+  SavedModel saved = load_model(s.model);
+  models::DecodeOptions options = decode_options(s.beam, s.length_penalty);
+  std::vector<std::string> lines;
+  auto flush = [&] {
+    for (const std::string& line : translate_lines(*saved.model, *saved.tokenizer, lines, options))
+      std::cout << line << '\n';
+    std::cout.flush();
+    if (!std::cout) throw IoError("stdout: cannot be written");
+    lines.clear();
+  };
+  int64_t number = 0;
+  for (std::string line; std::getline(std::cin, line);) {
+    ++number;
+    if (size_t at = data::utf8_error(line); at != std::string_view::npos)
+      throw IoError(str("stdin: line ", number, ": invalid UTF-8 at byte ", at + 1));
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    lines.push_back(std::move(line));
+    if (lines.size() == kPiece) flush();
+  }
+  flush();
+  return 0;
+}
+
+int eval_command(const TranslateSettings& s) {
+  check(s);
+  data::ParallelCorpus corpus = data::read_parallel(s.src, s.ref);
+  SavedModel saved = load_model(s.model);
+  std::vector<std::string> translations;
+  Scores scores = evaluate(*saved.model, *saved.tokenizer, corpus, decode_options(s.beam, s.length_penalty), translations);
+  if (!s.out.empty()) {
+    std::ofstream out(s.out);
+    for (const std::string& line : translations) out << line << '\n';
+    out.flush();
+    if (!out) throw IoError(str(s.out, ": cannot be written"));
+  }
+  std::printf("%s\n", bleu_line(scores.bleu, s.beam, scores.sentences).c_str());
+  return 0;
+}
+
+}  // namespace heed::examples

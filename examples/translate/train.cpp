@@ -1,0 +1,242 @@
+// `translate train`: from sentence pairs to a translator.
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+
+#include <heed/core/parallel.h>
+#include <heed/data/bleu.h>
+#include <heed/train/batch_ahead.h>
+#include <heed/train/evaluation_mode.h>
+#include <heed/train/metrics.h>
+#include <heed/train/trainer.h>
+
+#include "../common/program.h"
+#include "commands.h"
+#include "corpus.h"
+#include "report.h"
+#include "saved_model.h"
+
+namespace heed::examples {
+
+namespace {
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+class TranslationRun {
+ public:
+  explicit TranslationRun(const TrainSettings& settings) : s_(settings) {}
+  int run();
+
+ private:
+  void prepare();
+  void print_first_lines() const;
+  train::Schedule make_schedule() const;
+  train::TrainTask make_task();
+  double validation_loss() const;
+  std::string epoch_report(const train::TrainState& state, double valid_loss);
+  void finish(const train::TrainState& state);
+
+  TrainSettings s_;
+  Corpora corpora_;
+  std::unique_ptr<data::Tokenizer> tokenizer_;
+  std::unique_ptr<data::PairBatches> batches_, valid_batches_;
+  std::unique_ptr<train::BatchAhead<data::PairBatch>> ahead_;
+  std::unique_ptr<models::Transformer> model_;
+  std::string config_;
+
+  // Of the epoch that is running, for its report.
+  Tensor loss_;
+  int64_t loss_tokens_ = 0, epoch_tokens_ = 0;
+  double epoch_loss_ = 0, epoch_seconds_ = 0;
+  Clock::time_point step_began_;
+};
+
+void TranslationRun::prepare() {
+  set_threads(s_.threads);
+  manual_seed(static_cast<uint64_t>(s_.seed));
+  // Whatever can be wrong with the model is found before the data is read.
+  models::Transformer probe(model_config(s_, 4));
+  corpora_ = load_corpora(s_);
+  if (s_.resume) tokenizer_ = data::load_tokenizer(train::find_checkpoint(s_.out) / kTokenizer);
+  else tokenizer_ = make_tokenizer(s_, corpora_.train);
+
+  manual_seed(static_cast<uint64_t>(s_.seed));
+  model_ = std::make_unique<models::Transformer>(model_config(s_, tokenizer_->size()));
+  config_ = models::add_section(models::to_json(model_->config()), "training",
+                                config_fields(stored_settings(s_)));
+
+  data::BatchOptions options{.max_tokens = s_.max_tokens, .max_length = s_.max_length,
+                             .seed = static_cast<uint64_t>(s_.seed)};
+  batches_ = std::make_unique<data::PairBatches>(encode(*tokenizer_, corpora_.train), options);
+  options.shuffle = false;
+  valid_batches_ = std::make_unique<data::PairBatches>(encode(*tokenizer_, corpora_.valid), options);
+  ahead_ = std::make_unique<train::BatchAhead<data::PairBatch>>(
+      [this](int64_t epoch) { return batches_->count(epoch); },
+      [this](int64_t epoch, int64_t index) { return batches_->get(epoch, index); });
+}
+
+void TranslationRun::print_first_lines() const {
+  const auto& encoder = model_->encoder().layer(0).self_attn;
+  const auto& decoder = model_->decoder().layer(0);
+  auto variant = [&](const nn::MultiHeadAttention& a, const std::string& spec) {
+    bool without = s_.dropout > 0 && a.attention_dropout() == 0 && !s_.attention_dropout;
+    return spec + (without ? " (no dropout on its weights)" : "");
+  };
+  std::printf("translate: %s Transformer, %lld parameters, %d threads, %s, attention: encoder %s, decoder %s, cross %s\n",
+              s_.preset.c_str(), static_cast<long long>(model_->parameter_count()), num_threads(),
+              config_value("instruction set").c_str(), variant(encoder, s_.attention).c_str(),
+              variant(decoder.self_attn, s_.decoder_attention).c_str(),
+              variant(decoder.multihead_attn, s_.cross_attention).c_str());
+  std::string dropped;
+  if (batches_->dropped()) dropped = str(", ", batches_->dropped(), " pairs too long");
+  std::printf("%s; %lld tokens in the vocabulary (%s), %lld batches an epoch%s\n", corpora_.note.c_str(),
+              static_cast<long long>(tokenizer_->size()), s_.tokenizer.c_str(),
+              static_cast<long long>(batches_->count(0)), dropped.c_str());
+  std::fflush(stdout);
+}
+
+train::Schedule TranslationRun::make_schedule() const {
+  if (s_.schedule == "constant") return train::constant_schedule(s_.lr, s_.warmup);
+  if (s_.schedule == "inverse_sqrt") return train::inverse_sqrt_schedule(s_.lr, std::max<int64_t>(s_.warmup, 1));
+  int64_t steps = 0;
+  for (int64_t e = 0; e < s_.epochs; ++e)
+    steps += (batches_->count(e) + s_.accumulate - 1) / s_.accumulate;
+  return train::cosine_schedule(s_.lr, std::max(steps, s_.warmup + 1), s_.warmup);
+}
+
+train::TrainTask TranslationRun::make_task() {
+  train::TrainTask task;
+  task.batches = [this](int64_t epoch) { return batches_->count(epoch); };
+  task.step = [this](int64_t epoch, int64_t index) -> train::StepResult {
+    step_began_ = Clock::now();
+    const data::PairBatch& batch = ahead_->get(epoch, index);
+    loss_ = model_->loss(to_tensors(batch), s_.label_smoothing);
+    loss_tokens_ = batch.target_tokens;
+    return {loss_, batch.target_tokens};
+  };
+  task.on_step = [this](const train::TrainState&) {
+    epoch_loss_ += loss_.item() * static_cast<double>(loss_tokens_);
+    epoch_tokens_ += loss_tokens_;
+    epoch_seconds_ += seconds_since(step_began_);
+  };
+  task.evaluate = [this] { return validation_loss(); };
+  task.on_evaluate = [this](const train::TrainState& state, double loss) { return epoch_report(state, loss); };
+  task.save_extra = [this](const fs::path& directory) { tokenizer_->save(directory / kTokenizer); };
+  return task;
+}
+
+// Without label smoothing, so that its exponential is the perplexity.
+double TranslationRun::validation_loss() const {
+  double sum = 0, tokens = 0;
+  for (int64_t i = 0; i < valid_batches_->count(0); ++i) {
+    data::PairBatch batch = valid_batches_->get(0, i);
+    auto count = static_cast<double>(batch.target_tokens);
+    sum += model_->loss(to_tensors(batch)).item() * count;
+    tokens += count;
+  }
+  return sum / tokens;
+}
+
+std::string TranslationRun::epoch_report(const train::TrainState& state, double valid_loss) {
+  double train_loss = epoch_tokens_ ? epoch_loss_ / static_cast<double>(epoch_tokens_) : std::nan("");
+  double rate = epoch_seconds_ > 0 ? static_cast<double>(epoch_tokens_) / epoch_seconds_ : 0;
+  train::MetricLog::Fields fields{{"kind", "epoch"},          {"step", state.step},
+                                  {"epoch", state.epoch},     {"train_loss", train_loss},
+                                  {"valid_loss", valid_loss}, {"tokens_per_second", rate},
+                                  {"epoch_seconds", epoch_seconds_}};
+  char text[256];
+  int n = std::snprintf(text, sizeof text, "epoch %lld: train loss %.3f, valid loss %.3f (perplexity %.2f)",
+                        static_cast<long long>(state.epoch), train_loss, valid_loss, std::exp(valid_loss));
+  std::string line(text, static_cast<size_t>(n));
+  if (s_.bleu_sentences > 0) {
+    train::EvaluationMode scope(*model_);
+    auto count = static_cast<size_t>(std::min(s_.bleu_sentences, corpora_.valid.size()));
+    std::span<const std::string> references(corpora_.valid.target.data(), count);
+    std::vector<std::string> sources(corpora_.valid.source.begin(),
+                                     corpora_.valid.source.begin() + static_cast<int64_t>(count));
+    auto translations = translate_lines(*model_, *tokenizer_, sources, decode_options(1, 0));
+    double bleu = data::corpus_bleu(translations, references).score;
+    std::snprintf(text, sizeof text, ", BLEU %.2f (greedy, %zu sentences)", bleu, count);
+    line += text;
+    fields.push_back({"greedy_bleu", bleu});
+  }
+  std::snprintf(text, sizeof text, ", %.0f tokens/s, %.1f s", rate, epoch_seconds_);
+  line += text;
+  train::MetricLog(fs::path(s_.out) / "metrics.jsonl").write(fields);
+  epoch_loss_ = epoch_seconds_ = 0;
+  epoch_tokens_ = 0;
+  return line;
+}
+
+// Averages the last checkpoints, saves that as one of its own, and shows what it can do.
+void TranslationRun::finish(const train::TrainState& state) {
+  fs::path out = s_.out;
+  if (s_.average > 1) {
+    auto last = train::last_checkpoints(out, s_.average);
+    model_->load_state_dict(train::average_weights(last));
+    train::CheckpointStore store(out / kAverage, 1);
+    train::CheckpointContent content{*model_, nullptr, state, config_, [this](const fs::path& directory) {
+                                       tokenizer_->save(directory / kTokenizer);
+                                     }};
+    store.save(content);
+    std::printf("averaged the last %zu checkpoints into %s\n", last.size(), (out / kAverage).c_str());
+  }
+  train::EvaluationMode scope(*model_);
+  std::vector<std::string> translations;
+  Scores scores = evaluate(*model_, *tokenizer_, corpora_.test, decode_options(s_.beam, s_.length_penalty), translations);
+  print_samples(corpora_.test, translations, 10);
+  auto sentences = static_cast<double>(scores.sentences);
+  double exact = 100 * static_cast<double>(scores.exact) / sentences;
+  std::printf("%s\nexact = %.2f %% (%lld of %lld)\n", bleu_line(scores.bleu, s_.beam, scores.sentences).c_str(), exact,
+              static_cast<long long>(scores.exact), static_cast<long long>(scores.sentences));
+  train::MetricLog(out / "metrics.jsonl")
+      .write({{"kind", "test"}, {"step", state.step}, {"bleu", scores.bleu}, {"exact", exact},
+              {"beam", s_.beam}, {"sentences", scores.sentences}, {"seconds", state.seconds}});
+  size_t shown = 0;  // a sentence that is neither trivial nor too wide for a picture
+  for (size_t i = 0; i < std::min<size_t>(50, translations.size()); ++i) {
+    size_t tokens = tokenizer_->encode(corpora_.test.source[i]).size();
+    if (tokens >= 8 && tokens <= 16 && !translations[i].empty()) {
+      shown = i;
+      break;
+    }
+  }
+  auto maps = draw_attention(*model_, *tokenizer_, corpora_.test.source[shown], translations[shown], out / "attention");
+  if (!maps.empty())
+    std::printf("attention maps: %zu pictures in %s\n", maps.size(), (out / "attention").c_str());
+}
+
+int TranslationRun::run() {
+  prepare();
+  print_first_lines();
+  train::Adam optimizer(model_->named_parameters(), {.beta2 = 0.98, .eps = 1e-9});
+  train::TrainerConfig config;
+  config.epochs = s_.epochs;
+  config.minutes = s_.minutes;
+  config.accumulate = s_.accumulate;
+  config.clip_norm = s_.clip;
+  config.patience = s_.patience;
+  config.keep_last = s_.keep_last;
+  config.out_dir = s_.out;
+  config.resume = s_.resume;
+  config.seed = static_cast<uint64_t>(s_.seed);
+  config.config = config_;
+  config.metric_name = "valid_loss";
+  config.quiet = s_.quiet;
+  train::TrainResult result = train::Trainer(*model_, optimizer, make_schedule(), make_task(), config).run();
+  if (result.reason == train::StopReason::interrupted) {
+    std::printf("stopped at step %lld; to go on: translate train --out %s --resume\n",
+                static_cast<long long>(result.state.step), s_.out.c_str());
+    return 130;  // as a shell reports Ctrl-C
+  }
+  finish(result.state);
+  return 0;
+}
+}  // namespace
+
+int train_command(const TrainSettings& settings) { return TranslationRun(settings).run(); }
+
+}  // namespace heed::examples

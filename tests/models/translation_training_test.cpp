@@ -1,0 +1,105 @@
+// The toy language pair through the whole library: it is learned, and a run that was stopped goes
+// on to the bit.
+#include <heed/data/batches.h>
+#include <heed/data/toy_translation.h>
+#include <heed/data/vocab.h>
+#include <heed/tests/data/temp_dir.h>
+#include <heed/tests/models/small_models.h>
+#include <heed/train/trainer.h>
+
+using namespace heed;
+using namespace heed::test;
+
+namespace {
+struct ToyTask {
+  data::ParallelCorpus corpus = data::make_toy_pairs(300, 5);
+  data::WordVocab vocab = make_vocab();
+  data::PairBatches batches{data::encode_pairs(vocab, vocab, corpus.source, corpus.target),
+                            {.max_tokens = 500, .seed = 2}};
+
+  data::WordVocab make_vocab() const {
+    std::vector<std::string> lines = corpus.source;
+    lines.insert(lines.end(), corpus.target.begin(), corpus.target.end());
+    return data::WordVocab::build(lines);
+  }
+  models::TransformerConfig config() const {
+    models::TransformerConfig c = small_config();
+    c.vocab = vocab.size();
+    c.dropout = 0.1;
+    return c;
+  }
+  models::TranslationBatch batch(int64_t epoch, int64_t index) const {
+    data::PairBatch b = batches.get(epoch, index);
+    return {Tensor(b.source), Tensor(b.source_lengths), Tensor(b.target_in), Tensor(b.target_out)};
+  }
+
+  // Up to `steps`; the weights at the end.
+  std::map<std::string, std::vector<double>> train(const std::filesystem::path& out, int64_t steps, bool resume) const {
+    manual_seed(9);
+    models::Transformer model(config());
+    train::Adam optimizer(model.named_parameters(), {.beta2 = 0.98});
+    train::TrainTask task;
+    task.batches = [&](int64_t epoch) { return batches.count(epoch); };
+    task.step = [&](int64_t epoch, int64_t index) -> train::StepResult {
+      return {model.loss(batch(epoch, index), 0.1), 1};
+    };
+    train::TrainerConfig c;
+    c.max_steps = steps;
+    c.clip_norm = 1;
+    c.out_dir = out;
+    c.resume = resume;
+    c.seed = 9;
+    c.config = models::to_json(model.config());
+    c.quiet = true;
+    train::Trainer(model, optimizer, train::inverse_sqrt_schedule(5e-3, 10), task, c).run();
+    std::map<std::string, std::vector<double>> weights;
+    for (const auto& [name, tensor] : model.state_dict()) weights[name] = tensor.to_vector();
+    return weights;
+  }
+};
+}  // namespace
+
+TEST_CASE("translation: a stopped run goes on to the bit, inside an epoch and across its end") {
+  ToyTask task;
+  TempDir whole, parts;
+  int64_t count = task.batches.count(0), total = count + 3;
+  REQUIRE(count > 3);
+  auto expected = task.train(whole.path(), total, false);
+  task.train(parts.path(), 2, false);
+  task.train(parts.path(), count + 1, true);
+  REQUIRE(task.train(parts.path(), total, true) == expected);
+}
+
+TEST_CASE("translation: the checkpoint of another model is refused, and nothing is changed") {
+  ToyTask task;
+  TempDir run;
+  task.train(run.path(), 1, false);
+  auto directory = train::find_checkpoint(run.path());
+  REQUIRE(models::transformer_from_json(train::read_config(directory)).vocab == task.vocab.size());
+
+  models::TransformerConfig other = task.config();
+  other.encoder_layers = 1;
+  models::Transformer model(other);
+  std::vector<double> before = model.state_dict().at("embedding.weight").to_vector();
+  REQUIRE_THROWS_SAYING(train::load_checkpoint(directory, model), ValueError, "checkpoint of another model");
+  REQUIRE(model.state_dict().at("embedding.weight").to_vector() == before);
+}
+
+TEST_CASE("translation: loss falls on the toy pair") {
+  ToyTask task;
+  manual_seed(1);
+  models::Transformer model(task.config());
+  train::Adam optimizer(model.named_parameters(), {.beta2 = 0.98});
+  double first = 0, last = 0;
+  int64_t steps = 60, count = task.batches.count(0);
+  for (int64_t i = 0; i < steps; ++i) {
+    Tensor loss = model.loss(task.batch(i / count, i % count));
+    loss.backward();
+    optimizer.clip_grad_norm(1);
+    optimizer.step(5e-3 * std::min(1.0, static_cast<double>(i + 1) / 20));
+    optimizer.zero_grad();
+    if (i == 0) first = loss.item();
+    last = loss.item();
+  }
+  REQUIRE(last < 0.6 * first);
+}
