@@ -86,6 +86,4 @@ int main() {
                 static_cast<long long>(h), entropy(with), entropy(without), slope(with), slope(without));
   }
 
-  // 8. The map as a picture.
-  HEATMAP
 }
