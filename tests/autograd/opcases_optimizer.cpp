@@ -1,0 +1,122 @@
+// Optimizer steps against the published rules in double, several steps in a row.
+#include <cmath>
+
+#include <heed/autograd/ops/optimizer.h>
+#include <heed/backends/kernel.h>
+#include <heed/tests/support/opcase.h>
+
+namespace heed::test {
+
+namespace {
+
+using Numbers = std::vector<double>;
+
+Tensor tensor_of(const Numbers& values, DType dtype) {
+  return Tensor::from(values, {static_cast<int64_t>(values.size())}).to(dtype).clone();
+}
+
+Numbers random_numbers(int64_t n, uint64_t seed, DType dtype) {
+  return Tensor(random_normal({n}, 0, 1, {seed, 0}, dtype)).to_vector();
+}
+
+// f(dtype, n) for each level, dtype and a few sizes: counts what it compared.
+int64_t everywhere(const std::function<int64_t(DType, int64_t)>& f) {
+  const IsaLevel before = isa_level();
+  int64_t checks = 0;
+  for (IsaLevel level : {IsaLevel::baseline, IsaLevel::avx2, IsaLevel::avx512}) {
+    if (!isa_available(level)) continue;
+    set_isa_level(level);
+    for (DType dtype : {DType::f32, DType::f64})
+      for (int64_t n : {0, 1, 7, 16, 35, 40000}) checks += f(dtype, n);
+  }
+  set_isa_level(before);
+  return checks;
+}
+
+int64_t expect(const char* what, const Tensor& got, const Numbers& want) {
+  double tolerance = got.dtype() == DType::f32 ? 2e-6 : 1e-12;
+  if (!close(got.to_vector(), want, tolerance, 1e-2))
+    throw Error(str(what, " of ", got.shape(), " ", got.dtype(), " differs from the rule"));
+  return 1;
+}
+
+constexpr double kRate = 0.02, kScale = 0.5;
+
+Tensor step_state(int64_t step) { return Tensor(Array::from<double>({kRate, static_cast<double>(step), kScale}, {3})); }
+
+int64_t check_adam(const AdamSettings& s, DType dtype, int64_t n) {
+  Numbers p = random_numbers(n, 1, dtype), m(p.size()), v(p.size());
+  Tensor tp = tensor_of(p, dtype), tm = zeros({n}, dtype), tv = zeros({n}, dtype);
+  uint32_t version = tp.array().storage().version();
+  for (int64_t t = 1; t <= 4; ++t) {
+    Numbers g = random_numbers(n, 10 + static_cast<uint64_t>(t), dtype);
+    adam_step_(tp, tensor_of(g, dtype), tm, tv, step_state(t), s);
+    for (size_t i = 0; i < p.size(); ++i) {
+      double gi = g[i] * kScale, rate = kRate * s.lr_factor;
+      if (s.decoupled) p[i] *= 1 - rate * s.weight_decay;
+      else gi += s.weight_decay * p[i];
+      m[i] = s.beta1 * m[i] + (1 - s.beta1) * gi;
+      v[i] = s.beta2 * v[i] + (1 - s.beta2) * gi * gi;
+      double mean = m[i] / (1 - std::pow(s.beta1, t)), square = v[i] / (1 - std::pow(s.beta2, t));
+      p[i] -= rate * mean / (std::sqrt(square) + s.eps);
+    }
+  }
+  if (tp.array().storage().version() == version) throw Error("adam_step_ did not bump the version");
+  return expect("parameter", tp, p) + expect("m", tm, m) + expect("v", tv, v);
+}
+
+int64_t check_sgd(const SgdSettings& s, DType dtype, int64_t n) {
+  Numbers p = random_numbers(n, 1, dtype), b(p.size());
+  Tensor tp = tensor_of(p, dtype), tb = full({n}, NAN, dtype);  // what a first step must not read
+  for (int64_t t = 1; t <= 4; ++t) {
+    Numbers g = random_numbers(n, 10 + static_cast<uint64_t>(t), dtype);
+    sgd_step_(tp, tensor_of(g, dtype), s.momentum == 0 ? Tensor() : tb, t == 1, step_state(t), s);
+    for (size_t i = 0; i < p.size(); ++i) {
+      double gi = g[i] * kScale + s.weight_decay * p[i];
+      if (s.momentum != 0) {
+        b[i] = t == 1 ? gi : s.momentum * b[i] + (1 - s.dampening) * gi;
+        gi = s.nesterov ? gi + s.momentum * b[i] : b[i];
+      }
+      p[i] -= kRate * s.lr_factor * gi;
+    }
+  }
+  return expect("parameter", tp, p) + (s.momentum == 0 ? 0 : expect("buffer", tb, b));
+}
+
+int64_t check_norm(DType dtype, int64_t n) {
+  Numbers a = random_numbers(n, 1, dtype), b = random_numbers(70000, 2, DType::f64);
+  double total = 0;
+  for (double x : a) total += x * x;
+  for (double x : b) total += x * x;
+  return expect("norm", global_norm({tensor_of(a, dtype), Tensor(), tensor_of(b, DType::f64)}), {std::sqrt(total)});
+}
+
+OpCase one(const std::string& op, const std::string& label, std::function<int64_t(DType, int64_t)> f) {
+  OpCase c;
+  c.op = op;
+  c.label = label;
+  c.custom = [f] { return everywhere(f); };
+  return c;
+}
+
+OpCase adam(const std::string& label, AdamSettings s) {
+  return one("adam_step_", label, [s](DType d, int64_t n) { return check_adam(s, d, n); });
+}
+OpCase sgd(const std::string& label, SgdSettings s) {
+  return one("sgd_step_", label, [s](DType d, int64_t n) { return check_sgd(s, d, n); });
+}
+
+}  // namespace
+
+std::vector<OpCase> optimizer_cases() {
+  return {adam("plain", {}),
+          adam("decoupled decay", {0.8, 0.95, 1e-6, 0.1, 0.5, true}),
+          adam("L2", {0.9, 0.999, 1e-8, 0.1, 1, false}),
+          sgd("plain", {}),
+          sgd("decay", {0, 0, 0.1, 2, false}),
+          sgd("momentum", {0.9, 0.3, 0.1, 1, false}),
+          sgd("nesterov", {0.9, 0, 0.1, 1, true}),
+          one("global_norm", "", check_norm)};
+}
+
+}  // namespace heed::test
