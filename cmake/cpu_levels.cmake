@@ -6,7 +6,8 @@ if(HEED_X86 AND HEED_CPU_LEVELS)
 endif()
 set(HEED_FLAGS_baseline "")
 set(HEED_FLAGS_avx2 -mavx2 -mfma -mf16c)
-set(HEED_FLAGS_avx512 ${HEED_FLAGS_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
+set(HEED_FLAGS_avx512 ${HEED_FLAGS_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512
+  -Wno-uninitialized -Wno-maybe-uninitialized)  # GCC 12 warns of its own intrinsics' undefined vectors
 
 set(HEED_LEVEL_TARGETS "")
 foreach(level IN LISTS levels)

@@ -28,5 +28,6 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/heed-config.cmake ${CMAKE_CURRENT_BINA
 if(NOT BUILD_SHARED_LIBS)
   set(HEED_PC_EXTRA "-lsentencepiece_train -lsentencepiece -llapacke -lopenblas -lfmt -lpng -lz -pthread")
 endif()
+file(RELATIVE_PATH HEED_PC_UP /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)  # heed.pc works wherever it is moved
 configure_file(${CMAKE_CURRENT_LIST_DIR}/heed.pc.in heed.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/heed.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
