@@ -22,8 +22,9 @@ endif()
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/heed-config.cmake.in heed-config.cmake
   INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(heed-config-version.cmake COMPATIBILITY SameMinorVersion)
-install(FILES ${CMAKE_CURRENT_BINARY_DIR}/heed-config.cmake ${CMAKE_CURRENT_BINARY_DIR}/heed-config-version.cmake
-  ${CMAKE_CURRENT_LIST_DIR}/dependencies.cmake DESTINATION ${package_dir})
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/heed-config.cmake
+  ${CMAKE_CURRENT_BINARY_DIR}/heed-config-version.cmake ${CMAKE_CURRENT_LIST_DIR}/dependencies.cmake
+  DESTINATION ${package_dir})
 
 if(NOT BUILD_SHARED_LIBS)
   set(HEED_PC_EXTRA "-lsentencepiece_train -lsentencepiece -llapacke -lopenblas -lfmt -lpng -lz -pthread")
