@@ -79,7 +79,7 @@ TEST_CASE("safetensors: reads the file of the reference implementation") {
     REQUIRE(static_cast<int64_t>(flat.size()) == got.array.numel());
     for (int64_t k = 0; k < got.array.numel(); ++k) {
       const auto& v = flat[static_cast<size_t>(k)];
-      double number = v.is_boolean()                   ? double{v.get<bool>()}
+      double number = v.is_boolean()                   ? (v.get<bool>() ? 1.0 : 0.0)
                       : !v.is_string()                 ? v.get<double>()
                       : v.get<std::string>() == "nan"  ? NAN
                       : v.get<std::string>()[0] == '-' ? -INFINITY
