@@ -18,15 +18,6 @@ template <class T>
 inline void store(T* p, Vec<T> v, FullVec) { v.store(p); }
 template <class T>
 inline void store(T* p, Vec<T> v, PartVec part) { v.store_part(p, part.count); }
-// v where there is an element, 0 beyond the end: for sums of values that are not 0 there.
-template <class T>
-inline Vec<T> only(Vec<T> v, FullVec) { return v; }
-template <class T>
-inline Vec<T> only(Vec<T> v, PartVec part) {
-  alignas(64) T buffer[Vec<T>::width];
-  v.store(buffer);
-  return Vec<T>::load_part(buffer, part.count);
-}
 
 template <class T, class F>
 inline __attribute__((always_inline)) void each_vec(int64_t n, F&& f) {

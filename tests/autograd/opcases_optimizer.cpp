@@ -3,6 +3,7 @@
 
 #include <heed/autograd/ops/optimizer.h>
 #include <heed/backends/kernel.h>
+#include <heed/core/random.h>
 #include <heed/tests/support/opcase.h>
 
 namespace heed::test {
