@@ -28,7 +28,7 @@ void append(std::string& out, std::string_view text);
 void append(std::string& out, double number);  // shortest form that reads back the same
 void append(std::string& out, int64_t number);
 void append(std::string& out, uint64_t number);
-inline void append(std::string& out, bool value) { append(out, value ? "true" : "false"); }
+inline void append(std::string& out, bool value) { append(out, std::string_view(value ? "true" : "false")); }
 
 template <class T>
 void append_any(std::string& out, const T& value) {
