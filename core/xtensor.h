@@ -40,12 +40,9 @@ template <class T>
 auto as_xtensor(const Array& array) {
   std::vector<std::size_t> shape(array.shape().begin(), array.shape().end());
   std::vector<std::ptrdiff_t> strides(array.strides().begin(), array.strides().end());
-  std::size_t extent = 1;  // elements from the first to the last that the strides reach
-  for (std::size_t i = 0; i < shape.size(); ++i) {
+  for (std::size_t i = 0; i < shape.size(); ++i)
     if (shape[i] == 1) strides[i] = 0;  // xtensor's rule for axes of size one
-    extent += (std::max<std::size_t>(shape[i], 1) - 1) * static_cast<std::size_t>(strides[i]);
-  }
-  return xt::adapt(array.data<T>(), array.numel() ? extent : 0, xt::no_ownership(), shape, strides);
+  return xt::adapt(array.data<T>(), static_cast<std::size_t>(array.numel()), xt::no_ownership(), shape, strides);
 }
 
 }  // namespace heed

@@ -43,3 +43,7 @@ TEST_CASE("log goes to the handler, config lists what is in use once") {
   add_config("test key", [] { return std::string("other"); });
   REQUIRE_THAT(config(), heed::test::ContainsSubstring("test key = value\n"));
 }
+
+TEST_CASE("str joins text, numbers and names") {
+  REQUIRE(str("a ", 1, ' ', -2.5, " ", true, ' ', uint8_t{7}, std::string(" z")) == "a 1 -2.5 true 7 z");
+}
