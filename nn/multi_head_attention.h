@@ -27,10 +27,10 @@ struct MultiHeadAttentionConfig {
   std::string attention = "dense";  // spec string: name:key=value,..
   // On the weights. Empty: default_dropout where the variant has such dropout, 0 where it has none;
   // an explicit value above 0 is refused there.
-  std::optional<double> attention_dropout;
+  std::optional<double> attention_dropout{};
   double default_dropout = 0;
-  std::optional<float> scale;       // empty: the variant's own
-  std::optional<RopeOptions> rope;  // turns queries and keys; self-attention only
+  std::optional<float> scale{};       // empty: the variant's own
+  std::optional<RopeOptions> rope{};  // turns queries and keys; self-attention only
 };
 
 class MultiHeadAttention : public Module {

@@ -11,7 +11,7 @@ namespace heed::nn {
 enum class AlibiSlopes {
   power_of_two_interpolated,  // the authors' code: the set of the next lower power of two, then
                               // every other slope of twice that many heads
-  geometric,  // 2^(-8 h / H) for any H
+  geometric,                  // 2^(-8 h / H) for any H
 };
 AlibiSlopes alibi_slopes_from_name(const std::string& name);
 Tensor alibi_slopes(int64_t heads, AlibiSlopes convention = AlibiSlopes::power_of_two_interpolated,

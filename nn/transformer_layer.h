@@ -34,7 +34,7 @@ struct TransformerConfig {
   int64_t max_length = 0;                       // for variants that need it
   PositionTerm positions = PositionTerm::none;  // of self-attention; absolute ones are the model's
   AlibiSlopes alibi = AlibiSlopes::power_of_two_interpolated;
-  RopeOptions rope;
+  RopeOptions rope{};
   bool checkpoint = false;  // drop activations inside layers, compute them again
 };
 

@@ -31,17 +31,17 @@ struct AttentionConfig {
   int64_t value_dim = 64;  // E
   int64_t max_length = 0;  // 0: not known
   bool causal = false;     // the layer adds that term itself
-  Options options;         // from the spec string
+  Options options{};       // from the spec string
 };
 
 // May change from call to call.
 struct AttentionCall {
-  Mask mask;
-  std::optional<float> scale;  // empty: the variant's own
-  float dropout = 0;           // on the weights, where traits().weight_dropout
-  RandomKey random;            // all randomness of this call
-  std::map<std::string, Tensor>
-      extra;  // per-token gates of some variants; unknown names are refused
+  Mask mask{};
+  std::optional<float> scale{};  // empty: the variant's own
+  float dropout = 0;             // on the weights, where traits().weight_dropout
+  RandomKey random{};            // all randomness of this call
+  // Per-token gates of some variants; unknown names are refused.
+  std::map<std::string, Tensor> extra{};
 };
 
 struct AttentionShape {
@@ -65,7 +65,7 @@ class Attention;
 
 // The setting at which a variant equals something known; the conformance kit tests it there.
 struct ExactLimit {
-  Options options;
+  Options options{};
   std::function<void(Attention&)> prepare;  // may be empty
   std::function<Tensor(const Tensor& q, const Tensor& k, const Tensor& v,
                        const AttentionCall& call)>
