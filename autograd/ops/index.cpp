@@ -51,10 +51,10 @@ struct IndexAdd {
 };
 
 // Adds rows of the cotangent where they belong: into the slot itself if that is possible.
-void add_rows(Vjp& v, int axis, const Array& index, int64_t skip) {
+void add_rows(Vjp& v, int axis, const Array& index, const Array& source, int64_t skip) {
   Vjp::Slot slot = v.slot(0);
   if (!slot.accumulate) kernels::fill(slot.array, 0);
-  kernels::index_add(slot.array, axis, index, packed(v.cotangent().array()), skip);
+  kernels::index_add(slot.array, axis, index, source, skip);
   if (!slot.accumulate) v.add(0, Tensor(std::move(slot.array)));
 }
 
@@ -72,7 +72,7 @@ struct IndexSelect {
   void vjp(Vjp& v) {
     if (!v.needs(0)) return;
     if (v.create_graph()) v.add(0, apply(IndexAdd{v.shape(0), axis}, v.cotangent(), v.input(1)));
-    else add_rows(v, axis, v.input(1).array(), kNoSkip);
+    else add_rows(v, axis, v.input(1).array(), packed(v.cotangent().array()), kNoSkip);
   }
 };
 
@@ -92,7 +92,8 @@ struct Embedding {
     if (!v.needs(0)) return;
     Tensor ids = v.input(1);
     int64_t n = ids.numel(), d = v.shape(0)[1];
-    if (!v.create_graph()) return add_rows(v, 0, ids.array().view({n}), padding);
+    if (!v.create_graph())
+      return add_rows(v, 0, ids.array().view({n}), packed(v.cotangent().array()).view({n, d}), padding);
     Tensor g = where(unsqueeze(equal(ids, static_cast<double>(padding)), -1), 0.0, v.cotangent());
     v.add(0, apply(IndexAdd{v.shape(0), 0}, reshape(g, {n, d}), reshape(ids, {n})));
   }
