@@ -62,4 +62,13 @@ struct Sentence {
 std::string english(const Sentence& sentence);
 std::string german(const Sentence& sentence);
 
+// What both languages need to write a sentence.
+using Words = std::vector<std::string>;
+void add(Words& out, const std::string& word);  // unless it is empty
+void add(Words& out, const Words& words);
+// Joined by blanks; ", ," becomes "," and ", ." becomes ".": clauses that end together.
+std::string join(const Words& words);
+// The conjunction; "when" is als for what was, wenn for what is or will be.
+Word joint_words(const Sentence& sentence);
+
 }  // namespace heed::data::toy

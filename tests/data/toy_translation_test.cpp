@@ -43,7 +43,7 @@ TEST_CASE("toy pairs: a pure function of count, seed and split") {
   for (auto* side : {&b.source, &b.target})
     for (const std::string& line : *side)
       for (unsigned char byte : line + "\n") hash = (hash ^ byte) * 0x100000001b3;
-  CHECK(hash == 0);
+  CHECK(hash == 16692423845388995924u);
 }
 
 TEST_CASE("toy pairs: form") {
