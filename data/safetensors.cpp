@@ -223,9 +223,18 @@ void write_safetensors(const std::filesystem::path& path, std::span<const NamedA
   std::string file = path.string();
   TensorFile out(std::fopen(file.c_str(), "wb"));
   if (!out) throw IoError(str(file, ": cannot write: ", std::strerror(errno)));
+  // Without a buffer the count that fwrite returns is what reached the file, so that a write that a
+  // signal interrupted can go on there.
+  std::setvbuf(out.get(), nullptr, _IONBF, 0);
   auto put = [&](const void* bytes, size_t count) {
-    if (count && std::fwrite(bytes, 1, count, out.get()) != count)
-      throw IoError(str(file, ": cannot write: ", std::strerror(errno)));
+    for (auto* at = static_cast<const char*>(bytes); count > 0;) {
+      size_t written = std::fwrite(at, 1, count, out.get());
+      at += written;
+      count -= written;
+      if (count > 0 && errno != EINTR)
+        throw IoError(str(file, ": cannot write: ", std::strerror(errno)));
+      std::clearerr(out.get());
+    }
   };
   uint64_t length = header.size();
   put(&length, 8);
