@@ -33,7 +33,7 @@ struct Saved {
     state.evaluation_due = true;
     state.seconds = 1.0 / 3;
     state.tokens = 1234;
-    state.window_loss = 5e-324;
+    state.window_loss = 0.1 + 0.2;
     state.window_tokens = 8;
     state.window_steps = 2;
     CheckpointStore store(directory);

@@ -100,6 +100,8 @@ class Faults:
         """Each rename into place: contents synced since they were written, the directory synced after."""
         synced, written, pending, renames = set(), set(), None, 0
         for name, line in calls_of(log):
+            if " = -1 " in line:
+                continue
             paths = re.findall(r'<(/[^>]*)>|"([^"]*)"', line)
             paths = [a or b for a, b in paths]
             if name in ("write", "writev"):
