@@ -26,12 +26,14 @@ std::optional<int64_t> step_of(const std::string& name) {
   int64_t step = 0;
   const char* end = name.data() + name.size();
   auto [stop, error] = std::from_chars(name.data() + kPrefix.size(), end, step);
-  if (error != std::errc() || stop != end || step < 0 || name != str(kPrefix, step)) return std::nullopt;
+  if (error != std::errc() || stop != end || step < 0 || name != str(kPrefix, step))
+    return std::nullopt;
   return step;
 }
 
 bool is_stale(const std::string& name) {
-  return name == "last.tmp" || name == "best.tmp" || (name.starts_with("step-") && name.ends_with(".tmp"));
+  return name == "last.tmp" || name == "best.tmp" ||
+         (name.starts_with("step-") && name.ends_with(".tmp"));
 }
 
 std::vector<fs::path> list_steps(const fs::path& run) {
@@ -60,7 +62,8 @@ void remove_quietly(const fs::path& path) {
   if (error) log(LogLevel::info, str(path.string(), ": cannot be removed: ", error.message()));
 }
 
-void add_sums(const fs::path& directory, const std::string& prefix, std::map<std::string, FileSum>& sums) {
+void add_sums(const fs::path& directory, const std::string& prefix,
+              std::map<std::string, FileSum>& sums) {
   for (const fs::path& entry : list_directory(directory)) {
     std::string name = prefix + entry.filename().string();
     if (directory_exists(entry)) add_sums(entry, name + "/", sums);
@@ -79,7 +82,8 @@ StateFile read_checked(const fs::path& directory) {
     FileSum now = file_sum(file);
     if (now.bytes != sum.bytes)
       throw IoError(str(file.string(), ": ", sum.bytes, " bytes expected, got ", now.bytes));
-    if (now.crc32 != sum.crc32) throw IoError(str(file.string(), ": its content was changed (CRC-32)"));
+    if (now.crc32 != sum.crc32)
+      throw IoError(str(file.string(), ": its content was changed (CRC-32)"));
   }
   return content;
 }
@@ -153,7 +157,8 @@ fs::path find_checkpoint(const fs::path& path, bool best) {
   if (auto named = pointed(path, best ? "best" : "last")) return *named;
   auto steps = list_steps(path);
   if (best) throw IoError(str(path.string(), ": no best checkpoint"));
-  if (steps.empty()) throw IoError(str(path.string(), ": no checkpoint: neither state.json nor step-N/"));
+  if (steps.empty())
+    throw IoError(str(path.string(), ": no checkpoint: neither state.json nor step-N/"));
   return steps.back();
 }
 
@@ -170,8 +175,8 @@ TrainState load_checkpoint(const fs::path& directory, nn::Module& model, Optimiz
   nn::StateDict weights = read_state(directory / kWeights), moments;
   if (optimizer) {
     if (content.optimizer != optimizer->name())
-      throw ValueError(str(directory.string(), ": written with optimizer '", content.optimizer, "', not '",
-                           optimizer->name(), "'"));
+      throw ValueError(str(directory.string(), ": written with optimizer '", content.optimizer,
+                           "', not '", optimizer->name(), "'"));
     moments = read_state(directory / kOptimizer);
   }
   // All checks before the first change: load_state_dict changes nothing when it throws, and so the
@@ -206,13 +211,14 @@ nn::StateDict average_weights(const std::vector<fs::path>& directories) {
     read_checked(directory);
     nn::StateDict state = read_state(directory / kWeights);
     if (!last.empty() && state.size() != last.size())
-      throw ValueError(str(directory.string(), ": ", state.size(), " weights, but the checkpoint before has ",
-                           last.size()));
+      throw ValueError(str(directory.string(), ": ", state.size(),
+                           " weights, but the checkpoint before has ", last.size()));
     for (const auto& [name, value] : state) {
       auto before = last.find(name);
       if (!last.empty() && (before == last.end() || before->second.shape() != value.shape() ||
                             before->second.dtype() != value.dtype()))
-        throw ValueError(str(directory.string(), ": ", name, " does not match the checkpoint before"));
+        throw ValueError(
+            str(directory.string(), ": ", name, " does not match the checkpoint before"));
       if (!is_floating(value.dtype())) continue;
       std::vector<double> values = value.to_vector();
       std::vector<double>& sum = sums[name];

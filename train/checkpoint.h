@@ -1,12 +1,12 @@
 // Checkpoints: everything needed to go on to the bit. See docs/checkpoints.md.
 //
-//   run/step-200/    weights.safetensors  optimizer.safetensors  state.json  config.json  [tokenizer ..]
+//   run/step-200/    weights.safetensors, optimizer.safetensors, state.json, config.json, ..
 //   run/step-300/
-//   run/last, run/best       text files: "step-300"
+//   run/last, run/best    text files: "step-300"
 //
-// A checkpoint is written as step-N.tmp/, synced file by file, and renamed once; so it is there as a
-// whole or not at all, and the one before it stays until then. state.json holds size and CRC-32 of
-// every other file; loading checks them, and changes nothing unless all fits.
+// A checkpoint is written as step-N.tmp/, synced file by file, and renamed once; so it is there as
+// a whole or not at all, and the one before it stays until then. state.json holds size and CRC-32
+// of every other file; loading checks them, and changes nothing unless all fits.
 #pragma once
 
 #include <cstdint>
@@ -23,17 +23,17 @@ namespace heed::train {
 
 // Where training stands: between two updates.
 struct TrainState {
-  int64_t step = 0;                  // updates done
-  int64_t epoch = 0, batch = 0;      // the next batch
-  int64_t epoch_batches = 0;         // in that epoch; another number when going on means other data
+  int64_t step = 0;              // updates done
+  int64_t epoch = 0, batch = 0;  // the next batch
+  int64_t epoch_batches = 0;     // in that epoch; another number when going on means other data
   uint64_t rng_seed = 0, rng_offset = 0;  // of the default generator
-  std::optional<double> best = {};   // metric
+  std::optional<double> best = {};        // metric
   int64_t best_step = 0;
-  int64_t stale_evaluations = 0;     // since the best one
-  bool evaluation_due = false;       // stopped between an update and its evaluation
-  double seconds = 0;                // of training, earlier runs included
+  int64_t stale_evaluations = 0;  // since the best one
+  bool evaluation_due = false;    // stopped between an update and its evaluation
+  double seconds = 0;             // of training, earlier runs included
   int64_t tokens = 0;
-  double window_loss = 0;            // since the last log line: sum of loss x tokens
+  double window_loss = 0;  // since the last log line: sum of loss x tokens
   int64_t window_tokens = 0, window_steps = 0;
 };
 
@@ -41,7 +41,7 @@ struct CheckpointContent {
   const nn::Module& model;
   const Optimizer* optimizer = nullptr;  // null: not saved
   TrainState state = {};
-  std::string config = {};               // becomes config.json; empty: none
+  std::string config = {};  // becomes config.json; empty: none
   // Writes more files, such as the tokenizer's.
   std::function<void(const std::filesystem::path& directory)> extra = {};
 };
@@ -70,7 +70,8 @@ class CheckpointStore {
 // A checkpoint's directory: `path` itself, or what `last` (or `best`) of a run's directory names.
 std::filesystem::path find_checkpoint(const std::filesystem::path& path, bool best = false);
 // The newest `count` checkpoints of a run, by step.
-std::vector<std::filesystem::path> last_checkpoints(const std::filesystem::path& run, int64_t count);
+std::vector<std::filesystem::path> last_checkpoints(const std::filesystem::path& run,
+                                                    int64_t count);
 
 // Reads all, checks all, then changes model and optimizer (if given). The caller sets the generator
 // from the state. IoError: missing, truncated, changed files; ValueError: of another model.

@@ -26,7 +26,8 @@ class Reader {
  public:
   Reader(const fs::path& file, const Json& object, std::string where)
       : file_(file), object_(object), where_(std::move(where)) {
-    if (!object.is_object()) throw IoError(str(file.string(), ": ", where_, ": an object expected"));
+    if (!object.is_object())
+      throw IoError(str(file.string(), ": ", where_, ": an object expected"));
   }
   const Json& at(const char* key) const {
     auto it = object_.find(key);
@@ -79,20 +80,21 @@ std::string to_json(const StateFile& content) {
   Json files = Json::object();
   for (const auto& [name, sum] : content.files)
     files[name] = {{"bytes", sum.bytes}, {"crc32", fmt::format("{:08x}", sum.crc32)}};
-  Json state = {{"step", s.step},
-                {"epoch", s.epoch},
-                {"batch", s.batch},
-                {"epoch_batches", s.epoch_batches},
-                {"rng", {{"seed", s.rng_seed}, {"offset", s.rng_offset}}},
-                {"best", s.best ? Json(*s.best) : Json(nullptr)},
-                {"best_step", s.best_step},
-                {"stale_evaluations", s.stale_evaluations},
-                {"evaluation_due", s.evaluation_due},
-                {"seconds", s.seconds},
-                {"tokens", s.tokens},
-                {"window", {{"loss", s.window_loss}, {"tokens", s.window_tokens}, {"steps", s.window_steps}}},
-                {"optimizer", content.optimizer},
-                {"files", files}};
+  Json state = {
+      {"step", s.step},
+      {"epoch", s.epoch},
+      {"batch", s.batch},
+      {"epoch_batches", s.epoch_batches},
+      {"rng", {{"seed", s.rng_seed}, {"offset", s.rng_offset}}},
+      {"best", s.best ? Json(*s.best) : Json(nullptr)},
+      {"best_step", s.best_step},
+      {"stale_evaluations", s.stale_evaluations},
+      {"evaluation_due", s.evaluation_due},
+      {"seconds", s.seconds},
+      {"tokens", s.tokens},
+      {"window", {{"loss", s.window_loss}, {"tokens", s.window_tokens}, {"steps", s.window_steps}}},
+      {"optimizer", content.optimizer},
+      {"files", files}};
   Json whole = {{"format", kFormat}, {"crc32", crc_text(state.dump())}, {"state", state}};
   return whole.dump(2) + "\n";
 }
@@ -100,7 +102,8 @@ std::string to_json(const StateFile& content) {
 StateFile read_state_file(const fs::path& file) {
   std::string text = read_file(file, kMaxBytes);
   Json whole = Json::parse(text, nullptr, false);
-  if (whole.is_discarded()) throw IoError(str(file.string(), ": no valid JSON (", text.size(), " bytes)"));
+  if (whole.is_discarded())
+    throw IoError(str(file.string(), ": no valid JSON (", text.size(), " bytes)"));
   Reader outer(file, whole, "");
   if (int64_t format = outer.integer("format"); format != kFormat)
     throw IoError(str(file.string(), ": format ", kFormat, " expected, got ", format));
@@ -133,13 +136,15 @@ StateFile read_state_file(const fs::path& file) {
   Reader(file, in.at("files"), "state.files");
   for (const auto& [name, value] : in.at("files").items()) {
     if (!stays_inside(name))
-      throw IoError(str(file.string(), ": state.files: a path inside the checkpoint expected, got ", name));
+      throw IoError(
+          str(file.string(), ": state.files: a path inside the checkpoint expected, got ", name));
     Reader sum(file, value, str("state.files.", name, "."));
     uint32_t number = 0;
     std::string hex = sum.text("crc32");
     for (char c : hex) {
       if (!std::isxdigit(static_cast<unsigned char>(c)) || hex.size() != 8)
-        throw IoError(str(file.string(), ": state.files.", name, ".crc32: 8 hexadecimal digits expected"));
+        throw IoError(
+            str(file.string(), ": state.files.", name, ".crc32: 8 hexadecimal digits expected"));
       number = number * 16 + static_cast<uint32_t>(c <= '9' ? c - '0' : (c | 32) - 'a' + 10);
     }
     content.files[name] = {sum.integer("bytes"), number};

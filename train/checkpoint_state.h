@@ -1,8 +1,8 @@
 // state.json of a checkpoint; for checkpoint.cpp alone.
 //
-//   {"crc32": "8d1a..", "format": 1, "state": {"step": 200, .., "files": {"weights.safetensors": {..}}}}
+//   {"crc32": "8d1a..", "format": 1, "state": {"step": 200, .., "files": {"config.json": {..}}}}
 //
-// The outer CRC-32 is that of the inner object's compact text, so that no bit of it can change unseen.
+// The outer CRC-32 is that of the inner object's compact text: no bit of it changes unseen.
 #pragma once
 
 #include <map>

@@ -1,6 +1,6 @@
 // A scope in which a model is evaluated: eval mode, no gradients, and no trace afterwards. Each
-// module gets its own mode back (one that was frozen in eval mode stays so), and so does the default
-// generator: how often a model is evaluated does not change how it is trained.
+// module gets its own mode back (one that was frozen in eval mode stays so), and so does the
+// default generator: how often a model is evaluated does not change how it is trained.
 #pragma once
 
 #include <utility>

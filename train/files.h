@@ -1,5 +1,5 @@
-// Files that are old or new after a crash, never half: write beside, sync, rename, sync the directory.
-// All failures are an IoError that names the file.
+// Files that are old or new after a crash, never half: write beside, sync, rename, sync the
+// directory. All failures are an IoError that names the file.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,8 @@ void make_directories(const fs::path& directory);
 
 std::string read_file(const fs::path& file, int64_t max_bytes = int64_t{1} << 30);
 // `write` gets the name of a temporary file in the same directory; then sync and rename to `file`.
-void replace_file(const fs::path& file, const std::function<void(const fs::path& temporary)>& write);
+void replace_file(const fs::path& file,
+                  const std::function<void(const fs::path& temporary)>& write);
 void replace_file(const fs::path& file, std::string_view text);
 
 void sync_file(const fs::path& file_or_directory);

@@ -83,7 +83,8 @@ std::vector<std::map<std::string, double>> read_metrics(const fs::path& file) {
   std::vector<std::map<std::string, double>> lines;
   for_each_line(read_file(file), [&](int64_t number, size_t, std::string_view line) {
     auto json = nlohmann::json::parse(line, nullptr, false);
-    if (!json.is_object()) throw IoError(str(file.string(), ":", number, ": a JSON object expected"));
+    if (!json.is_object())
+      throw IoError(str(file.string(), ":", number, ": a JSON object expected"));
     auto& numbers = lines.emplace_back();
     for (const auto& [key, value] : json.items())
       if (value.is_number()) numbers[key] = value.get<double>();

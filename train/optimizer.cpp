@@ -10,14 +10,18 @@ namespace heed::train {
 
 namespace {
 template <class Settings>
-std::vector<std::pair<nn::NamedTensors, double>> with_factor(const std::vector<Group<Settings>>& groups) {
+std::vector<std::pair<nn::NamedTensors, double>> with_factor(
+    const std::vector<Group<Settings>>& groups) {
   std::vector<std::pair<nn::NamedTensors, double>> out;
-  for (const Group<Settings>& group : groups) out.emplace_back(group.parameters, group.settings.lr_factor);
+  for (const Group<Settings>& group : groups)
+    out.emplace_back(group.parameters, group.settings.lr_factor);
   return out;
 }
 
-void check(bool good, const char* optimizer, const char* setting, double value, const char* expected) {
-  if (!good) throw ValueError(str(optimizer, ": ", setting, " ", expected, " expected, got ", value));
+void check(bool good, const char* optimizer, const char* setting, double value,
+           const char* expected) {
+  if (!good)
+    throw ValueError(str(optimizer, ": ", setting, " ", expected, " expected, got ", value));
 }
 
 bool all_finite(const Tensor& tensor) { return std::isfinite(global_norm({tensor}).item()); }
@@ -30,8 +34,10 @@ Optimizer::Optimizer(std::vector<std::pair<nn::NamedTensors, double>> groups) {
     check(std::isfinite(factor) && factor >= 0, "optimizer", "lr_factor", factor, ">= 0");
     for (const auto& [name, parameter] : parameters) {
       if (!parameter.requires_grad() || !parameter.is_leaf())
-        throw ValueError(str("optimizer: ", name, " is no parameter: it does not require gradients"));
-      if (!names.insert(name).second) throw ValueError(str("optimizer: two parameters named ", name));
+        throw ValueError(
+            str("optimizer: ", name, " is no parameter: it does not require gradients"));
+      if (!names.insert(name).second)
+        throw ValueError(str("optimizer: two parameters named ", name));
       if (!tensors.insert(parameter.impl()).second)
         throw ValueError(str("optimizer: ", name, " is listed twice, under another name too"));
       parameters_.emplace_back(name, parameter);
@@ -70,10 +76,12 @@ void Optimizer::zero_grad() const {
 }
 
 double Optimizer::clip_grad_norm(double max_norm) {
-  if (!(max_norm > 0)) throw ValueError(str("clip_grad_norm: max_norm > 0 expected, got ", max_norm));
+  if (!(max_norm > 0))
+    throw ValueError(str("clip_grad_norm: max_norm > 0 expected, got ", max_norm));
   std::vector<Tensor> gradients;
   for (const auto& [name, parameter] : parameters_)
-    if (Tensor gradient = parameter.grad(); gradient.defined()) gradients.push_back(std::move(gradient));
+    if (Tensor gradient = parameter.grad(); gradient.defined())
+      gradients.push_back(std::move(gradient));
   double norm = gradients.empty() ? 0 : global_norm(gradients).item();
   if (!std::isfinite(norm)) {
     std::string bad;
@@ -100,9 +108,9 @@ void Optimizer::check_state_dict(const nn::StateDict& state) const {
   std::string problems;
   auto complain = [&](const std::string& text) { problems += "\n  " + text; };
   auto step = state.find("step");
-  if (step == state.end())
-    complain("missing: step");
-  else if (step->second.dtype() != DType::i64 || step->second.numel() != 1 || step->second.item() < 0)
+  if (step == state.end()) complain("missing: step");
+  else if (step->second.dtype() != DType::i64 || step->second.numel() != 1 ||
+           step->second.item() < 0)
     complain("step: one i64 >= 0 expected");
   size_t known = step != state.end();
   for (const Slot& slot : slots_) {
@@ -124,7 +132,8 @@ void Optimizer::check_state_dict(const nn::StateDict& state) const {
       if (!keys.contains(key)) complain("unexpected: " + key);
   }
   if (!problems.empty())
-    throw ValueError(str(name(), ": this is not the state of an optimizer over these parameters:", problems));
+    throw ValueError(
+        str(name(), ": this is not the state of an optimizer over these parameters:", problems));
 }
 
 void Optimizer::load_state_dict(const nn::StateDict& state) {
@@ -152,12 +161,14 @@ Sgd::Sgd(const std::vector<Group<SgdSettings>>& groups) : Optimizer(with_factor(
       size_t index = settings_.size();
       settings_.push_back(s);
       bool buffered = s.momentum > 0;
-      buffer_.push_back(buffered ? static_cast<int64_t>(add_slot(index, "momentum_buffer", false)) : -1);
+      buffer_.push_back(buffered ? static_cast<int64_t>(add_slot(index, "momentum_buffer", false))
+                                 : -1);
     }
   }
 }
 
-void Sgd::update(size_t index, const Tensor& parameter, const Tensor& gradient, const Tensor& step_state) {
+void Sgd::update(size_t index, const Tensor& parameter, const Tensor& gradient,
+                 const Tensor& step_state) {
   if (buffer_[index] < 0)
     return sgd_step_(parameter, gradient, Tensor(), false, step_state, settings_[index]);
   Slot& slot = slots()[static_cast<size_t>(buffer_[index])];
@@ -169,7 +180,8 @@ Adam::Adam(const nn::NamedTensors& parameters, const AdamSettings& settings)
     : Adam(std::vector<Group<AdamSettings>>{{parameters, settings}}, false) {}
 Adam::Adam(const std::vector<Group<AdamSettings>>& groups) : Adam(groups, false) {}
 
-Adam::Adam(const std::vector<Group<AdamSettings>>& groups, bool decoupled) : Optimizer(with_factor(groups)) {
+Adam::Adam(const std::vector<Group<AdamSettings>>& groups, bool decoupled)
+    : Optimizer(with_factor(groups)) {
   const char* name = decoupled ? "adamw" : "adam";
   for (auto [parameters, s] : groups) {
     check(s.beta1 >= 0 && s.beta1 < 1, name, "beta1", s.beta1, "in [0, 1)");
@@ -185,16 +197,18 @@ Adam::Adam(const std::vector<Group<AdamSettings>>& groups, bool decoupled) : Opt
   }
 }
 
-void Adam::update(size_t index, const Tensor& parameter, const Tensor& gradient, const Tensor& step_state) {
-  adam_step_(parameter, gradient, slots()[2 * index].value, slots()[2 * index + 1].value, step_state,
-             settings_[index]);
+void Adam::update(size_t index, const Tensor& parameter, const Tensor& gradient,
+                  const Tensor& step_state) {
+  adam_step_(parameter, gradient, slots()[2 * index].value, slots()[2 * index + 1].value,
+             step_state, settings_[index]);
 }
 
 AdamW::AdamW(const nn::NamedTensors& parameters, const AdamSettings& settings)
     : Adam(std::vector<Group<AdamSettings>>{{parameters, settings}}, true) {}
 AdamW::AdamW(const std::vector<Group<AdamSettings>>& groups) : Adam(groups, true) {}
 
-std::vector<Group<AdamSettings>> decay_matrices(const nn::Module& model, const AdamSettings& settings) {
+std::vector<Group<AdamSettings>> decay_matrices(const nn::Module& model,
+                                                const AdamSettings& settings) {
   Group<AdamSettings> matrices{{}, settings}, others{{}, settings};
   others.settings.weight_decay = 0;
   for (const auto& named : model.named_parameters())

@@ -45,7 +45,7 @@ class Optimizer {
   int64_t step_count() const { return steps_; }  // updates done
   double learning_rate() const;                  // of the last step; 0 before the first
   const nn::NamedTensors& parameters() const { return parameters_; }
-  virtual const char* name() const = 0;          // "sgd", "adam", "adamw"
+  virtual const char* name() const = 0;  // "sgd", "adam", "adamw"
 
   // "step" (i64 scalar) and "<parameter>.<slot>" with PyTorch's slot names: handles, not copies.
   nn::StateDict state_dict() const;
@@ -58,9 +58,9 @@ class Optimizer {
 
   // One parameter's moment or buffer.
   struct Slot {
-    std::string key;       // "<parameter>.exp_avg"
+    std::string key;  // "<parameter>.exp_avg"
     Tensor value;
-    bool present = true;   // false: not saved yet, and need not be in a loaded state
+    bool present = true;  // false: not saved yet, and need not be in a loaded state
   };
   virtual void update(size_t index, const Tensor& parameter, const Tensor& gradient,
                       const Tensor& step_state) = 0;
@@ -111,6 +111,7 @@ class AdamW : public Adam {
 };
 
 // Two groups: matrices with the settings' decay; gains, biases and other vectors without.
-std::vector<Group<AdamSettings>> decay_matrices(const nn::Module& model, const AdamSettings& settings);
+std::vector<Group<AdamSettings>> decay_matrices(const nn::Module& model,
+                                                const AdamSettings& settings);
 
 }  // namespace heed::train

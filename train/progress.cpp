@@ -27,7 +27,8 @@ size_t terminal_width(int descriptor) {
 }
 }  // namespace
 
-Progress::Progress(const Options& options) : options_(options), start_(Clock::now()), shown_(start_) {
+Progress::Progress(const Options& options)
+    : options_(options), start_(Clock::now()), shown_(start_) {
   terminal_ = is_terminal(options.descriptor);
   const char* no_color = std::getenv("NO_COLOR");  // no-color.org: set and not empty
   colour_ = terminal_ && !(no_color && *no_color);

@@ -14,8 +14,8 @@ namespace {
 // Which kind has which options: the one list behind parsing, printing and error messages.
 struct Option {
   const char* name;
-  int64_t Schedule::* integer;
-  double Schedule::* number;
+  int64_t Schedule::*integer;
+  double Schedule::*number;
 };
 constexpr Option kLr{"lr", nullptr, &Schedule::lr}, kWarmup{"warmup", &Schedule::warmup, nullptr},
     kSteps{"steps", &Schedule::steps, nullptr}, kMin{"min", nullptr, &Schedule::min},
@@ -27,10 +27,11 @@ struct Row {
   std::vector<Option> options;
 };
 const std::vector<Row>& rows() {
-  static const std::vector<Row> rows{{Schedule::Kind::constant, "constant", {kLr, kWarmup}},
-                                     {Schedule::Kind::inverse_sqrt, "inverse_sqrt", {kLr, kWarmup}},
-                                     {Schedule::Kind::cosine, "cosine", {kLr, kSteps, kWarmup, kMin}},
-                                     {Schedule::Kind::step, "step", {kLr, kEvery, kFactor, kWarmup}}};
+  static const std::vector<Row> rows{
+      {Schedule::Kind::constant, "constant", {kLr, kWarmup}},
+      {Schedule::Kind::inverse_sqrt, "inverse_sqrt", {kLr, kWarmup}},
+      {Schedule::Kind::cosine, "cosine", {kLr, kSteps, kWarmup, kMin}},
+      {Schedule::Kind::step, "step", {kLr, kEvery, kFactor, kWarmup}}};
   return rows;
 }
 
@@ -73,14 +74,17 @@ double Schedule::operator()(int64_t step) const {
   if (step < warmup) return lr * static_cast<double>(step) / static_cast<double>(warmup);
   double t = static_cast<double>(step);
   switch (kind) {
-    case Kind::constant: return lr;
-    case Kind::inverse_sqrt: return lr * std::sqrt(static_cast<double>(warmup) / t);
+    case Kind::constant:
+      return lr;
+    case Kind::inverse_sqrt:
+      return lr * std::sqrt(static_cast<double>(warmup) / t);
     case Kind::cosine: {
       if (step >= steps) return min;
       double x = static_cast<double>(step - warmup) / static_cast<double>(steps - warmup);
       return min + (lr - min) * 0.5 * (1 + std::cos(std::numbers::pi * x));
     }
-    case Kind::step: return lr * std::pow(factor, static_cast<double>((step - 1) / every));
+    case Kind::step:
+      return lr * std::pow(factor, static_cast<double>((step - 1) / every));
   }
   return lr;
 }
@@ -92,7 +96,8 @@ Schedule inverse_sqrt_schedule(double lr, int64_t warmup) {
   return checked({.kind = Schedule::Kind::inverse_sqrt, .lr = lr, .warmup = warmup});
 }
 Schedule cosine_schedule(double lr, int64_t steps, int64_t warmup, double min) {
-  return checked({.kind = Schedule::Kind::cosine, .lr = lr, .warmup = warmup, .steps = steps, .min = min});
+  return checked(
+      {.kind = Schedule::Kind::cosine, .lr = lr, .warmup = warmup, .steps = steps, .min = min});
 }
 Schedule step_schedule(double lr, int64_t every, double factor, int64_t warmup) {
   return checked(
@@ -108,7 +113,8 @@ Schedule parse_schedule(std::string_view spec, double lr) {
     names += str(names.empty() ? "" : ", ", r.name);
   }
   if (!row)
-    throw ValueError(str("schedule '", spec, "': no schedule named '", name, "'; there are ", names));
+    throw ValueError(
+        str("schedule '", spec, "': no schedule named '", name, "'; there are ", names));
 
   Schedule schedule{.kind = row->kind, .lr = lr};
   if (row->kind == Schedule::Kind::inverse_sqrt) schedule.warmup = 4000;

@@ -60,7 +60,8 @@ void Trainer::Loop::start() {
 
 std::optional<StopReason> Trainer::Loop::stop_reason() const {
   if (InterruptGuard::requested()) return StopReason::interrupted;
-  if (config.patience > 0 && state.stale_evaluations >= config.patience) return StopReason::patience;
+  if (config.patience > 0 && state.stale_evaluations >= config.patience)
+    return StopReason::patience;
   if (config.max_steps > 0 && state.step >= config.max_steps) return StopReason::max_steps;
   if (config.epochs > 0 && state.epoch >= config.epochs) return StopReason::epochs;
   if (config.minutes > 0 && seconds() >= 60 * config.minutes) return StopReason::minutes;
@@ -73,7 +74,7 @@ TrainResult Trainer::Loop::run() {
   bool updated = false, save_due = state.evaluation_due;
   std::optional<StopReason> stop;
   while (true) {
-    // An evaluation that was due comes before anything else, in this run or in the one that goes on.
+    // An evaluation that is due comes first, in this run or in the one that goes on.
     if (state.evaluation_due && !InterruptGuard::requested() && evaluate()) save(true);
     if (save_due && unsaved) save(false);
     save_due = false;
@@ -119,8 +120,9 @@ void Trainer::Loop::update(int64_t epoch_batches) {
   for (int64_t i = 0; i < batches; ++i) {
     StepResult step = task.step(state.epoch, state.batch + i);
     if (!step.loss.defined() || step.loss.numel() != 1)
-      throw ShapeError(str("trainer: task.step must return a loss of one element, got ",
-                           step.loss.defined() ? to_string(step.loss.shape()) : "an undefined tensor"));
+      throw ShapeError(
+          str("trainer: task.step must return a loss of one element, got ",
+              step.loss.defined() ? to_string(step.loss.shape()) : "an undefined tensor"));
     step.loss.backward(cotangent_for(step.loss, batches));
     NoGrad guard;
     Tensor loss = step.loss.detach();
@@ -132,7 +134,8 @@ void Trainer::Loop::update(int64_t epoch_batches) {
   if (!std::isfinite(loss)) diagnose(batches, random, str("the loss is ", loss));
   try {
     // Also without clipping: a gradient that is not finite must not reach the parameters.
-    double limit = config.clip_norm > 0 ? config.clip_norm : std::numeric_limits<double>::infinity();
+    double limit =
+        config.clip_norm > 0 ? config.clip_norm : std::numeric_limits<double>::infinity();
     gradient_norm = optimizer.clip_grad_norm(limit);
   } catch (const NumericError& error) {
     diagnose(batches, random, error.what());
@@ -153,8 +156,8 @@ void Trainer::Loop::update(int64_t epoch_batches) {
 
 const Tensor& Trainer::Loop::cotangent_for(const Tensor& loss, int64_t batches) {
   double value = 1.0 / static_cast<double>(batches);
-  if (!cotangent.defined() || cotangent.dtype() != loss.dtype() || cotangent.shape() != loss.shape() ||
-      cotangent_value != value) {
+  if (!cotangent.defined() || cotangent.dtype() != loss.dtype() ||
+      cotangent.shape() != loss.shape() || cotangent_value != value) {
     cotangent = full(loss.shape(), value, loss.dtype());
     cotangent_value = value;
   }
@@ -196,7 +199,8 @@ void Trainer::Loop::save(bool best) {
 
 Trainer::Trainer(nn::Module& model, Optimizer& optimizer, const Schedule& schedule, TrainTask task,
                  TrainerConfig config)
-    : loop_(std::make_unique<Loop>(model, optimizer, schedule, std::move(task), std::move(config))) {
+    : loop_(
+          std::make_unique<Loop>(model, optimizer, schedule, std::move(task), std::move(config))) {
   check(loop_->task, loop_->config);
 }
 Trainer::~Trainer() = default;

@@ -8,7 +8,8 @@
 //     return {model.loss(batch), batch.target_tokens};
 //   };
 //   task.evaluate = [&] { return validation_loss(model); };
-//   TrainResult result = Trainer(model, optimizer, schedule, task, {.epochs = 10, .out_dir = "run"}).run();
+//   TrainerConfig config{.epochs = 10, .out_dir = "run"};
+//   TrainResult result = Trainer(model, optimizer, schedule, task, config).run();
 //
 // A run that was stopped and goes on with `resume` has the same bits as one that was not, given the
 // same thread count and machine: positions and random numbers are part of a checkpoint.
@@ -54,24 +55,25 @@ struct TrainTask {
 struct TrainerConfig {
   // Limits, 0 = none; whichever comes first. At least one is needed.
   int64_t epochs = 0;
-  double minutes = 0;           // of training, earlier runs included
-  int64_t max_steps = 0;        // updates
-  int64_t accumulate = 1;       // batches an update: the mean of their losses
-  double clip_norm = 0;         // 0: no clipping
-  int64_t log_every = 50;       // updates; 0: never
-  int64_t eval_every = 0;       // updates; 0: at each epoch's end
-  int64_t save_every = 0;       // updates; 0: at each evaluation (or epoch's end)
-  int64_t patience = 0;         // stop after so many evaluations without a better one; 0: never
-  int64_t keep_last = 2;        // checkpoints, besides the best
+  double minutes = 0;      // of training, earlier runs included
+  int64_t max_steps = 0;   // updates
+  int64_t accumulate = 1;  // batches an update: the mean of their losses
+  double clip_norm = 0;    // 0: no clipping
+  int64_t log_every = 50;  // updates; 0: never
+  int64_t eval_every = 0;  // updates; 0: at each epoch's end
+  int64_t save_every = 0;  // updates; 0: at each evaluation (or epoch's end)
+  int64_t patience = 0;    // stop after so many evaluations without a better one; 0: never
+  int64_t keep_last = 2;   // checkpoints, besides the best
   std::filesystem::path out_dir = {};  // empty: nothing is written
   // Go on from out_dir's last checkpoint, if it has one. Without it a directory that has
   // checkpoints is refused.
   bool resume = false;
-  std::optional<uint64_t> seed = {};  // of the default generator at the start; empty: it goes on as it is
-  std::string config = {};      // goes into checkpoints as config.json
+  // Of the default generator at the start; empty: it goes on as it is.
+  std::optional<uint64_t> seed = {};
+  std::string config = {};             // goes into checkpoints as config.json
   std::string metric_name = "metric";  // in the log
-  std::string unit = "tok";       // of StepResult::tokens, in the progress line
-  bool quiet = false;             // no progress
+  std::string unit = "tok";            // of StepResult::tokens, in the progress line
+  bool quiet = false;                  // no progress
 };
 
 enum class StopReason { epochs, max_steps, minutes, patience, interrupted };
@@ -80,8 +82,8 @@ std::string to_string(StopReason reason);
 struct TrainResult {
   TrainState state;
   StopReason reason = StopReason::epochs;
-  double loss = 0;                     // of the last update
-  std::optional<double> last_metric;   // of the last evaluation in this run
+  double loss = 0;                    // of the last update
+  std::optional<double> last_metric;  // of the last evaluation in this run
 };
 
 class Trainer {

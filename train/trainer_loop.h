@@ -1,4 +1,4 @@
-// The trainer's loop; for trainer.cpp (what it does) and trainer_report.cpp (what it shows and logs).
+// The trainer's loop; for trainer.cpp (what it does) and trainer_report.cpp (what it shows).
 #pragma once
 
 #include <chrono>
@@ -17,7 +17,11 @@ inline double since(Clock::time_point start) {
 
 struct Trainer::Loop {
   Loop(nn::Module& m, Optimizer& o, const Schedule& s, TrainTask t, TrainerConfig c)
-      : model(m), optimizer(o), schedule(s), task(std::move(t)), config(std::move(c)),
+      : model(m),
+        optimizer(o),
+        schedule(s),
+        task(std::move(t)),
+        config(std::move(c)),
         progress({.quiet = config.quiet}) {}
 
   nn::Module& model;
@@ -37,7 +41,7 @@ struct Trainer::Loop {
   bool unsaved = false;          // does the state differ from the last checkpoint?
   int64_t saved_step = -1, evaluated_step = -1;
   double gradient_norm = 0;
-  Tensor cotangent;              // 1 / batches of the update; kept, so that steps allocate nothing new
+  Tensor cotangent;  // 1 / batches of the update; kept, so that steps allocate nothing new
   double cotangent_value = 0;
 
   double seconds() const { return earlier_seconds + since(started); }

@@ -11,11 +11,16 @@ namespace heed::train {
 
 std::string to_string(StopReason reason) {
   switch (reason) {
-    case StopReason::epochs: return "epochs";
-    case StopReason::max_steps: return "max_steps";
-    case StopReason::minutes: return "minutes";
-    case StopReason::patience: return "patience";
-    case StopReason::interrupted: return "interrupted";
+    case StopReason::epochs:
+      return "epochs";
+    case StopReason::max_steps:
+      return "max_steps";
+    case StopReason::minutes:
+      return "minutes";
+    case StopReason::patience:
+      return "patience";
+    case StopReason::interrupted:
+      return "interrupted";
   }
   return "?";
 }
@@ -46,8 +51,9 @@ bool Trainer::Loop::evaluate() {
   evaluated_step = state.step;
   state.evaluation_due = false;
   unsaved = true;
-  bool better = std::isfinite(metric) &&
-                (!state.best || (task.higher_is_better ? metric > *state.best : metric < *state.best));
+  bool better =
+      std::isfinite(metric) &&
+      (!state.best || (task.higher_is_better ? metric > *state.best : metric < *state.best));
   if (better) {
     state.best = metric;
     state.best_step = state.step;
@@ -56,9 +62,13 @@ bool Trainer::Loop::evaluate() {
     ++state.stale_evaluations;
   }
   result.last_metric = metric;
-  MetricLog::Fields fields{{"kind", "eval"}, {"step", state.step}, {"epoch", state.epoch},
-                           {config.metric_name, metric}, {"seconds", seconds()}};
-  if (state.best) fields.insert(fields.end() - 1, {{"best", *state.best}, {"best_step", state.best_step}});
+  MetricLog::Fields fields{{"kind", "eval"},
+                           {"step", state.step},
+                           {"epoch", state.epoch},
+                           {config.metric_name, metric},
+                           {"seconds", seconds()}};
+  if (state.best)
+    fields.insert(fields.end() - 1, {{"best", *state.best}, {"best_step", state.best_step}});
   log.write(fields);
   progress.line(fmt::format("step {}  {} {:.4g}{}", state.step, config.metric_name, metric,
                             better ? "  (best)" : ""));
@@ -72,7 +82,8 @@ double Trainer::Loop::fraction(int64_t epoch_batches) const {
   auto part = [](double done, double limit) { return limit > 0 ? done / limit : 0; };
   double epochs = static_cast<double>(state.epoch) +
                   static_cast<double>(state.batch) / static_cast<double>(epoch_batches);
-  return std::max({part(epochs, static_cast<double>(config.epochs)), part(seconds(), 60 * config.minutes),
+  return std::max({part(epochs, static_cast<double>(config.epochs)),
+                   part(seconds(), 60 * config.minutes),
                    part(static_cast<double>(state.step), static_cast<double>(config.max_steps))});
 }
 
@@ -82,8 +93,8 @@ void Trainer::Loop::show(int64_t epoch_batches) {
   if (earlier_fraction < 0) earlier_fraction = earlier_seconds > 0 ? done : 0;
   double tokens = static_cast<double>(state.window_tokens);
   double loss = tokens > 0 ? state.window_loss / tokens : result.loss;
-  std::string text = fmt::format("epoch {}  step {}  loss {:.4g}  lr {:.2g}", state.epoch + 1, state.step,
-                                 loss, optimizer.learning_rate());
+  std::string text = fmt::format("epoch {}  step {}  loss {:.4g}  lr {:.2g}", state.epoch + 1,
+                                 state.step, loss, optimizer.learning_rate());
   if (window_seconds > 0)
     text += fmt::format("  {} {}/s", format_count(tokens / window_seconds), config.unit);
   if (double gained = done - earlier_fraction; gained > 0)

@@ -25,14 +25,18 @@ void load(nn::Module& model, const nn::StateDict& state, const fs::path& file) {
 }
 }  // namespace
 
-void save_weights(const nn::Module& model, const fs::path& file) { save_state(model.state_dict(), file); }
+void save_weights(const nn::Module& model, const fs::path& file) {
+  save_state(model.state_dict(), file);
+}
 
 void load_weights(nn::Module& model, const fs::path& file) { load(model, read_state(file), file); }
 
 void save_pytorch(nn::Module& model, const fs::path& file) {
   nn::StateDict state = nn::to_pytorch(model);
   // The entry that transformers and other readers look for.
-  replace_file(file, [&](const fs::path& temporary) { write(state, temporary, {{"format", "pt"}}); });
+  replace_file(file, [&](const fs::path& temporary) {
+    write(state, temporary, {{"format", "pt"}});
+  });
 }
 
 void load_pytorch(nn::Module& model, const fs::path& file) {

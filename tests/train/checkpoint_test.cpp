@@ -37,16 +37,19 @@ struct Saved {
     state.window_tokens = 8;
     state.window_steps = 2;
     CheckpointStore store(directory);
-    path = store.save({model, &optimizer, state, "{\"width\": 16}\n", [](const fs::path& at) {
+    path = store.save({model, &optimizer, state, "{\"width\": 16}\n",
+                       [](const fs::path& at) {
                          fs::create_directories(at / "tokenizer");
                          spit(at / "tokenizer" / "vocab.txt", "a\nb\n");
-                       }}, true);
+                       }},
+                      true);
   }
 };
 
 // Loading must fail and change nothing.
 template <class E>
-void require_refused(const fs::path& path, const std::string& part, Mlp& model, Optimizer& optimizer) {
+void require_refused(const fs::path& path, const std::string& part, Mlp& model,
+                     Optimizer& optimizer) {
   auto weights = bits(model.state_dict()), moments = bits(optimizer.state_dict());
   REQUIRE_THROWS_SAYING(load_checkpoint(path, model, &optimizer), E, part);
   REQUIRE(bits(model.state_dict()) == weights);

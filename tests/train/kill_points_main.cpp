@@ -1,8 +1,8 @@
 // For kill_points_full.py: saves checkpoints while the script makes system calls fail.
 //
-//   kill_points save DIR     goes on from DIR's last checkpoint: three saves; 0, or 3 after an IoError
-//   kill_points verify DIR   every checkpoint in DIR must load and be of one piece, and another save
-//                            must work; prints the step of the last one that was found
+//   kill_points save DIR     goes on from DIR's last checkpoint: three saves; 3 after an IoError
+//   kill_points verify DIR   every checkpoint in DIR must load and be of one piece, and another
+//                            save must work; prints the step of the last one that was found
 #include <fcntl.h>
 
 #include <cstdio>
@@ -47,7 +47,8 @@ struct Run {
   }
   void load(const fs::path& path) {
     state = train::load_checkpoint(path, model, &optimizer);
-    bool one_piece = optimizer.step_count() == state.step && path.filename() == str("step-", state.step) &&
+    bool one_piece = optimizer.step_count() == state.step &&
+                     path.filename() == str("step-", state.step) &&
                      train::read_config(path) == str("{\"step\": ", state.step, "}") &&
                      train::read_file(path / "vocab.txt") == str("word ", state.step);
     for (const auto& [name, parameter] : model.named_parameters())
@@ -59,7 +60,8 @@ struct Run {
 void save(const fs::path& directory) {
   Run run;
   if (fs::exists(directory / "last")) run.load(train::find_checkpoint(directory));
-  int marker = ::open((directory / "faults-begin").c_str(), O_RDONLY);  // seen by the script; no such file
+  int marker =
+      ::open((directory / "faults-begin").c_str(), O_RDONLY);  // seen by the script; no such file
   if (marker >= 0) ::close(marker);
   train::CheckpointStore store(directory, 2);
   run.advance();
@@ -80,7 +82,8 @@ void verify(const fs::path& directory) {
   run.save(store, false);
   run.load(store.last().value());
   for (const auto& entry : fs::directory_iterator(directory))
-    if (entry.path().extension() == ".tmp") throw Error(str(entry.path().string(), ": left behind"));
+    if (entry.path().extension() == ".tmp")
+      throw Error(str(entry.path().string(), ": left behind"));
 }
 }  // namespace
 

@@ -21,7 +21,8 @@ TEST_CASE("metrics: one JSON object a line", "[metrics]") {
   {
     MetricLog log(file);
     log.write({{"kind", "train"}, {"step", 1}, {"loss", 0.5}, {"ok", true}});
-    REQUIRE(slurp(file) == "{\"kind\":\"train\",\"step\":1,\"loss\":0.5,\"ok\":true}\n");  // at once
+    REQUIRE(slurp(file) ==
+            "{\"kind\":\"train\",\"step\":1,\"loss\":0.5,\"ok\":true}\n");  // at once
     log.write({{"step", 2}, {"loss", std::nan("")}, {"text", std::string("a\"b\n\xff")}});
   }
   MetricLog(file).write({{"step", 3}});

@@ -20,10 +20,12 @@ const fs::path kGolden = fs::path(HEED_SOURCE_DIR) / "tests/golden";
 void require_close(const Tensor& a, const Tensor& b, double tolerance) {
   REQUIRE(a.shape() == b.shape());
   auto x = a.to_vector(), y = b.to_vector();
-  for (size_t i = 0; i < x.size(); ++i) REQUIRE(std::abs(x[i] - y[i]) <= tolerance * (1 + std::abs(y[i])));
+  for (size_t i = 0; i < x.size(); ++i)
+    REQUIRE(std::abs(x[i] - y[i]) <= tolerance * (1 + std::abs(y[i])));
 }
 
-std::unique_ptr<train::Optimizer> make(const Json& spec, std::map<std::string, Tensor>& parameters) {
+std::unique_ptr<train::Optimizer> make(const Json& spec,
+                                       std::map<std::string, Tensor>& parameters) {
   std::string name = spec["class"];
   std::vector<train::Group<SgdSettings>> sgd;
   std::vector<train::Group<AdamSettings>> adam;
@@ -111,7 +113,8 @@ TEST_CASE("clipping scales the next step as PyTorch scales gradients", "[optimiz
 }
 
 TEST_CASE("a gradient that is not finite stops before the step", "[optimizer]") {
-  for (double bad : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+  for (double bad :
+       {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
     Mlp model;
     train::AdamW optimizer(model.named_parameters());
     toy_loss(model, 0, 0).backward();
@@ -156,7 +159,9 @@ TEST_CASE("an optimizer's state goes on to the bit", "[optimizer]") {
     REQUIRE(bits(model.state_dict()) == bits(twin.state_dict()));
     REQUIRE(bits(optimizer->state_dict()) == bits(other->state_dict()));
   };
-  run([](Mlp& m) { return std::make_unique<train::AdamW>(train::decay_matrices(m, {.weight_decay = 0.1})); });
+  run([](Mlp& m) {
+    return std::make_unique<train::AdamW>(train::decay_matrices(m, {.weight_decay = 0.1}));
+  });
   SgdSettings momentum{.momentum = 0.9, .dampening = 0.5};
   run([&](Mlp& m) { return std::make_unique<train::Sgd>(m.named_parameters(), momentum); });
   run([](Mlp& m) { return std::make_unique<train::Sgd>(m.named_parameters()); });

@@ -15,7 +15,8 @@ TEST_CASE("inverse square root: linear to the peak, then as in the paper", "[sch
   // Vaswani et al.: factor d^-0.5 min(t^-0.5, t warmup^-1.5), with the factor that gives this peak.
   for (int64_t t : {1, 10, 999, 1000, 1001, 4000, 100000}) {
     double x = static_cast<double>(t);
-    double paper = 0.005 * std::sqrt(1000.0) * std::min(1 / std::sqrt(x), x * std::pow(1000.0, -1.5));
+    double paper =
+        0.005 * std::sqrt(1000.0) * std::min(1 / std::sqrt(x), x * std::pow(1000.0, -1.5));
     REQUIRE_THAT(s(t), WithinRel(paper, 1e-12));
   }
   REQUIRE(s(1000) == 0.005);
@@ -51,10 +52,13 @@ TEST_CASE("schedules are parsed from a spec and printed as one", "[schedule]") {
 }
 
 TEST_CASE("bad schedules are refused", "[schedule]") {
-  REQUIRE_THROWS_SAYING(parse_schedule("linear", 1), ValueError, "constant, inverse_sqrt, cosine, step");
+  REQUIRE_THROWS_SAYING(parse_schedule("linear", 1), ValueError,
+                        "constant, inverse_sqrt, cosine, step");
   REQUIRE_THROWS_SAYING(parse_schedule("", 1), ValueError, "no schedule named ''");
-  REQUIRE_THROWS_SAYING(parse_schedule("constant:steps=3", 1), ValueError, "constant has lr, warmup");
-  REQUIRE_THROWS_SAYING(parse_schedule("constant:warmup=x", 1), ValueError, "warmup=x is no number");
+  REQUIRE_THROWS_SAYING(parse_schedule("constant:steps=3", 1), ValueError,
+                        "constant has lr, warmup");
+  REQUIRE_THROWS_SAYING(parse_schedule("constant:warmup=x", 1), ValueError,
+                        "warmup=x is no number");
   REQUIRE_THROWS_SAYING(parse_schedule("constant:warmup=", 1), ValueError, "is no number");
   REQUIRE_THROWS_SAYING(parse_schedule("constant:warmup", 1), ValueError, "is no number");
   REQUIRE_THROWS_SAYING(parse_schedule("constant:warmup=1.5", 1), ValueError, "is no number");

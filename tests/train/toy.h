@@ -60,7 +60,9 @@ struct Mlp : nn::Module {
     count = zeros({1});
     register_buffer("count", count);
   }
-  Tensor forward(const Tensor& x) const { return second.forward(dropout.forward(tanh(first.forward(x)))); }
+  Tensor forward(const Tensor& x) const {
+    return second.forward(dropout.forward(tanh(first.forward(x))));
+  }
 };
 
 // Bytes of every parameter and buffer.

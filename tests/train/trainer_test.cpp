@@ -23,11 +23,12 @@ struct Trace {
   StopReason reason;
   std::vector<std::map<std::string, double>> log;  // without times
   bool operator==(const Trace& o) const {
-    return weights == o.weights && moments == o.moments && log == o.log && state.step == o.state.step &&
-           state.epoch == o.state.epoch && state.batch == o.state.batch && state.best == o.state.best &&
+    return weights == o.weights && moments == o.moments && log == o.log &&
+           state.step == o.state.step && state.epoch == o.state.epoch &&
+           state.batch == o.state.batch && state.best == o.state.best &&
            state.best_step == o.state.best_step && state.tokens == o.state.tokens &&
-           state.stale_evaluations == o.state.stale_evaluations && state.rng_seed == o.state.rng_seed &&
-           state.rng_offset == o.state.rng_offset;
+           state.stale_evaluations == o.state.stale_evaluations &&
+           state.rng_seed == o.state.rng_seed && state.rng_offset == o.state.rng_offset;
   }
 };
 
@@ -40,7 +41,8 @@ Trace run(TrainerConfig config, int64_t stop_at = -1, uint64_t init = 1) {
     if (state.step == stop_at) InterruptGuard::request();
   };
   TrainResult result = Trainer(model, optimizer, kSchedule, task, config).run();
-  Trace trace{bits(model.state_dict()), bits(optimizer.state_dict()), result.state, result.reason, {}};
+  Trace trace{
+      bits(model.state_dict()), bits(optimizer.state_dict()), result.state, result.reason, {}};
   trace.state.rng_seed = default_generator().seed();
   trace.state.rng_offset = default_generator().offset();
   if (!config.out_dir.empty())
@@ -72,7 +74,8 @@ TEST_CASE("a run that goes on equals one that was not stopped, to the bit", "[tr
       REQUIRE(whole.reason == StopReason::epochs);
       REQUIRE(whole.state.step == (accumulate == 1 ? 30 : 12));
       REQUIRE(whole.log.size() > 4);
-      for (int64_t cut = 1; cut < whole.state.step; ++cut) {  // mid-epoch, at its end, at an evaluation
+      for (int64_t cut = 1; cut < whole.state.step;
+           ++cut) {  // mid-epoch, at its end, at an evaluation
         INFO("accumulate " << accumulate << ", eval_every " << eval_every << ", cut after " << cut);
         TempDir dir;
         config.out_dir = dir;
@@ -287,16 +290,19 @@ TEST_CASE("the trainer refuses what has no meaning", "[trainer]") {
   config.out_dir = dir;
   run(config);
   refused(in_dir, "already holds checkpoints");
-  refused([&](auto& t, auto& c) {
-    c.out_dir = dir, c.resume = true, c.epochs = 2;
-    t.batches = [](int64_t) { return 4; };
-  }, "other data or another batch size");
+  refused(
+      [&](auto& t, auto& c) {
+        c.out_dir = dir, c.resume = true, c.epochs = 2;
+        t.batches = [](int64_t) { return 4; };
+      },
+      "other data or another batch size");
 }
 
 TEST_CASE("batches made ahead come by position", "[trainer]") {
   std::atomic<int> made{0};
-  BatchAhead<int64_t> ahead([](int64_t epoch) { return epoch % 2 + 2; },
-                            [&](int64_t epoch, int64_t index) { return ++made, 100 * epoch + index; });
+  BatchAhead<int64_t> ahead(
+      [](int64_t epoch) { return epoch % 2 + 2; },
+      [&](int64_t epoch, int64_t index) { return ++made, 100 * epoch + index; });
   for (int64_t epoch = 3; epoch < 6; ++epoch)
     for (int64_t i = 0; i < epoch % 2 + 2; ++i) {
       REQUIRE(ahead.get(epoch, i) == 100 * epoch + i);
