@@ -78,6 +78,8 @@ class Mean : public nn::Attention {
     t.why = {{"causal", "it averages over all"}};
     return t;
   }
+  void on_step(int64_t step, RandomKey key) override { seen.push_back({step, key.seed}); }
+  std::vector<std::pair<int64_t, uint64_t>> seen;
 };
 
 nn::AttentionEntry mean_entry(const std::string& name) {
@@ -160,4 +162,22 @@ TEST_CASE("shared parameters are made once") {
   REQUIRE(shared.get("E", make).impl() == shared.get("E", make).impl());
   shared.get("F", make);
   REQUIRE(made == 2);
+}
+
+TEST_CASE("attention_on_step reaches every attention of a model, each with its own numbers") {
+  struct Model : nn::Module {
+    Mean a{{.heads = 1, .kv_heads = 1}}, b{{.heads = 1, .kv_heads = 1}};
+    nn::Linear between{2, 2};
+    Model() {
+      register_module("a", a);
+      register_module("between", between);
+      register_module("b", b);
+    }
+  } model;
+  nn::attention_on_step(model, 7, {1, 2});
+  nn::attention_on_step(model, 7, {1, 2});
+  REQUIRE(model.a.seen.size() == 2);
+  REQUIRE(model.a.seen[0].first == 7);
+  REQUIRE(model.a.seen[0] == model.a.seen[1]);
+  REQUIRE(model.a.seen[0].second != model.b.seen[0].second);
 }
