@@ -21,8 +21,8 @@ struct TransformerConfig {
   int64_t hidden = 2048;  // of the feed-forward network
   int64_t layers = 6;
   double dropout = 0.1;  // feed-forward and residuals
-  std::optional<double>
-      attention_dropout;  // on the weights; empty: `dropout` where the variant has it
+  // On the weights; empty: `dropout` where the variant has such dropout.
+  std::optional<double> attention_dropout{};
   std::string activation = "relu";
   bool norm_first = false;  // pre-norm
   bool final_norm = true;   // of a stack: nn.Transformer has one in both forms
