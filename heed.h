@@ -26,6 +26,7 @@
 #include <heed/data/batches.h>
 #include <heed/data/bleu.h>
 #include <heed/data/corpus.h>
+#include <heed/data/heatmap.h>
 #include <heed/data/prefetch.h>
 #include <heed/data/sentence_piece.h>
 #include <heed/data/tokenizer.h>

@@ -86,4 +86,11 @@ int main() {
                 static_cast<long long>(h), entropy(with), entropy(without), slope(with), slope(without));
   }
 
+
+  // 8. The map as a picture.
+  std::vector<data::AttentionMap> pictures;
+  for (int64_t h = 0; h < kHeads; ++h)
+    pictures.push_back({weights[0][h].array(), str("head ", h), kWords, kWords});
+  data::write_heatmaps("attention.png", pictures);
+  std::printf("both heads are drawn in attention.png\n");
 }
