@@ -70,7 +70,7 @@ struct Job {
       best = max_keep(best, load(row + i, part, static_cast<T>(-kInfinity)));
       total += load(row + i, part);
     });
-    T largest = best.largest();
+    T largest = lane_max(best);
     Vec<T> shift = largest == static_cast<T>(-kInfinity) ? 0.0 : static_cast<double>(largest);
     each_vec<T>(count, [&](int64_t i, auto part) {
       Vec<T> e = exp(load(row + i, part, static_cast<T>(-kInfinity)) - shift);
@@ -78,8 +78,8 @@ struct Job {
       sum += e;
     });
     maxima[stat] = largest;
-    sums[stat] = sum.sum();
-    totals[stat] = total.sum();
+    sums[stat] = lane_sum(sum);
+    totals[stat] = lane_sum(total);
   }
 
   // m, Z and the loss of each row, from all blocks.

@@ -31,7 +31,7 @@ TEST_CASE("add_layer_norm saves the sum alone and gives both summands one gradie
   Tensor w = ones({64}).set_requires_grad(true);
   int64_t before = memory_stats().current_bytes;
   Tensor y = add_layer_norm(x, r, w, Tensor());
-  CHECK(memory_stats().current_bytes - before < 2 * x.array().bytes() + 3 * 512 * 4 + 4096);  // y and the sum
+  CHECK(memory_stats().current_bytes - before < 3 * x.array().bytes());  // y and the sum, rounded up to size classes
   y.backward(randn({512, 64}));
   CHECK(x.grad().to_vector() == r.grad().to_vector());
   NoGrad guard;
