@@ -1,13 +1,16 @@
-// Dropout. Element i, in row-major order, is dropped where uniform(key, i) < p; s = 1 / (1 - p), and 0
-// for p = 1. f32, f64; all arrays contiguous; out may be any input.
+// Dropout. Element i, in row-major order, is dropped where uniform(key, i) < p; s = 1 / (1 - p),
+// and 0 for p = 1. f32, f64; all arrays contiguous; out may be any input.
 #pragma once
 
 #include <heed/backends/kernel.h>
 #include <heed/core/random.h>
 
-// out = residual + mask activation(x), mask 0 or s; `residual` undefined: 0; activation: relu or none.
-HEED_KERNEL(dropout, void(const Array& x, const Array& residual, bool relu, double p, RandomKey key, const Array& out));
+// out = residual + mask activation(x), mask 0 or s; `residual` undefined: 0; activation: relu or
+// none.
+HEED_KERNEL(dropout, void(const Array& x, const Array& residual, bool relu, double p, RandomKey key,
+                          const Array& out));
 // grad = y > 0 ? s cotangent : 0. The result y of forward says all: no numbers are made again.
-HEED_KERNEL(relu_dropout_backward, void(const Array& y, const Array& cotangent, double p, const Array& grad));
+HEED_KERNEL(relu_dropout_backward,
+            void(const Array& y, const Array& cotangent, double p, const Array& grad));
 // out = 0 or s.
 HEED_KERNEL(dropout_mask, void(double p, RandomKey key, const Array& out));

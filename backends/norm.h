@@ -1,13 +1,14 @@
-// Layer norm and RMS norm over the last axis: rows [rows, D]. f32, f64; all arrays contiguous and of
-// one dtype. Undefined arrays: weight 1, bias 0, no residual, a result that is not wanted.
+// Layer norm and RMS norm over the last axis: rows [rows, D]. f32, f64; all arrays contiguous and
+// of one dtype. Undefined arrays: weight 1, bias 0, no residual, a result that is not wanted.
 #pragma once
 
 #include <heed/backends/kernel.h>
 
-// s = x + residual; out = (s - mean) rstd weight + bias. rstd = 1 / sqrt(var + eps); `mean` undefined:
-// RMS norm, mean 0. mean, rstd [rows] are results; `sum` receives s; out may be x.
-HEED_KERNEL(norm, void(const Array& x, const Array& residual, const Array& weight, const Array& bias, double eps,
-                       const Array& sum, const Array& mean, const Array& rstd, const Array& out));
+// s = x + residual; out = (s - mean) rstd weight + bias. rstd = 1 / sqrt(var + eps); `mean`
+// undefined: RMS norm, mean 0. mean, rstd [rows] are results; `sum` receives s; out may be x.
+HEED_KERNEL(norm, void(const Array& x, const Array& residual, const Array& weight,
+                       const Array& bias, double eps, const Array& sum, const Array& mean,
+                       const Array& rstd, const Array& out));
 
 // How many pieces the rows are cut into, which is a matter of shape and thread count.
 namespace heed::kernels {
@@ -16,6 +17,6 @@ int64_t norm_pieces(const Shape& shape);
 
 // Gradients of the above. scratch: f64 [norm_pieces, 2, D], needed for dweight and dbias. dx may be
 // the cotangent.
-HEED_KERNEL(norm_backward, void(const Array& x, const Array& weight, const Array& mean, const Array& rstd,
-                                const Array& cotangent, const Array& scratch, const Array& dx,
-                                const Array& dweight, const Array& dbias));
+HEED_KERNEL(norm_backward, void(const Array& x, const Array& weight, const Array& mean,
+                                const Array& rstd, const Array& cotangent, const Array& scratch,
+                                const Array& dx, const Array& dweight, const Array& dbias));

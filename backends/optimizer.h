@@ -1,5 +1,5 @@
-// Optimizer steps, in place. f32, f64; all arrays contiguous and of one dtype, but the step state, f64
-// [kStepSlots] (autograd/ops/optimizer.h): what changes from step to step is read from there.
+// Optimizer steps, in place. f32, f64; all arrays contiguous and of one dtype, but the step state,
+// f64 [kStepSlots] (autograd/ops/optimizer.h): what changes from step to step is read from there.
 #pragma once
 
 #include <heed/backends/kernel.h>
@@ -17,8 +17,8 @@ struct SgdRule {
 
 }  // namespace heed::kernels
 
-HEED_KERNEL(adam_step, void(const Array& parameter, const Array& gradient, const Array& m, const Array& v,
-                            const Array& step_state, kernels::AdamRule rule));
+HEED_KERNEL(adam_step, void(const Array& parameter, const Array& gradient, const Array& m,
+                            const Array& v, const Array& step_state, kernels::AdamRule rule));
 // `buffer` undefined: no momentum.
 HEED_KERNEL(sgd_step, void(const Array& parameter, const Array& gradient, const Array& buffer,
                            const Array& step_state, kernels::SgdRule rule));

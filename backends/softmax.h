@@ -5,5 +5,7 @@
 
 // out may be x.
 HEED_KERNEL(softmax, void(const Array& x, int axis, bool is_log, const Array& out));
-// grad = y (g - sum g y); is_log: grad = g - exp(y) sum g. y is the forward's result; grad may be g.
-HEED_KERNEL(softmax_backward, void(const Array& y, const Array& cotangent, int axis, bool is_log, const Array& grad));
+// grad = y (g - sum g y); is_log: grad = g - exp(y) sum g. y is the forward's result; grad may be
+// g.
+HEED_KERNEL(softmax_backward,
+            void(const Array& y, const Array& cotangent, int axis, bool is_log, const Array& grad));

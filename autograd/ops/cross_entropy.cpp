@@ -26,8 +26,9 @@ struct CrossEntropy {
     shift = Array::empty({rows}, x.dtype());
     log_sum = Array::empty({rows}, x.dtype());
     counted = Array::empty({}, DType::f64);
-    kernels::cross_entropy(packed(x).view({rows, classes}), packed(in[1]).view({rows}), options.label_smoothing,
-                           options.ignore_index, losses, shift, log_sum, counted);
+    kernels::cross_entropy(packed(x).view({rows, classes}), packed(in[1]).view({rows}),
+                           options.label_smoothing, options.ignore_index, losses, shift, log_sum,
+                           counted);
     if (options.reduction == Reduction::none) return losses.view(in[1].shape());
     Array total = Array::empty({}, x.dtype());
     kernels::loss_total(losses, divisor(), total);
@@ -36,15 +37,17 @@ struct CrossEntropy {
 
   void vjp(Vjp& v) {
     if (v.create_graph())
-      return v.by_reference(
-          [&](const std::vector<Tensor>& in) { return cross_entropy_reference(in[0], in[1], options); });
+      return v.by_reference([&](const std::vector<Tensor>& in) {
+        return cross_entropy_reference(in[0], in[1], options);
+      });
     Array x = packed(v.input(0).array()), g = packed(v.cotangent().array());
     int64_t classes = x.dim(-1), rows = x.numel() / classes;
     Array grad = Array::empty(x.shape(), x.dtype());
     bool each = options.reduction == Reduction::none;
-    kernels::cross_entropy_backward(x.view({rows, classes}), packed(v.input(1).array()).view({rows}),
-                                    options.label_smoothing, options.ignore_index, shift, log_sum,
-                                    each ? g.view({rows}) : g, divisor(), grad.view({rows, classes}));
+    kernels::cross_entropy_backward(
+        x.view({rows, classes}), packed(v.input(1).array()).view({rows}), options.label_smoothing,
+        options.ignore_index, shift, log_sum, each ? g.view({rows}) : g, divisor(),
+        grad.view({rows, classes}));
     v.add(0, Tensor(grad));
   }
 
@@ -55,28 +58,35 @@ struct CrossEntropy {
 
 void check_class_target(const char* op, const Tensor& target, const Shape& rows, int64_t classes,
                         const CrossEntropyOptions& options) {
-  if (target.dtype() != DType::i64) throw DTypeError(str(op, ": targets i64 expected, got ", target.dtype()));
-  if (!(target.shape() == rows)) throw ShapeError(str(op, ": targets ", rows, " expected, got ", target.shape()));
+  if (target.dtype() != DType::i64)
+    throw DTypeError(str(op, ": targets i64 expected, got ", target.dtype()));
+  if (!(target.shape() == rows))
+    throw ShapeError(str(op, ": targets ", rows, " expected, got ", target.shape()));
   if (!(options.label_smoothing >= 0 && options.label_smoothing <= 1))
-    throw ValueError(str(op, ": label_smoothing is ", options.label_smoothing, ", expected 0 <= e <= 1"));
+    throw ValueError(
+        str(op, ": label_smoothing is ", options.label_smoothing, ", expected 0 <= e <= 1"));
   Array targets = packed(target.array());
   int64_t bad = kernels::first_bad_target(targets, classes, options.ignore_index);
   if (bad >= 0)
-    throw ValueError(str(op, ": target ", targets.data<int64_t>()[bad], " at place ", bad, " is not in [0, ", classes,
-                         ") and not ignore_index ", options.ignore_index));
+    throw ValueError(str(op, ": target ", targets.data<int64_t>()[bad], " at place ", bad,
+                         " is not in [0, ", classes, ") and not ignore_index ",
+                         options.ignore_index));
 }
 
-Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& options) {
+Tensor cross_entropy(const Tensor& logits, const Tensor& target,
+                     const CrossEntropyOptions& options) {
   const char* op = CrossEntropy::name;
   require_floating(op, logits.array());
   if (logits.rank() == 0 || logits.dim(-1) == 0)
     throw ShapeError(str(op, ": logits [.., V] with V > 0 expected, got ", logits.shape()));
-  check_class_target(op, target, Shape(logits.shape().begin(), logits.rank() - 1), logits.dim(-1), options);
+  check_class_target(op, target, Shape(logits.shape().begin(), logits.rank() - 1), logits.dim(-1),
+                     options);
   return apply(CrossEntropy{options, {}, {}, {}}, logits, target);
 }
 
 // loss = -(1 - e) logp[target] - e mean(logp), over the rows that count.
-Tensor cross_entropy_reference(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& options) {
+Tensor cross_entropy_reference(const Tensor& logits, const Tensor& target,
+                               const CrossEntropyOptions& options) {
   double e = options.label_smoothing;
   Tensor ignored = equal(target, static_cast<double>(options.ignore_index));
   Tensor safe = where(ignored, 0.0, target);

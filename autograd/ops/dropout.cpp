@@ -11,7 +11,8 @@ namespace {
 
 void check(const char* op, const Tensor& x, double p) {
   require_floating(op, x.array());
-  if (!(p >= 0 && p <= 1)) throw ValueError(str(op, ": the probability is ", p, ", expected 0 <= p <= 1"));
+  if (!(p >= 0 && p <= 1))
+    throw ValueError(str(op, ": the probability is ", p, ", expected 0 <= p <= 1"));
 }
 
 Array run(const Array& x, const Array& residual, bool relu, double p, RandomKey key) {
@@ -48,7 +49,8 @@ struct ReluDropout {
   double p;
   RandomKey key;
   Array forward(Inputs in) { return run(in[0], Array(), true, p, key); }
-  // y = mask max(x, 0): y > 0 exactly where x > 0 and kept, and there dy/dx = 1 / (1 - p), a constant.
+  // y = mask max(x, 0): y > 0 exactly where x > 0 and kept, and there dy/dx = 1 / (1 - p), a
+  // constant.
   void vjp(Vjp& v) {
     Array y = v.output().array(), grad = Array::empty(y.shape(), y.dtype());
     Tensor g = v.create_graph() ? ones(y.shape(), y.dtype()) : v.cotangent();
@@ -72,7 +74,8 @@ Tensor dropout(const Tensor& x, double p) {
 Tensor dropout_add(const Tensor& x, const Tensor& residual, double p, RandomKey key) {
   check("dropout_add", x, p);
   if (!(x.shape() == residual.shape()))
-    throw ShapeError(str("dropout_add: x ", x.shape(), " and residual ", residual.shape(), " differ"));
+    throw ShapeError(
+        str("dropout_add: x ", x.shape(), " and residual ", residual.shape(), " differ"));
   if (x.dtype() != residual.dtype())
     throw DTypeError(str("dropout_add: x is ", x.dtype(), ", residual is ", residual.dtype()));
   return p == 0 ? x + residual : apply(DropoutAdd{p, key}, x, residual);

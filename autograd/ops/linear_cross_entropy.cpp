@@ -13,7 +13,8 @@ struct LinearCrossEntropy {
   static constexpr const char* name = "linear_cross_entropy";
   static constexpr unsigned saves = kAllInputs;
   CrossEntropyOptions options;
-  Array gradients[3];  // for x, weight, bias and a cotangent of 1; made in forward, where the logits are
+  Array gradients[3];  // for x, weight, bias and a cotangent of 1; made in forward, where the
+                       // logits are
 
   Array forward(Inputs in) {
     const Array& x = in[0];
@@ -24,8 +25,9 @@ struct LinearCrossEntropy {
     Array scratch = Array::empty({plan.scratch}, DType::u8), loss = Array::empty({}, x.dtype());
     Array dx = gradients[0].defined() ? gradients[0].view({rows, size}) : Array();
     kernels::linear_cross_entropy(packed(x).view({rows, size}), packed(in[1]),
-                                  in.tensor(2).defined() ? packed(in[2]) : Array(), packed(in[3]).view({rows}),
-                                  options.label_smoothing, options.ignore_index, options.reduction == Reduction::mean,
+                                  in.tensor(2).defined() ? packed(in[2]) : Array(),
+                                  packed(in[3]).view({rows}), options.label_smoothing,
+                                  options.ignore_index, options.reduction == Reduction::mean,
                                   scratch, loss, dx, gradients[1], gradients[2]);
     return loss;
   }
@@ -44,25 +46,28 @@ void check(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tens
            const CrossEntropyOptions& options) {
   const char* op = LinearCrossEntropy::name;
   require_floating(op, x.array());
-  if (weight.dtype() != x.dtype()) throw DTypeError(str(op, ": weight is ", weight.dtype(), ", x is ", x.dtype()));
+  if (weight.dtype() != x.dtype())
+    throw DTypeError(str(op, ": weight is ", weight.dtype(), ", x is ", x.dtype()));
   if (x.rank() == 0 || weight.rank() != 2 || x.dim(-1) != weight.dim(1))
-    throw ShapeError(str(op, ": x [.., D] and weight [V, D] expected, got ", x.shape(), " and ", weight.shape()));
+    throw ShapeError(str(op, ": x [.., D] and weight [V, D] expected, got ", x.shape(), " and ",
+                         weight.shape()));
   if (weight.numel() == 0) throw ShapeError(str(op, ": weight ", weight.shape(), " is empty"));
   require_vector(op, "bias", bias, weight.dim(0), x.dtype());
-  if (options.reduction == Reduction::none) throw ValueError(str(op, ": reduction mean or sum expected, got none"));
+  if (options.reduction == Reduction::none)
+    throw ValueError(str(op, ": reduction mean or sum expected, got none"));
   check_class_target(op, target, Shape(x.shape().begin(), x.rank() - 1), weight.dim(0), options);
 }
 
 }  // namespace
 
-Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& target,
-                            const CrossEntropyOptions& options) {
+Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                            const Tensor& target, const CrossEntropyOptions& options) {
   check(x, weight, bias, target, options);
   return apply(LinearCrossEntropy{options, {}}, x, weight, bias, target);
 }
 
-Tensor linear_cross_entropy_reference(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& target,
-                                      const CrossEntropyOptions& options) {
+Tensor linear_cross_entropy_reference(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                                      const Tensor& target, const CrossEntropyOptions& options) {
   return cross_entropy_reference(linear(x, weight, bias), target, options);
 }
 

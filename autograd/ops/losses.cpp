@@ -10,7 +10,8 @@ namespace {
 
 void require_same_shape(const char* op, const Tensor& a, const Tensor& b) {
   if (!(a.shape() == b.shape()))
-    throw ShapeError(str(op, ": prediction and target of one shape expected, got ", a.shape(), " and ", b.shape()));
+    throw ShapeError(str(op, ": prediction and target of one shape expected, got ", a.shape(),
+                         " and ", b.shape()));
 }
 
 // max(log x, -100), gradient 0 below. Chosen before the logarithm: after it, 0 x inf would be NaN.
@@ -32,7 +33,8 @@ Tensor mse_loss(const Tensor& prediction, const Tensor& target, Reduction reduct
 }
 
 // max(x, 0) + log(1 + exp(-|x|)) = softplus(x)
-Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target, Reduction reduction) {
+Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target,
+                                        Reduction reduction) {
   require_same_shape("binary_cross_entropy_with_logits", logits, target);
   return reduced(softplus(logits) - logits * target, reduction);
 }

@@ -12,12 +12,15 @@ Array packed(const Array& x) {
 }
 
 void require_floating(const char* op, const Array& x) {
-  if (!is_differentiable(x.dtype())) throw DTypeError(str(op, ": f32 or f64 expected, got ", x.dtype()));
+  if (!is_differentiable(x.dtype()))
+    throw DTypeError(str(op, ": f32 or f64 expected, got ", x.dtype()));
 }
 
-void require_vector(const char* op, const char* what, const Tensor& vector, int64_t size, DType dtype) {
+void require_vector(const char* op, const char* what, const Tensor& vector, int64_t size,
+                    DType dtype) {
   if (!vector.defined()) return;
-  if (vector.dtype() != dtype) throw DTypeError(str(op, ": ", what, " is ", vector.dtype(), ", x is ", dtype));
+  if (vector.dtype() != dtype)
+    throw DTypeError(str(op, ": ", what, " is ", vector.dtype(), ", x is ", dtype));
   if (!(vector.shape() == Shape{size}))
     throw ShapeError(str(op, ": ", what, " of shape [", size, "] expected, got ", vector.shape()));
 }

@@ -9,7 +9,9 @@ namespace heed {
 Array packed(const Array& x);
 // DTypeError unless f32 or f64: "softmax: f32 or f64 expected, got i64".
 void require_floating(const char* op, const Array& x);
-// `weight` undefined, or of x's dtype and shape [size]; ShapeError / DTypeError naming `what` otherwise.
-void require_vector(const char* op, const char* what, const Tensor& vector, int64_t size, DType dtype);
+// `weight` undefined, or of x's dtype and shape [size]; ShapeError / DTypeError naming `what`
+// otherwise.
+void require_vector(const char* op, const char* what, const Tensor& vector, int64_t size,
+                    DType dtype);
 
 }  // namespace heed

@@ -11,17 +11,21 @@ namespace {
 void check_state(const char* op, const char* what, const Tensor& parameter, const Tensor& state) {
   if (!state.defined()) throw ValueError(str(op, ": ", what, " is undefined"));
   if (!(state.shape() == parameter.shape()))
-    throw ShapeError(str(op, ": ", what, " ", state.shape(), " for a parameter ", parameter.shape()));
+    throw ShapeError(
+        str(op, ": ", what, " ", state.shape(), " for a parameter ", parameter.shape()));
   if (state.dtype() != parameter.dtype())
-    throw DTypeError(str(op, ": ", what, " is ", state.dtype(), ", the parameter ", parameter.dtype()));
+    throw DTypeError(
+        str(op, ": ", what, " is ", state.dtype(), ", the parameter ", parameter.dtype()));
 }
 
 void require_contiguous(const char* op, const char* what, const Tensor& t) {
   if (!t.array().is_contiguous())
-    throw ShapeError(str(op, ": ", what, " ", t.shape(), " is changed in place and must be contiguous"));
+    throw ShapeError(
+        str(op, ": ", what, " ", t.shape(), " is changed in place and must be contiguous"));
 }
 
-void check(const char* op, const Tensor& parameter, const Tensor& gradient, const Tensor& step_state) {
+void check(const char* op, const Tensor& parameter, const Tensor& gradient,
+           const Tensor& step_state) {
   require_floating(op, parameter.array());
   check_state(op, "the gradient", parameter, gradient);
   require_contiguous(op, "the parameter", parameter);
@@ -42,7 +46,8 @@ void adam_step_(const Tensor& parameter, const Tensor& gradient, const Tensor& m
     require_contiguous(op, what, *state);
   }
   kernels::AdamRule rule{s.beta1, s.beta2, s.eps, s.weight_decay, s.lr_factor, s.decoupled};
-  kernels::adam_step(parameter.array(), packed(gradient.array()), m.array(), v.array(), step_state.array(), rule);
+  kernels::adam_step(parameter.array(), packed(gradient.array()), m.array(), v.array(),
+                     step_state.array(), rule);
   for (const Tensor* changed : {&parameter, &m, &v}) changed->array().storage().bump_version();
 }
 
@@ -58,8 +63,8 @@ void sgd_step_(const Tensor& parameter, const Tensor& gradient, const Tensor& bu
     throw ValueError(str(op, ": nesterov needs a momentum above 0"));
   }
   kernels::SgdRule rule{s.momentum, s.dampening, s.weight_decay, s.lr_factor, s.nesterov, first};
-  kernels::sgd_step(parameter.array(), packed(gradient.array()), momentum ? buffer.array() : Array(),
-                    step_state.array(), rule);
+  kernels::sgd_step(parameter.array(), packed(gradient.array()),
+                    momentum ? buffer.array() : Array(), step_state.array(), rule);
   parameter.array().storage().bump_version();
   if (momentum) buffer.array().storage().bump_version();
 }

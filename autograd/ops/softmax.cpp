@@ -26,7 +26,8 @@ struct SoftmaxOp {
 
   // y = softmax(x):      dx = y (g - sum(g y))
   // y = log_softmax(x):  dx = g - exp(y) sum(g)
-  // With create_graph the output is a node of the graph, so the formula in Tensors is differentiable.
+  // With create_graph the output is a node of the graph, so the formula in Tensors is
+  // differentiable.
   void vjp(Vjp& v) {
     Tensor y = v.output(), g = v.cotangent();
     if (v.create_graph()) {

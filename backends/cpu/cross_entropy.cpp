@@ -7,7 +7,9 @@ namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
 
 template <class T>
-T* pointer(const Array& a) { return a.defined() ? static_cast<T*>(a.raw()) : nullptr; }
+T* pointer(const Array& a) {
+  return a.defined() ? static_cast<T*>(a.raw()) : nullptr;
+}
 
 template <class T>
 double row_loss(const T* x, int64_t n, int64_t target, double smoothing, T* shift, T* log_sum) {
@@ -22,20 +24,23 @@ double row_loss(const T* x, int64_t n, int64_t target, double smoothing, T* shif
   double log_z = __builtin_log(sum.value());
   *shift = largest;
   *log_sum = static_cast<T>(log_z);
-  double loss = log_z - (1 - smoothing) * (static_cast<double>(x[target]) - static_cast<double>(largest));
+  double loss =
+      log_z - (1 - smoothing) * (static_cast<double>(x[target]) - static_cast<double>(largest));
   return smoothing > 0 ? loss - smoothing * total.value() / static_cast<double>(n) : loss;
 }
 
 template <class T>
-void forward(const Array& logits, const Array& target, double smoothing, int64_t ignore_index, const Array& losses,
-             const Array& shift, const Array& log_sum, const Array& counted) {
+void forward(const Array& logits, const Array& target, double smoothing, int64_t ignore_index,
+             const Array& losses, const Array& shift, const Array& log_sum, const Array& counted) {
   const int64_t rows = logits.shape()[0], n = logits.shape()[1];
   const T* x = pointer<T>(logits);
   const int64_t* t = pointer<int64_t>(target);
   T *to = pointer<T>(losses), *m = pointer<T>(shift), *z = pointer<T>(log_sum);
   parallel_for(rows, 1 + 16384 / n, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r)
-      to[r] = t[r] == ignore_index ? T(0) : static_cast<T>(row_loss(x + r * n, n, t[r], smoothing, m + r, z + r));
+      to[r] = t[r] == ignore_index
+                  ? T(0)
+                  : static_cast<T>(row_loss(x + r * n, n, t[r], smoothing, m + r, z + r));
   });
   int64_t count = 0;
   for (int64_t r = 0; r < rows; ++r) count += t[r] != ignore_index;
@@ -52,10 +57,13 @@ void total_of(const Array& losses, const Array& divisor, const Array& total) {
 
 // dx = g (softmax(x) - (1 - e) onehot(target) - e / V)
 template <class T>
-void backward(const Array& logits, const Array& target, double smoothing, int64_t ignore_index, const Array& shift,
-              const Array& log_sum, const Array& cotangent, const Array& divisor, const Array& grad) {
-  const int64_t rows = logits.shape()[0], n = logits.shape()[1], step = cotangent.rank() == 0 ? 0 : 1;
-  const T *x = pointer<T>(logits), *m = pointer<T>(shift), *z = pointer<T>(log_sum), *g = pointer<T>(cotangent);
+void backward(const Array& logits, const Array& target, double smoothing, int64_t ignore_index,
+              const Array& shift, const Array& log_sum, const Array& cotangent,
+              const Array& divisor, const Array& grad) {
+  const int64_t rows = logits.shape()[0], n = logits.shape()[1],
+                step = cotangent.rank() == 0 ? 0 : 1;
+  const T *x = pointer<T>(logits), *m = pointer<T>(shift), *z = pointer<T>(log_sum),
+          *g = pointer<T>(cotangent);
   const int64_t* t = pointer<int64_t>(target);
   const double factor = divisor.defined() ? 1 / *pointer<double>(divisor) : 1;
   T* to = pointer<T>(grad);
@@ -80,18 +88,20 @@ void backward(const Array& logits, const Array& target, double smoothing, int64_
 }  // namespace
 
 void cross_entropy(const Array& logits, const Array& target, double smoothing, int64_t ignore_index,
-                   const Array& losses, const Array& shift, const Array& log_sum, const Array& counted) {
+                   const Array& losses, const Array& shift, const Array& log_sum,
+                   const Array& counted) {
   auto* f = logits.dtype() == DType::f32 ? &forward<float> : &forward<double>;
   f(logits, target, smoothing, ignore_index, losses, shift, log_sum, counted);
 }
 
 void loss_total(const Array& losses, const Array& divisor, const Array& total) {
-  losses.dtype() == DType::f32 ? total_of<float>(losses, divisor, total) : total_of<double>(losses, divisor, total);
+  losses.dtype() == DType::f32 ? total_of<float>(losses, divisor, total)
+                               : total_of<double>(losses, divisor, total);
 }
 
-void cross_entropy_backward(const Array& logits, const Array& target, double smoothing, int64_t ignore_index,
-                            const Array& shift, const Array& log_sum, const Array& cotangent, const Array& divisor,
-                            const Array& grad) {
+void cross_entropy_backward(const Array& logits, const Array& target, double smoothing,
+                            int64_t ignore_index, const Array& shift, const Array& log_sum,
+                            const Array& cotangent, const Array& divisor, const Array& grad) {
   auto* f = logits.dtype() == DType::f32 ? &backward<float> : &backward<double>;
   f(logits, target, smoothing, ignore_index, shift, log_sum, cotangent, divisor, grad);
 }

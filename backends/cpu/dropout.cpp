@@ -6,7 +6,8 @@
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
 
-constexpr int64_t kChunk = 1024;  // elements whose scales are made at once, in the first-level cache
+constexpr int64_t kChunk =
+    1024;  // elements whose scales are made at once, in the first-level cache
 
 // f(first, count) for chunks, in parallel.
 template <class F>
@@ -20,7 +21,8 @@ void chunks(int64_t n, F f) {
 }
 
 template <class T>
-void forward(const Array& x, const Array& residual, bool relu, double p, RandomKey key, const Array& out) {
+void forward(const Array& x, const Array& residual, bool relu, double p, RandomKey key,
+             const Array& out) {
   const T* from = static_cast<const T*>(x.raw());
   const T* other = residual.defined() ? static_cast<const T*>(residual.raw()) : nullptr;
   T* to = static_cast<T*>(out.raw());
@@ -65,13 +67,15 @@ void mask(double p, RandomKey key, const Array& out) {
 
 }  // namespace
 
-void dropout(const Array& x, const Array& residual, bool relu, double p, RandomKey key, const Array& out) {
+void dropout(const Array& x, const Array& residual, bool relu, double p, RandomKey key,
+             const Array& out) {
   x.dtype() == DType::f32 ? forward<float>(x, residual, relu, p, key, out)
                           : forward<double>(x, residual, relu, p, key, out);
 }
 
 void relu_dropout_backward(const Array& y, const Array& cotangent, double p, const Array& grad) {
-  y.dtype() == DType::f32 ? relu_backward<float>(y, cotangent, p, grad) : relu_backward<double>(y, cotangent, p, grad);
+  y.dtype() == DType::f32 ? relu_backward<float>(y, cotangent, p, grad)
+                          : relu_backward<double>(y, cotangent, p, grad);
 }
 
 void dropout_mask(double p, RandomKey key, const Array& out) {

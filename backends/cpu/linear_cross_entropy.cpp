@@ -1,5 +1,5 @@
-// A chunk of rows goes through two phases, each cut by classes, so that a thread works on its own part
-// of the weights and of their gradient all along:
+// A chunk of rows goes through two phases, each cut by classes, so that a thread works on its own
+// part of the weights and of their gradient all along:
 //   1. a block of logits L = x W_b^T; its maximum m_b and E_b = exp(L - m_b), sum s_b, by row
 //   -- from all blocks: m = max m_b, Z = sum_b s_b exp(m_b - m); loss = m + log Z - ... --
 //   2. dL = E_b exp(m_b - m) / Z - smoothed target;  dx += dL W_b;  dW_b += dL^T x
@@ -25,11 +25,12 @@ struct Job {
   double smoothing, factor;  // factor: 1, or 1 / number of rows that count
   LinearCrossEntropyPlan plan;
   // Scratch; R = plan.rows.
-  T *xs, *logits;            // [R, D] gathered rows; blocks [R, block], one after the other
-  T *maxima, *sums, *totals; // [blocks, R]: m_b, s_b, sum of logits
-  T *row_max, *row_scale, *picked, *row_total;  // [R]: m, factor / Z, the target's logit, sum of logits
-  T *dx_parts;               // [pieces, R, D]
-  T *db_parts;               // [pieces, block]
+  T *xs, *logits;             // [R, D] gathered rows; blocks [R, block], one after the other
+  T *maxima, *sums, *totals;  // [blocks, R]: m_b, s_b, sum of logits
+  T *row_max, *row_scale, *picked,
+      *row_total;  // [R]: m, factor / Z, the target's logit, sum of logits
+  T* dx_parts;     // [pieces, R, D]
+  T* db_parts;     // [pieces, block]
 
   // The chunk at work.
   int64_t rows = 0;
@@ -53,7 +54,8 @@ struct Job {
 
   void exponentials(int64_t piece) const {
     each_block(piece, [&](int64_t b, int64_t v, int64_t count, T* block) {
-      blas::gemm(false, true, rows, count, size, T(1), xs, size, weight + v * size, size, T(0), block, count);
+      blas::gemm(false, true, rows, count, size, T(1), xs, size, weight + v * size, size, T(0),
+                 block, count);
       for (int64_t r = 0; r < rows; ++r) exp_row(block + r * count, v, count, r, b * plan.rows + r);
     });
   }
@@ -100,7 +102,8 @@ struct Job {
     for (int64_t r = 0; r < rows; ++r) {
       double m = static_cast<double>(row_max[r]), z = static_cast<double>(row_scale[r]);
       double row = __builtin_log(z) - (1 - smoothing) * (static_cast<double>(picked[r]) - m);
-      if (smoothing > 0) row -= smoothing * (static_cast<double>(row_total[r]) / static_cast<double>(classes) - m);
+      if (smoothing > 0)
+        row -= smoothing * (static_cast<double>(row_total[r]) / static_cast<double>(classes) - m);
       loss += row;
       row_scale[r] = z == 0 ? T(0) : static_cast<T>(factor / z);
     }
@@ -120,13 +123,17 @@ struct Job {
       T* db = dbias ? db_parts + piece * plan.block : nullptr;
       if (db)
         for (int64_t i = 0; i < count; ++i) db[i] = 0;
-      for (int64_t r = 0; r < rows; ++r) gradient_row(block + r * count, v, count, r, b * plan.rows + r, db);
+      for (int64_t r = 0; r < rows; ++r)
+        gradient_row(block + r * count, v, count, r, b * plan.rows + r, db);
       // L = x W^T + b:  dx = dL W, dW = dL^T x, db = sum_r dL
-      if (dx) blas::gemm(false, false, rows, size, count, T(1), block, count, weight + v * size, size,
-                         T(first ? 0 : 1), partial, size);
-      if (dweight) blas::gemm(true, false, count, size, rows, T(1), block, count, xs, size,
-                              T(first_chunk ? 0 : 1), dweight + v * size, size);
-      for (int64_t i = 0; db && i < count; ++i) dbias[v + i] = first_chunk ? db[i] : dbias[v + i] + db[i];
+      if (dx)
+        blas::gemm(false, false, rows, size, count, T(1), block, count, weight + v * size, size,
+                   T(first ? 0 : 1), partial, size);
+      if (dweight)
+        blas::gemm(true, false, count, size, rows, T(1), block, count, xs, size,
+                   T(first_chunk ? 0 : 1), dweight + v * size, size);
+      for (int64_t i = 0; db && i < count; ++i)
+        dbias[v + i] = first_chunk ? db[i] : dbias[v + i] + db[i];
       first = false;
     });
   }
@@ -135,10 +142,15 @@ struct Job {
     double relative = static_cast<double>(maxima[stat]) - static_cast<double>(row_max[r]);
     Vec<T> scale = __builtin_exp(relative) * static_cast<double>(row_scale[r]);
     Vec<T> even = -factor * smoothing / static_cast<double>(classes);
-    each_vec<T>(count, [&](int64_t i, auto part) { store(row + i, fma(load(row + i, part), scale, even), part); });
+    each_vec<T>(count, [&](int64_t i, auto part) {
+      store(row + i, fma(load(row + i, part), scale, even), part);
+    });
     int64_t mine = target[index[r]] - v;
     if (mine >= 0 && mine < count) row[mine] -= static_cast<T>(factor * (1 - smoothing));
-    if (db) each_vec<T>(count, [&](int64_t i, auto part) { store(db + i, load(db + i, part) + load(row + i, part), part); });
+    if (db)
+      each_vec<T>(count, [&](int64_t i, auto part) {
+        store(db + i, load(db + i, part) + load(row + i, part), part);
+      });
   }
 
   void scatter_dx() const {
@@ -146,7 +158,8 @@ struct Job {
       for (int64_t r = begin; r < end; ++r)
         each_vec<T>(size, [&](int64_t i, auto part) {
           Vec<T> total = load(dx_parts + r * size + i, part);
-          for (int64_t p = 1; p < plan.pieces; ++p) total += load(dx_parts + (p * plan.rows + r) * size + i, part);
+          for (int64_t p = 1; p < plan.pieces; ++p)
+            total += load(dx_parts + (p * plan.rows + r) * size + i, part);
           store(dx + index[r] * size + i, total, part);
         });
     });
@@ -172,7 +185,9 @@ struct Job {
 };
 
 template <class T>
-T* pointer(const Array& a) { return a.defined() ? static_cast<T*>(a.raw()) : nullptr; }
+T* pointer(const Array& a) {
+  return a.defined() ? static_cast<T*>(a.raw()) : nullptr;
+}
 
 template <class T>
 void zero(T* p, int64_t n) {
@@ -180,9 +195,9 @@ void zero(T* p, int64_t n) {
 }
 
 template <class T>
-void run(const Array& x, const Array& weight, const Array& bias, const Array& target, double smoothing,
-         int64_t ignore_index, bool mean, const Array& scratch, const Array& loss, const Array& dx,
-         const Array& dweight, const Array& dbias) {
+void run(const Array& x, const Array& weight, const Array& bias, const Array& target,
+         double smoothing, int64_t ignore_index, bool mean, const Array& scratch, const Array& loss,
+         const Array& dx, const Array& dweight, const Array& dbias) {
   blas::setup();
   const int64_t all = x.shape()[0], size = x.shape()[1], classes = weight.shape()[0];
   Job<T> job{};
@@ -200,7 +215,8 @@ void run(const Array& x, const Array& weight, const Array& bias, const Array& ta
     return taken;
   };
   const int64_t r = job.plan.rows, stats = job.blocks() * r;
-  job.xs = take(r * size), job.logits = take(r * classes), job.dx_parts = take(job.plan.pieces * r * size);
+  job.xs = take(r * size), job.logits = take(r * classes),
+  job.dx_parts = take(job.plan.pieces * r * size);
   job.maxima = take(stats), job.sums = take(stats), job.totals = take(stats);
   job.row_max = take(r), job.row_scale = take(r), job.picked = take(r), job.row_total = take(r);
   job.db_parts = take(job.plan.pieces * job.plan.block);
@@ -226,9 +242,10 @@ void run(const Array& x, const Array& weight, const Array& bias, const Array& ta
 
 }  // namespace
 
-void linear_cross_entropy(const Array& x, const Array& weight, const Array& bias, const Array& target,
-                          double smoothing, int64_t ignore_index, bool mean, const Array& scratch, const Array& loss,
-                          const Array& dx, const Array& dweight, const Array& dbias) {
+void linear_cross_entropy(const Array& x, const Array& weight, const Array& bias,
+                          const Array& target, double smoothing, int64_t ignore_index, bool mean,
+                          const Array& scratch, const Array& loss, const Array& dx,
+                          const Array& dweight, const Array& dbias) {
   auto* f = x.dtype() == DType::f32 ? &run<float> : &run<double>;
   f(x, weight, bias, target, smoothing, ignore_index, mean, scratch, loss, dx, dweight, dbias);
 }

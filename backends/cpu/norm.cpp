@@ -7,7 +7,9 @@ namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
 
 template <class T>
-T* pointer(const Array& a) { return a.defined() ? static_cast<T*>(a.raw()) : nullptr; }
+T* pointer(const Array& a) {
+  return a.defined() ? static_cast<T*>(a.raw()) : nullptr;
+}
 
 template <class T>
 struct Forward {
@@ -22,7 +24,9 @@ struct Forward {
     if (residual) {
       T* target = sum ? sum + r * size : y;
       const T* other = residual + r * size;
-      each_vec<T>(size, [&](int64_t i, auto part) { store(target + i, load(s + i, part) + load(other + i, part), part); });
+      each_vec<T>(size, [&](int64_t i, auto part) {
+        store(target + i, load(s + i, part) + load(other + i, part), part);
+      });
       s = target;
     }
     double center = 0;
@@ -115,26 +119,35 @@ struct Backward {
 };
 
 template <class T>
-void forward(const Array& x, const Array& residual, const Array& weight, const Array& bias, double eps,
-             const Array& sum, const Array& mean, const Array& rstd, const Array& out) {
+void forward(const Array& x, const Array& residual, const Array& weight, const Array& bias,
+             double eps, const Array& sum, const Array& mean, const Array& rstd, const Array& out) {
   int64_t size = x.shape()[x.rank() - 1];
   if (size == 0) return;
-  Forward<T> f{pointer<T>(x),   pointer<T>(residual), pointer<T>(weight), pointer<T>(bias), pointer<T>(sum),
-               pointer<T>(mean), pointer<T>(rstd),     pointer<T>(out),    eps,              size};
+  Forward<T> f{pointer<T>(x),
+               pointer<T>(residual),
+               pointer<T>(weight),
+               pointer<T>(bias),
+               pointer<T>(sum),
+               pointer<T>(mean),
+               pointer<T>(rstd),
+               pointer<T>(out),
+               eps,
+               size};
   parallel_for(x.numel() / size, 1 + 16384 / size, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) f.row(r);
   });
 }
 
 template <class T>
-void backward(const Array& x, const Array& weight, const Array& mean, const Array& rstd, const Array& cotangent,
-              const Array& scratch, const Array& dx, const Array& dweight, const Array& dbias) {
+void backward(const Array& x, const Array& weight, const Array& mean, const Array& rstd,
+              const Array& cotangent, const Array& scratch, const Array& dx, const Array& dweight,
+              const Array& dbias) {
   int64_t size = x.shape()[x.rank() - 1];
   if (size == 0) return;
   int64_t rows = x.numel() / size, pieces = norm_pieces(x.shape());
   double* sums = pointer<double>(scratch);
-  Backward<T> f{pointer<T>(x), pointer<T>(weight), pointer<T>(mean), pointer<T>(rstd), pointer<T>(cotangent),
-                pointer<T>(dx), nullptr, size};
+  Backward<T> f{pointer<T>(x),         pointer<T>(weight), pointer<T>(mean), pointer<T>(rstd),
+                pointer<T>(cotangent), pointer<T>(dx),     nullptr,          size};
   parallel_for(pieces, 1, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
       Backward<T> piece = f;
@@ -161,8 +174,9 @@ void norm(const Array& x, const Array& residual, const Array& weight, const Arra
   f(x, residual, weight, bias, eps, sum, mean, rstd, out);
 }
 
-void norm_backward(const Array& x, const Array& weight, const Array& mean, const Array& rstd, const Array& cotangent,
-                   const Array& scratch, const Array& dx, const Array& dweight, const Array& dbias) {
+void norm_backward(const Array& x, const Array& weight, const Array& mean, const Array& rstd,
+                   const Array& cotangent, const Array& scratch, const Array& dx,
+                   const Array& dweight, const Array& dbias) {
   auto* f = x.dtype() == DType::f32 ? &backward<float> : &backward<double>;
   f(x, weight, mean, rstd, cotangent, scratch, dx, dweight, dbias);
 }

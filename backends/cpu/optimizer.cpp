@@ -9,7 +9,9 @@ namespace {
 constexpr int64_t kGrain = 16384;
 
 template <class T>
-T* pointer(const Array& a) { return static_cast<T*>(a.raw()); }
+T* pointer(const Array& a) {
+  return static_cast<T*>(a.raw());
+}
 
 float square_root(float x) { return __builtin_sqrtf(x); }
 double square_root(double x) { return __builtin_sqrt(x); }
@@ -17,7 +19,9 @@ double square_root(double x) { return __builtin_sqrt(x); }
 struct StepValues {
   double rate, number, scale;
   explicit StepValues(const Array& state)
-      : rate(pointer<double>(state)[0]), number(pointer<double>(state)[1]), scale(pointer<double>(state)[2]) {}
+      : rate(pointer<double>(state)[0]),
+        number(pointer<double>(state)[1]),
+        scale(pointer<double>(state)[2]) {}
 };
 
 template <class T>
@@ -49,7 +53,8 @@ void adam(const Array& parameter, const Array& gradient, const Array& m_state, c
 
 // g <- g + decay p;  buffer <- momentum buffer + (1 - dampening) g;  p <- p - lr (buffer or g)
 template <class T>
-void sgd(const Array& parameter, const Array& gradient, const Array& buffer, const Array& step_state, SgdRule rule) {
+void sgd(const Array& parameter, const Array& gradient, const Array& buffer,
+         const Array& step_state, SgdRule rule) {
   const StepValues step(step_state);
   const T rate = static_cast<T>(step.rate * rule.lr_factor), scale = static_cast<T>(step.scale);
   const T decay = static_cast<T>(rule.weight_decay);
@@ -67,7 +72,9 @@ void sgd(const Array& parameter, const Array& gradient, const Array& buffer, con
 #pragma GCC ivdep
     for (int64_t i = begin; i < end; ++i) {
       T g = gradients[i] * scale + decay * p[i];
-      T bi = rule.first ? g : past * b[i] + fresh * g;  // the first time, b holds nothing that may be read
+      T bi = rule.first
+                 ? g
+                 : past * b[i] + fresh * g;  // the first time, b holds nothing that may be read
       b[i] = bi;
       p[i] -= rate * (rule.nesterov ? g + ahead * bi : bi);
     }
@@ -80,7 +87,8 @@ double squares(const T* x, int64_t n) {
   double lanes[kLanes] = {};
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes)
-    for (int k = 0; k < kLanes; ++k) lanes[k] += static_cast<double>(x[i + k]) * static_cast<double>(x[i + k]);
+    for (int k = 0; k < kLanes; ++k)
+      lanes[k] += static_cast<double>(x[i + k]) * static_cast<double>(x[i + k]);
   for (; i < n; ++i) lanes[0] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
   double total = 0;
   for (double lane : lanes) total += lane;
@@ -89,14 +97,14 @@ double squares(const T* x, int64_t n) {
 
 }  // namespace
 
-void adam_step(const Array& parameter, const Array& gradient, const Array& m, const Array& v, const Array& step_state,
-               AdamRule rule) {
+void adam_step(const Array& parameter, const Array& gradient, const Array& m, const Array& v,
+               const Array& step_state, AdamRule rule) {
   auto* f = parameter.dtype() == DType::f32 ? &adam<float> : &adam<double>;
   f(parameter, gradient, m, v, step_state, rule);
 }
 
-void sgd_step(const Array& parameter, const Array& gradient, const Array& buffer, const Array& step_state,
-              SgdRule rule) {
+void sgd_step(const Array& parameter, const Array& gradient, const Array& buffer,
+              const Array& step_state, SgdRule rule) {
   auto* f = parameter.dtype() == DType::f32 ? &sgd<float> : &sgd<double>;
   f(parameter, gradient, buffer, step_state, rule);
 }

@@ -1,11 +1,12 @@
 // Philox4x32-10 in vectors: the same bits as core/random.h's philox() at every level. A number's
 // place is its element index: element i of a call is lane i % 4 of the block offset + i / 4.
 //
-//   keep_scales(out, n, key, first, p): out[i] = 0 where element first + i is dropped, else 1 / (1 - p)
+//   keep_scales(out, n, key, first, p): out[i] = 0 where element first + i is dropped, else 1 / (1
+//   - p)
 //
-// Blocks live in the 64-bit lanes of a vector, their four words in the lower halves of four vectors:
-// then one multiplication of 32 by 32 bits gives both halves of the product in place, and what is left
-// in the upper halves is ignored by the next multiplication.
+// Blocks live in the 64-bit lanes of a vector, their four words in the lower halves of four
+// vectors: then one multiplication of 32 by 32 bits gives both halves of the product in place, and
+// what is left in the upper halves is ignored by the next multiplication.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +30,9 @@ struct Blocks {
   }
   Blocks high() const { return {_mm512_srli_epi64(v, 32)}; }
   Blocks times(Blocks m) const { return {_mm512_mul_epu32(v, m.v)}; }
-  static Blocks xor3(Blocks a, Blocks b, Blocks c) { return {_mm512_ternarylogic_epi64(a.v, b.v, c.v, 0x96)}; }
+  static Blocks xor3(Blocks a, Blocks b, Blocks c) {
+    return {_mm512_ternarylogic_epi64(a.v, b.v, c.v, 0x96)};
+  }
   static void store(Blocks a, Blocks b, Blocks c, Blocks d, uint32_t* out) {
     __m512i ab = _mm512_mask_shuffle_epi32(a.v, 0xAAAA, b.v, _MM_PERM_CCAA);
     __m512i cd = _mm512_mask_shuffle_epi32(c.v, 0xAAAA, d.v, _MM_PERM_CCAA);
@@ -47,7 +50,9 @@ struct Blocks {
   }
   Blocks high() const { return {_mm256_srli_epi64(v, 32)}; }
   Blocks times(Blocks m) const { return {_mm256_mul_epu32(v, m.v)}; }
-  static Blocks xor3(Blocks a, Blocks b, Blocks c) { return {_mm256_xor_si256(_mm256_xor_si256(b.v, c.v), a.v)}; }
+  static Blocks xor3(Blocks a, Blocks b, Blocks c) {
+    return {_mm256_xor_si256(_mm256_xor_si256(b.v, c.v), a.v)};
+  }
   static void store(Blocks a, Blocks b, Blocks c, Blocks d, uint32_t* out) {
     __m256i ab = _mm256_blend_epi32(a.v, _mm256_slli_epi64(b.v, 32), 0xAA);
     __m256i cd = _mm256_blend_epi32(c.v, _mm256_slli_epi64(d.v, 32), 0xAA);
@@ -60,10 +65,14 @@ struct Blocks {
   static constexpr int64_t count = 2;
   __m128i v;
   static Blocks all(uint64_t x) { return {_mm_set1_epi64x(static_cast<long long>(x))}; }
-  static Blocks counters(uint64_t first) { return {_mm_add_epi64(all(first).v, _mm_set_epi64x(1, 0))}; }
+  static Blocks counters(uint64_t first) {
+    return {_mm_add_epi64(all(first).v, _mm_set_epi64x(1, 0))};
+  }
   Blocks high() const { return {_mm_srli_epi64(v, 32)}; }
   Blocks times(Blocks m) const { return {_mm_mul_epu32(v, m.v)}; }
-  static Blocks xor3(Blocks a, Blocks b, Blocks c) { return {_mm_xor_si128(_mm_xor_si128(b.v, c.v), a.v)}; }
+  static Blocks xor3(Blocks a, Blocks b, Blocks c) {
+    return {_mm_xor_si128(_mm_xor_si128(b.v, c.v), a.v)};
+  }
   static void store(Blocks a, Blocks b, Blocks c, Blocks d, uint32_t* out) {
     __m128i low = _mm_set1_epi64x(0xFFFFFFFF);
     __m128i ab = _mm_or_si128(_mm_and_si128(a.v, low), _mm_slli_epi64(b.v, 32));

@@ -6,8 +6,8 @@
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
 
-// The array as [outer, n, inner], n the axis: inner = 1 walks rows, inner > 1 a vector of columns at
-// once.
+// The array as [outer, n, inner], n the axis: inner = 1 walks rows, inner > 1 a vector of columns
+// at once.
 struct AxisView {
   int64_t outer = 1, n = 1, inner = 1;
   AxisView(const Shape& shape, int axis) {
@@ -19,7 +19,9 @@ struct AxisView {
 
 // A row of -inf: shifted by nothing, so that exp gives zeros instead of exp(-inf + inf) = NaN.
 template <class T>
-T shift_of(T max) { return max == static_cast<T>(-__builtin_inf()) ? T(0) : max; }
+T shift_of(T max) {
+  return max == static_cast<T>(-__builtin_inf()) ? T(0) : max;
+}
 
 template <class T>
 void softmax_row(const T* x, int64_t n, T* out) {
@@ -45,7 +47,9 @@ void log_softmax_row(const T* x, int64_t n, T* out) {
   double total = sum.value();
   Vec<T> log_sum = total == 0 ? 0 : __builtin_log(total);
   // (x - max) first: max + log_sum would round away what log_sum says when max is large.
-  each_vec<T>(n, [&](int64_t i, auto part) { store(out + i, (load(x + i, part) - shift) - log_sum, part); });
+  each_vec<T>(n, [&](int64_t i, auto part) {
+    store(out + i, (load(x + i, part) - shift) - log_sum, part);
+  });
 }
 
 template <class T>
@@ -143,7 +147,10 @@ void forward(const Array& x, int axis, bool is_log, const Array& out) {
   const T* from = static_cast<const T*>(x.raw());
   T* to = static_cast<T*>(out.raw());
   run<T>(
-      v, [&](int64_t o) { is_log ? log_softmax_row(from + o, v.n, to + o) : softmax_row(from + o, v.n, to + o); },
+      v,
+      [&](int64_t o) {
+        is_log ? log_softmax_row(from + o, v.n, to + o) : softmax_row(from + o, v.n, to + o);
+      },
       [&](int64_t o, auto part) { softmax_columns(from + o, v, is_log, to + o, part); });
 }
 
@@ -160,10 +167,12 @@ void backward(const Array& y, const Array& cotangent, int axis, bool is_log, con
 }  // namespace
 
 void softmax(const Array& x, int axis, bool is_log, const Array& out) {
-  x.dtype() == DType::f32 ? forward<float>(x, axis, is_log, out) : forward<double>(x, axis, is_log, out);
+  x.dtype() == DType::f32 ? forward<float>(x, axis, is_log, out)
+                          : forward<double>(x, axis, is_log, out);
 }
 
-void softmax_backward(const Array& y, const Array& cotangent, int axis, bool is_log, const Array& grad) {
+void softmax_backward(const Array& y, const Array& cotangent, int axis, bool is_log,
+                      const Array& grad) {
   y.dtype() == DType::f32 ? backward<float>(y, cotangent, axis, is_log, grad)
                           : backward<double>(y, cotangent, axis, is_log, grad);
 }

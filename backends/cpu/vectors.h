@@ -8,12 +8,18 @@
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 
 struct FullVec {};
-struct PartVec { int64_t count; };
+struct PartVec {
+  int64_t count;
+};
 
 template <class T>
-inline Vec<T> load(const T* p, FullVec, T = T(0)) { return Vec<T>::load(p); }
+inline Vec<T> load(const T* p, FullVec, T = T(0)) {
+  return Vec<T>::load(p);
+}
 template <class T>
-inline void store(T* p, Vec<T> v, FullVec) { v.store(p); }
+inline void store(T* p, Vec<T> v, FullVec) {
+  v.store(p);
+}
 
 // The remainder of a row. Short rows are mostly remainder, so it goes by masks where there are any,
 // and not through a buffer.
@@ -26,30 +32,45 @@ inline Vec<float> load(const float* p, PartVec part, float fill = 0) {
 inline Vec<double> load(const double* p, PartVec part, double fill = 0) {
   return Vec<double>::Batch(_mm512_mask_loadu_pd(_mm512_set1_pd(fill), first8(part), p));
 }
-inline void store(float* p, Vec<float> v, PartVec part) { _mm512_mask_storeu_ps(p, first16(part), v.v); }
-inline void store(double* p, Vec<double> v, PartVec part) { _mm512_mask_storeu_pd(p, first8(part), v.v); }
+inline void store(float* p, Vec<float> v, PartVec part) {
+  _mm512_mask_storeu_ps(p, first16(part), v.v);
+}
+inline void store(double* p, Vec<double> v, PartVec part) {
+  _mm512_mask_storeu_pd(p, first8(part), v.v);
+}
 #elif defined(__AVX2__)
 inline __m256i first8(PartVec part) {
-  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(part.count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(part.count)),
+                            _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 inline __m256i first4(PartVec part) {
   return _mm256_cmpgt_epi64(_mm256_set1_epi64x(part.count), _mm256_setr_epi64x(0, 1, 2, 3));
 }
 inline Vec<float> load(const float* p, PartVec part, float fill = 0) {
   __m256i mask = first8(part);
-  return Vec<float>::Batch(_mm256_blendv_ps(_mm256_set1_ps(fill), _mm256_maskload_ps(p, mask), _mm256_castsi256_ps(mask)));
+  return Vec<float>::Batch(_mm256_blendv_ps(_mm256_set1_ps(fill), _mm256_maskload_ps(p, mask),
+                                            _mm256_castsi256_ps(mask)));
 }
 inline Vec<double> load(const double* p, PartVec part, double fill = 0) {
   __m256i mask = first4(part);
-  return Vec<double>::Batch(_mm256_blendv_pd(_mm256_set1_pd(fill), _mm256_maskload_pd(p, mask), _mm256_castsi256_pd(mask)));
+  return Vec<double>::Batch(_mm256_blendv_pd(_mm256_set1_pd(fill), _mm256_maskload_pd(p, mask),
+                                             _mm256_castsi256_pd(mask)));
 }
-inline void store(float* p, Vec<float> v, PartVec part) { _mm256_maskstore_ps(p, first8(part), v.v); }
-inline void store(double* p, Vec<double> v, PartVec part) { _mm256_maskstore_pd(p, first4(part), v.v); }
+inline void store(float* p, Vec<float> v, PartVec part) {
+  _mm256_maskstore_ps(p, first8(part), v.v);
+}
+inline void store(double* p, Vec<double> v, PartVec part) {
+  _mm256_maskstore_pd(p, first4(part), v.v);
+}
 #else
 template <class T>
-inline Vec<T> load(const T* p, PartVec part, T fill = T(0)) { return Vec<T>::load_part(p, part.count, fill); }
+inline Vec<T> load(const T* p, PartVec part, T fill = T(0)) {
+  return Vec<T>::load_part(p, part.count, fill);
+}
 template <class T>
-inline void store(T* p, Vec<T> v, PartVec part) { v.store_part(p, part.count); }
+inline void store(T* p, Vec<T> v, PartVec part) {
+  v.store_part(p, part.count);
+}
 #endif
 
 // Across the lanes. Where a lane is NaN, lane_max ignores it or not.
@@ -60,9 +81,13 @@ inline float lane_max(Vec<float> v) { return _mm512_reduce_max_ps(v.v); }
 inline double lane_max(Vec<double> v) { return _mm512_reduce_max_pd(v.v); }
 #else
 template <class T>
-inline T lane_sum(Vec<T> v) { return v.sum(); }
+inline T lane_sum(Vec<T> v) {
+  return v.sum();
+}
 template <class T>
-inline T lane_max(Vec<T> v) { return v.largest(); }
+inline T lane_max(Vec<T> v) {
+  return v.largest();
+}
 #endif
 
 template <class T, class F>

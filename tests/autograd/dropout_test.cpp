@@ -14,12 +14,14 @@ TEST_CASE("the mask is core's Philox, bit by bit, at every level") {
   for (IsaLevel level : {IsaLevel::baseline, IsaLevel::avx2, IsaLevel::avx512}) {
     if (!isa_available(level)) continue;
     set_isa_level(level);
-    for (RandomKey key : {RandomKey{0, 0}, RandomKey{~uint64_t{0}, 5}, RandomKey{7, 0xFFFFFFF0}, RandomKey{1, uint64_t{1} << 40}}) {
+    for (RandomKey key : {RandomKey{0, 0}, RandomKey{~uint64_t{0}, 5}, RandomKey{7, 0xFFFFFFF0},
+                          RandomKey{1, uint64_t{1} << 40}}) {
       for (double p : {0.1, 0.5, 1e-9, 1 - 1e-9}) {
         std::vector<double> mask = dropout_mask({1031}, p, key, DType::f64).to_vector();
         int64_t wrong = 0;
         for (size_t i = 0; i < mask.size(); ++i) {
-          bool dropped = static_cast<double>(to_uniform(philox(key.seed, key.offset + i / 4)[i % 4])) < p;
+          bool dropped =
+              static_cast<double>(to_uniform(philox(key.seed, key.offset + i / 4)[i % 4])) < p;
           wrong += mask[i] != (dropped ? 0 : 1 / (1 - p));
         }
         CHECK(wrong == 0);
@@ -57,5 +59,6 @@ TEST_CASE("dropout refuses probabilities that are none, and operands that do not
   }
   REQUIRE_THROWS_SAYING(dropout(arange(3), 0.5), DTypeError, "f32 or f64 expected, got i64");
   REQUIRE_THROWS_SAYING(dropout_add(x, ones({3}), 0.5, {}), ShapeError, "residual [3]");
-  REQUIRE_THROWS_SAYING(dropout_add(x, ones({2, 3}, DType::f64), 0.5, {}), DTypeError, "residual is f64");
+  REQUIRE_THROWS_SAYING(dropout_add(x, ones({2, 3}, DType::f64), 0.5, {}), DTypeError,
+                        "residual is f64");
 }

@@ -14,7 +14,8 @@ namespace {
 class Golden {
  public:
   explicit Golden(const std::string& name)
-      : file_(data::read_safetensors(std::string(HEED_SOURCE_DIR) + "/tests/golden/" + name + ".safetensors")) {}
+      : file_(data::read_safetensors(std::string(HEED_SOURCE_DIR) + "/tests/golden/" + name +
+                                     ".safetensors")) {}
 
   Tensor at(const std::string& name) const { return Tensor(file_.at(name)).clone(); }
 
@@ -60,8 +61,10 @@ TEST_CASE("softmax equals PyTorch") {
 
 TEST_CASE("norms equal PyTorch") {
   Golden golden("ops_norm");
-  golden.check("layer_norm", {"x", "weight", "bias"}, [](In in) { return layer_norm(in[0], in[1], in[2]); });
-  golden.check("layer_norm_plain", {"x"}, [](In in) { return layer_norm(in[0], Tensor(), Tensor()); });
+  golden.check("layer_norm", {"x", "weight", "bias"},
+               [](In in) { return layer_norm(in[0], in[1], in[2]); });
+  golden.check("layer_norm_plain", {"x"},
+               [](In in) { return layer_norm(in[0], Tensor(), Tensor()); });
   golden.check("rms_norm", {"x", "weight"}, [](In in) { return rms_norm(in[0], in[1]); });
 }
 
@@ -73,13 +76,15 @@ TEST_CASE("losses equal PyTorch") {
     for (double smoothing : {0.0, 0.1}) {
       CrossEntropyOptions o{smoothing, -100, r};
       std::string suffix = std::string(smoothing > 0 ? "_smooth_" : "_") + reduction;
-      golden.check("cross_entropy" + suffix, {"x", "target"}, [&](In in) { return cross_entropy(in[0], in[1], o); });
+      golden.check("cross_entropy" + suffix, {"x", "target"},
+                   [&](In in) { return cross_entropy(in[0], in[1], o); });
       if (r == Reduction::none) continue;
       golden.check("linear_cross_entropy" + suffix, {"x", "weight", "target"},
                    [&](In in) { return linear_cross_entropy(in[0], in[1], Tensor(), in[2], o); });
     }
     if (r == Reduction::none) continue;
-    golden.check(std::string("mse_") + reduction, {"x", "y"}, [r = r](In in) { return mse_loss(in[0], in[1], r); });
+    golden.check(std::string("mse_") + reduction, {"x", "y"},
+                 [r = r](In in) { return mse_loss(in[0], in[1], r); });
     golden.check(std::string("bce_logits_") + reduction, {"x", "target"},
                  [r = r](In in) { return binary_cross_entropy_with_logits(in[0], in[1], r); });
   }

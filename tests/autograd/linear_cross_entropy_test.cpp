@@ -25,7 +25,9 @@ struct Problem {
     target = Tensor::from(t, {rows});
     for (Tensor* p : {&x, &weight, &bias}) p->set_requires_grad(true);
   }
-  Tensor loss(CrossEntropyOptions o = {}) const { return linear_cross_entropy(x, weight, bias, target, o); }
+  Tensor loss(CrossEntropyOptions o = {}) const {
+    return linear_cross_entropy(x, weight, bias, target, o);
+  }
 };
 }  // namespace
 
@@ -42,12 +44,16 @@ TEST_CASE("linear_cross_entropy equals its reference over many chunks, for any n
   const int threads = num_threads();
   for (int t : {1, 2, 5}) {
     set_num_threads(t);
-    for (CrossEntropyOptions o : {CrossEntropyOptions{}, CrossEntropyOptions{0.1, -100, Reduction::sum}}) {
+    for (CrossEntropyOptions o :
+         {CrossEntropyOptions{}, CrossEntropyOptions{0.1, -100, Reduction::sum}}) {
       Problem p(611, 20, 1301, DType::f64);
-      Tensor loss = p.loss(o), other = linear_cross_entropy_reference(p.x, p.weight, p.bias, p.target, o);
+      Tensor loss = p.loss(o),
+             other = linear_cross_entropy_reference(p.x, p.weight, p.bias, p.target, o);
       CHECK(loss.item() == test::Approx(other.item()).epsilon(1e-12));
-      auto got = grad({loss}, {p.x, p.weight, p.bias}), want = grad({other}, {p.x, p.weight, p.bias});
-      for (size_t i = 0; i < 3; ++i) CHECK(test::close(got[i].to_vector(), want[i].to_vector(), 1e-11, 1e-6));
+      auto got = grad({loss}, {p.x, p.weight, p.bias}),
+           want = grad({other}, {p.x, p.weight, p.bias});
+      for (size_t i = 0; i < 3; ++i)
+        CHECK(test::close(got[i].to_vector(), want[i].to_vector(), 1e-11, 1e-6));
       auto again = grad({p.loss(o)}, {p.x, p.weight, p.bias});
       for (size_t i = 0; i < 3; ++i) CHECK(got[i].to_vector() == again[i].to_vector());
     }
@@ -80,7 +86,8 @@ TEST_CASE("linear_cross_entropy: only the gradients that are wanted, and none wi
   CHECK(p.loss().item() == value);
 }
 
-TEST_CASE("linear_cross_entropy: NaN in an ignored row reaches nothing; no row that counts gives 0") {
+TEST_CASE(
+    "linear_cross_entropy: NaN in an ignored row reaches nothing; no row that counts gives 0") {
   Problem p(9, 4, 5);
   double value = p.loss().item();
   p.x.detach().slice(0, 3, 4).fill_(NAN);  // row 3 is ignored
@@ -100,20 +107,25 @@ TEST_CASE("linear_cross_entropy: a class that is ruled out by a bias of -inf") {
   p.bias.detach().slice(0, 0, 700).fill_(-INFINITY);  // whole blocks of classes
   p.target = full({6}, 1100, DType::i64);
   Tensor loss = p.loss();
-  CHECK(loss.item() == test::Approx(linear_cross_entropy_reference(p.x, p.weight, p.bias, p.target).item()));
+  CHECK(loss.item() ==
+        test::Approx(linear_cross_entropy_reference(p.x, p.weight, p.bias, p.target).item()));
   for (const Tensor& g : grad({loss}, {p.x, p.weight, p.bias}))
     for (double value : g.to_vector()) CHECK(std::isfinite(value));
 }
 
 TEST_CASE("linear_cross_entropy refuses what does not fit") {
   Problem p(4, 3, 5);
-  auto run = [&](const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& t, CrossEntropyOptions o = {}) {
-    return linear_cross_entropy(x, w, b, t, o);
-  };
-  REQUIRE_THROWS_SAYING(run(p.x, zeros({5, 4}), p.bias, p.target), ShapeError, "got [4, 3] and [5, 4]");
+  auto run = [&](const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& t,
+                 CrossEntropyOptions o = {}) { return linear_cross_entropy(x, w, b, t, o); };
+  REQUIRE_THROWS_SAYING(run(p.x, zeros({5, 4}), p.bias, p.target), ShapeError,
+                        "got [4, 3] and [5, 4]");
   REQUIRE_THROWS_SAYING(run(p.x, zeros({0, 3}), Tensor(), p.target), ShapeError, "is empty");
-  REQUIRE_THROWS_SAYING(run(p.x, p.weight, zeros({4}), p.target), ShapeError, "bias of shape [5] expected");
-  REQUIRE_THROWS_SAYING(run(p.x, zeros({5, 3}, DType::f64), p.bias, p.target), DTypeError, "weight is f64, x is f32");
-  REQUIRE_THROWS_SAYING(run(p.x, p.weight, p.bias, full({4}, 5, DType::i64)), ValueError, "target 5 at place 0");
-  REQUIRE_THROWS_SAYING(run(p.x, p.weight, p.bias, p.target, {0, -100, Reduction::none}), ValueError, "got none");
+  REQUIRE_THROWS_SAYING(run(p.x, p.weight, zeros({4}), p.target), ShapeError,
+                        "bias of shape [5] expected");
+  REQUIRE_THROWS_SAYING(run(p.x, zeros({5, 3}, DType::f64), p.bias, p.target), DTypeError,
+                        "weight is f64, x is f32");
+  REQUIRE_THROWS_SAYING(run(p.x, p.weight, p.bias, full({4}, 5, DType::i64)), ValueError,
+                        "target 5 at place 0");
+  REQUIRE_THROWS_SAYING(run(p.x, p.weight, p.bias, p.target, {0, -100, Reduction::none}),
+                        ValueError, "got none");
 }

@@ -15,7 +15,8 @@ TEST_CASE("layer norm far from zero loses nothing to cancellation") {
   Tensor x = randn({50, 64}, DType::f64);
   std::vector<double> want = layer_norm(x, Tensor(), Tensor()).to_vector();
   std::vector<double> got = layer_norm((x + 1000).to(DType::f32), Tensor(), Tensor()).to_vector();
-  for (size_t i = 0; i < want.size(); ++i) CHECK(std::abs(got[i] - want[i]) < 1e-3);  // f32 near 1000: 6e-5
+  for (size_t i = 0; i < want.size(); ++i)
+    CHECK(std::abs(got[i] - want[i]) < 1e-3);  // f32 near 1000: 6e-5
 }
 
 TEST_CASE("a constant row gives the bias, a NaN its own row only") {
@@ -31,11 +32,13 @@ TEST_CASE("add_layer_norm saves the sum alone and gives both summands one gradie
   Tensor w = ones({64}).set_requires_grad(true);
   int64_t before = memory_stats().current_bytes;
   Tensor y = add_layer_norm(x, r, w, Tensor());
-  CHECK(memory_stats().current_bytes - before < 3 * x.array().bytes());  // y and the sum, rounded up to size classes
+  CHECK(memory_stats().current_bytes - before <
+        3 * x.array().bytes());  // y and the sum, rounded up to size classes
   y.backward(randn({512, 64}));
   CHECK(x.grad().to_vector() == r.grad().to_vector());
   NoGrad guard;
-  CHECK(add_layer_norm(x, r, w, Tensor()).to_vector() == layer_norm(x + r, w, Tensor()).to_vector());
+  CHECK(add_layer_norm(x, r, w, Tensor()).to_vector() ==
+        layer_norm(x + r, w, Tensor()).to_vector());
   CHECK(add_layer_norm(x, r, w, Tensor()).to_vector() == y.to_vector());
 }
 
@@ -49,12 +52,17 @@ TEST_CASE("the gradients of weight and bias are the same bits twice") {
 
 TEST_CASE("norms refuse what does not fit") {
   Tensor x = zeros({2, 3});
-  REQUIRE_THROWS_SAYING(layer_norm(x, zeros({4}), Tensor()), ShapeError, "layer_norm: weight of shape [3] expected, got [4]");
-  REQUIRE_THROWS_SAYING(layer_norm(x, Tensor(), zeros({1, 3})), ShapeError, "bias of shape [3] expected");
-  REQUIRE_THROWS_SAYING(layer_norm(x, zeros({3}, DType::f64), Tensor()), DTypeError, "weight is f64, x is f32");
+  REQUIRE_THROWS_SAYING(layer_norm(x, zeros({4}), Tensor()), ShapeError,
+                        "layer_norm: weight of shape [3] expected, got [4]");
+  REQUIRE_THROWS_SAYING(layer_norm(x, Tensor(), zeros({1, 3})), ShapeError,
+                        "bias of shape [3] expected");
+  REQUIRE_THROWS_SAYING(layer_norm(x, zeros({3}, DType::f64), Tensor()), DTypeError,
+                        "weight is f64, x is f32");
   REQUIRE_THROWS_SAYING(rms_norm(arange(3), Tensor()), DTypeError, "rms_norm: f32 or f64 expected");
   REQUIRE_THROWS_SAYING(rms_norm(zeros({}), Tensor()), ShapeError, "at least one axis");
   REQUIRE_THROWS_SAYING(layer_norm(x, Tensor(), Tensor(), -1), ValueError, "eps is -1");
-  REQUIRE_THROWS_SAYING(add_layer_norm(x, zeros({3}), Tensor(), Tensor()), ShapeError, "residual [3]");
-  REQUIRE_THROWS_SAYING(add_layer_norm(x, zeros({2, 3}, DType::f64), Tensor(), Tensor()), DTypeError, "residual is f64");
+  REQUIRE_THROWS_SAYING(add_layer_norm(x, zeros({3}), Tensor(), Tensor()), ShapeError,
+                        "residual [3]");
+  REQUIRE_THROWS_SAYING(add_layer_norm(x, zeros({2, 3}, DType::f64), Tensor(), Tensor()),
+                        DTypeError, "residual is f64");
 }

@@ -32,7 +32,8 @@ OpCase one(const std::string& op, double p, size_t operands, Run run, Run refere
   c.op = op;
   c.label = str("p = ", p);
   c.operands = std::vector<Operand>(operands, away_from_zero());
-  for (const Shape& s : {Shape{2, 5}, Shape{}, Shape{0, 3}, Shape{3, 4, 1}, Shape{67, 35}, Shape{2500}})
+  for (const Shape& s :
+       {Shape{2, 5}, Shape{}, Shape{0, 3}, Shape{3, 4, 1}, Shape{67, 35}, Shape{2500}})
     c.shapes.emplace_back(operands, s);
   for (const auto& s : vector_sizes(static_cast<int>(operands))) c.shapes.push_back(s);
   c.run = std::move(run);
@@ -63,12 +64,15 @@ std::vector<OpCase> dropout_cases() {
   using In = const std::vector<Tensor>&;
   std::vector<OpCase> cases;
   for (double p : {0.0, 0.1, 0.5, 1.0}) {
-    cases.push_back(one("dropout", p, 1, [p](In in) { return dropout(in[0], p, kKey) * 1.0; },
-                        [p](In in) { return in[0] * mask_like(in[0], p); }, dropped(p, false, false)));
-    cases.push_back(one("dropout_add", p, 2, [p](In in) { return dropout_add(in[0], in[1], p, kKey); },
-                        [p](In in) { return in[0] * mask_like(in[0], p) + in[1]; }, dropped(p, false, true)));
-    cases.push_back(one("relu_dropout", p, 1, [p](In in) { return relu_dropout(in[0], p, kKey); },
-                        [p](In in) { return relu(in[0]) * mask_like(in[0], p); }, dropped(p, true, false)));
+    cases.push_back(one(
+        "dropout", p, 1, [p](In in) { return dropout(in[0], p, kKey) * 1.0; },
+        [p](In in) { return in[0] * mask_like(in[0], p); }, dropped(p, false, false)));
+    cases.push_back(one(
+        "dropout_add", p, 2, [p](In in) { return dropout_add(in[0], in[1], p, kKey); },
+        [p](In in) { return in[0] * mask_like(in[0], p) + in[1]; }, dropped(p, false, true)));
+    cases.push_back(one(
+        "relu_dropout", p, 1, [p](In in) { return relu_dropout(in[0], p, kKey); },
+        [p](In in) { return relu(in[0]) * mask_like(in[0], p); }, dropped(p, true, false)));
     cases.push_back(mask(p, {3, 333}));
   }
   return cases;

@@ -26,7 +26,8 @@ Naive norm(bool centered, bool add, bool weighted, bool biased) {
       double mean = 0, square = 0;
       for (size_t i = 0; i < size; ++i) mean += x.data[row + i] / static_cast<double>(size);
       if (!centered) mean = 0;
-      for (size_t i = 0; i < size; ++i) square += std::pow(x.data[row + i] - mean, 2) / static_cast<double>(size);
+      for (size_t i = 0; i < size; ++i)
+        square += std::pow(x.data[row + i] - mean, 2) / static_cast<double>(size);
       for (size_t i = 0; i < size; ++i) {
         double y = (x.data[row + i] - mean) / std::sqrt(square + kEps);
         x.data[row + i] = y * (weight ? weight->data[i] : 1) + (bias ? bias->data[i] : 0);
@@ -50,7 +51,8 @@ std::vector<std::vector<Shape>> shapes(bool add, int vectors) {
   return list;
 }
 
-OpCase one(const std::string& op, const std::string& label, bool add, int vectors, Run run, Run reference, Naive naive) {
+OpCase one(const std::string& op, const std::string& label, bool add, int vectors, Run run,
+           Run reference, Naive naive) {
   OpCase c;
   c.op = op;
   c.label = label;
@@ -70,22 +72,43 @@ const Tensor kNone;
 std::vector<OpCase> norm_cases() {
   using In = const std::vector<Tensor>&;
   return {
-      one("layer_norm", "", false, 2, [](In in) { return layer_norm(in[0], in[1], in[2], kEps); },
-          [](In in) { return layer_norm_reference(in[0], in[1], in[2], kEps); }, norm(true, false, true, true)),
-      one("layer_norm", "plain", false, 0, [](In in) { return layer_norm(in[0], kNone, kNone, kEps); },
-          [](In in) { return layer_norm_reference(in[0], kNone, kNone, kEps); }, norm(true, false, false, false)),
-      one("layer_norm", "without bias", false, 1, [](In in) { return layer_norm(in[0], in[1], kNone, kEps); },
-          [](In in) { return layer_norm_reference(in[0], in[1], kNone, kEps); }, norm(true, false, true, false)),
-      one("layer_norm", "without weight", false, 1, [](In in) { return layer_norm(in[0], kNone, in[1], kEps); },
-          [](In in) { return layer_norm_reference(in[0], kNone, in[1], kEps); }, norm(true, false, false, true)),
-      one("add_layer_norm", "", true, 2, [](In in) { return add_layer_norm(in[0], in[1], in[2], in[3], kEps); },
-          [](In in) { return layer_norm_reference(in[0] + in[1], in[2], in[3], kEps); }, norm(true, true, true, true)),
-      one("add_layer_norm", "plain", true, 0, [](In in) { return add_layer_norm(in[0], in[1], kNone, kNone, kEps); },
-          [](In in) { return layer_norm_reference(in[0] + in[1], kNone, kNone, kEps); }, norm(true, true, false, false)),
-      one("rms_norm", "", false, 1, [](In in) { return rms_norm(in[0], in[1], kEps); },
-          [](In in) { return rms_norm_reference(in[0], in[1], kEps); }, norm(false, false, true, false)),
-      one("rms_norm", "plain", false, 0, [](In in) { return rms_norm(in[0], kNone, kEps); },
-          [](In in) { return rms_norm_reference(in[0], kNone, kEps); }, norm(false, false, false, false)),
+      one(
+          "layer_norm", "", false, 2, [](In in) { return layer_norm(in[0], in[1], in[2], kEps); },
+          [](In in) { return layer_norm_reference(in[0], in[1], in[2], kEps); },
+          norm(true, false, true, true)),
+      one(
+          "layer_norm", "plain", false, 0,
+          [](In in) { return layer_norm(in[0], kNone, kNone, kEps); },
+          [](In in) { return layer_norm_reference(in[0], kNone, kNone, kEps); },
+          norm(true, false, false, false)),
+      one(
+          "layer_norm", "without bias", false, 1,
+          [](In in) { return layer_norm(in[0], in[1], kNone, kEps); },
+          [](In in) { return layer_norm_reference(in[0], in[1], kNone, kEps); },
+          norm(true, false, true, false)),
+      one(
+          "layer_norm", "without weight", false, 1,
+          [](In in) { return layer_norm(in[0], kNone, in[1], kEps); },
+          [](In in) { return layer_norm_reference(in[0], kNone, in[1], kEps); },
+          norm(true, false, false, true)),
+      one(
+          "add_layer_norm", "", true, 2,
+          [](In in) { return add_layer_norm(in[0], in[1], in[2], in[3], kEps); },
+          [](In in) { return layer_norm_reference(in[0] + in[1], in[2], in[3], kEps); },
+          norm(true, true, true, true)),
+      one(
+          "add_layer_norm", "plain", true, 0,
+          [](In in) { return add_layer_norm(in[0], in[1], kNone, kNone, kEps); },
+          [](In in) { return layer_norm_reference(in[0] + in[1], kNone, kNone, kEps); },
+          norm(true, true, false, false)),
+      one(
+          "rms_norm", "", false, 1, [](In in) { return rms_norm(in[0], in[1], kEps); },
+          [](In in) { return rms_norm_reference(in[0], in[1], kEps); },
+          norm(false, false, true, false)),
+      one(
+          "rms_norm", "plain", false, 0, [](In in) { return rms_norm(in[0], kNone, kEps); },
+          [](In in) { return rms_norm_reference(in[0], kNone, kEps); },
+          norm(false, false, false, false)),
   };
 }
 

@@ -43,7 +43,9 @@ int64_t expect(const char* what, const Tensor& got, const Numbers& want) {
 
 constexpr double kRate = 0.02, kScale = 0.5;
 
-Tensor step_state(int64_t step) { return Tensor(Array::from<double>({kRate, static_cast<double>(step), kScale}, {3})); }
+Tensor step_state(int64_t step) {
+  return Tensor(Array::from<double>({kRate, static_cast<double>(step), kScale}, {3}));
+}
 
 int64_t check_adam(const AdamSettings& s, DType dtype, int64_t n) {
   Numbers p = random_numbers(n, 1, dtype), m(p.size()), v(p.size());
@@ -89,10 +91,12 @@ int64_t check_norm(DType dtype, int64_t n) {
   double total = 0;
   for (double x : a) total += x * x;
   for (double x : b) total += x * x;
-  return expect("norm", global_norm({tensor_of(a, dtype), Tensor(), tensor_of(b, DType::f64)}), {std::sqrt(total)});
+  return expect("norm", global_norm({tensor_of(a, dtype), Tensor(), tensor_of(b, DType::f64)}),
+                {std::sqrt(total)});
 }
 
-OpCase one(const std::string& op, const std::string& label, std::function<int64_t(DType, int64_t)> f) {
+OpCase one(const std::string& op, const std::string& label,
+           std::function<int64_t(DType, int64_t)> f) {
   OpCase c;
   c.op = op;
   c.label = label;

@@ -39,17 +39,25 @@ OpCase one(const std::string& op, int axis, std::vector<std::vector<Shape>> shap
 }  // namespace
 
 std::vector<OpCase> softmax_cases() {
-  auto softmax_element = [](double x, double max, double total) { return std::exp(x - max) / total; };
+  auto softmax_element = [](double x, double max, double total) {
+    return std::exp(x - max) / total;
+  };
   auto log_element = [](double x, double max, double total) { return x - max - std::log(total); };
-  std::vector<std::vector<Shape>> last = {{{2, 5}}, {{1, 1}}, {{0, 4}}, {{2, 3, 4}}, {{7}}, {{3, 17}}, {{5, 1100}}};
+  std::vector<std::vector<Shape>> last = {{{2, 5}}, {{1, 1}},  {{0, 4}},   {{2, 3, 4}},
+                                          {{7}},    {{3, 17}}, {{5, 1100}}};
   for (const auto& s : vector_sizes(1)) last.push_back(s);
-  std::vector<std::vector<Shape>> middle = {{{2, 4, 5}}, {{2, 3, 1}}, {{1, 1, 3}}, {{2, 3, 0}}, {{3, 70, 19}}, {{2, 5, 33}}};
+  std::vector<std::vector<Shape>> middle = {{{2, 4, 5}}, {{2, 3, 1}},   {{1, 1, 3}},
+                                            {{2, 3, 0}}, {{3, 70, 19}}, {{2, 5, 33}}};
   std::vector<std::vector<Shape>> first = {{{4, 3}}, {{6}}, {{5, 2, 3}}, {{130, 16}}};
   std::vector<OpCase> cases;
-  for (Operand operand : {in_range(-2, 2), in_range(80, 100)}) {  // far from 0: nothing may overflow
-    for (const auto& [axis, shapes] : {std::pair{-1, last}, std::pair{1, middle}, std::pair{0, first}}) {
-      cases.push_back(one("softmax", axis, shapes, softmax, softmax_reference, softmax_element, operand));
-      cases.push_back(one("log_softmax", axis, shapes, log_softmax, log_softmax_reference, log_element, operand));
+  for (Operand operand :
+       {in_range(-2, 2), in_range(80, 100)}) {  // far from 0: nothing may overflow
+    for (const auto& [axis, shapes] :
+         {std::pair{-1, last}, std::pair{1, middle}, std::pair{0, first}}) {
+      cases.push_back(
+          one("softmax", axis, shapes, softmax, softmax_reference, softmax_element, operand));
+      cases.push_back(one("log_softmax", axis, shapes, log_softmax, log_softmax_reference,
+                          log_element, operand));
     }
   }
   return cases;

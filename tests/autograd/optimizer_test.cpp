@@ -1,4 +1,5 @@
-// Optimizer steps at their edges; the rules are in opcases_optimizer.cpp, PyTorch's trajectories in tests/train.
+// Optimizer steps at their edges; the rules are in opcases_optimizer.cpp, PyTorch's trajectories in
+// tests/train.
 #include <cmath>
 
 #include <heed/autograd/ops/elementwise.h>
@@ -40,14 +41,23 @@ TEST_CASE("the global norm does not overflow f32, nor depend on the number of th
 
 TEST_CASE("optimizer steps refuse what does not fit") {
   Tensor p = ones({2, 2});
-  REQUIRE_THROWS_SAYING(sgd_step_(p, ones({2}), Tensor(), true, state(), {}), ShapeError, "the gradient [2] for a parameter [2, 2]");
-  REQUIRE_THROWS_SAYING(sgd_step_(p, Tensor(), Tensor(), true, state(), {}), ValueError, "the gradient is undefined");
-  REQUIRE_THROWS_SAYING(sgd_step_(p, p, Tensor(), true, state(), {.momentum = 0.9}), ValueError, "momentum buffer is undefined");
-  REQUIRE_THROWS_SAYING(sgd_step_(p, p, Tensor(), true, state(), {.nesterov = true}), ValueError, "nesterov");
-  REQUIRE_THROWS_SAYING(sgd_step_(p, p, Tensor(), true, zeros({3}), {}), ShapeError, "step state f64 [3] expected, got f32 [3]");
-  REQUIRE_THROWS_SAYING(adam_step_(p, p, p, ones({4}), state(), {}), ShapeError, "v [4] for a parameter");
-  REQUIRE_THROWS_SAYING(adam_step_(p, ones({2, 2}, DType::f64), p, p, state(), {}), DTypeError, "the gradient is f64");
-  REQUIRE_THROWS_SAYING(adam_step_(ones({2, 3}).transpose(0, 1), ones({3, 2}), p, p, state(), {}), ShapeError, "must be contiguous");
-  REQUIRE_THROWS_SAYING(sgd_step_(arange(3), arange(3), Tensor(), true, state(), {}), DTypeError, "f32 or f64");
+  REQUIRE_THROWS_SAYING(sgd_step_(p, ones({2}), Tensor(), true, state(), {}), ShapeError,
+                        "the gradient [2] for a parameter [2, 2]");
+  REQUIRE_THROWS_SAYING(sgd_step_(p, Tensor(), Tensor(), true, state(), {}), ValueError,
+                        "the gradient is undefined");
+  REQUIRE_THROWS_SAYING(sgd_step_(p, p, Tensor(), true, state(), {.momentum = 0.9}), ValueError,
+                        "momentum buffer is undefined");
+  REQUIRE_THROWS_SAYING(sgd_step_(p, p, Tensor(), true, state(), {.nesterov = true}), ValueError,
+                        "nesterov");
+  REQUIRE_THROWS_SAYING(sgd_step_(p, p, Tensor(), true, zeros({3}), {}), ShapeError,
+                        "step state f64 [3] expected, got f32 [3]");
+  REQUIRE_THROWS_SAYING(adam_step_(p, p, p, ones({4}), state(), {}), ShapeError,
+                        "v [4] for a parameter");
+  REQUIRE_THROWS_SAYING(adam_step_(p, ones({2, 2}, DType::f64), p, p, state(), {}), DTypeError,
+                        "the gradient is f64");
+  REQUIRE_THROWS_SAYING(adam_step_(ones({2, 3}).transpose(0, 1), ones({3, 2}), p, p, state(), {}),
+                        ShapeError, "must be contiguous");
+  REQUIRE_THROWS_SAYING(sgd_step_(arange(3), arange(3), Tensor(), true, state(), {}), DTypeError,
+                        "f32 or f64");
   REQUIRE_THROWS_SAYING(global_norm({arange(3)}), DTypeError, "global_norm");
 }

@@ -28,15 +28,18 @@ TEST_CASE("softmax of a row of -inf is zero, and so is its gradient") {
     CHECK(softmax_reference(x, axis).to_vector() == softmax(x, axis).to_vector());
     CHECK(log_softmax(x, axis).to_vector() == log_softmax_reference(x, axis).to_vector());
   }
-  CHECK(gradient(Tensor::from({-kInf, -kInf, -kInf}, {1, 3}), softmax) == std::vector<double>{0, 0, 0});
-  for (double g : gradient(Tensor::from({-kInf, 1, -kInf}, {1, 3}), log_softmax)) CHECK(std::isfinite(g));
+  CHECK(gradient(Tensor::from({-kInf, -kInf, -kInf}, {1, 3}), softmax) ==
+        std::vector<double>{0, 0, 0});
+  for (double g : gradient(Tensor::from({-kInf, 1, -kInf}, {1, 3}), log_softmax))
+    CHECK(std::isfinite(g));
 }
 
 TEST_CASE("softmax keeps NaN and stays finite for large numbers") {
   for (int64_t n : {3, 16, 40}) {
     Tensor x = zeros({2, n});
     x.slice(0, 0, 1).slice(1, n - 1, n).fill_(NAN);
-    std::vector<double> y = softmax(x, 1).to_vector(), columns = softmax(x.transpose(0, 1), 0).to_vector();
+    std::vector<double> y = softmax(x, 1).to_vector(),
+                        columns = softmax(x.transpose(0, 1), 0).to_vector();
     for (int64_t i = 0; i < n; ++i) {
       CHECK(std::isnan(y[static_cast<size_t>(i)]));
       CHECK(y[static_cast<size_t>(n + i)] == heed::test::Approx(1.0 / static_cast<double>(n)));
@@ -44,7 +47,8 @@ TEST_CASE("softmax keeps NaN and stays finite for large numbers") {
     }
   }
   CHECK(softmax(Tensor::from({3e38f, -3e38f}, {2}), 0).to_vector() == std::vector<double>{1, 0});
-  CHECK(log_softmax(Tensor::from({1e4f, 1e4f}, {2}), 0).to_vector()[1] == heed::test::Approx(-std::log(2.0)));
+  CHECK(log_softmax(Tensor::from({1e4f, 1e4f}, {2}), 0).to_vector()[1] ==
+        heed::test::Approx(-std::log(2.0)));
 }
 
 TEST_CASE("softmax of nothing, of one, and of long rows") {
@@ -53,7 +57,8 @@ TEST_CASE("softmax of nothing, of one, and of long rows") {
   CHECK(softmax(full({4, 1}, 5), -1).to_vector() == std::vector<double>(4, 1.0));
   Tensor x = randn({3, 200001});
   for (double total : sum(softmax(x, 1), {1}).to_vector()) CHECK(std::abs(total - 1) < 2e-6);
-  for (double total : sum(exp(log_softmax(x, 1)), {1}).to_vector()) CHECK(std::abs(total - 1) < 2e-6);
+  for (double total : sum(exp(log_softmax(x, 1)), {1}).to_vector())
+    CHECK(std::abs(total - 1) < 2e-6);
 }
 
 TEST_CASE("softmax refuses what it cannot do") {
