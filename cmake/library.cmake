@@ -10,6 +10,10 @@ set(HEED_LINKS heed_dep_openblas heed_dep_lapacke heed_dep_sentencepiece heed_de
 add_library(heed)
 add_library(heed::heed ALIAS heed)
 
+# Files with a local name that another file of their folder has too: not compiled together (HEED_UNITY).
+set_source_files_properties(autograd/checkpoint.cpp train/metrics.cpp
+  PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+
 function(heed_objects name)
   list(TRANSFORM ARGN PREPEND ${PROJECT_SOURCE_DIR}/ OUTPUT_VARIABLE patterns)
   file(GLOB sources CONFIGURE_DEPENDS ${patterns})
