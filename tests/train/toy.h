@@ -45,6 +45,7 @@ inline std::string slurp(const fs::path& file) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 inline void spit(const fs::path& file, const std::string& text) {
+  fs::remove(file);  // some file systems sync at once where a file is emptied and written again
   std::ofstream(file, std::ios::binary) << text;
 }
 

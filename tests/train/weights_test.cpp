@@ -1,0 +1,70 @@
+// Weight files, heed's and PyTorch's.
+#include <heed/train/weights.h>
+
+#include <heed/nn/multi_head_attention.h>
+#include <heed/nn/transformer.h>
+#include <heed/tests/support/catch.h>
+#include <heed/tests/train/toy.h>
+
+namespace heed::test {
+using namespace train;
+
+TEST_CASE("weight files: round trip, and what does not fit is named", "[weights]") {
+  TempDir directory;
+  Mlp model(1), other(2), wide(3, 24);
+  fs::path file = directory / "model.safetensors";
+  save_weights(model, file);
+  load_weights(other, file);
+  REQUIRE(bits(other.state_dict()) == bits(model.state_dict()));
+  REQUIRE_FALSE(fs::exists(directory / "model.safetensors.tmp"));
+  auto before = bits(wide.state_dict());
+  REQUIRE_THROWS_SAYING(load_weights(wide, file), ValueError, "model.safetensors");
+  REQUIRE_THROWS_SAYING(load_weights(wide, file), ValueError, "first.weight");
+  REQUIRE(bits(wide.state_dict()) == before);
+  REQUIRE_THROWS_SAYING(load_weights(model, directory / "none"), IoError, "none");
+  REQUIRE_THROWS_SAYING(save_weights(model, directory / "no/such/dir"), IoError, "no/such/dir");
+  spit(file, slurp(file).substr(0, 100));
+  REQUIRE_THROWS_SAYING(load_weights(model, file), IoError, "model.safetensors");
+}
+
+namespace {
+const fs::path kGolden = fs::path(HEED_SOURCE_DIR) / "tests/golden";
+
+// PyTorch's file into a model and out again: the same tensors, to the bit.
+template <class Model>
+void require_round_trip(Model& model, const std::string& name) {
+  INFO(name);
+  TempDir directory;
+  fs::path golden = kGolden / (name + ".safetensors"), written = directory / "written.safetensors";
+  load_pytorch(model, golden);
+  save_pytorch(model, written);
+  REQUIRE(bits(read_state(written)) == bits(read_state(golden)));
+  // heed's own names and the packed ones are told apart.
+  save_weights(model, written);
+  REQUIRE(bits(read_state(written)) == bits(model.state_dict()));
+  load_pytorch(model, written);
+}
+}  // namespace
+
+TEST_CASE("weight files: PyTorch's packed attention in and out", "[weights]") {
+  nn::MultiHeadAttention attention(8, {.heads = 2});
+  require_round_trip(attention, "state_dict_mha");
+  nn::TransformerConfig config{.width = 8, .heads = 2, .hidden = 16, .layers = 2};
+  nn::TransformerEncoder encoder(config);
+  require_round_trip(encoder, "state_dict_encoder");
+  nn::TransformerDecoder decoder(config);
+  require_round_trip(decoder, "state_dict_decoder");
+}
+
+TEST_CASE("weight files: another model's PyTorch file is refused", "[weights]") {
+  nn::MultiHeadAttention wide(16, {.heads = 2});
+  auto before = bits(wide.state_dict());
+  REQUIRE_THROWS_SAYING(load_pytorch(wide, kGolden / "state_dict_mha.safetensors"), ValueError,
+                        "state_dict_mha.safetensors");
+  REQUIRE(bits(wide.state_dict()) == before);
+  Mlp mlp;
+  REQUIRE_THROWS_SAYING(load_pytorch(mlp, kGolden / "state_dict_encoder.safetensors"), ValueError,
+                        "first.weight");
+}
+
+}  // namespace heed::test
