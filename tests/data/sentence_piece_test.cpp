@@ -192,7 +192,7 @@ TEST_CASE("SentencePiece check: every offset of the real charsmap bent outwards 
   std::memcpy(&trie, model.data() + at, 4);
   REQUIRE(trie % 1024 == 0);
   int bent = 0;
-  for (size_t unit = 0; unit < trie / 4; unit += 97) {
+  for (size_t unit = 0; unit < trie / 4; unit += 499) {
     std::string broken = model;
     uint32_t value;
     std::memcpy(&value, model.data() + at + 4 + 4 * unit, 4);
@@ -203,7 +203,7 @@ TEST_CASE("SentencePiece check: every offset of the real charsmap bent outwards 
     REQUIRE_THAT(says(broken),
                  ContainsSubstring("unit " + std::to_string(unit) + " leads to unit"));
   }
-  CHECK(bent > 100);
+  CHECK(bent > 20);
 }
 
 TEST_CASE("SentencePiece check: pieces") {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -14,8 +15,16 @@ namespace heed::test {
 class TempDir {
  public:
   TempDir() {
-    std::string name = (std::filesystem::temp_directory_path() / "heed_data_XXXXXX").string();
-    path_ = mkdtemp(name.data());
+    // In memory where there is such a place: some tests write thousands of files.
+    for (std::filesystem::path base :
+         {std::filesystem::path("/dev/shm"), std::filesystem::temp_directory_path()}) {
+      std::string name = (base / "heed_data_XXXXXX").string();
+      if (mkdtemp(name.data())) {
+        path_ = name;
+        return;
+      }
+    }
+    throw std::runtime_error("no directory for temporary files");
   }
   ~TempDir() {
     std::error_code ignored;
