@@ -1,0 +1,131 @@
+// Fused attention against three loops; attention_test.cpp has every term, padding and NaN.
+#include <cmath>
+
+#include <heed/autograd/ops/attention.h>
+#include <heed/tests/support/opcase.h>
+
+namespace heed::test {
+
+namespace {
+
+constexpr double kScale = 0.6;
+
+// Operands q, k, v and, where `biased`, a bias of the map's full shape.
+Naive attention(bool causal, bool biased) {
+  return [=](const std::vector<Values>& in) {
+    const Values &q = in[0], &k = in[1], &v = in[2];
+    int64_t t = q.shape[2], s = k.shape[2], group = q.shape[1] / k.shape[1];
+    Values out(Shape{q.shape[0], q.shape[1], t, v.shape[3]});
+    for (int64_t b = 0; b < q.shape[0]; ++b)
+      for (int64_t h = 0; h < q.shape[1]; ++h)
+        for (int64_t i = 0; i < t; ++i) {
+          double total = 0;
+          for (int64_t j = 0; j < s; ++j) {
+            if (causal && j - i > s - t) continue;
+            double score = biased ? in[3]({b, h, i, j}) : 0;
+            for (int64_t c = 0; c < q.shape[3]; ++c)
+              score += kScale * q({b, h, i, c}) * k({b, h / group, j, c});
+            total += std::exp(score);
+            for (int64_t c = 0; c < v.shape[3]; ++c)
+              out({b, h, i, c}) += std::exp(score) * v({b, h / group, j, c});
+          }
+          for (int64_t c = 0; c < v.shape[3]; ++c)
+            if (total > 0) out({b, h, i, c}) /= total;
+        }
+    return out;
+  };
+}
+
+OpCase fused(bool causal, bool biased) {
+  OpCase c;
+  c.op = "fused_attention";
+  c.label = str(causal ? "causal" : "full", biased ? ", bias" : "");
+  struct Size {
+    int64_t b, h, kv, t, s, d, e;
+  };
+  for (Size z :
+       {Size{1, 2, 1, 3, 4, 2, 3}, Size{2, 1, 1, 5, 2, 3, 1}, Size{1, 1, 1, 1, 1, 1, 1},
+        Size{1, 1, 1, 2, 0, 2, 2}, Size{2, 4, 2, 17, 33, 8, 24}, Size{1, 2, 2, 70, 65, 31, 17}}) {
+    std::vector<Shape> shapes{{z.b, z.h, z.t, z.d}, {z.b, z.kv, z.s, z.d}, {z.b, z.kv, z.s, z.e}};
+    if (biased) shapes.push_back({z.b, z.h, z.t, z.s});
+    c.shapes.push_back(shapes);
+  }
+  c.operands = std::vector<Operand>(biased ? 4 : 3, in_range(-1, 1));
+  c.terms = 8;
+  auto run = [=](auto form) {
+    return [=](const std::vector<Tensor>& in) {
+      AttentionTerms terms;
+      terms.causal = causal;
+      if (biased) terms.bias = in[3];
+      return form(in[0], in[1], in[2], terms, FusedAttentionOptions{.scale = kScale});
+    };
+  };
+  c.run = run(fused_attention);
+  c.reference = run(fused_attention_reference);
+  c.naive = attention(causal, biased);
+  return c;
+}
+
+OpCase counted(const std::string& op, std::function<int64_t()> custom) {
+  OpCase c;
+  c.op = op;
+  c.custom = std::move(custom);
+  return c;
+}
+
+void expect(bool holds, const std::string& what) {
+  if (!holds) throw Error(what);
+}
+
+int64_t buckets_grow_with_distance() {
+  int64_t before = 0;
+  for (int64_t r = 0; r < 300; ++r) {
+    int64_t bucket = relative_bucket(-r, false, 32, 128);
+    expect(bucket == before || bucket == before + 1, str("relative_bucket: ", bucket, " at -", r));
+    before = bucket;
+  }
+  expect(before == 31, "relative_bucket: the last bucket is never reached");
+  return 300;
+}
+
+int64_t pairs_follow_the_offset() {
+  AttentionTerms terms;
+  terms.causal = true;
+  terms.window_left = 1;
+  std::vector<double> visible = visible_pairs(terms, 1, 2, 4).to_vector();
+  std::vector<double> want{0, 1, 1, 0, 0, 0, 1, 1};  // S - T = 2: the last query sees the last key
+  expect(visible == want, "visible_pairs: wrong map");
+  return 8;
+}
+
+int64_t biases_add_up() {
+  AttentionTerms terms;
+  terms.alibi_slopes = full({1}, 0.5);
+  terms.bias = full({2, 2}, 3, DType::f64);
+  std::vector<double> bias = bias_terms(terms, 1, 2, 2, DType::f64).to_vector();
+  expect(bias == std::vector<double>{3, 2.5, 2.5, 3}, "bias_terms: wrong sum");
+  return 4;
+}
+
+int64_t check_refuses() {
+  try {
+    check_attention(ones({1, 1, 2, 3}), ones({1, 1, 2, 4}), ones({1, 1, 2, 3}), {}, {});
+  } catch (const ShapeError&) {
+    return 1;
+  }
+  throw Error("check_attention: unequal channels passed");
+}
+
+}  // namespace
+
+std::vector<OpCase> attention_cases() {
+  return {fused(false, false),
+          fused(true, false),
+          fused(true, true),
+          counted("relative_bucket", buckets_grow_with_distance),
+          counted("visible_pairs", pairs_follow_the_offset),
+          counted("bias_terms", biases_add_up),
+          counted("check_attention", check_refuses)};
+}
+
+}  // namespace heed::test
