@@ -43,7 +43,7 @@ struct AttentionTerms {
 struct FusedAttentionOptions {
   double scale = 1;
   double dropout = 0;  // mask element (b, h, i, j) is number ((b H + h) T + i) S + j of `key`
-  RandomKey key;
+  RandomKey key = {};
 };
 
 // ShapeError, DTypeError or ValueError name the operand and what was expected.

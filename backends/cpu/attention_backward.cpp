@@ -1,16 +1,13 @@
-// Backward by tiles. With P = exp(S - lse) made again, Z what dropout multiplies P by, and
-// D_i = sum_c dO_ic O_ic:
-//
-//   dV = (P Z)^T dO        dS = P (Z (dO V^T) - D)        dQ = scale dS K        dK = scale dS^T Q
-//
-// One task takes the heads that share a key head, and all or some of their tiles of queries, so
-// that dK and dV are sums in a fixed order; sums of several tasks go through buffers of their own.
-#include <heed/backends/cpu/attention_tile.h>
+// How attention's backward is cut into tasks. A task takes the heads that share a key head, and all
+// or some of their tiles of queries, so that dK and dV are sums in a fixed order; the sums of
+// several tasks go through buffers of their own. No atomics: the same bits for the same shape and
+// threads.
+#include <heed/backends/cpu/attention_backward.h>
 
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
 
-// How the work is cut: a unit is one key head of one batch row.
+// A unit is one key head of one batch row.
 struct Partition {
   int64_t units, parts;  // each unit's query tiles go to `parts` tasks
   bool one_by_one;       // units share a gradient of the bias: one after the other
@@ -31,307 +28,84 @@ Partition partition(const AttentionProblem& p, const AttentionGradients& g) {
 }
 
 template <class T>
-class Backward {
+class Tasks {
  public:
-  Backward(const AttentionProblem& p, const Array& out, const Array& lse, const Array& cotangent,
-           const AttentionGradients& g)
-      : p_(p),
-        g_(g),
-        out_(out),
-        lse_(static_cast<const T*>(lse.raw())),
-        cotangent_(cotangent),
-        dropout_(p),
-        group_(p.q.dim(1) / p.k.dim(1)),
-        t_(p.q.dim(2)),
-        s_(p.k.dim(2)),
-        d_(p.q.dim(3)),
-        e_(p.v.dim(3)),
-        d_wide_(round_up(d_, Vec<T>::width)),
-        e_wide_(round_up(e_, Vec<T>::width)) {}
+  Tasks(const Backward<T>& backward, Partition cut, int64_t group, T* sums, double* bucket_sums)
+      : backward_(backward), cut_(cut), group_(group), sums_(sums), bucket_sums_(bucket_sums) {}
 
-  int64_t scratch_bytes() {
-    Scratch count;
-    layout(count);
-    return count.used();
-  }
-  // Sums of dK and dV of one task, in elements.
-  int64_t key_sums() const {
-    return s_ * ((g_.k.defined() ? d_wide_ : 0) + (g_.v.defined() ? e_wide_ : 0));
-  }
-  int64_t buckets() const { return g_.relative_table.defined() ? g_.relative_table.dim(1) : 0; }
-
-  // Query tiles part, part + parts, ... of one unit; `buckets`: [group, buckets] of this task.
-  void unit(int64_t unit, int64_t part, int64_t parts, char* memory, T* key_sums,
-            double* bucket_sums) {
-    Scratch scratch(memory);
-    layout(scratch);
-    dk_ = {g_.k.defined() ? key_sums : nullptr, d_wide_};
-    dv_ = {g_.v.defined() ? key_sums + (g_.k.defined() ? s_ * d_wide_ : 0) : nullptr, e_wide_};
-    for (int64_t n = 0; n < this->key_sums(); ++n) key_sums[n] = T(0);
-    int64_t b = unit / p_.k.dim(1), kv = unit % p_.k.dim(1);
-    for (int64_t n = 0; n < group_; ++n)
-      head(b, kv * group_ + n, part, parts, bucket_sums + n * buckets());
+  void run() {
+    const int64_t tasks = cut_.units * cut_.parts;
+    if (cut_.one_by_one) {
+      for (int64_t unit = 0; unit < cut_.units; ++unit)
+        parallel_tasks(cut_.parts, [&](int64_t part) {
+          work(unit * cut_.parts + part, unit * cut_.parts + part + 1);
+        });
+    } else {
+      const int64_t pieces = smaller(tasks, larger(8 * num_threads(), tasks / 8));
+      parallel_tasks(pieces,
+                     [&](int64_t n) { work(n * tasks / pieces, (n + 1) * tasks / pieces); });
+    }
+    if (cut_.parts > 1)
+      parallel_tasks(cut_.units, [&](int64_t unit) {
+        backward_.write_keys(unit, cut_.parts, sums_ + unit * cut_.parts * backward_.key_sums());
+      });
   }
 
-  // dK, dV of one unit = the sum of its tasks' sums.
-  void write_keys(int64_t unit, int64_t parts, const T* sums) {
-    int64_t b = unit / p_.k.dim(1), kv = unit % p_.k.dim(1), step = key_sums();
-    if (g_.k.defined())
-      write_rows(sums, step, parts, d_wide_, d_, static_cast<T>(p_.scale), rows_of<T>(g_.k, b, kv));
-    if (g_.k.defined()) sums += s_ * d_wide_;
-    if (g_.v.defined()) write_rows(sums, step, parts, e_wide_, e_, T(1), rows_of<T>(g_.v, b, kv));
+  // [H, buckets]: the sums of all batch rows and parts.
+  void write_table(int64_t batch, int64_t kv_heads, T* table) const {
+    const int64_t each = group_ * backward_.buckets();
+    for (int64_t n = 0; n < kv_heads * each; ++n) {
+      double sum = 0;
+      for (int64_t b = 0; b < batch; ++b)
+        for (int64_t part = 0; part < cut_.parts; ++part)
+          sum += bucket_sums_[((b * kv_heads + n / each) * cut_.parts + part) * each + n % each];
+      table[n] = static_cast<T>(sum);
+    }
   }
 
  private:
-  void layout(Scratch& scratch) {
-    constexpr int64_t lanes = kTileLanes<T>;
-    q_rows_ = {scratch.take<T>(lanes * d_wide_), d_wide_};
-    do_rows_ = {scratch.take<T>(lanes * e_wide_), e_wide_};
-    q_ = scratch.take<T>(d_ * lanes);
-    do_ = scratch.take<T>(e_ * lanes);
-    dq_ = scratch.take<T>(d_ * lanes);
-    weights_ = scratch.take<T>(kTileKeys * lanes);
-    scores_ = scratch.take<T>(kTileKeys * lanes);
-    lse_lanes_ = scratch.take<T>(lanes);
-    delta_ = scratch.take<T>(lanes);
-    int64_t distances = HeadTerms<T>::distance_count(p_, lanes);
-    distances_ = scratch.take<T>(distances);
-    distance_sums_ = scratch.take<T>(buckets() > 0 ? distances : 0);
-    key_copy_ = scratch.take<T>(HeadKeys<T>::copy_count(p_));
-    keep_ = scratch.take<T>(dropout_.active() ? kTileKeys * lanes : 0);
-    keep_rows_ = scratch.take<T>(dropout_.active() ? kWholeRows * lanes : 0);
-  }
-
-  void write_rows(const T* sums, int64_t step, int64_t parts, int64_t wide, int64_t columns,
-                  T scale, Rows<T> to) {
-    for (int64_t j = 0; j < s_; ++j)
-      for (int64_t c = 0; c < columns; ++c) {
-        T sum = sums[j * wide + c];
-        for (int64_t part = 1; part < parts; ++part) sum += sums[part * step + j * wide + c];
-        to.row(j)[c] = sum * scale;
+  void work(int64_t begin, int64_t end) {
+    Backward<T> mine = backward_;
+    const int64_t bytes = mine.scratch_bytes(), own = mine.key_sums();
+    const int64_t all_bytes = bytes + (cut_.parts > 1 ? 0 : own * static_cast<int64_t>(sizeof(T)));
+    common::with_scratch(all_bytes, [&](char* memory) {
+      mine.use(memory);
+      for (int64_t n = begin; n < end; ++n) {
+        T* sums = cut_.parts > 1 ? sums_ + n * own : reinterpret_cast<T*>(memory + bytes);
+        mine.unit(n / cut_.parts, n % cut_.parts, cut_.parts, sums,
+                  bucket_sums_ + n * group_ * mine.buckets());
+        if (cut_.parts == 1) mine.write_keys(n, 1, sums);
       }
+    });
   }
 
-  static void clear(Rows<T> to, Range rows, int64_t columns) {
-    if (!to) return;
-    for (int64_t i = rows.begin; i < rows.end; ++i)
-      for (int64_t c = 0; c < columns; ++c) to.row(i)[c] = T(0);
-  }
-
-  void head(int64_t b, int64_t h, int64_t part, int64_t parts, double* bucket_sums) {
-    HeadTerms<T> terms(p_, b, h, distances_, kTileLanes<T>);
-    HeadKeys<T> keys(p_, terms, key_copy_);
-    Rows<T> q = rows_of<T>(p_.q, b, h), out = rows_of<T>(out_, b, h),
-            cotangent = rows_of<T>(cotangent_, b, h);
-    Rows<T> dq = rows_of<T>(g_.q, b, h);
-    if (part == 0) {
-      clear(dq, {0, smaller(t_, terms.queries.begin)}, d_);
-      clear(dq, {larger(0, larger(terms.queries.end, smaller(t_, terms.queries.begin))), t_}, d_);
-    }
-    if (buckets() > 0)
-      for (int64_t n = 0; n < t_ + s_ + kTileLanes<T>; ++n) distance_sums_[n] = T(0);
-    const T* lse = lse_ + (b * terms.heads + h) * t_;
-    constexpr int64_t size = kTileLanes<T>;
-    for (int64_t i = terms.queries.begin + part * size; i < terms.queries.end; i += parts * size) {
-      int64_t count = smaller(size, terms.queries.end - i);
-      load_rows(q, cotangent, out, lse, i, count);
-      queries(terms, keys, i, count, dq);
-    }
-    for (int64_t n = 0; n < buckets(); ++n) bucket_sums[n] = 0;
-    if (buckets() > 0)
-      for (int64_t n = 0; n < t_ + s_ - 1; ++n)
-        bucket_sums[terms.bucket(p_, n)] += static_cast<double>(distance_sums_[n]);
-  }
-
-  // The operands of a tile of queries. Rows that see nothing are replaced by 0, since they may hold
-  // NaN.
-  void load_rows(Rows<T> q, Rows<T> cotangent, Rows<T> out, const T* lse, int64_t i,
-                 int64_t count) {
-    const T infinity = static_cast<T>(__builtin_inf());
-    int64_t lanes = round_up(count, Vec<T>::width);
-    for (int64_t n = 0; n < lanes; ++n) {
-      bool dead = n >= count || lse[i + n] == -infinity;
-      lse_lanes_[n] = dead ? infinity : lse[i + n];  // exp(s - inf) = 0
-      delta_[n] = T(0);
-      if (n >= count) continue;
-      T *q_row = q_rows_.row(n), *do_row = do_rows_.row(n);
-      const T *from_q = q.row(i + n), *from_do = cotangent.row(i + n), *o = out.row(i + n);
-      for (int64_t c = 0; c < d_; ++c) q_row[c] = dead ? T(0) : from_q[c];
-      for (int64_t c = d_; c < d_wide_; ++c) q_row[c] = T(0);
-      for (int64_t c = 0; c < e_; ++c) do_row[c] = dead ? T(0) : from_do[c];
-      for (int64_t c = e_; c < e_wide_; ++c) do_row[c] = T(0);
-      if (dead) continue;
-      delta_[n] = row_dot(do_row, o, e_);
-    }
-    load_queries<T>(q_rows_.data, d_wide_, count, lanes, d_, static_cast<T>(p_.scale), q_);
-    load_queries<T>(do_rows_.data, e_wide_, count, lanes, e_, T(1), do_);
-  }
-
-  static T row_dot(const T* a, const T* b, int64_t n) {
-    constexpr int64_t w = Vec<T>::width;
-    Vec<T> sum = 0.0;
-    int64_t c = 0;
-    for (; c + w <= n; c += w) sum = fma(Vec<T>::load(a + c), Vec<T>::load(b + c), sum);
-    T total = sum.sum();
-    for (; c < n; ++c) total += a[c] * b[c];
-    return total;
-  }
-
-  void queries(const HeadTerms<T>& terms, const HeadKeys<T>& keys, int64_t i, int64_t count,
-               Rows<T> dq) {
-    Range seen = terms.keys_of(i, count);
-    if (seen.empty()) return clear(dq, {i, i + count}, d_);
-    int64_t lanes = round_up(count, Vec<T>::width),
-            size = tile_size(seen.end - seen.begin, kTileKeys);
-    for (int64_t j = seen.begin; j < seen.end; j += size) {
-      Tile x{i, count, lanes, j, smaller(size, seen.end - j)};
-      tile(terms, keys, x, j == seen.begin, static_cast<bool>(dq));
-    }
-    if (!dq) return;
-    const Vec<T> scale = typename Vec<T>::Batch(static_cast<T>(p_.scale));
-    for (int64_t n = 0; n < d_ * lanes; n += Vec<T>::width)
-      (Vec<T>::load(dq_ + n) * scale).store(dq_ + n);
-    transpose(dq_, lanes, d_, count, dq.row(i), dq.stride);
-  }
-
-  void tile(const HeadTerms<T>& terms, const HeadKeys<T>& keys, const Tile& x, bool first,
-            bool want_dq) {
-    const Rows<T> k{keys.k.row(x.j), keys.k.stride}, v{keys.v.row(x.j), keys.v.stride};
-    product<T, Layout::rows>(
-        x.keys, x.lanes,
-        {d_, k.data, k.stride, q_, x.lanes, weights_, x.lanes, Into::overwrite, nullptr});
-    terms.apply(x, weights_);
-    product<T, Layout::rows>(
-        x.keys, x.lanes,
-        {e_, v.data, v.stride, do_, x.lanes, scores_, x.lanes, Into::overwrite, nullptr});
-    if (dropout_.active()) {
-      dropout_.scales(terms, x, keep_rows_, keep_);
-      differentiate<true>(x);
-    } else {
-      differentiate<false>(x);
-    }
-    if (dv_)
-      product<T, Layout::rows>(x.keys, e_wide_,
-                               {x.count, weights_, x.lanes, do_rows_.data, e_wide_, dv_.row(x.j),
-                                e_wide_, Into::add, nullptr});
-    if (dk_)
-      product<T, Layout::rows>(x.keys, d_wide_,
-                               {x.count, scores_, x.lanes, q_rows_.data, d_wide_, dk_.row(x.j),
-                                d_wide_, Into::add, nullptr});
-    if (want_dq)
-      product<T, Layout::columns>(d_, x.lanes,
-                                  {x.keys, k.data, k.stride, scores_, x.lanes, dq_, x.lanes,
-                                   first ? Into::overwrite : Into::add, nullptr});
-    if (buckets() > 0) add_distances(x);
-    if (g_.bias.defined()) add_bias(terms, x);
-  }
-
-  // weights: S -> P Z; scores: dO V^T -> dS.
-  template <bool kDrop>
-  void differentiate(const Tile& x) {
-    for (int64_t i = 0; i < x.lanes; i += Vec<T>::width) {
-      Vec<T> lse = Vec<T>::load(lse_lanes_ + i), delta = Vec<T>::load(delta_ + i);
-      for (int64_t j = 0; j < x.keys; ++j) {
-        int64_t at = j * x.lanes + i;
-        Vec<T> p = exp(Vec<T>::load(weights_ + at) - lse), dp = Vec<T>::load(scores_ + at);
-        if constexpr (kDrop) {
-          Vec<T> keep = Vec<T>::load(keep_ + at);
-          (p * keep).store(weights_ + at);
-          dp = dp * keep;
-        } else {
-          p.store(weights_ + at);
-        }
-        (p * (dp - delta)).store(scores_ + at);
-      }
-    }
-  }
-
-  void add_distances(const Tile& x) {
-    for (int64_t j = 0; j < x.keys; ++j) {
-      T* to = distance_sums_ + x.i - (x.j + j) + s_ - 1;
-      const T* from = scores_ + j * x.lanes;
-      for (int64_t i = 0; i < x.lanes; i += Vec<T>::width)
-        (Vec<T>::load(to + i) + Vec<T>::load(from + i)).store(to + i);
-    }
-  }
-
-  void add_bias(const HeadTerms<T>& terms, const Tile& x) {
-    int64_t stride[4];
-    for (int n = 0; n < 4; ++n) stride[n] = g_.bias.shape()[n] == 1 ? 0 : g_.bias.strides()[n];
-    T* to = static_cast<T*>(g_.bias.raw()) + terms.b * stride[0] + terms.h * stride[1] +
-            x.i * stride[2] + x.j * stride[3];
-    for (int64_t i = 0; i < x.count; ++i)
-      for (int64_t j = 0; j < x.keys; ++j)
-        to[i * stride[2] + j * stride[3]] += scores_[j * x.lanes + i];
-  }
-
-  const AttentionProblem& p_;
-  const AttentionGradients& g_;
-  const Array& out_;
-  const T* lse_;
-  const Array& cotangent_;
-  Dropout<T> dropout_;
-  int64_t group_, t_, s_, d_, e_, d_wide_, e_wide_;
-  Rows<T> q_rows_, do_rows_, dk_, dv_;
-  T *q_, *do_, *dq_, *weights_, *scores_, *lse_lanes_, *delta_;
-  T *distances_, *distance_sums_, *key_copy_, *keep_, *keep_rows_;
+  const Backward<T>& backward_;
+  Partition cut_;
+  int64_t group_;
+  T* sums_;              // [task, key_sums()] where units have several parts
+  double* bucket_sums_;  // [task, group, buckets]
 };
 
 template <class T>
 void run(const AttentionProblem& p, const Array& out, const Array& lse, const Array& cotangent,
          const AttentionGradients& g) {
-  Partition cut = partition<T>(p, g);
-  Backward<T> sizes(p, out, lse, cotangent, g);
-  int64_t group = p.q.dim(1) / p.k.dim(1), own = sizes.key_sums(),
-          buckets = group * sizes.buckets(), tasks = cut.units * cut.parts;
-  // Several parts of a unit leave their sums in a buffer; a single one keeps them to itself.
-  int64_t shared = cut.parts > 1 ? tasks * own : 0;
-  common::with_scratch(
-      (shared + 16) * static_cast<int64_t>(sizeof(T)) + tasks * buckets * 8, [&](char* memory) {
-        Scratch scratch(memory);
-        T* sums = scratch.take<T>(shared);
-        double* bucket_sums = reinterpret_cast<double*>(scratch.take<char>(0));
-        auto work = [&](int64_t begin, int64_t end) {
-          Backward<T> backward(p, out, lse, cotangent, g);
-          int64_t bytes = backward.scratch_bytes();
-          common::with_scratch(
-              bytes + own * static_cast<int64_t>(sizeof(T)), [&](char* task_memory) {
-                for (int64_t n = begin; n < end; ++n) {
-                  T* key_sums =
-                      shared > 0 ? sums + n * own : reinterpret_cast<T*>(task_memory + bytes);
-                  backward.unit(n / cut.parts, n % cut.parts, cut.parts, task_memory, key_sums,
-                                bucket_sums + n * buckets);
-                  if (cut.parts == 1) backward.write_keys(n, 1, key_sums);
-                }
-              });
-        };
-        if (cut.one_by_one) {
-          for (int64_t unit = 0; unit < cut.units; ++unit)
-            parallel_tasks(cut.parts, [&](int64_t part) {
-              work(unit * cut.parts + part, unit * cut.parts + part + 1);
-            });
-        } else {
-          int64_t pieces = smaller(tasks, larger(8 * num_threads(), tasks / 8));
-          parallel_tasks(pieces,
-                         [&](int64_t n) { work(n * tasks / pieces, (n + 1) * tasks / pieces); });
-        }
-        if (cut.parts > 1)
-          parallel_tasks(cut.units, [&](int64_t unit) {
-            sizes.write_keys(unit, cut.parts, sums + unit * cut.parts * own);
-          });
-        if (buckets == 0) return;
-        T* table = static_cast<T*>(g.relative_table.raw());
-        for (int64_t n = 0; n < p.k.dim(1) * buckets;
-             ++n) {  // [H, buckets]: unit-major sums of all batch rows and parts
-          double sum = 0;
-          int64_t kv = n / buckets;
-          for (int64_t b = 0; b < p.k.dim(0); ++b)
-            for (int64_t part = 0; part < cut.parts; ++part)
-              sum +=
-                  bucket_sums[((b * p.k.dim(1) + kv) * cut.parts + part) * buckets + n % buckets];
-          table[n] = static_cast<T>(sum);
-        }
-      });
+  const Partition cut = partition<T>(p, g);
+  const Backward<T> backward(p, out, lse, cotangent, g);
+  const int64_t group = p.q.dim(1) / p.k.dim(1), tasks = cut.units * cut.parts;
+  auto layout = [&](Scratch scratch, T*& sums, double*& bucket_sums) {
+    sums = scratch.take<T>(cut.parts > 1 ? tasks * backward.key_sums() : 0);
+    bucket_sums = scratch.take<double>(tasks * group * backward.buckets());
+    return scratch.used();
+  };
+  T* sums;
+  double* bucket_sums;
+  common::with_scratch(layout(Scratch(), sums, bucket_sums), [&](char* memory) {
+    layout(Scratch(memory), sums, bucket_sums);
+    Tasks<T> all(backward, cut, group, sums, bucket_sums);
+    all.run();
+    if (backward.buckets() > 0)
+      all.write_table(p.k.dim(0), p.k.dim(1), static_cast<T*>(g.relative_table.raw()));
+  });
 }
 
 }  // namespace

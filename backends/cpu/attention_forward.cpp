@@ -84,10 +84,16 @@ class Forward {
     return count.used();
   }
 
-  // Query tiles part, part + parts, ... of one head.
-  void head(int64_t b, int64_t h, int64_t part, int64_t parts, char* memory) {
+  // Before the first head of a task. Lanes beyond the last query hold what earlier tiles left
+  // there: any ordinary numbers will do, but not the denormal ones of fresh memory, which are slow.
+  void use(char* memory) {
     Scratch scratch(memory);
     layout(scratch);
+    for (int64_t n = 0; n < d_ * kTileLanes<T>; ++n) queries_[n] = T(0);
+  }
+
+  // Query tiles part, part + parts, ... of one head.
+  void head(int64_t b, int64_t h, int64_t part, int64_t parts) {
     HeadTerms<T> terms(p_, b, h, distances_, kTileLanes<T>);
     HeadKeys<T> keys(p_, terms, key_copy_);
     Rows<T> out = rows_of<T>(out_, b, h);
@@ -133,7 +139,7 @@ class Forward {
     Range seen = terms.keys_of(i, count);
     if (seen.empty()) return clear(out, lse, {i, i + count});
     int64_t lanes = round_up(count, Vec<T>::width);
-    load_queries(q.row(i), q.stride, count, lanes, d_, static_cast<T>(p_.scale), queries_);
+    transpose(q.row(i), q.stride, count, d_, queries_, lanes, static_cast<T>(p_.scale));
     online_.start(lanes);
     int64_t size = tile_size(seen.end - seen.begin, kTileKeys);
     for (int64_t j = seen.begin; j < seen.end; j += size) {
@@ -177,9 +183,10 @@ void run(const AttentionProblem& p, const Array& out, const Array& lse) {
     Forward<T> forward(p, out, lse);
     int64_t begin = task * heads * parts / tasks, end = (task + 1) * heads * parts / tasks;
     common::with_scratch(forward.scratch_bytes(), [&](char* memory) {
+      forward.use(memory);
       for (int64_t n = begin; n < end; ++n) {
         int64_t head = n / parts;
-        forward.head(head / p.q.dim(1), head % p.q.dim(1), n % parts, parts, memory);
+        forward.head(head / p.q.dim(1), head % p.q.dim(1), n % parts, parts);
       }
     });
   });

@@ -59,32 +59,46 @@ Rows<T> rows_of(const Array& x, int64_t b, int64_t h) {
   return {static_cast<T*>(x.raw()) + b * strides[0] + h * strides[1], strides[2]};
 }
 
-// Keys and values of one head. Under a pair mask, rows that no query sees are replaced by 0 in a
-// copy: they may hold NaN, and 0 x NaN would reach the sums.
+// Keys and values of one head, as they lie or as a copy. Copied are keys and values whose rows lie
+// far apart when many queries read them (rows at 2 KiB fall on a few cache sets and pages), and
+// those that a pair mask hides from every query: they may hold NaN, 0 x NaN would reach the sums,
+// so they become 0.
 template <class T>
 struct HeadKeys {
   Rows<T> k, v;
 
   static int64_t copy_count(const AttentionProblem& p) {
-    return p.pair_mask.defined() ? p.k.dim(2) * (p.k.dim(3) + p.v.dim(3) + 1) : 0;
+    return p.pair_mask.defined() || scattered(p) ? p.k.dim(2) * (p.k.dim(3) + p.v.dim(3) + 1) : 0;
   }
 
   HeadKeys(const AttentionProblem& p, const HeadTerms<T>& head, T* copy) {
     int64_t d = p.k.dim(3), e = p.v.dim(3), kv = head.h / (p.q.dim(1) / p.k.dim(1));
     k = rows_of<T>(p.k, head.b, kv);
     v = rows_of<T>(p.v, head.b, kv);
-    if (!head.mask || !mark_seen(head, copy)) return;
-    const T* seen = copy;
-    Rows<T> k_copy{copy + head.s, d}, v_copy{copy + head.s * (1 + d), e};
-    for (int64_t j = 0; j < head.s; ++j) {
-      for (int64_t c = 0; c < d; ++c) k_copy.row(j)[c] = seen[j] != T(0) ? k.row(j)[c] : T(0);
-      for (int64_t c = 0; c < e; ++c) v_copy.row(j)[c] = seen[j] != T(0) ? v.row(j)[c] : T(0);
-    }
-    k = k_copy;
-    v = v_copy;
+    const bool some_hidden = head.mask && mark_seen(head, copy);
+    if (!some_hidden && !scattered(p)) return;
+    const T* seen = some_hidden ? copy : nullptr;
+    k = copy_rows(k, head.s, d, seen, copy + head.s);
+    v = copy_rows(v, head.s, e, seen, copy + head.s * (1 + d));
   }
 
  private:
+  static bool scattered(const AttentionProblem& p) {
+    return p.q.dim(2) > 2 * kTileLanes<T> &&
+           (p.k.strides()[2] != p.k.dim(3) || p.v.strides()[2] != p.v.dim(3));
+  }
+
+  static Rows<T> copy_rows(Rows<T> from, int64_t rows, int64_t columns, const T* seen, T* to) {
+    for (int64_t j = 0; j < rows; ++j) {
+      const T* row = from.row(j);
+      if (seen && seen[j] == T(0))
+        for (int64_t c = 0; c < columns; ++c) to[j * columns + c] = T(0);
+      else
+        for (int64_t c = 0; c < columns; ++c) to[j * columns + c] = row[c];
+    }
+    return {to, columns};
+  }
+
   // seen[j] != 0 where a query sees key j; returns whether some key is unseen.
   static bool mark_seen(const HeadTerms<T>& head, T* seen) {
     for (int64_t j = 0; j < head.s; ++j) seen[j] = T(0);
@@ -140,20 +154,6 @@ class Dropout {
   double p_;
   PhiloxStream stream_;
 };
-
-// to [channels][lanes] = scale * the transposed rows; lanes beyond `count` are 0.
-template <class T>
-void load_queries(const T* rows, int64_t stride, int64_t count, int64_t lanes, int64_t channels,
-                  T scale, T* to) {
-  transpose(rows, stride, count, channels, to, lanes);
-  const Vec<T> factor = typename Vec<T>::Batch(scale);
-  for (int64_t c = 0; c < channels; ++c) {
-    for (int64_t i = count; i < lanes; ++i) to[c * lanes + i] = T(0);
-    if (scale != T(1))
-      for (int64_t i = 0; i < lanes; i += Vec<T>::width)
-        (Vec<T>::load(to + c * lanes + i) * factor).store(to + c * lanes + i);
-  }
-}
 
 template <class T>
 void multiply(T* a, const T* b, int64_t count) {  // count: a multiple of the width
