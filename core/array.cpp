@@ -118,6 +118,7 @@ Array Array::unsqueeze(int axis) const {
 }
 
 Array Array::broadcast_to(const Shape& target) const {
+  if (target == shape_) return *this;
   if (!broadcastable_to(shape_, target))
     throw ShapeError(str("broadcast_to: ", shape_, " does not broadcast to ", target));
   Strides strides = Shape::filled(target.rank(), 0);

@@ -18,6 +18,14 @@ struct Loop {
 
   explicit Loop(const Array* const (&arrays)[K]) {
     const Shape& shape = arrays[0]->shape();
+    if (all_plain(arrays)) {  // the common case, without the bookkeeping below
+      inner_count = arrays[0]->numel();
+      for (int k = 0; k < K; ++k) {
+        base[k] = static_cast<char*>(arrays[k]->raw());
+        inner[k] = static_cast<int64_t>(size_of(arrays[k]->dtype()));
+      }
+      return;
+    }
     int64_t size[kMaxRank + 1], stride[K][kMaxRank + 1];
     int n = 0;
     for (int i = 0; i < shape.rank(); ++i) {
@@ -42,6 +50,12 @@ struct Loop {
       for (int i = 0; i < rank; ++i) outer[k][i] = stride[k][i] * bytes;
     }
     for (int i = 0; i < rank; ++i) outer_count *= sizes[i] = size[i];
+  }
+
+  static bool all_plain(const Array* const (&arrays)[K]) {
+    for (const Array* a : arrays)
+      if (!a->is_contiguous()) return false;
+    return true;
   }
 
   // f(pointers, strides in bytes, count), in parallel; small arrays stay on this thread.
