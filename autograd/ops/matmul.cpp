@@ -1,5 +1,7 @@
 #include <heed/autograd/ops/matmul.h>
 
+#include <algorithm>
+
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/views.h>
@@ -39,7 +41,11 @@ struct MatMul {
     int64_t ka = a.dim(-1), kb = b.dim(-2);
     if (ka != kb)
       throw ShapeError(str("matmul: inner sizes differ: ", a.shape(), " x ", b.shape(), " (", ka, " != ", kb, ")"));
-    return join(broadcast(batch_of(a.shape()), batch_of(b.shape()), name), a.dim(-2), b.dim(-1));
+    Shape batch_a = batch_of(a.shape()), batch_b = batch_of(b.shape());
+    for (int i = 1; i <= std::min(batch_a.rank(), batch_b.rank()); ++i)
+      if (int64_t x = batch_a.dim(-i), y = batch_b.dim(-i); x != y && x != 1 && y != 1)
+        throw ShapeError(str("matmul: batch sizes differ: ", a.shape(), " x ", b.shape(), " (", x, " != ", y, ")"));
+    return join(broadcast(batch_a, batch_b, name), a.dim(-2), b.dim(-1));
   }
 
   static Array product(const Array& a, const Array& b) {

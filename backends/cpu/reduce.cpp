@@ -63,12 +63,12 @@ constexpr int64_t kMaxParts = 64;     // partial sums of one long sum
 constexpr int64_t kColumns = 512;     // columns whose sums stay in cache
 constexpr int64_t kMaxRowParts = 16;
 
-// n elements in a row. f32 lanes add at most 32 values before they join the double.
+// n elements in a row. f32 lanes add 16 values each before they join the double.
 template <class T>
 wide<T> sum_row(const T* p, int64_t n) {
   if constexpr (std::is_floating_point_v<T>) {
     using V = Vec<T>;
-    constexpr int64_t w = V::width, block = 128 * w;
+    constexpr int64_t w = V::width, block = 64 * w;
     double total = 0;
     while (n >= 4 * w) {
       int64_t now = n < block ? n / (4 * w) * (4 * w) : block;

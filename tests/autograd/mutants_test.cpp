@@ -105,9 +105,9 @@ const std::vector<Mutant> kMutants = {
     {"dropout", "dropout", 0, Fault::scale},
     {"cross_entropy", "cross_entropy", 0, Fault::scale},
     {"linear_cross_entropy", "linear_cross_entropy", 1, Fault::swap},
-    {"fused_attention", "fused_attention", 0, Fault::scale},
-    {"fused_attention", "fused_attention", 1, Fault::swap},
-    {"fused_attention", "fused_attention", 2, Fault::negate},
+    {"fused_attention", "attention", 0, Fault::scale},
+    {"fused_attention", "attention", 1, Fault::swap},
+    {"fused_attention", "attention", 2, Fault::negate},
 };
 
 // Fails by a wrong gradient, or is not noticed. All cases of the function count together.
