@@ -17,7 +17,7 @@ Points make_spirals(int64_t per_arm, Generator& random) {
   for (int64_t c = 0; c < 3; ++c) {
     for (int64_t i = 0; i < per_arm; ++i) {
       double r = random.uniform();
-      double angle = 4 * r + 2 * M_PI * static_cast<double>(c) / 3 + 0.15 * random.normal();
+      double angle = 6 * r + 2 * M_PI * static_cast<double>(c) / 3 + 0.1 * random.normal();
       x.push_back(static_cast<float>(r * std::cos(angle)));
       x.push_back(static_cast<float>(r * std::sin(angle)));
       arm.push_back(c);

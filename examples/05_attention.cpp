@@ -42,7 +42,7 @@ int main() {
 
   // 2. Three projections: what a word asks (query), what it offers (key), what it says (value).
   nn::Linear q_proj(kWidth, kWidth), k_proj(kWidth, kWidth), v_proj(kWidth, kWidth);
-  for (nn::Linear* l : {&q_proj, &k_proj, &v_proj}) nn::init::normal_(l->weight, 0, 2 / std::sqrt(kWidth));
+  for (nn::Linear* l : {&q_proj, &k_proj, &v_proj}) nn::init::normal_(l->weight, 0, 1 / std::sqrt(kWidth));
   auto split = [&](const Tensor& t) {  // [B, T, H D] -> [B, H, T, D]
     return t.reshape({1, words, kHeads, kHeadDim}).transpose(1, 2);
   };

@@ -158,12 +158,12 @@ class BeamSearch {
   }
 
   bool is_done(const Sentence& s) const {
-    if (static_cast<int64_t>(s.ended.size()) >= options_.beam || s.open.empty()) return true;
+    if (s.open.empty()) return true;
     if (static_cast<int64_t>(s.open.front().tokens.size()) >= s.limit) return true;
     if (s.ended.empty()) return false;
     double best = -std::numeric_limits<double>::infinity();
     for (const Hypothesis& h : s.ended) best = std::max(best, h.score);
-    // Log-probabilities only fall, and no penalty divides by more than the longest length's.
+    // Log-probabilities only fall, and no length penalty divides by more than the longest one.
     return best >= s.open.front().score / length_penalty(s.limit + 1, options_.length_penalty);
   }
 

@@ -6,8 +6,9 @@
 //
 // Beam search as in Wu et al. 2016 (GNMT): hypotheses are compared by
 //   log P(y | x) / lp(y),   lp(y) = ((5 + |y|) / 6)^alpha,   |y| counts the eos.
-// A sentence is done when `beam` hypotheses have ended, when no open one can still become the best,
-// or at its longest length, where an open one is taken if none has ended.
+// A sentence is done when no open hypothesis can become better than the best that has ended (so a
+// narrow peak of short ends cannot stop it), or at its longest length, where an open one is taken if
+// none has ended.
 #pragma once
 
 #include <cstdint>

@@ -45,7 +45,7 @@ struct GenerateOptions {
   double top_p = 1;           // only the likeliest that together reach p; 1: all
   uint64_t seed = 0;
   int64_t stop = -1;          // ends before this token; -1: no such token
-  std::function<void(int64_t token)> on_token;  // hears each one as it comes
+  std::function<void(int64_t token)> on_token{};  // hears each one as it comes
 };
 
 class LanguageModel : public nn::Module {

@@ -127,7 +127,7 @@ int train_command(const LmSettings& s) {
     prompt.insert(prompt.end(), made.begin(), made.end());
     char perplexity[64];
     std::snprintf(perplexity, sizeof perplexity, "perplexity %.3f; it writes: ", std::exp(loss));
-    return perplexity + one_line(decode_text(*tokenizer, prompt));
+    return str(perplexity, one_line(decode_text(*tokenizer, prompt)));
   };
   task.save_extra = [&](const std::filesystem::path& directory) { tokenizer->save(directory / "tokenizer"); };
 

@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include <heed/autograd/ops/elementwise.h>
 #include <heed/models/attention_maps.h>
 #include <heed/tests/models/small_models.h>
 
@@ -76,8 +77,8 @@ TEST_CASE("transformer: golden losses of the first steps") {
   std::vector<double> first = losses();
   REQUIRE(first == losses());
   // To the bit on one machine; close to these on all.
-  const double golden[] = {GOLDEN};
-  for (size_t i = 0; i < first.size(); ++i) REQUIRE(first[i] == Approx(golden[i]).epsilon(1e-4));
+  const double golden[] = {3.5144045, 3.6215591, 3.1415884, 3.4073210, 3.3862298};
+  for (size_t i = 0; i < first.size(); ++i) CHECK(first[i] == Approx(golden[i]).epsilon(1e-4));
 }
 
 TEST_CASE("transformer: padding changes nothing") {
@@ -180,5 +181,5 @@ TEST_CASE("transformer: bad settings are refused at once") {
   models::Transformer model(small_config());
   REQUIRE_THROWS_AS(model.encode(zeros({3}, DType::i64), integers({3}, {1})), ShapeError);
   auto batch = make_batch(2, 6, 24, 1);
-  REQUIRE_THROWS_AS(model.encode(batch.source + int64_t{30}, batch.source_lengths), ValueError);
+  REQUIRE_THROWS_AS(model.encode(batch.source + 30.0, batch.source_lengths), ValueError);
 }
