@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <heed/core/error.h>
+#include <heed/core/parallel.h>
 #include <heed/data/shuffle.h>
 
 namespace heed::data {
@@ -124,10 +125,11 @@ std::vector<TokenPair> encode_pairs(const Tokenizer& source_tokenizer,
   if (source.size() != target.size())
     throw ValueError(
         str("encode_pairs: ", source.size(), " source and ", target.size(), " target lines"));
-  std::vector<TokenPair> pairs;
-  pairs.reserve(source.size());
-  for (size_t i = 0; i < source.size(); ++i)
-    pairs.push_back({source_tokenizer.encode(source[i]), target_tokenizer.encode(target[i])});
+  std::vector<TokenPair> pairs(source.size());
+  parallel_for(static_cast<int64_t>(source.size()), 256, [&](int64_t begin, int64_t end) {
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i)
+      pairs[i] = {source_tokenizer.encode(source[i]), target_tokenizer.encode(target[i])};
+  });
   return pairs;
 }
 

@@ -24,6 +24,8 @@ inline constexpr int64_t kSpecialTokens = 4;
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
+  // Const functions may be called from several threads at once.
+
   // Never adds bos or eos. Text that names a special token ("<eos>") does not become that token.
   virtual std::vector<int64_t> encode(std::string_view text) const = 0;
   // Leaves out pad, bos and eos. ValueError for ids outside [0, size()).
