@@ -32,6 +32,12 @@ void copy_convert(const Array& source, const Array& target) {
       for (int64_t i = 0; i < n; ++i) t[i] = convert<T>(read(f[i]));
       return;
     }
+    if (s[0] == sizeof(T) && s[1] == 0) {  // one value all along: fill
+      auto* t = reinterpret_cast<T*>(p[0]);
+      const T value = convert<T>(read(*reinterpret_cast<const S*>(p[1])));
+      for (int64_t i = 0; i < n; ++i) t[i] = value;
+      return;
+    }
     for (int64_t i = 0; i < n; ++i)
       *reinterpret_cast<T*>(p[0] + i * s[0]) = convert<T>(read(*reinterpret_cast<const S*>(p[1] + i * s[1])));
   });
