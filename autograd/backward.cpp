@@ -50,8 +50,10 @@ bool is_target(const std::vector<Node*>& targets, Node* node) {
 }
 }  // namespace
 
-std::vector<Tensor> run_backward(const std::vector<Tensor>& outputs, const std::vector<Tensor>& cotangents,
-                                 const std::vector<Node*>* targets, BackwardOptions options, bool nested) {
+std::vector<Tensor> run_backward(const std::vector<Tensor>& outputs,
+                                 const std::vector<Tensor>& cotangents,
+                                 const std::vector<Node*>* targets, BackwardOptions options,
+                                 bool nested) {
   static const std::vector<Node*> none;
   bool retain = options.retain_graph || options.create_graph;
   std::vector<Node*> nodes = collect(outputs, nested ? *targets : none);
@@ -75,7 +77,8 @@ std::vector<Tensor> run_backward(const std::vector<Tensor>& outputs, const std::
 
   GradMode mode(options.create_graph);
   for (size_t i = 0; i < outputs.size(); ++i)
-    if (outputs[i].requires_grad()) accumulate(*outputs[i].node(), cotangents[i], options.create_graph);
+    if (outputs[i].requires_grad())
+      accumulate(*outputs[i].node(), cotangents[i], options.create_graph);
 
   std::vector<Tensor> results(targets ? targets->size() : 0);
   for (Node* node : nodes) {
@@ -95,7 +98,8 @@ std::vector<Tensor> run_backward(const std::vector<Tensor>& outputs, const std::
     }
     if (expand) {
       if (node->freed)
-        throw GradError(str("backward: the graph at op '", node->name(), "' was freed by an earlier "
+        throw GradError(str("backward: the graph at op '", node->name(),
+                            "' was freed by an earlier "
                             "backward; pass retain_graph to go through it twice"));
       Vjp v(*node, options.create_graph);
       OpName scope(node->name());
@@ -108,8 +112,8 @@ std::vector<Tensor> run_backward(const std::vector<Tensor>& outputs, const std::
   return results;
 }
 
-static std::vector<Tensor> checked_cotangents(const std::vector<Tensor>& outputs, std::vector<Tensor> cotangents,
-                                              const char* op) {
+static std::vector<Tensor> checked_cotangents(const std::vector<Tensor>& outputs,
+                                              std::vector<Tensor> cotangents, const char* op) {
   cotangents.resize(outputs.size());
   bool any = false;
   for (size_t i = 0; i < outputs.size(); ++i) {
@@ -118,7 +122,8 @@ static std::vector<Tensor> checked_cotangents(const std::vector<Tensor>& outputs
     any |= y.requires_grad();
     if (!cotangents[i].defined()) {
       if (y.numel() != 1)
-        throw GradError(str(op, ": an output of shape ", y.shape(), " needs a cotangent; only one element implies 1"));
+        throw GradError(str(op, ": an output of shape ", y.shape(),
+                            " needs a cotangent; only one element implies 1"));
       cotangents[i] = ones(y.shape(), y.dtype());
     } else if (!(cotangents[i].shape() == y.shape()) || cotangents[i].dtype() != y.dtype()) {
       throw ShapeError(str(op, ": cotangent ", cotangents[i].shape(), " ", cotangents[i].dtype(),
@@ -129,8 +134,10 @@ static std::vector<Tensor> checked_cotangents(const std::vector<Tensor>& outputs
   return cotangents;
 }
 
-void backward(const std::vector<Tensor>& outputs, const std::vector<Tensor>& cotangents, BackwardOptions options) {
-  run_backward(outputs, checked_cotangents(outputs, cotangents, "backward"), nullptr, options, false);
+void backward(const std::vector<Tensor>& outputs, const std::vector<Tensor>& cotangents,
+              BackwardOptions options) {
+  run_backward(outputs, checked_cotangents(outputs, cotangents, "backward"), nullptr, options,
+               false);
 }
 
 std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
@@ -140,10 +147,12 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
     if (!x.requires_grad()) throw GradError("grad: an input does not require a gradient");
     targets.push_back(x.node().get());
   }
-  auto results = run_backward(outputs, checked_cotangents(outputs, cotangents, "grad"), &targets, options, false);
+  auto results = run_backward(outputs, checked_cotangents(outputs, cotangents, "grad"), &targets,
+                              options, false);
   for (size_t i = 0; i < results.size(); ++i)
     if (!results[i].defined() && !options.allow_unused)
-      throw GradError(str("grad: input ", i, " is not part of the graph; allow_unused accepts that"));
+      throw GradError(
+          str("grad: input ", i, " is not part of the graph; allow_unused accepts that"));
   return results;
 }
 
@@ -151,15 +160,18 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
 // the engine's own and added to in place.
 void accumulate(Node& node, const Tensor& gradient, bool create_graph) {
   if (!(gradient.shape() == node.shape))
-    throw ShapeError(str("backward: gradient ", gradient.shape(), " for an output ", node.shape, " of ", node.name()));
+    throw ShapeError(str("backward: gradient ", gradient.shape(), " for an output ", node.shape,
+                         " of ", node.name()));
   if (!node.slot.defined()) node.slot = gradient;
-  else if (create_graph || node.slot.requires_grad() || gradient.requires_grad() || !is_owned(node.slot))
+  else if (create_graph || node.slot.requires_grad() || gradient.requires_grad() ||
+           !is_owned(node.slot))
     node.slot = node.slot + gradient;
   else add_in_place(node.slot.array(), gradient.array());
 }
 
 bool is_owned(const Tensor& slot) {
-  return slot.impl()->use_count() == 1 && slot.array().storage().use_count() == 1 && slot.array().is_contiguous();
+  return slot.impl()->use_count() == 1 && slot.array().storage().use_count() == 1 &&
+         slot.array().is_contiguous();
 }
 
 void set_cotangent_hook(CotangentHook hook) { cotangent_hook = hook; }
@@ -193,7 +205,8 @@ static void check_version(const Array& saved, uint32_t version, const char* op) 
 
 Tensor Vjp::input(int i) const {
   const Node::Edge& edge = node_.inputs[i];
-  if (!edge.saved.defined()) throw GradError(str("backward: '", node_.name(), "' did not save input ", i));
+  if (!edge.saved.defined())
+    throw GradError(str("backward: '", node_.name(), "' did not save input ", i));
   check_version(edge.saved.array(), edge.version, node_.name());
   return edge.saved;
 }

@@ -9,13 +9,15 @@ namespace heed {
 
 struct BackwardOptions {
   bool retain_graph = false;  // keep saved tensors for another backward
-  bool create_graph = false;  // record the gradients themselves (second order); implies retain_graph
+  bool create_graph =
+      false;  // record the gradients themselves (second order); implies retain_graph
   bool allow_unused = false;  // grad: an undefined result instead of an error for unused inputs
 };
 
 // sum_i <cotangents[i], outputs[i]> differentiated by every leaf, added to the leaves' grad.
 // GradError: no graph, a second backward through a freed graph, a saved tensor changed in place.
-void backward(const std::vector<Tensor>& outputs, const std::vector<Tensor>& cotangents, BackwardOptions options = {});
+void backward(const std::vector<Tensor>& outputs, const std::vector<Tensor>& cotangents,
+              BackwardOptions options = {});
 
 // The same, returned for `inputs` alone; leaves' grad stays as it is.
 std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,

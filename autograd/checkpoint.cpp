@@ -93,7 +93,8 @@ void CheckpointNode::keep(Boundary boundary) {
 void CheckpointNode::vjp(Vjp& v) {
   for (const auto& [array, version] : saved_)
     if (array.storage().version() != version)
-      throw GradError(str("backward: a tensor ", array.shape(), " that a checkpointed function uses was changed in "
+      throw GradError(str("backward: a tensor ", array.shape(),
+                          " that a checkpointed function uses was changed in "
                           "place between forward and backward"));
   std::vector<Tensor> in;
   std::vector<Node*> targets;
@@ -110,15 +111,16 @@ void CheckpointNode::vjp(Vjp& v) {
     again = f_(in);
   }
   if (!(again.shape() == shape) || again.dtype() != dtype)
-    throw GradError(str("backward: a checkpointed function gave ", shape, " ", dtype, " in forward and ",
-                        again.shape(), " ", again.dtype(), " when run again"));
+    throw GradError(str("backward: a checkpointed function gave ", shape, " ", dtype,
+                        " in forward and ", again.shape(), " ", again.dtype(), " when run again"));
   for (int i = 0; i < v.count(); ++i) {
     if (!v.needs(i)) continue;
-    targets.push_back(i < given_ ? in[static_cast<size_t>(i)].node().get() : inputs[static_cast<size_t>(i)].node.get());
+    targets.push_back(i < given_ ? in[static_cast<size_t>(i)].node().get()
+                                 : inputs[static_cast<size_t>(i)].node.get());
     which.push_back(i);
   }
-  // A parameter's slot may hold gradients from outside of f already: the nested run adds to it, hands
-  // it over as its result and leaves it empty, so adding the result puts back the sum.
+  // A parameter's slot may hold gradients from outside of f already: the nested run adds to it,
+  // hands it over as its result and leaves it empty, so adding the result puts back the sum.
   BackwardOptions options;
   options.create_graph = v.create_graph();
   std::vector<Tensor> gradients = run_backward({again}, {v.cotangent()}, &targets, options, true);
@@ -143,7 +145,8 @@ Tensor checkpoint(CheckpointFunction f, const std::vector<Tensor>& inputs) {
   Boundary boundary = boundary_of(y, node->sequence, aliases);
   std::vector<const Tensor*> list;
   for (const Tensor& x : inputs) list.push_back(&x);
-  Tensor output = detail::record(Ref<Node>(node), list.data(), static_cast<int>(list.size()), kAllInputs, y.array());
+  Tensor output = detail::record(Ref<Node>(node), list.data(), static_cast<int>(list.size()),
+                                 kAllInputs, y.array());
   node->keep(std::move(boundary));
   return output;
 }

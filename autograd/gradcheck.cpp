@@ -37,7 +37,8 @@ Tensor random_cotangent(const Shape& shape, uint64_t seed) {
   return where(less(u, 0.0), u - 0.5, u + 0.5);
 }
 
-double evaluate(const CheckedFunction& f, const std::vector<Tensor>& inputs, const Tensor& cotangent) {
+double evaluate(const CheckedFunction& f, const std::vector<Tensor>& inputs,
+                const Tensor& cotangent) {
   NoGrad guard;
   return sum(f(inputs) * cotangent).item();
 }
@@ -51,9 +52,11 @@ std::string place_of(int64_t element, const Shape& shape) {
   return to_string(place);
 }
 
-// The analytic gradients of <c, f> by every input that requires one, against differences of f's values.
-GradcheckResult compare(const CheckedFunction& f, const std::vector<Tensor>& inputs, const Tensor& cotangent,
-                        const std::vector<Tensor>& analytic, const GradcheckOptions& options) {
+// The analytic gradients of <c, f> by every input that requires one, against differences of f's
+// values.
+GradcheckResult compare(const CheckedFunction& f, const std::vector<Tensor>& inputs,
+                        const Tensor& cotangent, const std::vector<Tensor>& analytic,
+                        const GradcheckOptions& options) {
   GradcheckResult result;
   size_t next = 0;
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -61,8 +64,11 @@ GradcheckResult compare(const CheckedFunction& f, const std::vector<Tensor>& inp
     if (!x.defined() || !x.requires_grad()) continue;
     const Tensor& gradient = analytic[next++];
     if (gradient.defined() && (!(gradient.shape() == x.shape()) || gradient.dtype() != DType::f64))
-      throw ShapeError(str("gradcheck: gradient ", gradient.shape(), " ", gradient.dtype(), " for input ", i, " ", x.shape()));
-    std::vector<double> exact = gradient.defined() ? gradient.to_vector() : std::vector<double>(static_cast<size_t>(x.numel()));
+      throw ShapeError(str("gradcheck: gradient ", gradient.shape(), " ", gradient.dtype(),
+                           " for input ", i, " ", x.shape()));
+    std::vector<double> exact = gradient.defined()
+                                    ? gradient.to_vector()
+                                    : std::vector<double>(static_cast<size_t>(x.numel()));
     double* values = x.array().data<double>();  // contiguous: it is our clone
     for (int64_t e = 0; e < x.numel(); ++e) {
       double before = values[e], h = options.step * std::max(1.0, std::abs(before));
@@ -72,17 +78,20 @@ GradcheckResult compare(const CheckedFunction& f, const std::vector<Tensor>& inp
       double below = evaluate(f, inputs, cotangent);
       values[e] = before;
       double numeric = (above - below) / (2 * h), got = exact[static_cast<size_t>(e)];
-      double error = std::abs(got - numeric) / (options.absolute + options.relative * std::abs(numeric));
+      double error =
+          std::abs(got - numeric) / (options.absolute + options.relative * std::abs(numeric));
       if (!(error >= 0)) error = HUGE_VAL;  // NaN on either side
       ++result.checked;
       if (error > result.worst || (error > 1 && result.passed)) {
         result.worst = error;
-        result.message = str("input ", i, " at ", place_of(e, x.shape()), ": gradient ", got, ", by differences ", numeric);
+        result.message = str("input ", i, " at ", place_of(e, x.shape()), ": gradient ", got,
+                             ", by differences ", numeric);
       }
       if (error > 1) result.passed = false;
     }
   }
-  if (result.checked == 0) result.message = "no input requires a gradient, or all are empty: nothing was checked";
+  if (result.checked == 0)
+    result.message = "no input requires a gradient, or all are empty: nothing was checked";
   return result;
 }
 
@@ -95,15 +104,18 @@ std::vector<Tensor> wanting(const std::vector<Tensor>& inputs) {
 
 }  // namespace
 
-GradcheckResult gradcheck(const CheckedFunction& f, const std::vector<Tensor>& inputs, const GradcheckOptions& options) {
+GradcheckResult gradcheck(const CheckedFunction& f, const std::vector<Tensor>& inputs,
+                          const GradcheckOptions& options) {
   std::vector<Tensor> x = fresh(inputs, "gradcheck");
   GradMode on(true);
   Tensor y = f(x);
   if (!y.requires_grad()) {
-    GradcheckResult nothing{false, 0, 0, "the output does not depend on any input that requires a gradient"};
+    GradcheckResult nothing{false, 0, 0,
+                            "the output does not depend on any input that requires a gradient"};
     return nothing;
   }
-  if (y.dtype() != DType::f64) throw DTypeError(str("gradcheck: the output is ", y.dtype(), ", f64 expected"));
+  if (y.dtype() != DType::f64)
+    throw DTypeError(str("gradcheck: the output is ", y.dtype(), ", f64 expected"));
   Tensor cotangent = random_cotangent(y.shape(), options.seed);
   BackwardOptions allow;
   allow.allow_unused = true;
@@ -113,7 +125,8 @@ GradcheckResult gradcheck(const CheckedFunction& f, const std::vector<Tensor>& i
 
 // The function under test is g(x, c) = d<c, f>/dx for all inputs; its outputs are weighted and
 // summed to one number, so that one call of `gradcheck` covers all second derivatives.
-GradcheckResult gradgradcheck(const CheckedFunction& f, const std::vector<Tensor>& inputs, const GradcheckOptions& options) {
+GradcheckResult gradgradcheck(const CheckedFunction& f, const std::vector<Tensor>& inputs,
+                              const GradcheckOptions& options) {
   std::vector<Tensor> x = fresh(inputs, "gradgradcheck");
   Tensor y;
   {
@@ -127,7 +140,8 @@ GradcheckResult gradgradcheck(const CheckedFunction& f, const std::vector<Tensor
   uint64_t seed = options.seed + 1;
   auto first = [&](const std::vector<Tensor>& in) {
     GradMode on(true);
-    // Under no_grad (differences) the inputs are leaves still, so the graph is made here all the same.
+    // Under no_grad (differences) the inputs are leaves still, so the graph is made here all the
+    // same.
     std::vector<Tensor> point(in.begin(), in.end() - 1);
     Tensor value = f(point);
     BackwardOptions create;
@@ -136,7 +150,8 @@ GradcheckResult gradgradcheck(const CheckedFunction& f, const std::vector<Tensor
     std::vector<Tensor> gradients = grad({value}, wanting(point), {in.back()}, create);
     Tensor total = sum(in.back() * 0.0);
     for (size_t i = 0; i < gradients.size(); ++i)
-      if (gradients[i].defined()) total = total + sum(gradients[i] * random_cotangent(gradients[i].shape(), seed + i));
+      if (gradients[i].defined())
+        total = total + sum(gradients[i] * random_cotangent(gradients[i].shape(), seed + i));
     return total;
   };
   return gradcheck(first, all, options);

@@ -71,7 +71,8 @@ class FloatFormat {
       largest = std::max(largest, std::abs(v));
       if (v != 0) smallest = std::min(smallest, std::abs(v));
     }
-    exponent_ = largest >= 1e8 || (!whole && smallest < 1e-4) || (!whole && largest / smallest > 1e6);
+    exponent_ =
+        largest >= 1e8 || (!whole && smallest < 1e-4) || (!whole && largest / smallest > 1e6);
     if (whole || exponent_) return;
     for (double v : values) {
       if (!std::isfinite(v)) continue;
@@ -94,7 +95,8 @@ class FloatFormat {
 
 class Printer {
  public:
-  Printer(const Array& x, std::vector<std::string> texts, bool shorten) : texts_(std::move(texts)), shorten_(shorten) {
+  Printer(const Array& x, std::vector<std::string> texts, bool shorten)
+      : texts_(std::move(texts)), shorten_(shorten) {
     for (const std::string& text : texts_) width_ = std::max(width_, text.size());
     print(x.shape(), 0, std::string("Tensor(").size());
   }

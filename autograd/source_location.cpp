@@ -19,7 +19,8 @@ namespace {
 constexpr int kFrames = 48;
 constexpr char kSeparator = '\n';  // between module path and addresses
 
-// Programs at a fixed address name their code by absolute addresses, all others relative to their base.
+// Programs at a fixed address name their code by absolute addresses, all others relative to their
+// base.
 bool is_fixed(const Dl_info& info) {
   const auto* header = static_cast<const Elf64_Ehdr*>(info.dli_fbase);
   return std::memcmp(header->e_ident, ELFMAG, SELFMAG) == 0 && header->e_type == ET_EXEC;
@@ -49,7 +50,8 @@ std::string qualified_name(const std::string& function) {
     if (c == '<') ++depth;
     else if (c == '>') --depth;
     else if (depth == 0 && c == ' ') begin = i + 1;
-    else if (depth == 0 && c == '(' && function.compare(i, 11, "(anonymous ") != 0) return function.substr(begin, i - begin);
+    else if (depth == 0 && c == '(' && function.compare(i, 11, "(anonymous ") != 0)
+      return function.substr(begin, i - begin);
     else if (c == '(') i += 20;  // "(anonymous namespace)"
   }
   return function.substr(begin);
@@ -58,7 +60,8 @@ std::string qualified_name(const std::string& function) {
 bool is_users(const std::string& function, const std::string& place) {
   if (place.empty() || place[0] == '?' || place.compare(0, 5, "/usr/") == 0) return false;
   if (place.size() > 2 && place.compare(place.size() - 2, 2, ":0") == 0) return false;
-  return place.find(":?") == std::string::npos && qualified_name(function).compare(0, 6, "heed::") != 0;
+  return place.find(":?") == std::string::npos &&
+         qualified_name(function).compare(0, 6, "heed::") != 0;
 }
 
 // "train.cpp:31 (discriminator 2)" -> "train.cpp:31"
@@ -124,7 +127,8 @@ std::string capture_location() {
   std::string out(1, kSeparator);
   for (int i = 1; i < count; ++i) {
     char text[32];
-    std::snprintf(text, sizeof text, " %llx", static_cast<unsigned long long>(reinterpret_cast<uintptr_t>(frames[i])));
+    std::snprintf(text, sizeof text, " %llx",
+                  static_cast<unsigned long long>(reinterpret_cast<uintptr_t>(frames[i])));
     out += text;
   }
   return out;

@@ -47,8 +47,8 @@ struct Hook {
 class Node : public RefCounted {
  public:
   struct Edge {
-    Ref<Node> node;    // empty: the input is a constant
-    Shape shape;       // of the input
+    Ref<Node> node;  // empty: the input is a constant
+    Shape shape;     // of the input
     DType dtype = DType::f32;
     Tensor saved;
     uint32_t version = 0;
@@ -59,15 +59,15 @@ class Node : public RefCounted {
   virtual void vjp(Vjp& v) = 0;
   virtual bool is_leaf() const { return false; }
 
-  uint64_t sequence;           // grows with creation: inputs come before users
+  uint64_t sequence;  // grows with creation: inputs come before users
   std::vector<Edge> inputs;
-  Shape shape;                 // of the output
+  Shape shape;  // of the output
   DType dtype = DType::f32;
   Array saved_output;
   uint32_t output_version = 0;
   bool freed = false;
   std::vector<Hook> hooks;
-  std::string where;           // anomaly mode: module path and user's line at forward
+  std::string where;  // anomaly mode: module path and user's line at forward
   // The engine's, during one backward.
   Tensor slot;
   uint64_t mark = 0;
@@ -89,7 +89,7 @@ class Vjp {
  public:
   Vjp(Node& node, bool create_graph) : node_(node), create_graph_(create_graph) {}
   const Tensor& cotangent() const { return node_.slot; }
-  Tensor input(int i) const;   // GradError if it was changed in place since
+  Tensor input(int i) const;  // GradError if it was changed in place since
   Tensor output() const;
   int count() const { return static_cast<int>(node_.inputs.size()); }
   const Shape& shape(int i) const { return node_.inputs[i].shape; }
@@ -103,7 +103,7 @@ class Vjp {
     Array array;
     bool accumulate;
   };
-  Slot slot(int i);            // only if needs(i) and not create_graph()
+  Slot slot(int i);  // only if needs(i) and not create_graph()
 
   // The gradients by re-running `f`, composed of primitives, on the saved inputs (all inputs that
   // need gradients must be saved). `f` gets one tensor an input; constants that were not saved
@@ -146,7 +146,8 @@ Tensor apply_list(Op op, const Tensor* const* inputs, int count) {
   OpName scope(Op::name);
   Array output = op.forward(Inputs(inputs, count));
   if (detail::anomaly) detail::check_anomaly(Op::name, inputs, count, output);
-  if (!detail::wants_node(inputs, count) || !is_differentiable(output.dtype())) return Tensor(std::move(output));
+  if (!detail::wants_node(inputs, count) || !is_differentiable(output.dtype()))
+    return Tensor(std::move(output));
   Ref<Node> node(new detail::OpNode<Op>(std::move(op)));
   return detail::record(std::move(node), inputs, count, Op::saves, std::move(output));
 }

@@ -15,7 +15,8 @@ TensorImpl::TensorImpl(Array v, Ref<Node> n) : value(std::move(v)), node(std::mo
 TensorImpl::~TensorImpl() = default;
 
 Tensor::Tensor(Array value) : Tensor(std::move(value), Ref<Node>()) {}
-Tensor::Tensor(Array value, Ref<Node> node) : impl_(new TensorImpl(std::move(value), std::move(node))) {}
+Tensor::Tensor(Array value, Ref<Node> node)
+    : impl_(new TensorImpl(std::move(value), std::move(node))) {}
 
 Tensor Tensor::from(std::initializer_list<float> values, const Shape& shape) {
   return Tensor(Array::from(values, shape));
@@ -36,7 +37,9 @@ std::vector<double> Tensor::to_vector() const {
 bool Tensor::is_leaf() const { return !requires_grad() || node()->is_leaf(); }
 
 Tensor& Tensor::set_requires_grad(bool on) {
-  if (!is_leaf()) throw GradError(str("set_requires_grad: the tensor is the result of '", node()->name(), "'; detach it first"));
+  if (!is_leaf())
+    throw GradError(str("set_requires_grad: the tensor is the result of '", node()->name(),
+                        "'; detach it first"));
   if (on && !is_differentiable(dtype()))
     throw DTypeError(str("set_requires_grad: f32 or f64 expected, got ", dtype()));
   if (on == requires_grad()) return *this;
@@ -80,7 +83,8 @@ void Tensor::register_hook(Tensor (*hook)(const Tensor&, void*), void* context) 
 
 static void require_changeable(const Tensor& t, const char* op) {
   if (t.requires_grad() && grad_enabled())
-    throw GradError(str(op, ": a tensor that requires a gradient is changed in place; use it under NoGrad"));
+    throw GradError(
+        str(op, ": a tensor that requires a gradient is changed in place; use it under NoGrad"));
 }
 
 void Tensor::copy_(const Tensor& source) const {
@@ -92,7 +96,8 @@ void Tensor::copy_(const Tensor& source) const {
 void Tensor::fill_(double value) const { copy_(Tensor(full({}, value, dtype()))); }
 
 void Tensor::set_value(Array value) const {
-  if (!(value.shape() == shape())) throw ShapeError(str("set_value: ", value.shape(), " for a tensor ", shape()));
+  if (!(value.shape() == shape()))
+    throw ShapeError(str("set_value: ", value.shape(), " for a tensor ", shape()));
   bool wanted = requires_grad();
   if (!is_leaf()) throw GradError("set_value: not a leaf");
   impl_->value = std::move(value);
@@ -145,6 +150,8 @@ Tensor randn(const Shape& shape, DType dtype) {
   return Tensor(random_normal(shape, 0, 1, default_generator().take(shape.numel()), dtype));
 }
 
-std::ostream& operator<<(std::ostream& out, const Tensor& tensor) { return out << to_string(tensor); }
+std::ostream& operator<<(std::ostream& out, const Tensor& tensor) {
+  return out << to_string(tensor);
+}
 
 }  // namespace heed

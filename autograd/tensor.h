@@ -28,7 +28,7 @@ struct TensorImpl : RefCounted {
 
 class Tensor {
  public:
-  Tensor() = default;               // undefined
+  Tensor() = default;  // undefined
   explicit Tensor(Array value);
   Tensor(Array value, Ref<Node> node);
   static Tensor from(std::initializer_list<float> values, const Shape& shape);
@@ -53,14 +53,15 @@ class Tensor {
 
   // Gradients. Only f32 and f64 can require one.
   bool requires_grad() const { return impl_ && impl_->node; }
-  bool is_leaf() const;             // no op produced it, or none was recorded
-  Tensor& set_requires_grad(bool on);  // leaves only
-  Tensor grad() const;              // of a leaf; undefined before backward
+  bool is_leaf() const;                     // no op produced it, or none was recorded
+  Tensor& set_requires_grad(bool on);       // leaves only
+  Tensor grad() const;                      // of a leaf; undefined before backward
   void set_grad(const Tensor& grad) const;  // undefined clears it
   void zero_grad() const { set_grad(Tensor()); }
   // d this / d leaves, added to their grad. Without `cotangent`, one element is required.
-  void backward(const Tensor& cotangent = Tensor(), bool retain_graph = false, bool create_graph = false) const;
-  Tensor detach() const;            // same storage, a constant
+  void backward(const Tensor& cotangent = Tensor(), bool retain_graph = false,
+                bool create_graph = false) const;
+  Tensor detach() const;  // same storage, a constant
   // Calls `hook(gradient)` when this tensor's gradient is complete; a defined result replaces it.
   void register_hook(Tensor (*hook)(const Tensor& grad, void* context), void* context) const;
 
@@ -71,16 +72,16 @@ class Tensor {
   void set_value(Array value) const;
 
   // Shape and slicing (views, differentiable). Negative axes and indices count from the end.
-  Tensor reshape(const Shape& shape) const;         // one size may be -1
+  Tensor reshape(const Shape& shape) const;  // one size may be -1
   Tensor permute(const Shape& order) const;
   Tensor transpose(int axis_a, int axis_b) const;
   Tensor slice(int axis, int64_t begin, int64_t end, int64_t step = 1) const;
-  Tensor operator[](int64_t index) const;           // along axis 0
+  Tensor operator[](int64_t index) const;  // along axis 0
   Tensor squeeze(int axis) const;
   Tensor unsqueeze(int axis) const;
   Tensor contiguous() const;
-  Tensor to(DType dtype) const;                     // differentiable between f32 and f64
-  Tensor clone() const;                             // a copy of its own, differentiable
+  Tensor to(DType dtype) const;  // differentiable between f32 and f64
+  Tensor clone() const;          // a copy of its own, differentiable
 
   const Ref<Node>& node() const { return impl_->node; }
   TensorImpl* impl() const { return impl_.get(); }
@@ -96,9 +97,9 @@ std::ostream& operator<<(std::ostream& out, const Tensor& tensor);
 Tensor zeros(const Shape& shape, DType dtype = DType::f32);
 Tensor ones(const Shape& shape, DType dtype = DType::f32);
 Tensor full(const Shape& shape, double value, DType dtype = DType::f32);
-Tensor arange(int64_t count, DType dtype = DType::i64);            // 0, 1, ...
+Tensor arange(int64_t count, DType dtype = DType::i64);  // 0, 1, ...
 Tensor eye(int64_t n, DType dtype = DType::f32);
-Tensor rand(const Shape& shape, DType dtype = DType::f32);         // uniform [0, 1), default generator
-Tensor randn(const Shape& shape, DType dtype = DType::f32);        // normal, default generator
+Tensor rand(const Shape& shape, DType dtype = DType::f32);   // uniform [0, 1), default generator
+Tensor randn(const Shape& shape, DType dtype = DType::f32);  // normal, default generator
 
 }  // namespace heed

@@ -1,5 +1,5 @@
-// Reading and adding by index. Indices are i64, contiguous and checked by the caller; all arrays are
-// contiguous. Sums run in a fixed order, whatever the number of threads.
+// Reading and adding by index. Indices are i64, contiguous and checked by the caller; all arrays
+// are contiguous. Sums run in a fixed order, whatever the number of threads.
 #pragma once
 
 #include <heed/backends/kernel.h>
@@ -7,10 +7,13 @@
 // Place of the first index outside [0, size), or -1.
 HEED_KERNEL_ONCE(first_bad_index, int64_t(const Array& index, int64_t size));
 // out = x with axis replaced by index [N]. Every dtype.
-HEED_KERNEL_ONCE(index_select, void(const Array& x, int axis, const Array& index, const Array& out));
+HEED_KERNEL_ONCE(index_select,
+                 void(const Array& x, int axis, const Array& index, const Array& out));
 // out[.., index[n], ..] += source[.., n, ..]; f32, f64, i32, i64. Where index is `skip`, nothing.
-HEED_KERNEL_ONCE(index_add, void(const Array& out, int axis, const Array& index, const Array& source, int64_t skip));
+HEED_KERNEL_ONCE(index_add, void(const Array& out, int axis, const Array& index,
+                                 const Array& source, int64_t skip));
 // out[.., i, ..] = x[.., index[.., i, ..], ..]. Every dtype.
 HEED_KERNEL_ONCE(gather, void(const Array& x, int axis, const Array& index, const Array& out));
 // out[.., index[.., i, ..], ..] += source[.., i, ..]; f32, f64, i32, i64.
-HEED_KERNEL_ONCE(scatter_add, void(const Array& out, int axis, const Array& index, const Array& source));
+HEED_KERNEL_ONCE(scatter_add,
+                 void(const Array& out, int axis, const Array& index, const Array& source));

@@ -4,7 +4,8 @@
 //
 // and backends/cpu/softmax.cpp, compiled once per instruction-set level, defines
 //
-//   namespace heed::kernels::HEED_ISA_NAMESPACE { void softmax(const Array& x, int axis, const Array& out) {...} }
+//   namespace heed::kernels::HEED_ISA_NAMESPACE { void softmax(const Array& x, int axis, const
+//   Array& out) {...} }
 //
 // Callers write `kernels::softmax(x, axis, out)`; the level is picked at run time. A kernel that a
 // built level lacks is a link error. HEED_KERNEL_ONCE is for kernels whose speed does not depend on
@@ -28,40 +29,54 @@ const char* to_string(IsaLevel level);
 
 namespace kernels {
 
-template <class Signature> struct Kernel;
+template <class Signature>
+struct Kernel;
 template <class R, class... A>
 struct Kernel<R(A...)> {
   R (*levels[3])(A...);
-  R operator()(A... args) const { return levels[static_cast<int>(isa_level())](static_cast<A>(args)...); }
+  R operator()(A... args) const {
+    return levels[static_cast<int>(isa_level())](static_cast<A>(args)...);
+  }
 };
 
 }  // namespace kernels
 }  // namespace heed
 
 #ifdef HEED_CPU_LEVELS_X86
-#define HEED_KERNEL(name, ...)                                    \
-  namespace heed::kernels {                                       \
-  using name##_signature = __VA_ARGS__;                           \
-  namespace baseline { name##_signature name; }                   \
-  namespace avx2 { name##_signature name; }                       \
-  namespace avx512 { name##_signature name; }                     \
+#define HEED_KERNEL(name, ...)                                                                   \
+  namespace heed::kernels {                                                                      \
+  using name##_signature = __VA_ARGS__;                                                          \
+  namespace baseline {                                                                           \
+  name##_signature name;                                                                         \
+  }                                                                                              \
+  namespace avx2 {                                                                               \
+  name##_signature name;                                                                         \
+  }                                                                                              \
+  namespace avx512 {                                                                             \
+  name##_signature name;                                                                         \
+  }                                                                                              \
   inline constexpr Kernel<name##_signature> name{{&baseline::name, &avx2::name, &avx512::name}}; \
-  }                                                               \
+  }                                                                                              \
   static_assert(true)
 #else
-#define HEED_KERNEL(name, ...)                                    \
-  namespace heed::kernels {                                       \
-  using name##_signature = __VA_ARGS__;                           \
-  namespace baseline { name##_signature name; }                   \
-  inline constexpr Kernel<name##_signature> name{{&baseline::name, &baseline::name, &baseline::name}}; \
-  }                                                               \
+#define HEED_KERNEL(name, ...)                              \
+  namespace heed::kernels {                                 \
+  using name##_signature = __VA_ARGS__;                     \
+  namespace baseline {                                      \
+  name##_signature name;                                    \
+  }                                                         \
+  inline constexpr Kernel<name##_signature> name{           \
+      {&baseline::name, &baseline::name, &baseline::name}}; \
+  }                                                         \
   static_assert(true)
 #endif
 
-#define HEED_KERNEL_ONCE(name, ...)                               \
-  namespace heed::kernels {                                       \
-  using name##_signature = __VA_ARGS__;                           \
-  namespace common { name##_signature name; }                     \
+#define HEED_KERNEL_ONCE(name, ...)                                                              \
+  namespace heed::kernels {                                                                      \
+  using name##_signature = __VA_ARGS__;                                                          \
+  namespace common {                                                                             \
+  name##_signature name;                                                                         \
+  }                                                                                              \
   inline constexpr Kernel<name##_signature> name{{&common::name, &common::name, &common::name}}; \
-  }                                                               \
+  }                                                                                              \
   static_assert(true)

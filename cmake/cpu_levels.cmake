@@ -15,7 +15,8 @@ foreach(level IN LISTS levels)
   if(TARGET heed_cpu_${level})
     list(APPEND HEED_LEVEL_TARGETS heed_cpu_${level})
     target_link_libraries(heed_cpu_${level} PRIVATE xsimd)
-    set_target_properties(heed_cpu_${level} PROPERTIES UNITY_BUILD OFF)  # no gain: the optimiser takes the time
+    # No unity build: the optimiser takes the time, so it would gain nothing.
+    set_target_properties(heed_cpu_${level} PROPERTIES UNITY_BUILD OFF)
     target_compile_definitions(heed_cpu_${level} PRIVATE HEED_ISA_NAMESPACE=${level})
     # No errno and no trap on floating point: both keep loops from becoming vector code.
     target_compile_options(heed_cpu_${level} PRIVATE ${HEED_FLAGS_${level}} -fno-math-errno -fno-trapping-math

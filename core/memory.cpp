@@ -17,9 +17,9 @@ thread_local constinit const char* OpName::current_ = "";
 
 namespace {
 constexpr size_t kHeader = 64;
-constexpr size_t kSmallest = 256;                // block size of class 0
+constexpr size_t kSmallest = 256;  // block size of class 0
 constexpr size_t kHugePage = size_t{2} << 20;
-constexpr int kStepsPerOctave = 4;               // at most 25 % of a block is unused
+constexpr int kStepsPerOctave = 4;  // at most 25 % of a block is unused
 constexpr int kClasses = 45 * kStepsPerOctave;
 static_assert(sizeof(Storage) <= kHeader);
 
@@ -50,7 +50,8 @@ class Allocator {
     int cls = class_of(bytes + kHeader);
     void* block = nullptr;
     std::lock_guard lock(mutex_);
-    // A large block may serve a request of half its size: better than a fresh page fault each 4 KiB.
+    // A large block may serve a request of half its size: better than a fresh page fault each 4
+    // KiB.
     int last = block_size(cls) >= kHugePage ? cls + kStepsPerOctave : cls;
     for (int c = cls; c <= last && !block; ++c)
       if (!free_[c].empty()) {
@@ -81,9 +82,18 @@ class Allocator {
     release_locked();
   }
 
-  MemoryStats stats() { std::lock_guard lock(mutex_); return stats_; }
-  void reset_peak() { std::lock_guard lock(mutex_); stats_.peak_bytes = stats_.current_bytes; }
-  void set_limit(int64_t bytes) { std::lock_guard lock(mutex_); limit_ = bytes; }
+  MemoryStats stats() {
+    std::lock_guard lock(mutex_);
+    return stats_;
+  }
+  void reset_peak() {
+    std::lock_guard lock(mutex_);
+    stats_.peak_bytes = stats_.current_bytes;
+  }
+  void set_limit(int64_t bytes) {
+    std::lock_guard lock(mutex_);
+    limit_ = bytes;
+  }
 
  private:
   void release_locked() {
@@ -96,11 +106,14 @@ class Allocator {
 
   void* from_system(int cls, size_t bytes) {
     size_t size = block_size(cls);
-    auto over = [&] { return limit_ && stats_.reserved_bytes + static_cast<int64_t>(size) > limit_; };
+    auto over = [&] {
+      return limit_ && stats_.reserved_bytes + static_cast<int64_t>(size) > limit_;
+    };
     if (over()) release_locked();
     if (over()) out_of_memory(bytes);
     bool huge = size >= kHugePage;
-    void* block = std::aligned_alloc(huge ? kHugePage : kHeader, huge ? (size + kHugePage - 1) / kHugePage * kHugePage : size);
+    void* block = std::aligned_alloc(huge ? kHugePage : kHeader,
+                                     huge ? (size + kHugePage - 1) / kHugePage * kHugePage : size);
     if (!block) {
       release_locked();
       block = std::aligned_alloc(kHeader, size);

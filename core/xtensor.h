@@ -30,8 +30,8 @@ Array from_xtensor(const xt::xexpression<E>& expression) {
   Shape shape;
   for (auto size : e.shape()) shape.push_back(static_cast<int64_t>(size));
   Array out = Array::empty(shape, dtype_of<T>());
-  std::copy(e.template begin<xt::layout_type::row_major>(), e.template end<xt::layout_type::row_major>(),
-            out.data<T>());
+  std::copy(e.template begin<xt::layout_type::row_major>(),
+            e.template end<xt::layout_type::row_major>(), out.data<T>());
   return out;
 }
 
@@ -42,7 +42,8 @@ auto as_xtensor(const Array& array) {
   std::vector<std::ptrdiff_t> strides(array.strides().begin(), array.strides().end());
   for (std::size_t i = 0; i < shape.size(); ++i)
     if (shape[i] == 1) strides[i] = 0;  // xtensor's rule for axes of size one
-  return xt::adapt(array.data<T>(), static_cast<std::size_t>(array.numel()), xt::no_ownership(), shape, strides);
+  return xt::adapt(array.data<T>(), static_cast<std::size_t>(array.numel()), xt::no_ownership(),
+                   shape, strides);
 }
 
 }  // namespace heed

@@ -58,9 +58,11 @@ void draw(const Classifier& model) {
       grid.push_back(1 - 2.0f * static_cast<float>(i) / (kRows - 1));
     }
   NoGrad guard;
-  std::vector<double> arm = argmax(model.forward(Tensor::from(grid, {kRows * kColumns, 2})), 1).to_vector();
+  std::vector<double> arm =
+      argmax(model.forward(Tensor::from(grid, {kRows * kColumns, 2})), 1).to_vector();
   for (int i = 0; i < kRows; ++i) {
-    for (int j = 0; j < kColumns; ++j) std::putchar(".o#"[static_cast<int>(arm[static_cast<size_t>(i * kColumns + j)])]);
+    for (int j = 0; j < kColumns; ++j)
+      std::putchar(".o#"[static_cast<int>(arm[static_cast<size_t>(i * kColumns + j)])]);
     std::putchar('\n');
   }
 }

@@ -42,20 +42,23 @@ int main() {
 
   // 2. Three projections: what a word asks (query), what it offers (key), what it says (value).
   nn::Linear q_proj(kWidth, kWidth), k_proj(kWidth, kWidth), v_proj(kWidth, kWidth);
-  for (nn::Linear* l : {&q_proj, &k_proj, &v_proj}) nn::init::normal_(l->weight, 0, 1 / std::sqrt(kWidth));
+  for (nn::Linear* l : {&q_proj, &k_proj, &v_proj})
+    nn::init::normal_(l->weight, 0, 1 / std::sqrt(kWidth));
   auto split = [&](const Tensor& t) {  // [B, T, H D] -> [B, H, T, D]
     return t.reshape({1, words, kHeads, kHeadDim}).transpose(1, 2);
   };
   Tensor q = split(q_proj.forward(x)), k = split(k_proj.forward(x)), v = split(v_proj.forward(x));
-  std::printf("q, k, v: %s = [batch, heads, words, width of a head]\n\n", to_string(q.shape()).c_str());
+  std::printf("q, k, v: %s = [batch, heads, words, width of a head]\n\n",
+              to_string(q.shape()).c_str());
 
   // 3. Scores: how well does each query fit each key? A dot product, divided by sqrt(D).
-  Tensor scores = matmul(q, k.transpose(2, 3)) / std::sqrt(static_cast<double>(kHeadDim));  // [B, H, T, T]
+  Tensor scores =
+      matmul(q, k.transpose(2, 3)) / std::sqrt(static_cast<double>(kHeadDim));  // [B, H, T, T]
   print("scores of head 0 (row: who asks, column: who is asked)", scores[0][0]);
 
   // 4. Mask: a language model must not look at words to come. Those scores become -infinity.
-  Tensor visible = nn::Mask().dense(1, words, words, /*causal=*/true);         // [1, 1, T, T]
-  Tensor masked = where(visible, scores, -INFINITY);                           // [B, H, T, T]
+  Tensor visible = nn::Mask().dense(1, words, words, /*causal=*/true);  // [1, 1, T, T]
+  Tensor masked = where(visible, scores, -INFINITY);                    // [B, H, T, T]
 
   // 5. Softmax makes weights of each row: positive, with sum 1.
   Tensor weights = softmax(masked, -1);  // [B, H, T, T]
@@ -65,27 +68,35 @@ int main() {
   std::printf("\n\n");
 
   // 6. The result: for each word the mean of the values, by these weights; heads side by side.
-  Tensor mixed = matmul(weights, v);                                                // [B, H, T, D]
-  Tensor out = mixed.transpose(1, 2).reshape({1, words, kWidth});                   // [B, T, d]
+  Tensor mixed = matmul(weights, v);                               // [B, H, T, D]
+  Tensor out = mixed.transpose(1, 2).reshape({1, words, kWidth});  // [B, T, d]
   std::printf("result: %s\n", to_string(out.shape()).c_str());
 
   // The same in one call, as layers do it: no map of T x T is ever stored.
-  nn::DenseAttention dense({.heads = kHeads, .kv_heads = kHeads, .head_dim = kHeadDim, .value_dim = kHeadDim, .causal = true});
+  nn::DenseAttention dense({.heads = kHeads,
+                            .kv_heads = kHeads,
+                            .head_dim = kHeadDim,
+                            .value_dim = kHeadDim,
+                            .causal = true});
   Tensor fused = dense.forward(q, k, v, {});  // [B, H, T, D]
   Tensor difference = abs(fused - mixed);
-  std::printf("largest difference to the fused layer: %.1e\n\n", max(difference.reshape({-1}), 0).item());
+  std::printf("largest difference to the fused layer: %.1e\n\n",
+              max(difference.reshape({-1}), 0).item());
 
   // 7. How sharp is each head? And what happens without 1 / sqrt(D): dot products of D numbers have
-  // a spread of sqrt(D), softmax puts nearly all weight on one word, and its gradient nearly vanishes.
+  // a spread of sqrt(D), softmax puts nearly all weight on one word, and its gradient nearly
+  // vanishes.
   std::printf("entropy in bits (even: %.2f)\n", std::log2(static_cast<double>(words)));
   Tensor raw = scores * std::sqrt(static_cast<double>(kHeadDim));  // [B, H, T, T]
   for (int64_t h = 0; h < kHeads; ++h) {
-    auto slope = [&](const Tensor& w) { return mean(w * (1.0 - w)).item(); };  // of softmax: w (1 - w)
+    auto slope = [&](const Tensor& w) {
+      return mean(w * (1.0 - w)).item();
+    };  // of softmax: w (1 - w)
     Tensor with = softmax(scores[0][h], -1), without = softmax(raw[0][h], -1);  // [T, T]
-    std::printf("  head %lld: %.2f with 1 / sqrt(D), %.2f without; mean slope of softmax %.3f and %.3f\n",
-                static_cast<long long>(h), entropy(with), entropy(without), slope(with), slope(without));
+    std::printf(
+        "  head %lld: %.2f with 1 / sqrt(D), %.2f without; mean slope of softmax %.3f and %.3f\n",
+        static_cast<long long>(h), entropy(with), entropy(without), slope(with), slope(without));
   }
-
 
   // 8. The map as a picture.
   std::vector<data::AttentionMap> pictures;

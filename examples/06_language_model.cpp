@@ -21,7 +21,8 @@ int main() {
   // Each byte is a token: no vocabulary to build, no word unknown.
   data::ByteTokenizer tokenizer;
   std::vector<int64_t> ids = tokenizer.encode(text);
-  std::printf("%zu letters, such as: %.70s..\n", ids.size(), text.substr(0, text.find('\n')).c_str());
+  std::printf("%zu letters, such as: %.70s..\n", ids.size(),
+              text.substr(0, text.find('\n')).c_str());
 
   // GPT-2's layout, small: 4 layers, 128 wide.
   models::LanguageModelConfig config = models::language_model_preset("nano");
@@ -39,7 +40,8 @@ int main() {
 
   train::Progress progress;
   for (int64_t step = 1; step <= kSteps; ++step) {
-    data::TokenBatch batch = windows.get((step - 1) / windows.count(0), (step - 1) % windows.count(0));
+    data::TokenBatch batch =
+        windows.get((step - 1) / windows.count(0), (step - 1) % windows.count(0));
     Tensor loss = model.loss(Tensor(batch.inputs), Tensor(batch.targets));
     loss.backward();
     optimizer.clip_grad_norm(1);
@@ -47,7 +49,8 @@ int main() {
     optimizer.zero_grad();
     // The loss is the mean of -log P(next letter); without learning it is log(260) = 5.56.
     progress.update(step, kSteps, str("step ", step, "  loss ", loss.item()));
-    if (step % 100 == 0) std::printf("step %3lld  loss %.3f\n", static_cast<long long>(step), loss.item());
+    if (step % 100 == 0)
+      std::printf("step %3lld  loss %.3f\n", static_cast<long long>(step), loss.item());
   }
   progress.finish();
 
@@ -55,7 +58,8 @@ int main() {
   // high: daring.
   model.eval();
   for (double temperature : {0.0, 0.7, 1.3}) {
-    auto made = model.generate(tokenizer.encode("the "), {.max_tokens = 200, .temperature = temperature, .seed = 3});
+    auto made = model.generate(tokenizer.encode("the "),
+                               {.max_tokens = 200, .temperature = temperature, .seed = 3});
     std::printf("\ntemperature %.1f:\nthe %s\n", temperature, tokenizer.decode(made).c_str());
   }
 }

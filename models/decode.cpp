@@ -57,10 +57,12 @@ std::vector<std::vector<Candidate>> best_tokens(const Tensor& logits, int64_t k,
       for (int64_t v = 0; v < vocab; ++v) {
         float value = x[r * vocab + v];
         if (!(value > threshold) || v == config.pad || v == config.bos) continue;
-        auto at = std::find_if(list.begin(), list.end(), [&](const Candidate& c) { return value > c.score; });
+        auto at = std::find_if(list.begin(), list.end(),
+                               [&](const Candidate& c) { return value > c.score; });
         list.insert(at, {value, 0, v});
         if (static_cast<int64_t>(list.size()) > k) list.pop_back();
-        if (static_cast<int64_t>(list.size()) == k) threshold = static_cast<float>(list.back().score);
+        if (static_cast<int64_t>(list.size()) == k)
+          threshold = static_cast<float>(list.back().score);
       }
       for (Candidate& c : list) c.score -= norm[r];
     }
@@ -70,7 +72,8 @@ std::vector<std::vector<Candidate>> best_tokens(const Tensor& logits, int64_t k,
 
 class BeamSearch {
  public:
-  BeamSearch(const Transformer& model, const DecodeOptions& options) : model_(model), options_(options) {}
+  BeamSearch(const Transformer& model, const DecodeOptions& options)
+      : model_(model), options_(options) {}
 
   std::vector<std::vector<Hypothesis>> run(const Tensor& source, const Tensor& lengths) {
     Memory memory = model_.encode(source, lengths);  // [B, S, d]
@@ -78,7 +81,8 @@ class BeamSearch {
     std::vector<std::vector<Hypothesis>> results(source_lengths.size());
     int64_t longest = 0;
     for (size_t i = 0; i < source_lengths.size(); ++i) {
-      auto factor = static_cast<int64_t>(options_.length_factor * static_cast<double>(source_lengths[i]));
+      auto factor =
+          static_cast<int64_t>(options_.length_factor * static_cast<double>(source_lengths[i]));
       int64_t limit = std::max<int64_t>(1, factor + options_.length_extra);
       sentences_.push_back({static_cast<int64_t>(i), limit, {Beam{}}, {}});
       longest = std::max(longest, limit);
@@ -131,7 +135,8 @@ class BeamSearch {
 
   // Fills s.open and s.ended; returns which earlier beam each open one comes from.
   std::vector<int64_t> extend(Sentence& s, const std::vector<Beam>& before,
-                              const std::vector<std::vector<Candidate>>& best, int64_t first) const {
+                              const std::vector<std::vector<Candidate>>& best,
+                              int64_t first) const {
     std::vector<Candidate> candidates;
     for (size_t b = 0; b < before.size(); ++b)
       for (const Candidate& c : best[static_cast<size_t>(first) + b])
@@ -173,18 +178,21 @@ class BeamSearch {
     if (s.ended.empty()) {
       for (const Beam& b : s.open) {
         auto length = static_cast<int64_t>(b.tokens.size());
-        s.ended.push_back({b.tokens, b.score, b.score / length_penalty(length, options_.length_penalty), false});
+        s.ended.push_back(
+            {b.tokens, b.score, b.score / length_penalty(length, options_.length_penalty), false});
       }
     }
     std::stable_sort(s.ended.begin(), s.ended.end(),
                      [](const Hypothesis& a, const Hypothesis& b) { return a.score > b.score; });
-    if (static_cast<int64_t>(s.ended.size()) > options_.beam) s.ended.resize(static_cast<size_t>(options_.beam));
+    if (static_cast<int64_t>(s.ended.size()) > options_.beam)
+      s.ended.resize(static_cast<size_t>(options_.beam));
     return std::move(s.ended);
   }
 
   const Transformer& model_;
   const DecodeOptions& options_;
-  std::vector<Sentence> sentences_;  // not yet done; their beams are the state's rows, in this order
+  std::vector<Sentence>
+      sentences_;  // not yet done; their beams are the state's rows, in this order
 };
 }  // namespace
 
@@ -193,7 +201,8 @@ double length_penalty(int64_t length, double alpha) {
 }
 
 std::vector<std::vector<Hypothesis>> beam_search(const Transformer& model, const Tensor& source,
-                                                 const Tensor& lengths, const DecodeOptions& options) {
+                                                 const Tensor& lengths,
+                                                 const DecodeOptions& options) {
   check(model, options);
   NoGrad guard;
   return BeamSearch(model, options).run(source, lengths);
@@ -220,7 +229,8 @@ std::vector<Hypothesis> translate(const Transformer& model,
     std::vector<int64_t> ids((end - begin) * longest, model.config().pad), lengths;
     for (size_t i = begin; i < end; ++i) {
       const auto& tokens = sources[order[i]];
-      std::copy(tokens.begin(), tokens.end(), ids.begin() + static_cast<int64_t>((i - begin) * longest));
+      std::copy(tokens.begin(), tokens.end(),
+                ids.begin() + static_cast<int64_t>((i - begin) * longest));
       lengths.push_back(static_cast<int64_t>(tokens.size()));
     }
     auto rows = static_cast<int64_t>(end - begin);

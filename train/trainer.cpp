@@ -54,6 +54,7 @@ void Trainer::Loop::start() {
     log = MetricLog(config.out_dir / "metrics.jsonl", state.step);
   }
   if (!model.is_training()) model.train();
+  optimizer.zero_grad();
   earlier_seconds = state.seconds;
   started = Clock::now();
 }

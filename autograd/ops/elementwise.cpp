@@ -7,15 +7,23 @@
 
 namespace heed {
 
-// Words that the rows use beside the public ones; found by argument, so not in the unnamed namespace.
-static Tensor one_where(const Tensor& condition, const Tensor& like) { return cast(condition, like.dtype()); }
-static Tensor greater_equal(const Tensor& a, double b) { return greater_equal(a, Tensor::scalar(b, a.dtype())); }
-static Tensor less_equal(const Tensor& a, double b) { return less_equal(a, Tensor::scalar(b, a.dtype())); }
+// Words that the rows use beside the public ones; found by argument, so not in the unnamed
+// namespace.
+static Tensor one_where(const Tensor& condition, const Tensor& like) {
+  return cast(condition, like.dtype());
+}
+static Tensor greater_equal(const Tensor& a, double b) {
+  return greater_equal(a, Tensor::scalar(b, a.dtype()));
+}
+static Tensor less_equal(const Tensor& a, double b) {
+  return less_equal(a, Tensor::scalar(b, a.dtype()));
+}
 
 namespace {
 
 void check_float(const char* op, const Array& x) {
-  if (!is_differentiable(x.dtype())) throw DTypeError(str(op, ": f32 or f64 expected, got ", x.dtype()));
+  if (!is_differentiable(x.dtype()))
+    throw DTypeError(str(op, ": f32 or f64 expected, got ", x.dtype()));
 }
 
 bool is_arithmetic(DType d) { return is_differentiable(d) || d == DType::i32 || d == DType::i64; }
@@ -26,7 +34,8 @@ struct Affine {
   static constexpr unsigned saves = 0;
   double a, b;
   Array forward(Inputs in) {
-    if (!is_arithmetic(in[0].dtype())) throw DTypeError(str("affine: a number type expected, got ", in[0].dtype()));
+    if (!is_arithmetic(in[0].dtype()))
+      throw DTypeError(str("affine: a number type expected, got ", in[0].dtype()));
     Array out = Array::empty(in[0].shape(), in[0].dtype());
     kernels::unary(UnaryOp::affine, {a, b}, in[0], out);
     return out;
@@ -60,16 +69,19 @@ struct Unary {
 };
 
 template <class Row>
-Tensor unary(const Tensor& x, UnaryParams p = {}) { return apply(Unary<Row>{p}, x); }
+Tensor unary(const Tensor& x, UnaryParams p = {}) {
+  return apply(Unary<Row>{p}, x);
+}
 
 Array binary_forward(const char* name, BinaryOp op, Inputs in) {
   const Array &a = in[0], &b = in[1];
   bool logical = op == BinaryOp::logical_and || op == BinaryOp::logical_or;
-  bool fits = logical ? a.dtype() == DType::boolean
-              : op == BinaryOp::div || op == BinaryOp::pow ? is_differentiable(a.dtype()) : is_arithmetic(a.dtype());
+  bool fits = logical                                      ? a.dtype() == DType::boolean
+              : op == BinaryOp::div || op == BinaryOp::pow ? is_differentiable(a.dtype())
+                                                           : is_arithmetic(a.dtype());
   if (a.dtype() != b.dtype() || !fits)
-    throw DTypeError(str(name, ": two operands of one ", logical ? "bool" : "number", " type expected, got ", a.dtype(),
-                         " and ", b.dtype()));
+    throw DTypeError(str(name, ": two operands of one ", logical ? "bool" : "number",
+                         " type expected, got ", a.dtype(), " and ", b.dtype()));
   Shape shape = broadcast(a.shape(), b.shape(), name);
   Array out = Array::empty(shape, a.dtype());
   kernels::binary(op, a.broadcast_to(shape), b.broadcast_to(shape), out);
@@ -155,8 +167,10 @@ struct Where {
   static constexpr unsigned saves = 0b001;
   Array forward(Inputs in) {
     const Array &c = in[0], &a = in[1], &b = in[2];
-    if (c.dtype() != DType::boolean) throw DTypeError(str("where: condition must be bool, got ", c.dtype()));
-    if (a.dtype() != b.dtype()) throw DTypeError(str("where: branches differ: ", a.dtype(), " and ", b.dtype()));
+    if (c.dtype() != DType::boolean)
+      throw DTypeError(str("where: condition must be bool, got ", c.dtype()));
+    if (a.dtype() != b.dtype())
+      throw DTypeError(str("where: branches differ: ", a.dtype(), " and ", b.dtype()));
     Shape shape = broadcast(c.shape(), broadcast(a.shape(), b.shape(), name), name);
     Array out = Array::empty(shape, a.dtype());
     kernels::where(c.broadcast_to(shape), a.broadcast_to(shape), b.broadcast_to(shape), out);
@@ -171,7 +185,8 @@ struct Where {
 
 Tensor compare(const char* name, CompareOp op, const Tensor& a, const Tensor& b) {
   if (a.dtype() != b.dtype() || a.dtype() == DType::bf16 || a.dtype() == DType::f16)
-    throw DTypeError(str(name, ": two operands of one comparable type expected, got ", a.dtype(), " and ", b.dtype()));
+    throw DTypeError(str(name, ": two operands of one comparable type expected, got ", a.dtype(),
+                         " and ", b.dtype()));
   Shape shape = broadcast(a.shape(), b.shape(), name);
   Array out = Array::empty(shape, DType::boolean);
   kernels::compare(op, a.array().broadcast_to(shape), b.array().broadcast_to(shape), out);
@@ -225,11 +240,19 @@ Tensor clamp(const Tensor& x, double low, double high) {
 }
 
 Tensor equal(const Tensor& a, const Tensor& b) { return compare("equal", CompareOp::equal, a, b); }
-Tensor not_equal(const Tensor& a, const Tensor& b) { return compare("not_equal", CompareOp::not_equal, a, b); }
+Tensor not_equal(const Tensor& a, const Tensor& b) {
+  return compare("not_equal", CompareOp::not_equal, a, b);
+}
 Tensor less(const Tensor& a, const Tensor& b) { return compare("less", CompareOp::less, a, b); }
-Tensor less_equal(const Tensor& a, const Tensor& b) { return compare("less_equal", CompareOp::less_equal, a, b); }
-Tensor greater(const Tensor& a, const Tensor& b) { return compare("greater", CompareOp::greater, a, b); }
-Tensor greater_equal(const Tensor& a, const Tensor& b) { return compare("greater_equal", CompareOp::greater_equal, a, b); }
+Tensor less_equal(const Tensor& a, const Tensor& b) {
+  return compare("less_equal", CompareOp::less_equal, a, b);
+}
+Tensor greater(const Tensor& a, const Tensor& b) {
+  return compare("greater", CompareOp::greater, a, b);
+}
+Tensor greater_equal(const Tensor& a, const Tensor& b) {
+  return compare("greater_equal", CompareOp::greater_equal, a, b);
+}
 Tensor equal(const Tensor& a, double b) { return equal(a, Tensor::scalar(b, a.dtype())); }
 Tensor less(const Tensor& a, double b) { return less(a, Tensor::scalar(b, a.dtype())); }
 Tensor greater(const Tensor& a, double b) { return greater(a, Tensor::scalar(b, a.dtype())); }
@@ -238,12 +261,22 @@ static Tensor logical(const char* name, BinaryOp op, const Tensor& a, const Tens
   const Tensor* in[] = {&a, &b};
   return Tensor(binary_forward(name, op, Inputs(in, 2)));
 }
-Tensor logical_and(const Tensor& a, const Tensor& b) { return logical("logical_and", BinaryOp::logical_and, a, b); }
-Tensor logical_or(const Tensor& a, const Tensor& b) { return logical("logical_or", BinaryOp::logical_or, a, b); }
+Tensor logical_and(const Tensor& a, const Tensor& b) {
+  return logical("logical_and", BinaryOp::logical_and, a, b);
+}
+Tensor logical_or(const Tensor& a, const Tensor& b) {
+  return logical("logical_or", BinaryOp::logical_or, a, b);
+}
 Tensor logical_not(const Tensor& a) { return equal(a, zeros({}, DType::boolean)); }
 
-Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) { return apply(Where{}, condition, a, b); }
-Tensor where(const Tensor& condition, const Tensor& a, double b) { return where(condition, a, Tensor::scalar(b, a.dtype())); }
-Tensor where(const Tensor& condition, double a, const Tensor& b) { return where(condition, Tensor::scalar(a, b.dtype()), b); }
+Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
+  return apply(Where{}, condition, a, b);
+}
+Tensor where(const Tensor& condition, const Tensor& a, double b) {
+  return where(condition, a, Tensor::scalar(b, a.dtype()));
+}
+Tensor where(const Tensor& condition, double a, const Tensor& b) {
+  return where(condition, Tensor::scalar(a, b.dtype()), b);
+}
 
 }  // namespace heed

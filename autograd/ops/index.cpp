@@ -27,8 +27,8 @@ Tensor checked_index(const char* op, const Tensor& index, int64_t size) {
     rest /= size_here;
     size_here = at;
   }
-  throw ValueError(str(op, ": index ", checked.array().data<int64_t>()[bad], " at ", place, " of ", index.shape(),
-                       " is outside [0, ", size, ")"));
+  throw ValueError(str(op, ": index ", checked.array().data<int64_t>()[bad], " at ", place, " of ",
+                       index.shape(), " is outside [0, ", size, ")"));
 }
 
 void require_number(const char* op, DType d) {
@@ -93,7 +93,8 @@ struct Embedding {
     Tensor ids = v.input(1);
     int64_t n = ids.numel(), d = v.shape(0)[1];
     if (!v.create_graph())
-      return add_rows(v, 0, ids.array().view({n}), packed(v.cotangent().array()).view({n, d}), padding);
+      return add_rows(v, 0, ids.array().view({n}), packed(v.cotangent().array()).view({n, d}),
+                      padding);
     Tensor g = where(unsqueeze(equal(ids, static_cast<double>(padding)), -1), 0.0, v.cotangent());
     v.add(0, apply(IndexAdd{v.shape(0), 0}, reshape(g, {n, d}), reshape(ids, {n})));
   }
@@ -142,14 +143,16 @@ void require_matching(const char* op, const Shape& x, const Shape& index, int ax
   bool fits = x.rank() == index.rank();
   for (int i = 0; fits && i < x.rank(); ++i) fits = i == axis || x[i] == index[i];
   if (!fits)
-    throw ShapeError(str(op, ": index ", index, " and tensor ", x, " may differ in axis ", axis, " alone"));
+    throw ShapeError(
+        str(op, ": index ", index, " and tensor ", x, " may differ in axis ", axis, " alone"));
 }
 
 }  // namespace
 
 Tensor index_select(const Tensor& x, int axis, const Tensor& index) {
   axis = normalize_axis(axis, x.rank(), "index_select");
-  if (index.rank() != 1) throw ShapeError(str("index_select: index of rank 1 expected, got ", index.shape()));
+  if (index.rank() != 1)
+    throw ShapeError(str("index_select: index of rank 1 expected, got ", index.shape()));
   return apply(IndexSelect{axis}, x, checked_index("index_select", index, x.shape()[axis]));
 }
 
@@ -164,16 +167,19 @@ Tensor scatter_add(const Tensor& x, int axis, const Tensor& index, const Tensor&
   require_number("scatter_add", x.dtype());
   require_matching("scatter_add", x.shape(), index.shape(), axis);
   if (!(source.shape() == index.shape()))
-    throw ShapeError(str("scatter_add: source ", source.shape(), " and index ", index.shape(), " differ"));
+    throw ShapeError(
+        str("scatter_add: source ", source.shape(), " and index ", index.shape(), " differ"));
   if (source.dtype() != x.dtype())
     throw DTypeError(str("scatter_add: source is ", source.dtype(), ", the tensor ", x.dtype()));
   return apply(ScatterAdd{axis}, x, checked_index("scatter_add", index, x.shape()[axis]), source);
 }
 
 Tensor embedding(const Tensor& weight, const Tensor& ids, int64_t padding_index) {
-  if (weight.rank() != 2) throw ShapeError(str("embedding: weight [V, D] expected, got ", weight.shape()));
+  if (weight.rank() != 2)
+    throw ShapeError(str("embedding: weight [V, D] expected, got ", weight.shape()));
   if (padding_index >= weight.dim(0))
-    throw ValueError(str("embedding: padding index ", padding_index, " is outside [0, ", weight.dim(0), ")"));
+    throw ValueError(
+        str("embedding: padding index ", padding_index, " is outside [0, ", weight.dim(0), ")"));
   return apply(Embedding{padding_index < 0 ? kNoSkip : padding_index}, weight,
                checked_index("embedding", ids, weight.dim(0)));
 }

@@ -22,7 +22,8 @@ Shape join(Shape batch, int64_t rows, int64_t cols) {
 
 void check_operands(const char* op, const Array& a, const Array& b) {
   if (a.dtype() != b.dtype() || !is_differentiable(a.dtype()))
-    throw DTypeError(str(op, ": two operands of f32 or f64 expected, got ", a.dtype(), " and ", b.dtype()));
+    throw DTypeError(
+        str(op, ": two operands of f32 or f64 expected, got ", a.dtype(), " and ", b.dtype()));
 }
 
 // The slot of an input takes the product directly; else it is made and added.
@@ -40,11 +41,13 @@ struct MatMul {
     check_operands(name, a, b);
     int64_t ka = a.dim(-1), kb = b.dim(-2);
     if (ka != kb)
-      throw ShapeError(str("matmul: inner sizes differ: ", a.shape(), " x ", b.shape(), " (", ka, " != ", kb, ")"));
+      throw ShapeError(str("matmul: inner sizes differ: ", a.shape(), " x ", b.shape(), " (", ka,
+                           " != ", kb, ")"));
     Shape batch_a = batch_of(a.shape()), batch_b = batch_of(b.shape());
     for (int i = 1; i <= std::min(batch_a.rank(), batch_b.rank()); ++i)
       if (int64_t x = batch_a.dim(-i), y = batch_b.dim(-i); x != y && x != 1 && y != 1)
-        throw ShapeError(str("matmul: batch sizes differ: ", a.shape(), " x ", b.shape(), " (", x, " != ", y, ")"));
+        throw ShapeError(str("matmul: batch sizes differ: ", a.shape(), " x ", b.shape(), " (", x,
+                             " != ", y, ")"));
     return join(broadcast(batch_a, batch_b, name), a.dim(-2), b.dim(-1));
   }
 
@@ -86,10 +89,12 @@ struct Linear {
     const Array &x = in[0], &w = in[1];
     check_operands(name, x, w);
     if (x.rank() < 1 || w.rank() != 2 || x.dim(-1) != w.dim(1))
-      throw ShapeError(str("linear: x [.., in] and weight [out, in] expected, got ", x.shape(), " and ", w.shape()));
+      throw ShapeError(str("linear: x [.., in] and weight [out, in] expected, got ", x.shape(),
+                           " and ", w.shape()));
     bool biased = in.tensor(2).defined();
     if (biased && (in[2].rank() != 1 || in[2].dim(0) != w.dim(0) || in[2].dtype() != w.dtype()))
-      throw ShapeError(str("linear: bias [", w.dim(0), "] of ", w.dtype(), " expected, got ", in[2].shape(), " of ", in[2].dtype()));
+      throw ShapeError(str("linear: bias [", w.dim(0), "] of ", w.dtype(), " expected, got ",
+                           in[2].shape(), " of ", in[2].dtype()));
     Shape out_shape = x.shape();
     out_shape[x.rank() - 1] = w.dim(0);
     Array out = Array::empty(out_shape, x.dtype());
@@ -126,6 +131,8 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   return apply(MatMul{}, a, b);
 }
 
-Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) { return apply(Linear{}, x, weight, bias); }
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  return apply(Linear{}, x, weight, bias);
+}
 
 }  // namespace heed

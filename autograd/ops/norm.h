@@ -9,11 +9,13 @@ namespace heed {
 // weight, bias: [D] or undefined.
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps = 1e-5);
 // layer_norm(x + residual): one pass, nothing but the sum saved. Post-norm's residual step.
-Tensor add_layer_norm(const Tensor& x, const Tensor& residual, const Tensor& weight, const Tensor& bias, double eps = 1e-5);
+Tensor add_layer_norm(const Tensor& x, const Tensor& residual, const Tensor& weight,
+                      const Tensor& bias, double eps = 1e-5);
 // x / sqrt(mean(x^2) + eps) * weight (Zhang & Sennrich 2019).
 Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps = 1e-6);
 
-Tensor layer_norm_reference(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps = 1e-5);
+Tensor layer_norm_reference(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                            double eps = 1e-5);
 Tensor rms_norm_reference(const Tensor& x, const Tensor& weight, double eps = 1e-6);
 
 }  // namespace heed

@@ -49,7 +49,8 @@ struct Sum {
   static constexpr unsigned saves = 0;
   Shape kept, shape;
   Array forward(Inputs in) {
-    if (!summable(in[0].dtype())) throw DTypeError(str("sum: f32, f64, i32, i64 or bool expected, got ", in[0].dtype()));
+    if (!summable(in[0].dtype()))
+      throw DTypeError(str("sum: f32, f64, i32, i64 or bool expected, got ", in[0].dtype()));
     Array out = Array::empty(kept, in[0].dtype());
     kernels::sum(in[0], out);
     return out.view(shape);
@@ -63,7 +64,8 @@ struct Cumsum {
   int axis;
   bool reverse;
   Array forward(Inputs in) {
-    if (!summable(in[0].dtype())) throw DTypeError(str("cumsum: f32, f64, i32 or i64 expected, got ", in[0].dtype()));
+    if (!summable(in[0].dtype()))
+      throw DTypeError(str("cumsum: f32, f64, i32 or i64 expected, got ", in[0].dtype()));
     Array out = Array::empty(in[0].shape(), in[0].dtype());
     kernels::cumsum(in[0], axis, reverse, out);
     return out;
@@ -89,7 +91,8 @@ struct ArgExtreme {
 // Its axis is kept.
 Tensor arg_extreme(const Tensor& x, int& axis, bool largest, const char* op) {
   axis = normalize_axis(axis, x.rank(), op);
-  if (x.shape()[axis] == 0) throw ShapeError(str(op, ": axis ", axis, " of ", x.shape(), " is empty"));
+  if (x.shape()[axis] == 0)
+    throw ShapeError(str(op, ": axis ", axis, " of ", x.shape(), " is empty"));
   if (x.dtype() == DType::bf16 || x.dtype() == DType::f16)
     throw DTypeError(str(op, ": ", x.dtype(), " is storage only; cast to f32 first"));
   return apply(ArgExtreme{axis, largest}, x.detach());
@@ -105,7 +108,8 @@ Tensor extreme(const Tensor& x, int axis, bool keepdim, bool largest, const char
 
 Tensor sum(const Tensor& x, const Shape& axes, bool keepdim) {
   Reduced r = reduced(x.shape(), axes, "sum");
-  return apply(Sum{r.kept, keepdim ? r.kept : r.dropped}, x.dtype() == DType::boolean ? cast(x, DType::i64) : x);
+  return apply(Sum{r.kept, keepdim ? r.kept : r.dropped},
+               x.dtype() == DType::boolean ? cast(x, DType::i64) : x);
 }
 
 Tensor mean(const Tensor& x, const Shape& axes, bool keepdim) {
@@ -122,8 +126,12 @@ Tensor var(const Tensor& x, const Shape& axes, bool keepdim, double correction) 
   return sum(square(distance), axes, keepdim) / degrees;
 }
 
-Tensor max(const Tensor& x, int axis, bool keepdim) { return extreme(x, axis, keepdim, true, "max"); }
-Tensor min(const Tensor& x, int axis, bool keepdim) { return extreme(x, axis, keepdim, false, "min"); }
+Tensor max(const Tensor& x, int axis, bool keepdim) {
+  return extreme(x, axis, keepdim, true, "max");
+}
+Tensor min(const Tensor& x, int axis, bool keepdim) {
+  return extreme(x, axis, keepdim, false, "min");
+}
 
 Tensor argmax(const Tensor& x, int axis, bool keepdim) {
   Tensor index = arg_extreme(x, axis, true, "argmax");
@@ -134,12 +142,13 @@ Tensor argmin(const Tensor& x, int axis, bool keepdim) {
   return keepdim ? index : squeeze(index, axis);
 }
 
-// The shift is a constant: its gradient cancels. Where all are -inf, shift and logarithm are replaced,
-// so that neither value nor gradient becomes NaN.
+// The shift is a constant: its gradient cancels. Where all are -inf, shift and logarithm are
+// replaced, so that neither value nor gradient becomes NaN.
 Tensor logsumexp(const Tensor& x, int axis, bool keepdim) {
   require_floating("logsumexp", x.array());
   axis = normalize_axis(axis, x.rank(), "logsumexp");
-  if (x.shape()[axis] == 0) throw ShapeError(str("logsumexp: axis ", axis, " of ", x.shape(), " is empty"));
+  if (x.shape()[axis] == 0)
+    throw ShapeError(str("logsumexp: axis ", axis, " of ", x.shape(), " is empty"));
   Tensor top = max(x.detach(), axis, true);
   Tensor empty = equal(top, -kInf);
   Tensor shift = where(logical_or(empty, equal(top, kInf)), 0.0, top);

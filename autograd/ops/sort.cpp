@@ -5,7 +5,8 @@
 
 namespace heed {
 
-static Selected select_sorted(const char* op, const Tensor& x, int64_t k, int axis, bool descending) {
+static Selected select_sorted(const char* op, const Tensor& x, int64_t k, int axis,
+                              bool descending) {
   if (x.dtype() == DType::bf16 || x.dtype() == DType::f16)
     throw DTypeError(str(op, ": ", x.dtype(), " is storage only; cast to f32 first"));
   OpName scope(op);
@@ -22,8 +23,8 @@ static Selected select_sorted(const char* op, const Tensor& x, int64_t k, int ax
 Selected topk(const Tensor& x, int64_t k, int axis) {
   axis = normalize_axis(axis, x.rank(), "topk");
   if (k < 0 || k > x.shape()[axis])
-    throw ValueError(str("topk: k = ", k, " is outside [0, ", x.shape()[axis], "], the size of axis ", axis, " of ",
-                         x.shape()));
+    throw ValueError(str("topk: k = ", k, " is outside [0, ", x.shape()[axis],
+                         "], the size of axis ", axis, " of ", x.shape()));
   return select_sorted("topk", x, k, axis, true);
 }
 

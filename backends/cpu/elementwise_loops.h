@@ -13,14 +13,16 @@ Vec<T> load_any(const char* p, int64_t stride, int64_t i, int64_t n) {
   if (stride == static_cast<int64_t>(sizeof(T)))
     return n >= Vec<T>::width ? Vec<T>::load(q) : Vec<T>::load_part(q, n);
   if (stride == 0) return Vec<T>(typename Vec<T>::Batch(*q));
-  return Vec<T>::load_strided(q, stride / static_cast<int64_t>(sizeof(T)), n < Vec<T>::width ? n : Vec<T>::width);
+  return Vec<T>::load_strided(q, stride / static_cast<int64_t>(sizeof(T)),
+                              n < Vec<T>::width ? n : Vec<T>::width);
 }
 
 template <class T>
 void store_any(Vec<T> v, char* p, int64_t stride, int64_t i, int64_t n) {
   T* q = reinterpret_cast<T*>(p + i * stride);
   if (n > Vec<T>::width) n = Vec<T>::width;
-  if (stride != static_cast<int64_t>(sizeof(T))) v.store_strided(q, stride / static_cast<int64_t>(sizeof(T)), n);
+  if (stride != static_cast<int64_t>(sizeof(T)))
+    v.store_strided(q, stride / static_cast<int64_t>(sizeof(T)), n);
   else if (n == Vec<T>::width) v.store(q);
   else v.store_part(q, n);
 }
@@ -45,10 +47,12 @@ void map2(const Array& out, const Array& a, const Array& b, F f) {
     int64_t i = 0;
     if (s[0] == sizeof(T) && s[1] == sizeof(T) && s[2] == sizeof(T))
       for (; i + W <= n; i += W)
-        f(Vec<T>::load(reinterpret_cast<const T*>(p[1]) + i), Vec<T>::load(reinterpret_cast<const T*>(p[2]) + i))
+        f(Vec<T>::load(reinterpret_cast<const T*>(p[1]) + i),
+          Vec<T>::load(reinterpret_cast<const T*>(p[2]) + i))
             .store(reinterpret_cast<T*>(p[0]) + i);
     for (; i < n; i += W)
-      store_any<T>(f(load_any<T>(p[1], s[1], i, n - i), load_any<T>(p[2], s[2], i, n - i)), p[0], s[0], i, n - i);
+      store_any<T>(f(load_any<T>(p[1], s[1], i, n - i), load_any<T>(p[2], s[2], i, n - i)), p[0],
+                   s[0], i, n - i);
   });
 }
 
@@ -57,7 +61,8 @@ void map3(const Array& out, const Array& a, const Array& b, const Array& c, F f)
   Loop<4>({&out, &a, &b, &c}).run([&](char* const* p, const int64_t* s, int64_t n) {
     for (int64_t i = 0; i < n; i += Vec<T>::width)
       store_any<T>(f(load_any<T>(p[1], s[1], i, n - i), load_any<T>(p[2], s[2], i, n - i),
-                     load_any<T>(p[3], s[3], i, n - i)), p[0], s[0], i, n - i);
+                     load_any<T>(p[3], s[3], i, n - i)),
+                   p[0], s[0], i, n - i);
   });
 }
 

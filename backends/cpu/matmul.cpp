@@ -15,9 +15,12 @@ struct Operand {
 
 Operand describe(const Array& a) {
   int r = a.rank();
-  int64_t rows = a.shape()[r - 2], cols = a.shape()[r - 1], row = a.strides()[r - 2], col = a.strides()[r - 1];
-  if ((col == 1 || cols == 1) && (row >= cols || rows == 1)) return {false, row > cols ? row : (cols > 0 ? cols : 1)};
-  if ((row == 1 || rows == 1) && (col >= rows || cols == 1)) return {true, col > rows ? col : (rows > 0 ? rows : 1)};
+  int64_t rows = a.shape()[r - 2], cols = a.shape()[r - 1], row = a.strides()[r - 2],
+          col = a.strides()[r - 1];
+  if ((col == 1 || cols == 1) && (row >= cols || rows == 1))
+    return {false, row > cols ? row : (cols > 0 ? cols : 1)};
+  if ((row == 1 || rows == 1) && (col >= rows || cols == 1))
+    return {true, col > rows ? col : (rows > 0 ? rows : 1)};
   return {false, 0};
 }
 
@@ -29,10 +32,11 @@ Array packed(const Array& a) {
 }
 
 template <class T>
-void gemm(const Operand& oa, const T* a, const Operand& ob, const T* b, T* c, int64_t ldc, int64_t m, int64_t n,
-          int64_t k, double beta) {
+void gemm(const Operand& oa, const T* a, const Operand& ob, const T* b, T* c, int64_t ldc,
+          int64_t m, int64_t n, int64_t k, double beta) {
   if (m > 0 && n > 0)
-    blas::gemm(oa.transposed, ob.transposed, m, n, k, T(1), a, oa.leading, b, ob.leading, T(beta), c, ldc);
+    blas::gemm(oa.transposed, ob.transposed, m, n, k, T(1), a, oa.leading, b, ob.leading, T(beta),
+               c, ldc);
 }
 
 // One product, its rows or columns cut between the threads.
@@ -42,18 +46,20 @@ void run_single(const Array& a, const Array& b, const Array& out, double beta) {
   const T *pa = a.data<T>(), *pb = b.data<T>();
   T* pc = out.data<T>();
   int64_t m = a.shape()[0], k = a.shape()[1], n = b.shape()[1], ldc = m > 1 ? out.strides()[0] : n;
-  constexpr int64_t kUnit = 16;  // pieces start at multiples of the kernels' tile
+  constexpr int64_t kUnit = 16;           // pieces start at multiples of the kernels' tile
   constexpr int64_t kSmallest = 1 << 18;  // multiply-adds that are worth a second thread
   auto grain = [&](int64_t other) { return 1 + kSmallest / (kUnit * other * (k + 1) + 1); };
   if (m >= n) {
     parallel_for((m + kUnit - 1) / kUnit, grain(n), [&](int64_t begin, int64_t end) {
       int64_t r0 = begin * kUnit, r1 = end * kUnit < m ? end * kUnit : m;
-      gemm(oa, pa + (oa.transposed ? r0 : r0 * oa.leading), ob, pb, pc + r0 * ldc, ldc, r1 - r0, n, k, beta);
+      gemm(oa, pa + (oa.transposed ? r0 : r0 * oa.leading), ob, pb, pc + r0 * ldc, ldc, r1 - r0, n,
+           k, beta);
     });
   } else {
     parallel_for((n + kUnit - 1) / kUnit, grain(m), [&](int64_t begin, int64_t end) {
       int64_t c0 = begin * kUnit, c1 = end * kUnit < n ? end * kUnit : n;
-      gemm(oa, pa, ob, pb + (ob.transposed ? c0 * ob.leading : c0), pc + c0, ldc, m, c1 - c0, k, beta);
+      gemm(oa, pa, ob, pb + (ob.transposed ? c0 * ob.leading : c0), pc + c0, ldc, m, c1 - c0, k,
+           beta);
     });
   }
 }

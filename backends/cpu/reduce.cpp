@@ -2,7 +2,8 @@
 //   rows:     the axis with stride 1 is reduced      (sum over the last axis)
 //   columns:  the axis with stride 1 is kept         (sum over the first axis)
 //   general:  no axis has stride 1                   (broadcast operands)
-// Work is cut by shape alone and partial sums are combined in order, so results do not depend on threads.
+// Work is cut by shape alone and partial sums are combined in order, so results do not depend on
+// threads.
 #include <heed/backends/reduce.h>
 
 #include <heed/backends/cpu/simd.h>
@@ -11,10 +12,20 @@
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
 
-template <class T> struct Wide { using type = double; };
-template <> struct Wide<int32_t> { using type = uint64_t; };  // unsigned: wraps without undefined behaviour
-template <> struct Wide<int64_t> { using type = uint64_t; };
-template <class T> using wide = typename Wide<T>::type;
+template <class T>
+struct Wide {
+  using type = double;
+};
+template <>
+struct Wide<int32_t> {
+  using type = uint64_t;
+};  // unsigned: wraps without undefined behaviour
+template <>
+struct Wide<int64_t> {
+  using type = uint64_t;
+};
+template <class T>
+using wide = typename Wide<T>::type;
 
 struct Axis {
   int64_t size = 1, stride = 0;
@@ -58,9 +69,9 @@ struct Axes {
   }
 };
 
-constexpr int64_t kGrain = 1 << 14;   // elements that are worth a thread
-constexpr int64_t kMaxParts = 64;     // partial sums of one long sum
-constexpr int64_t kColumns = 512;     // columns whose sums stay in cache
+constexpr int64_t kGrain = 1 << 14;  // elements that are worth a thread
+constexpr int64_t kMaxParts = 64;    // partial sums of one long sum
+constexpr int64_t kColumns = 512;    // columns whose sums stay in cache
 constexpr int64_t kMaxRowParts = 16;
 
 // n elements in a row. f32 lanes add 16 values each before they join the double.
@@ -134,9 +145,11 @@ void sum_rows(const T* x, Axes kept, Axes reduced, int64_t n, T* out) {
   }
 }
 
-// sums[0, n) += the rows [first, last), each n <= kColumns elements; f32 joins the doubles every 64 rows.
+// sums[0, n) += the rows [first, last), each n <= kColumns elements; f32 joins the doubles every 64
+// rows.
 template <class T>
-void add_rows(const T* x, const Axes& reduced, int64_t first, int64_t last, int64_t n, wide<T>* sums) {
+void add_rows(const T* x, const Axes& reduced, int64_t first, int64_t last, int64_t n,
+              wide<T>* sums) {
   if constexpr (std::is_floating_point_v<T>) {
     using V = Vec<T>;
     constexpr int64_t w = V::width, rows_in_block = 64;
@@ -146,11 +159,13 @@ void add_rows(const T* x, const Axes& reduced, int64_t first, int64_t last, int6
       for (int64_t i = 0; i < n; ++i) block[i] = 0;
       int64_t r = start;
       for (; r + 4 <= stop; r += 4) {
-        const T *a = x + reduced.offset(r), *b = x + reduced.offset(r + 1), *c = x + reduced.offset(r + 2),
-                *d = x + reduced.offset(r + 3);
+        const T *a = x + reduced.offset(r), *b = x + reduced.offset(r + 1),
+                *c = x + reduced.offset(r + 2), *d = x + reduced.offset(r + 3);
         int64_t i = 0;
         for (; i + w <= n; i += w)
-          (V::load(block + i) + ((V::load(a + i) + V::load(b + i)) + (V::load(c + i) + V::load(d + i)))).store(block + i);
+          (V::load(block + i) +
+           ((V::load(a + i) + V::load(b + i)) + (V::load(c + i) + V::load(d + i))))
+              .store(block + i);
         for (; i < n; ++i) block[i] += (a[i] + b[i]) + (c[i] + d[i]);
       }
       for (; r < stop; ++r) {
@@ -170,7 +185,8 @@ void add_rows(const T* x, const Axes& reduced, int64_t first, int64_t last, int6
 // The contiguous axis is kept: `n` columns side by side; out stands in order (kept, column) or is
 // scattered by `out_kept` and `out_stride` where the column axis was not the last one.
 template <class T>
-void sum_columns(const T* x, Axes kept, Axes reduced, int64_t n, Axes out_kept, int64_t out_stride, T* out) {
+void sum_columns(const T* x, Axes kept, Axes reduced, int64_t n, Axes out_kept, int64_t out_stride,
+                 T* out) {
   const int64_t outer = kept.numel(), rows = reduced.numel();
   const int64_t blocks = (n + kColumns - 1) / kColumns, tasks = outer * blocks;
   const int64_t cost = rows * (n < kColumns ? n : kColumns);
@@ -189,7 +205,9 @@ void sum_columns(const T* x, Axes kept, Axes reduced, int64_t n, Axes out_kept, 
     const int64_t left = n - task % blocks * kColumns;
     return left < kColumns ? left : kColumns;
   };
-  auto source_of = [&](int64_t task) { return x + kept.offset(task / blocks) + task % blocks * kColumns; };
+  auto source_of = [&](int64_t task) {
+    return x + kept.offset(task / blocks) + task % blocks * kColumns;
+  };
   if (row_parts == 1) {
     parallel_for(tasks, kGrain / (cost + 1) + 1, [&](int64_t begin, int64_t end) {
       wide<T> sums[kColumns];
@@ -207,7 +225,8 @@ void sum_columns(const T* x, Axes kept, Axes reduced, int64_t n, Axes out_kept, 
     wide<T> partial[kMaxRowParts][kColumns];
     parallel_for(row_parts, 1, [&](int64_t begin, int64_t end) {
       for (int64_t part = begin; part < end; ++part) {
-        const int64_t first = part * part_size, last = first + part_size < rows ? first + part_size : rows;
+        const int64_t first = part * part_size,
+                      last = first + part_size < rows ? first + part_size : rows;
         for (int64_t i = 0; i < columns; ++i) partial[part][i] = 0;
         add_rows(source_of(task), reduced, first, last, columns, partial[part]);
       }
@@ -277,11 +296,16 @@ void sum_typed(const Array& x, const Array& out) {
 
 void sum(const Array& x, const Array& out) {
   switch (x.dtype()) {
-    case DType::f32: return sum_typed<float>(x, out);
-    case DType::f64: return sum_typed<double>(x, out);
-    case DType::i32: return sum_typed<int32_t>(x, out);
-    case DType::i64: return sum_typed<int64_t>(x, out);
-    default: return;  // the op has checked
+    case DType::f32:
+      return sum_typed<float>(x, out);
+    case DType::f64:
+      return sum_typed<double>(x, out);
+    case DType::i32:
+      return sum_typed<int32_t>(x, out);
+    case DType::i64:
+      return sum_typed<int64_t>(x, out);
+    default:
+      return;  // the op has checked
   }
 }
 

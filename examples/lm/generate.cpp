@@ -27,8 +27,8 @@ int generate_command(const GenerateSettings& s) {
   models::LanguageModel model(config);
   auto tokenizer = data::load_tokenizer(directory / "tokenizer");
   if (tokenizer->size() != config.vocab)
-    throw ValueError(str(directory.string(), ": a tokenizer of ", tokenizer->size(), " tokens for a model of ",
-                         config.vocab));
+    throw ValueError(str(directory.string(), ": a tokenizer of ", tokenizer->size(),
+                         " tokens for a model of ", config.vocab));
   train::load_checkpoint(directory, model);
   model.eval();
 

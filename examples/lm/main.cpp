@@ -14,17 +14,20 @@ int main(int argc, char** argv) {
 
   LmSettings train;
   Settings settings = settings_of(train);
-  CLI::App* train_app = app.add_subcommand("train", "learn from a text; without a file: from a generated one");
+  CLI::App* train_app =
+      app.add_subcommand("train", "learn from a text; without a file: from a generated one");
   add_settings(*train_app, settings);
 
   GenerateSettings generate;
   CLI::App* generate_app = app.add_subcommand("generate", "write text");
-  generate_app->add_option("--model", generate.model, "a run's directory, or a checkpoint")->required();
+  generate_app->add_option("--model", generate.model, "a run's directory, or a checkpoint")
+      ->required();
   generate_app->add_option("--prompt", generate.prompt, "how the text begins");
   generate_app->add_option("--tokens", generate.tokens, "how many to add");
   generate_app->add_option("--temperature", generate.temperature, "0: always the likeliest token");
   generate_app->add_option("--top-k", generate.top_k, "draw from the k likeliest; 0 = all");
-  generate_app->add_option("--top-p", generate.top_p, "draw from the likeliest that reach p together; 1 = all");
+  generate_app->add_option("--top-p", generate.top_p,
+                           "draw from the likeliest that reach p together; 1 = all");
   generate_app->add_option("--seed", generate.seed, "of the draws");
   generate_app->add_option("--threads", generate.threads, "0 = all processors");
 

@@ -30,12 +30,14 @@ Corpora load_corpora(const TrainSettings& s) {
     c.train = data::make_toy_pairs(s.toy_pairs, seed, data::ToySplit::train);
     c.valid = data::make_toy_pairs(500, seed, data::ToySplit::valid);
     c.test = data::make_toy_pairs(1000, seed, data::ToySplit::test);
-    c.note = str("toy language pair: ", s.toy_pairs, " pairs to learn from, 1000 unseen ones for the end");
+    c.note = str("toy language pair: ", s.toy_pairs,
+                 " pairs to learn from, 1000 unseen ones for the end");
     return c;
   }
   data::CorpusOptions options{.skip_empty = s.skip_empty};
   c.train = data::read_parallel(s.src, s.tgt, options);
-  std::string skipped = c.train.skipped ? str(", ", c.train.skipped, " with an empty side left out") : "";
+  std::string skipped =
+      c.train.skipped ? str(", ", c.train.skipped, " with an empty side left out") : "";
   if (!s.valid_src.empty()) {
     c.valid = data::read_parallel(s.valid_src, s.valid_tgt, options);
   } else {
@@ -44,17 +46,21 @@ Corpora load_corpora(const TrainSettings& s) {
     c.valid = hold_out(c.train, std::clamp<int64_t>(c.train.size() / 20, 1, 1000));
   }
   c.test = c.valid;
-  c.note = str(s.src, ", ", s.tgt, ": ", c.train.size(), " pairs", skipped, "; validation: ", c.valid.size(),
+  c.note = str(s.src, ", ", s.tgt, ": ", c.train.size(), " pairs", skipped,
+               "; validation: ", c.valid.size(),
                s.valid_src.empty() ? " pairs from their end" : " pairs");
   return c;
 }
 
-std::unique_ptr<data::Tokenizer> make_tokenizer(const TrainSettings& s, const data::ParallelCorpus& train) {
+std::unique_ptr<data::Tokenizer> make_tokenizer(const TrainSettings& s,
+                                                const data::ParallelCorpus& train) {
   std::vector<std::string> lines = train.source;
   lines.insert(lines.end(), train.target.begin(), train.target.end());
   if (s.tokenizer == "word")
-    return std::make_unique<data::WordVocab>(data::WordVocab::build(lines, {.max_size = s.vocab_size}));
-  auto algorithm = s.tokenizer == "bpe" ? data::SentencePieceAlgorithm::bpe : data::SentencePieceAlgorithm::unigram;
+    return std::make_unique<data::WordVocab>(
+        data::WordVocab::build(lines, {.max_size = s.vocab_size}));
+  auto algorithm = s.tokenizer == "bpe" ? data::SentencePieceAlgorithm::bpe
+                                        : data::SentencePieceAlgorithm::unigram;
   return std::make_unique<data::SentencePiece>(
       data::SentencePiece::train(lines, {.vocab_size = s.vocab_size, .algorithm = algorithm}));
 }
@@ -65,14 +71,17 @@ std::vector<int64_t> encode_source(const data::Tokenizer& tokenizer, const std::
   return ids;
 }
 
-std::vector<data::TokenPair> encode(const data::Tokenizer& tokenizer, const data::ParallelCorpus& corpus) {
-  std::vector<data::TokenPair> pairs = data::encode_pairs(tokenizer, tokenizer, corpus.source, corpus.target);
+std::vector<data::TokenPair> encode(const data::Tokenizer& tokenizer,
+                                    const data::ParallelCorpus& corpus) {
+  std::vector<data::TokenPair> pairs =
+      data::encode_pairs(tokenizer, tokenizer, corpus.source, corpus.target);
   for (data::TokenPair& pair : pairs) pair.source.push_back(data::kEos);
   return pairs;
 }
 
 models::TranslationBatch to_tensors(const data::PairBatch& batch) {
-  return {Tensor(batch.source), Tensor(batch.source_lengths), Tensor(batch.target_in), Tensor(batch.target_out)};
+  return {Tensor(batch.source), Tensor(batch.source_lengths), Tensor(batch.target_in),
+          Tensor(batch.target_out)};
 }
 
 }  // namespace heed::examples

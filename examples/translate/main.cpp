@@ -15,12 +15,14 @@ int main(int argc, char** argv) {
 
   TrainSettings train;
   Settings settings = settings_of(train);
-  CLI::App* train_app = app.add_subcommand("train", "learn from sentence pairs; without files: from a toy language pair");
+  CLI::App* train_app = app.add_subcommand(
+      "train", "learn from sentence pairs; without files: from a toy language pair");
   add_settings(*train_app, settings);
 
   TranslateSettings translate;
   CLI::App* run_app = app.add_subcommand("run", "translate stdin, a sentence a line, to stdout");
-  CLI::App* eval_app = app.add_subcommand("eval", "translate a file and compare it with a reference");
+  CLI::App* eval_app =
+      app.add_subcommand("eval", "translate a file and compare it with a reference");
   for (CLI::App* sub : {run_app, eval_app}) {
     sub->add_option("--model", translate.model, "a run's directory, or a checkpoint")->required();
     sub->add_option("--beam", translate.beam, "hypotheses kept; 1 = greedy");

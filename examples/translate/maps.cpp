@@ -15,23 +15,29 @@ std::vector<std::string> pieces(const data::Tokenizer& tokenizer, const std::vec
 }
 }  // namespace
 
-std::vector<std::filesystem::path> draw_attention(const models::Transformer& model, const data::Tokenizer& tokenizer,
-                                                  const std::string& source, const std::string& translation,
+std::vector<std::filesystem::path> draw_attention(const models::Transformer& model,
+                                                  const data::Tokenizer& tokenizer,
+                                                  const std::string& source,
+                                                  const std::string& translation,
                                                   const std::filesystem::path& directory) {
   std::filesystem::create_directories(directory);
   std::vector<int64_t> from = encode_source(tokenizer, source), to = tokenizer.encode(translation);
   to.insert(to.begin(), data::kBos);
   auto s = static_cast<int64_t>(from.size()), t = static_cast<int64_t>(to.size());
-  models::AttentionMaps maps = models::attention_maps(model, Tensor::from(from, {1, s}), Tensor::from(std::vector{s}, {1}),
-                                                      Tensor::from(to, {1, t}));
-  std::vector<std::string> source_words = pieces(tokenizer, from), target_words = pieces(tokenizer, to);
+  models::AttentionMaps maps =
+      models::attention_maps(model, Tensor::from(from, {1, s}), Tensor::from(std::vector{s}, {1}),
+                             Tensor::from(to, {1, t}));
+  std::vector<std::string> source_words = pieces(tokenizer, from),
+                           target_words = pieces(tokenizer, to);
 
   std::vector<std::filesystem::path> files;
-  auto draw = [&](const char* kind, const std::vector<Tensor>& layers, const auto& rows, const auto& columns) {
+  auto draw = [&](const char* kind, const std::vector<Tensor>& layers, const auto& rows,
+                  const auto& columns) {
     for (size_t layer = 0; layer < layers.size(); ++layer) {
       std::vector<data::AttentionMap> heads;
       for (int64_t h = 0; h < layers[layer].dim(1); ++h)
-        heads.push_back({layers[layer][0][h].array(), str(kind, ", layer ", layer + 1, ", head ", h + 1), rows, columns});
+        heads.push_back({layers[layer][0][h].array(),
+                         str(kind, ", layer ", layer + 1, ", head ", h + 1), rows, columns});
       files.push_back(directory / str(kind, "-layer", layer + 1, ".png"));
       data::write_heatmaps(files.back(), heads);
     }

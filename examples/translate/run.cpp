@@ -15,7 +15,8 @@ namespace heed::examples {
 namespace {
 void check(const TranslateSettings& s) {
   if (s.beam < 1) throw ValueError(str("--beam ", s.beam, ": at least 1 expected"));
-  if (!(s.length_penalty >= 0)) throw ValueError(str("--length-penalty ", s.length_penalty, ": at least 0 expected"));
+  if (!(s.length_penalty >= 0))
+    throw ValueError(str("--length-penalty ", s.length_penalty, ": at least 0 expected"));
   set_threads(s.threads);
 }
 }  // namespace
@@ -52,7 +53,8 @@ int eval_command(const TranslateSettings& s) {
   data::ParallelCorpus corpus = data::read_parallel(s.src, s.ref);
   SavedModel saved = load_model(s.model);
   std::vector<std::string> translations;
-  Scores scores = evaluate(*saved.model, *saved.tokenizer, corpus, decode_options(s.beam, s.length_penalty), translations);
+  Scores scores = evaluate(*saved.model, *saved.tokenizer, corpus,
+                           decode_options(s.beam, s.length_penalty), translations);
   if (!s.out.empty()) {
     std::ofstream out(s.out);
     for (const std::string& line : translations) out << line << '\n';

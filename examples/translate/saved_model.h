@@ -26,9 +26,9 @@ constexpr const char* kAverage = "average";      // in a run's directory
 constexpr const char* kTokenizer = "tokenizer";  // in a checkpoint
 
 // One translation a line; an empty line stays empty.
-std::vector<std::string> translate_lines(const models::Transformer& model, const data::Tokenizer& tokenizer,
-                                         const std::vector<std::string>& lines,
-                                         const models::DecodeOptions& options,
-                                         const std::function<void(int64_t done, int64_t total)>& progress = {});
+std::vector<std::string> translate_lines(
+    const models::Transformer& model, const data::Tokenizer& tokenizer,
+    const std::vector<std::string>& lines, const models::DecodeOptions& options,
+    const std::function<void(int64_t done, int64_t total)>& progress = {});
 
 }  // namespace heed::examples

@@ -11,9 +11,11 @@ namespace heed::examples {
 Settings settings_of(TrainSettings& s) {
   constexpr bool kMayChange = false;
   return {
-      {"src", &s.src, "source sentences, one a line (.gz too); without it: the toy language pair", kMayChange},
+      {"src", &s.src, "source sentences, one a line (.gz too); without it: the toy language pair",
+       kMayChange},
       {"tgt", &s.tgt, "their translations", kMayChange},
-      {"valid-src", &s.valid_src, "validation sentences; without them the end of --src is held out", kMayChange},
+      {"valid-src", &s.valid_src, "validation sentences; without them the end of --src is held out",
+       kMayChange},
       {"valid-tgt", &s.valid_tgt, "their translations", kMayChange},
       {"skip-empty", &s.skip_empty, "leave out pairs with an empty side instead of stopping"},
       {"toy-pairs", &s.toy_pairs, "training pairs of the toy language pair"},
@@ -27,7 +29,8 @@ Settings settings_of(TrainSettings& s) {
       {"cross-attention", &s.cross_attention, "the decoder's attention to the encoder"},
       {"no-tie", &s.no_tie, "three matrices for source, target and output instead of one"},
       {"pre-norm", &s.pre_norm, "norms before each sublayer instead of after"},
-      {"checkpoint-activations", &s.checkpoint_activations, "compute activations twice, to save memory"},
+      {"checkpoint-activations", &s.checkpoint_activations,
+       "compute activations twice, to save memory"},
       {"dropout", &s.dropout, "of embeddings, feed-forward and residuals"},
       {"attention-dropout", &s.attention_dropout, "of attention weights; default: --dropout"},
       {"epochs", &s.epochs, "passes over the data", kMayChange},
@@ -40,12 +43,14 @@ Settings settings_of(TrainSettings& s) {
       {"accumulate", &s.accumulate, "batches a step"},
       {"average", &s.average, "average the last so many checkpoints at the end", kMayChange},
       {"keep-last", &s.keep_last, "checkpoints to keep; at least --average", kMayChange},
-      {"patience", &s.patience, "stop after so many epochs without a better validation loss; 0 = never", kMayChange},
+      {"patience", &s.patience,
+       "stop after so many epochs without a better validation loss; 0 = never", kMayChange},
       {"seed", &s.seed, "of weights, batches and dropout"},
       {"threads", &s.threads, "0 = all processors"},
       {"beam", &s.beam, "beam of the evaluation at the end", kMayChange},
       {"length-penalty", &s.length_penalty, "alpha of the beam search", kMayChange},
-      {"bleu-sentences", &s.bleu_sentences, "sentences for the greedy BLEU of each epoch; 0 = none", kMayChange},
+      {"bleu-sentences", &s.bleu_sentences, "sentences for the greedy BLEU of each epoch; 0 = none",
+       kMayChange},
       {"out", &s.out, "directory for checkpoints, metrics and attention maps", kMayChange},
       {"resume", &s.resume, "go on with the run in --out", kMayChange},
       {"quiet", &s.quiet, "no progress", kMayChange},
@@ -54,7 +59,9 @@ Settings settings_of(TrainSettings& s) {
 
 Settings stored_settings(TrainSettings& s) {
   Settings settings = settings_of(s);
-  std::erase_if(settings, [](const Setting& x) { return x.name == "out" || x.name == "resume" || x.name == "quiet"; });
+  std::erase_if(settings, [](const Setting& x) {
+    return x.name == "out" || x.name == "resume" || x.name == "quiet";
+  });
   return settings;
 }
 
@@ -93,7 +100,8 @@ void require(bool good, const std::string& what) {
   if (!good) throw ValueError(what);
 }
 
-void require_one_of(const char* flag, const std::string& value, const std::vector<std::string>& allowed) {
+void require_one_of(const char* flag, const std::string& value,
+                    const std::vector<std::string>& allowed) {
   std::string list;
   for (const std::string& a : allowed) list += (list.empty() ? "" : ", ") + a;
   bool good = std::find(allowed.begin(), allowed.end(), value) != allowed.end();
@@ -102,7 +110,8 @@ void require_one_of(const char* flag, const std::string& value, const std::vecto
 
 void check(const TrainSettings& s) {
   require(s.src.empty() == s.tgt.empty(), "--src and --tgt are needed together");
-  require(s.valid_src.empty() == s.valid_tgt.empty(), "--valid-src and --valid-tgt are needed together");
+  require(s.valid_src.empty() == s.valid_tgt.empty(),
+          "--valid-src and --valid-tgt are needed together");
   require(!s.src.empty() || s.valid_src.empty(), "--valid-src needs --src and --tgt");
   require(!s.out.empty(), "--out: a directory expected");
   require_one_of("--tokenizer", s.tokenizer, {"word", "bpe", "unigram"});
@@ -113,11 +122,20 @@ void check(const TrainSettings& s) {
     int64_t value, low;
   };
   int64_t vocabulary = s.tokenizer == "word" ? 0 : 8;
-  for (Whole w : {Whole{"--toy-pairs", s.toy_pairs, s.is_toy() ? 1 : 0}, {"--vocab-size", s.vocab_size, vocabulary},
-                  {"--max-tokens", s.max_tokens, 8}, {"--max-length", s.max_length, 2}, {"--epochs", s.epochs, 0},
-                  {"--warmup", s.warmup, 0}, {"--accumulate", s.accumulate, 1}, {"--average", s.average, 0},
-                  {"--keep-last", s.keep_last, 0}, {"--patience", s.patience, 0}, {"--seed", s.seed, 0},
-                  {"--threads", s.threads, 0}, {"--beam", s.beam, 1}, {"--bleu-sentences", s.bleu_sentences, 0}})
+  for (Whole w : {Whole{"--toy-pairs", s.toy_pairs, s.is_toy() ? 1 : 0},
+                  {"--vocab-size", s.vocab_size, vocabulary},
+                  {"--max-tokens", s.max_tokens, 8},
+                  {"--max-length", s.max_length, 2},
+                  {"--epochs", s.epochs, 0},
+                  {"--warmup", s.warmup, 0},
+                  {"--accumulate", s.accumulate, 1},
+                  {"--average", s.average, 0},
+                  {"--keep-last", s.keep_last, 0},
+                  {"--patience", s.patience, 0},
+                  {"--seed", s.seed, 0},
+                  {"--threads", s.threads, 0},
+                  {"--beam", s.beam, 1},
+                  {"--bleu-sentences", s.bleu_sentences, 0}})
     require(w.value >= w.low, str(w.flag, " ", w.value, ": at least ", w.low, " expected"));
   auto part = [](const char* flag, double v) {
     require(v >= 0 && v < 1, str(flag, " ", v, ": 0 <= value < 1 expected"));
@@ -127,11 +145,13 @@ void check(const TrainSettings& s) {
   part("--label-smoothing", s.label_smoothing);
   require(std::isfinite(s.lr) && s.lr > 0, str("--lr ", s.lr, ": a number above 0 expected"));
   require(std::isfinite(s.clip) && s.clip >= 0, str("--clip ", s.clip, ": at least 0 expected"));
-  require(std::isfinite(s.minutes) && s.minutes >= 0, str("--minutes ", s.minutes, ": at least 0 expected"));
+  require(std::isfinite(s.minutes) && s.minutes >= 0,
+          str("--minutes ", s.minutes, ": at least 0 expected"));
   require(std::isfinite(s.length_penalty) && s.length_penalty >= 0,
           str("--length-penalty ", s.length_penalty, ": at least 0 expected"));
   require(s.epochs > 0 || s.minutes > 0, "--epochs or --minutes above 0 expected");
-  require(s.schedule != "cosine" || s.epochs > 0, "--schedule cosine needs --epochs, which say where it ends");
+  require(s.schedule != "cosine" || s.epochs > 0,
+          "--schedule cosine needs --epochs, which say where it ends");
 }
 }  // namespace
 
@@ -194,7 +214,8 @@ models::DecodeOptions decode_options(int64_t beam, double length_penalty) {
 
 void set_threads(int64_t threads) {
   if (threads == 0) return;
-  require(threads >= 1 && threads <= 1024, str("--threads ", threads, ": 1 to 1024 expected, or 0 for all"));
+  require(threads >= 1 && threads <= 1024,
+          str("--threads ", threads, ": 1 to 1024 expected, or 0 for all"));
   set_num_threads(static_cast<int>(threads));
 }
 

@@ -69,11 +69,13 @@ void TranslationRun::prepare() {
   config_ = models::add_section(models::to_json(model_->config()), "training",
                                 config_fields(stored_settings(s_)));
 
-  data::BatchOptions options{.max_tokens = s_.max_tokens, .max_length = s_.max_length,
+  data::BatchOptions options{.max_tokens = s_.max_tokens,
+                             .max_length = s_.max_length,
                              .seed = static_cast<uint64_t>(s_.seed)};
   batches_ = std::make_unique<data::PairBatches>(encode(*tokenizer_, corpora_.train), options);
   options.shuffle = false;
-  valid_batches_ = std::make_unique<data::PairBatches>(encode(*tokenizer_, corpora_.valid), options);
+  valid_batches_ =
+      std::make_unique<data::PairBatches>(encode(*tokenizer_, corpora_.valid), options);
   ahead_ = std::make_unique<train::BatchAhead<data::PairBatch>>(
       [this](int64_t epoch) { return batches_->count(epoch); },
       [this](int64_t epoch, int64_t index) { return batches_->get(epoch, index); });
@@ -86,22 +88,25 @@ void TranslationRun::print_first_lines() const {
     bool without = s_.dropout > 0 && a.attention_dropout() == 0 && !s_.attention_dropout;
     return spec + (without ? " (no dropout on its weights)" : "");
   };
-  std::printf("translate: %s Transformer, %lld parameters, %d threads, %s, attention: encoder %s, decoder %s, cross %s\n",
-              s_.preset.c_str(), static_cast<long long>(model_->parameter_count()), num_threads(),
-              config_value("instruction set").c_str(), variant(encoder, s_.attention).c_str(),
-              variant(decoder.self_attn, s_.decoder_attention).c_str(),
-              variant(decoder.multihead_attn, s_.cross_attention).c_str());
+  std::printf(
+      "translate: %s Transformer, %lld parameters, %d threads, %s, attention: encoder %s, decoder "
+      "%s, cross %s\n",
+      s_.preset.c_str(), static_cast<long long>(model_->parameter_count()), num_threads(),
+      config_value("instruction set").c_str(), variant(encoder, s_.attention).c_str(),
+      variant(decoder.self_attn, s_.decoder_attention).c_str(),
+      variant(decoder.multihead_attn, s_.cross_attention).c_str());
   std::string dropped;
   if (batches_->dropped()) dropped = str(", ", batches_->dropped(), " pairs too long");
-  std::printf("%s; %lld tokens in the vocabulary (%s), %lld batches an epoch%s\n", corpora_.note.c_str(),
-              static_cast<long long>(tokenizer_->size()), s_.tokenizer.c_str(),
-              static_cast<long long>(batches_->count(0)), dropped.c_str());
+  std::printf("%s; %lld tokens in the vocabulary (%s), %lld batches an epoch%s\n",
+              corpora_.note.c_str(), static_cast<long long>(tokenizer_->size()),
+              s_.tokenizer.c_str(), static_cast<long long>(batches_->count(0)), dropped.c_str());
   std::fflush(stdout);
 }
 
 train::Schedule TranslationRun::make_schedule() const {
   if (s_.schedule == "constant") return train::constant_schedule(s_.lr, s_.warmup);
-  if (s_.schedule == "inverse_sqrt") return train::inverse_sqrt_schedule(s_.lr, std::max<int64_t>(s_.warmup, 1));
+  if (s_.schedule == "inverse_sqrt")
+    return train::inverse_sqrt_schedule(s_.lr, std::max<int64_t>(s_.warmup, 1));
   int64_t steps = 0;
   for (int64_t e = 0; e < s_.epochs; ++e)
     steps += (batches_->count(e) + s_.accumulate - 1) / s_.accumulate;
@@ -124,7 +129,9 @@ train::TrainTask TranslationRun::make_task() {
     epoch_seconds_ += seconds_since(step_began_);
   };
   task.evaluate = [this] { return validation_loss(); };
-  task.on_evaluate = [this](const train::TrainState& state, double loss) { return epoch_report(state, loss); };
+  task.on_evaluate = [this](const train::TrainState& state, double loss) {
+    return epoch_report(state, loss);
+  };
   task.save_extra = [this](const fs::path& directory) { tokenizer_->save(directory / kTokenizer); };
   return task;
 }
@@ -142,15 +149,20 @@ double TranslationRun::validation_loss() const {
 }
 
 std::string TranslationRun::epoch_report(const train::TrainState& state, double valid_loss) {
-  double train_loss = epoch_tokens_ ? epoch_loss_ / static_cast<double>(epoch_tokens_) : std::nan("");
+  double train_loss =
+      epoch_tokens_ ? epoch_loss_ / static_cast<double>(epoch_tokens_) : std::nan("");
   double rate = epoch_seconds_ > 0 ? static_cast<double>(epoch_tokens_) / epoch_seconds_ : 0;
-  train::MetricLog::Fields fields{{"kind", "epoch"},          {"step", state.step},
-                                  {"epoch", state.epoch},     {"train_loss", train_loss},
-                                  {"valid_loss", valid_loss}, {"tokens_per_second", rate},
+  train::MetricLog::Fields fields{{"kind", "epoch"},
+                                  {"step", state.step},
+                                  {"epoch", state.epoch},
+                                  {"train_loss", train_loss},
+                                  {"valid_loss", valid_loss},
+                                  {"tokens_per_second", rate},
                                   {"epoch_seconds", epoch_seconds_}};
   char text[256];
-  int n = std::snprintf(text, sizeof text, "epoch %lld: train loss %.3f, valid loss %.3f (perplexity %.2f)",
-                        static_cast<long long>(state.epoch), train_loss, valid_loss, std::exp(valid_loss));
+  int n = std::snprintf(
+      text, sizeof text, "epoch %lld: train loss %.3f, valid loss %.3f (perplexity %.2f)",
+      static_cast<long long>(state.epoch), train_loss, valid_loss, std::exp(valid_loss));
   std::string line(text, static_cast<size_t>(n));
   if (s_.bleu_sentences > 0) {
     train::EvaluationMode scope(*model_);
@@ -179,23 +191,31 @@ void TranslationRun::finish(const train::TrainState& state) {
     auto last = train::last_checkpoints(out, s_.average);
     model_->load_state_dict(train::average_weights(last));
     train::CheckpointStore store(out / kAverage, 1);
-    train::CheckpointContent content{*model_, nullptr, state, config_, [this](const fs::path& directory) {
-                                       tokenizer_->save(directory / kTokenizer);
-                                     }};
+    train::CheckpointContent content{
+        *model_, nullptr, state, config_,
+        [this](const fs::path& directory) { tokenizer_->save(directory / kTokenizer); }};
     store.save(content);
-    std::printf("averaged the last %zu checkpoints into %s\n", last.size(), (out / kAverage).c_str());
+    std::printf("averaged the last %zu checkpoints into %s\n", last.size(),
+                (out / kAverage).c_str());
   }
   train::EvaluationMode scope(*model_);
   std::vector<std::string> translations;
-  Scores scores = evaluate(*model_, *tokenizer_, corpora_.test, decode_options(s_.beam, s_.length_penalty), translations);
+  Scores scores = evaluate(*model_, *tokenizer_, corpora_.test,
+                           decode_options(s_.beam, s_.length_penalty), translations);
   print_samples(corpora_.test, translations, 10);
   auto sentences = static_cast<double>(scores.sentences);
   double exact = 100 * static_cast<double>(scores.exact) / sentences;
-  std::printf("%s\nexact = %.2f %% (%lld of %lld)\n", bleu_line(scores.bleu, s_.beam, scores.sentences).c_str(), exact,
+  std::printf("%s\nexact = %.2f %% (%lld of %lld)\n",
+              bleu_line(scores.bleu, s_.beam, scores.sentences).c_str(), exact,
               static_cast<long long>(scores.exact), static_cast<long long>(scores.sentences));
   train::MetricLog(out / "metrics.jsonl")
-      .write({{"kind", "test"}, {"step", state.step}, {"bleu", scores.bleu}, {"exact", exact},
-              {"beam", s_.beam}, {"sentences", scores.sentences}, {"seconds", state.seconds}});
+      .write({{"kind", "test"},
+              {"step", state.step},
+              {"bleu", scores.bleu},
+              {"exact", exact},
+              {"beam", s_.beam},
+              {"sentences", scores.sentences},
+              {"seconds", state.seconds}});
   size_t shown = 0;  // a sentence that is neither trivial nor too wide for a picture
   for (size_t i = 0; i < std::min<size_t>(50, translations.size()); ++i) {
     size_t tokens = tokenizer_->encode(corpora_.test.source[i]).size();
@@ -204,7 +224,8 @@ void TranslationRun::finish(const train::TrainState& state) {
       break;
     }
   }
-  auto maps = draw_attention(*model_, *tokenizer_, corpora_.test.source[shown], translations[shown], out / "attention");
+  auto maps = draw_attention(*model_, *tokenizer_, corpora_.test.source[shown], translations[shown],
+                             out / "attention");
   if (!maps.empty())
     std::printf("attention maps: %zu pictures in %s\n", maps.size(), (out / "attention").c_str());
 }
@@ -226,7 +247,8 @@ int TranslationRun::run() {
   config.config = config_;
   config.metric_name = "valid_loss";
   config.quiet = s_.quiet;
-  train::TrainResult result = train::Trainer(*model_, optimizer, make_schedule(), make_task(), config).run();
+  train::TrainResult result =
+      train::Trainer(*model_, optimizer, make_schedule(), make_task(), config).run();
   if (result.reason == train::StopReason::interrupted) {
     std::printf("stopped at step %lld; to go on: translate train --out %s --resume\n",
                 static_cast<long long>(result.state.step), s_.out.c_str());

@@ -56,9 +56,10 @@ TEST_CASE("a cotangent weighs the outputs", "[backward]") {
   Tensor x = leaf({1, 2, 3}, {3});
   (x * x).backward(Tensor::from({1, 0, -1}, {3}));
   CHECK(x.grad().to_vector() == list({2, 0, -6}));
-  CHECK_THROWS_AS((x * x).backward(), GradError);                            // three elements need a cotangent
-  CHECK_THROWS_AS((x * x).backward(Tensor::from({1, 1}, {2})), ShapeError);  // of the output's shape
-  CHECK_THROWS_AS((x * x).backward(ones({3}, DType::f64)), ShapeError);      // and dtype
+  CHECK_THROWS_AS((x * x).backward(), GradError);  // three elements need a cotangent
+  CHECK_THROWS_AS((x * x).backward(Tensor::from({1, 1}, {2})),
+                  ShapeError);                                           // of the output's shape
+  CHECK_THROWS_AS((x * x).backward(ones({3}, DType::f64)), ShapeError);  // and dtype
 }
 
 TEST_CASE("several outputs at once", "[backward]") {
@@ -149,12 +150,17 @@ TEST_CASE("hooks see and replace gradients", "[backward]") {
   calls = 0;
   Tensor x = leaf({1, 2}, {2});
   Tensor y = x * 2.0;
-  y.register_hook([](const Tensor& g, void* context) {
-    ++calls;
-    CHECK(*static_cast<int*>(context) == 42);
-    CHECK(g.to_vector() == list({2, 2}));  // complete: both uses are in
-    return g * 10.0;
-  }, [] { static int number = 42; return static_cast<void*>(&number); }());
+  y.register_hook(
+      [](const Tensor& g, void* context) {
+        ++calls;
+        CHECK(*static_cast<int*>(context) == 42);
+        CHECK(g.to_vector() == list({2, 2}));  // complete: both uses are in
+        return g * 10.0;
+      },
+      [] {
+        static int number = 42;
+        return static_cast<void*>(&number);
+      }());
   sum(y + y).backward();
   CHECK(calls == 1);
   CHECK(x.grad().to_vector() == list({40, 40}));
@@ -231,7 +237,8 @@ TEST_CASE("reading the parts of a tensor in a loop costs as much as the parts", 
   int64_t before = memory_stats().current_bytes;
   reset_peak_memory();
   total.backward();
-  CHECK(memory_stats().peak_bytes - before < 8 * x.array().bytes());  // quadratic would be 4000 times
+  CHECK(memory_stats().peak_bytes - before <
+        8 * x.array().bytes());  // quadratic would be 4000 times
   CHECK(x.grad().to_vector()[64 * 13] == 6);
 }
 

@@ -30,7 +30,8 @@ void refuse(const std::vector<BadCall>& calls) {
       bad.call();
       FAIL_CHECK("nothing thrown");
     } catch (const E& error) {
-      for (const char* part : bad.says) CHECK_THAT(std::string(error.what()), ContainsSubstring(part));
+      for (const char* part : bad.says)
+        CHECK_THAT(std::string(error.what()), ContainsSubstring(part));
     } catch (const std::exception& other) {
       FAIL_CHECK("another type: " << other.what());
     }
@@ -51,44 +52,99 @@ TEST_CASE("wrong shapes and axes", "[bad_input]") {
       {[] { mul(a23, a5); }, {"mul", "[2, 3]", "[5]"}},
       {[] { where(less(a23, a23), a24, a23); }, {"where", "[2, 4]"}},
       {[] { matmul(a23, a24); }, {"matmul", "[2, 3]", "[2, 4]"}},
-      {[] { matmul(zeros({2, 2, 3}), zeros({3, 3, 2})); }, {"matmul", "[2, 2, 3]", "[3, 3, 2]"}},
+      {[] {
+         matmul(zeros({2, 2, 3}), zeros({3, 3, 2}));
+       },
+       {"matmul", "[2, 2, 3]", "[3, 3, 2]"}},
       {[] { linear(a23, a24); }, {"linear", "[2, 3]", "[2, 4]"}},
       {[] { reshape(a23, {4}); }, {"reshape", "[2, 3]", "[4]"}},
-      {[] { reshape(a23, {-1, -1}); }, {"reshape", "[-1, -1]"}},
-      {[] { reshape(a23, {-1, 4}); }, {"reshape", "[2, 3]", "[-1, 4]"}},
-      {[] { reshape(zeros({0}), {0, -1}); }, {"reshape", "[0, -1]"}},
+      {[] {
+         reshape(a23, {-1, -1});
+       },
+       {"reshape", "[-1, -1]"}},
+      {[] {
+         reshape(a23, {-1, 4});
+       },
+       {"reshape", "[2, 3]", "[-1, 4]"}},
+      {[] {
+         reshape(zeros({0}), {0, -1});
+       },
+       {"reshape", "[0, -1]"}},
       {[] { permute(a23, {0}); }, {"permute", "[0]", "[2, 3]"}},
-      {[] { permute(a23, {1, 1}); }, {"permute", "[1, 1]"}},
+      {[] {
+         permute(a23, {1, 1});
+       },
+       {"permute", "[1, 1]"}},
       {[] { transpose(a23, 0, 2); }, {"transpose", "axis 2"}},
-      {[] { broadcast_to(a23, {4, 3}); }, {"broadcast_to", "[2, 3]", "[4, 3]"}},
+      {[] {
+         broadcast_to(a23, {4, 3});
+       },
+       {"broadcast_to", "[2, 3]", "[4, 3]"}},
       {[] { squeeze(a23, 0); }, {"squeeze", "[2, 3]"}},
       {[] { unsqueeze(a23, 4); }, {"unsqueeze", "axis 4"}},
       {[] { select(a23, 1, 3); }, {"select", "index 3", "[2, 3]"}},
       {[] { select(a23, 0, -3); }, {"select", "index -3", "[2, 3]"}},
       {[] { slice(a23, 2, 0, 1); }, {"slice", "axis 2"}},
-      {[] { split(a23, 1, std::vector<int64_t>{1, 1}); }, {"split", "add up to 2", "[2, 3]"}},
-      {[] { concat({a23, a24}, 0); }, {"concat", "[2, 3]", "[2, 4]"}},
-      {[] { concat({a23, a5}, 0); }, {"concat", "[5]"}},
-      {[] { stack({a23, a24}, 0); }, {"stack", "[2, 3]", "[2, 4]"}},
+      {[] {
+         split(a23, 1, std::vector<int64_t>{1, 1});
+       },
+       {"split", "add up to 2", "[2, 3]"}},
+      {[] {
+         concat({a23, a24}, 0);
+       },
+       {"concat", "[2, 3]", "[2, 4]"}},
+      {[] {
+         concat({a23, a5}, 0);
+       },
+       {"concat", "[5]"}},
+      {[] {
+         stack({a23, a24}, 0);
+       },
+       {"stack", "[2, 3]", "[2, 4]"}},
       {[] { sum(a23, {2}); }, {"sum", "axis 2"}},
-      {[] { mean(a23, {0, -2}); }, {"mean", "axis -2", "twice", "[2, 3]"}},
-      {[] { max(zeros({2, 0}), 1); }, {"max", "[2, 0]", "empty"}},
-      {[] { logsumexp(zeros({0, 2}), 0); }, {"logsumexp", "[0, 2]", "empty"}},
+      {[] {
+         mean(a23, {0, -2});
+       },
+       {"mean", "axis -2", "twice", "[2, 3]"}},
+      {[] {
+         max(zeros({2, 0}), 1);
+       },
+       {"max", "[2, 0]", "empty"}},
+      {[] {
+         logsumexp(zeros({0, 2}), 0);
+       },
+       {"logsumexp", "[0, 2]", "empty"}},
       {[] { cumsum(a23, -3); }, {"cumsum", "axis -3"}},
       {[] { sum_to(a23, {4}); }, {"sum_to", "[2, 3]", "[4]"}},
       {[] { softmax(a23, 2); }, {"softmax", "axis 2"}},
-      {[] { index_select(a23, 0, zeros({1, 1}, DType::i64)); }, {"index_select", "rank 1", "[1, 1]"}},
-      {[] { gather(a23, 0, zeros({2, 2}, DType::i64)); }, {"gather", "[2, 2]", "[2, 3]"}},
-      {[] { scatter_add(a23, 0, zeros({1, 3}, DType::i64), zeros({2, 3})); }, {"scatter_add", "[2, 3]", "[1, 3]"}},
+      {[] {
+         index_select(a23, 0, zeros({1, 1}, DType::i64));
+       },
+       {"index_select", "rank 1", "[1, 1]"}},
+      {[] {
+         gather(a23, 0, zeros({2, 2}, DType::i64));
+       },
+       {"gather", "[2, 2]", "[2, 3]"}},
+      {[] {
+         scatter_add(a23, 0, zeros({1, 3}, DType::i64), zeros({2, 3}));
+       },
+       {"scatter_add", "[2, 3]", "[1, 3]"}},
       {[] { embedding(a5, ids({0})); }, {"embedding", "[V, D]", "[5]"}},
       {[] { a23.item(); }, {"item", "[2, 3]"}},
-      {[] { zeros({1, 2, 3, 4, 5, 6, 7, 8}).unsqueeze(0); }, {"rank 9", "8"}},
-      {[] { Tensor::from(std::vector<float>{1, 2}, {3}); }, {"2 values", "[3]"}},
+      {[] {
+         zeros({1, 2, 3, 4, 5, 6, 7, 8}).unsqueeze(0);
+       },
+       {"rank 9", "8"}},
+      {[] {
+         Tensor::from(std::vector<float>{1, 2}, {3});
+       },
+       {"2 values", "[3]"}},
   });
 }
 
 TEST_CASE("wrong element types", "[bad_input]") {
-  const Tensor wide = zeros({2, 3}, DType::f64), whole = zeros({2, 3}, DType::i64), half = zeros({2, 3}, DType::bf16);
+  const Tensor wide = zeros({2, 3}, DType::f64), whole = zeros({2, 3}, DType::i64),
+               half = zeros({2, 3}, DType::bf16);
   refuse<DTypeError>({
       {[&] { add(a23, wide); }, {"add", "f32", "f64"}},
       {[&] { exp(whole); }, {"exp", "i64"}},
@@ -99,22 +155,34 @@ TEST_CASE("wrong element types", "[bad_input]") {
       {[&] { sum(half); }, {"sum", "bf16"}},
       {[&] { max(half, 0); }, {"max", "bf16", "cast"}},
       {[&] { sort(half); }, {"sort", "bf16", "cast"}},
-      {[&] { concat({a23, wide}, 0); }, {"concat", "f32", "f64"}},
+      {[&] {
+         concat({a23, wide}, 0);
+       },
+       {"concat", "f32", "f64"}},
       {[&] { index_select(a23, 0, zeros({1})); }, {"index_select", "i64", "f32"}},
       {[&] { scatter_add(a23, 0, whole, wide); }, {"scatter_add", "f64", "f32"}},
       {[&] { softmax(whole, 0); }, {"softmax", "i64"}},
-      {[&] { gradcheck([](auto& in) { return in[0]; }, {zeros({1}).set_requires_grad(true)}); }, {"gradcheck", "f32"}},
+      {[&] { gradcheck([](auto& in) { return in[0]; }, {zeros({1}).set_requires_grad(true)}); },
+       {"gradcheck", "f32"}},
   });
 }
 
 TEST_CASE("values out of range", "[bad_input]") {
   refuse<ValueError>({
-      {[] { index_select(a23, 1, ids({0, 3})); }, {"index_select", "index 3", "[1] of [2]", "[0, 3)"}},
+      {[] {
+         index_select(a23, 1, ids({0, 3}));
+       },
+       {"index_select", "index 3", "[1] of [2]", "[0, 3)"}},
       {[] { index_select(a23, 1, ids({-1})); }, {"index_select", "index -1", "[0]"}},
-      {[] { gather(a23, 0, Tensor::from(std::vector<int64_t>{0, 1, 0, 0, 0, 2}, {2, 3})); },
+      {[] {
+         gather(a23, 0, Tensor::from(std::vector<int64_t>{0, 1, 0, 0, 0, 2}, {2, 3}));
+       },
        {"gather", "index 2", "[1, 2] of [2, 3]", "[0, 2)"}},
       {[] { scatter_add(a5, 0, ids({5}), zeros({1})); }, {"scatter_add", "index 5", "[0, 5)"}},
-      {[] { embedding(a23, ids({0, 1, 2})); }, {"embedding", "index 2", "[2] of [3]", "[0, 2)"}},
+      {[] {
+         embedding(a23, ids({0, 1, 2}));
+       },
+       {"embedding", "index 2", "[2] of [3]", "[0, 2)"}},
       {[] { embedding(a23, ids({0}), 2); }, {"embedding", "padding", "2"}},
       {[] { topk(a23, 4); }, {"topk", "k = 4", "[2, 3]"}},
       {[] { topk(a23, -1); }, {"topk", "k = -1"}},

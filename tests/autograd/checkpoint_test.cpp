@@ -66,7 +66,8 @@ TEST_CASE("a parameter inside and outside gets both gradients", "[checkpoint]") 
   loss(true).backward();
   auto got = gradients({x, layer.w1, layer.w2});
   for (size_t i = 0; i < want.size(); ++i)
-    for (size_t e = 0; e < want[i].size(); ++e) CHECK(got[i][e] == Approx(want[i][e]).epsilon(1e-5));
+    for (size_t e = 0; e < want[i].size(); ++e)
+      CHECK(got[i][e] == Approx(want[i][e]).epsilon(1e-5));
 }
 
 TEST_CASE("parameters are trained even where no input needs a gradient", "[checkpoint]") {
@@ -119,7 +120,8 @@ TEST_CASE("derivatives of first and second order, nested", "[checkpoint]") {
   auto f = [&](const std::vector<Tensor>& in) {
     return checkpoint(
         [&](const std::vector<Tensor>& a) {
-          return checkpoint([&](const std::vector<Tensor>& b) { return layer(b[0]) * a[0]; }, {exp(a[0] * 0.1)});
+          return checkpoint([&](const std::vector<Tensor>& b) { return layer(b[0]) * a[0]; },
+                            {exp(a[0] * 0.1)});
         },
         {in[0]});
   };

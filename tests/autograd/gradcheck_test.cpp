@@ -44,7 +44,8 @@ TEST_CASE("a right derivative passes", "[gradcheck]") {
   CHECK(gradgradcheck(wrong(1), point()));
 }
 
-TEST_CASE("a derivative that is wrong by one per cent fails, and the message says where", "[gradcheck]") {
+TEST_CASE("a derivative that is wrong by one per cent fails, and the message says where",
+          "[gradcheck]") {
   for (double factor : {1.01, 0.99, -1.0, 0.0, 2.0}) {
     GradcheckResult r = gradcheck(wrong(factor), point());
     CHECK_FALSE(r);
@@ -62,7 +63,9 @@ TEST_CASE("a gradient that the sum of the output would hide", "[gradcheck]") {
   // softmax with the cotangent negated: for the sum of the output both gradients are zero.
   struct Falsify {
     Falsify() {
-      set_cotangent_hook([](const char* op, int, const Tensor& g) { return std::string(op) == "softmax" ? -g : g; });
+      set_cotangent_hook([](const char* op, int, const Tensor& g) {
+        return std::string(op) == "softmax" ? -g : g;
+      });
     }
     ~Falsify() { set_cotangent_hook(nullptr); }
   } falsify;

@@ -48,7 +48,8 @@ TEST_CASE("padding rows are read and never trained", "[index]") {
 TEST_CASE("i32 indices and strided ones", "[index]") {
   Tensor w = arange(6, DType::f32).reshape({3, 2});
   CHECK(embedding(w, ids({2, 0}).to(DType::i32)).to_vector() == std::vector<double>{4, 5, 0, 1});
-  CHECK(index_select(w, 0, ids({2, 9, 0, 9}).slice(0, 0, 4, 2)).to_vector() == std::vector<double>{4, 5, 0, 1});
+  CHECK(index_select(w, 0, ids({2, 9, 0, 9}).slice(0, 0, 4, 2)).to_vector() ==
+        std::vector<double>{4, 5, 0, 1});
 }
 
 TEST_CASE("an embedding adds into a gradient that is there", "[index]") {

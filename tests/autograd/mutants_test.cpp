@@ -33,11 +33,18 @@ Tensor falsified(const Tensor& g) {
   Tensor flat = g.reshape({n});
   Tensor out;
   switch (current.fault) {
-    case Fault::negate: return -g;
-    case Fault::scale: return g * current.factor;
-    case Fault::drop: return g * 0.0;
-    case Fault::shift: out = concat({flat.slice(0, 1, n), flat.slice(0, 0, 1)}, 0); break;
-    case Fault::swap: out = concat({flat.slice(0, n - 1, n), flat.slice(0, 1, n - 1), flat.slice(0, 0, 1)}, 0); break;
+    case Fault::negate:
+      return -g;
+    case Fault::scale:
+      return g * current.factor;
+    case Fault::drop:
+      return g * 0.0;
+    case Fault::shift:
+      out = concat({flat.slice(0, 1, n), flat.slice(0, 0, 1)}, 0);
+      break;
+    case Fault::swap:
+      out = concat({flat.slice(0, n - 1, n), flat.slice(0, 1, n - 1), flat.slice(0, 0, 1)}, 0);
+      break;
   }
   return out.reshape(g.shape());
 }
@@ -45,8 +52,11 @@ Tensor falsified(const Tensor& g) {
 bool inside = false;  // the ops of `falsified` are not to be falsified themselves
 
 Tensor hook(const char* op, int input, const Tensor& gradient) {
-  bool hit = !inside && input == current.input && std::string(op) == current.node && gradient.numel() > 0;
-  if (!hit || ((current.fault == Fault::shift || current.fault == Fault::swap) && gradient.numel() < 2)) return gradient;
+  bool hit =
+      !inside && input == current.input && std::string(op) == current.node && gradient.numel() > 0;
+  if (!hit ||
+      ((current.fault == Fault::shift || current.fault == Fault::swap) && gradient.numel() < 2))
+    return gradient;
   inside = true;
   ++applied;
   Tensor out = falsified(gradient);
@@ -135,7 +145,8 @@ bool caught(const Mutant& mutant) {
 TEST_CASE("mutants of gradients are caught", "[.full][mutant]") {
   REQUIRE(kMutants.size() >= 30);
   for (const Mutant& m : kMutants) {
-    INFO(m.function << ": " << kFaultNames[static_cast<int>(m.fault)] << " gradient " << m.input << " of " << m.node);
+    INFO(m.function << ": " << kFaultNames[static_cast<int>(m.fault)] << " gradient " << m.input
+                    << " of " << m.node);
     CHECK(caught(m));
     CHECK(applied > 0);
   }

@@ -1,4 +1,5 @@
-// Elementwise functions of two and three tensors, which broadcast, and sum_to, broadcasting's transpose.
+// Elementwise functions of two and three tensors, which broadcast, and sum_to, broadcasting's
+// transpose.
 #include <cmath>
 
 #include <heed/autograd/ops/elementwise.h>
@@ -10,8 +11,9 @@ namespace heed::test {
 namespace {
 
 std::vector<std::vector<Shape>> shapes_of_two() {
-  std::vector<std::vector<Shape>> list = {{{}, {}},        {{2, 3}, {2, 3}}, {{2, 3}, {3}},       {{2, 1}, {1, 4}},
-                                          {{3, 1, 2}, {}}, {{0, 3}, {3}},    {{2, 3, 2}, {3, 1}}, {{5}, {1}}};
+  std::vector<std::vector<Shape>> list = {
+      {{}, {}},        {{2, 3}, {2, 3}}, {{2, 3}, {3}},       {{2, 1}, {1, 4}},
+      {{3, 1, 2}, {}}, {{0, 3}, {3}},    {{2, 3, 2}, {3, 1}}, {{5}, {1}}};
   for (auto& s : vector_sizes(2)) list.push_back(s);
   list.push_back({{67, 33}, {33}});
   list.push_back({{9, 35}, {9, 1}});
@@ -20,7 +22,8 @@ std::vector<std::vector<Shape>> shapes_of_two() {
 
 using Function = Tensor (*)(const Tensor&, const Tensor&);
 
-OpCase binary(const std::string& op, Function f, double (*naive)(double, double), Operand a = {}, Operand b = {}) {
+OpCase binary(const std::string& op, Function f, double (*naive)(double, double), Operand a = {},
+              Operand b = {}) {
   OpCase c;
   c.op = op;
   c.operands = {a, b};
@@ -46,7 +49,8 @@ OpCase logical(const std::string& op, Function f, double (*naive)(double, double
   return binary(op, f, naive, booleans(), booleans());
 }
 
-OpCase against_number(const std::string& op, Tensor (*f)(const Tensor&, double), double (*naive)(double, double)) {
+OpCase against_number(const std::string& op, Tensor (*f)(const Tensor&, double),
+                      double (*naive)(double, double)) {
   OpCase c = binary(op, nullptr, nullptr, without_gradient({}));
   c.label = "number";
   c.operands.pop_back();
@@ -57,7 +61,8 @@ OpCase against_number(const std::string& op, Tensor (*f)(const Tensor&, double),
   return c;
 }
 
-OpCase where_case(const std::string& label, Operand a, Operand b, std::vector<std::vector<Shape>> shapes) {
+OpCase where_case(const std::string& label, Operand a, Operand b,
+                  std::vector<std::vector<Shape>> shapes) {
   OpCase c;
   c.op = "where";
   c.label = label;
@@ -77,7 +82,8 @@ OpCase where_number(bool first) {
   c.run = [first](const std::vector<Tensor>& in) {
     return first ? where(in[0], 0.5, in[1]) : where(in[0], in[1], 0.5);
   };
-  c.naive = pointwise([first](const std::vector<double>& x) { return (x[0] != 0) == first ? 0.5 : x[1]; });
+  c.naive = pointwise(
+      [first](const std::vector<double>& x) { return (x[0] != 0) == first ? 0.5 : x[1]; });
   return c;
 }
 
@@ -110,8 +116,10 @@ std::vector<OpCase> binary_cases() {
       whole(binary("add", add, [](double a, double b) { return a + b; })),
       whole(binary("sub", sub, [](double a, double b) { return a - b; })),
       whole(binary("mul", mul, [](double a, double b) { return a * b; })),
-      binary("div", div, [](double a, double b) { return a / b; }, {}, in_range(0.5, 3)),
-      binary("pow", pow, [](double a, double b) { return std::pow(a, b); }, in_range(0.3, 3)),
+      binary(
+          "div", div, [](double a, double b) { return a / b; }, {}, in_range(0.5, 3)),
+      binary(
+          "pow", pow, [](double a, double b) { return std::pow(a, b); }, in_range(0.3, 3)),
       binary("minimum", minimum, [](double a, double b) { return std::min(a, b); }),
       binary("maximum", maximum, [](double a, double b) { return std::max(a, b); }),
       comparison("equal", equal, [](double a, double b) { return double(a == b); }),
@@ -123,8 +131,10 @@ std::vector<OpCase> binary_cases() {
       against_number("equal", equal, [](double a, double b) { return double(a == b); }),
       against_number("less", less, [](double a, double b) { return double(a < b); }),
       against_number("greater", greater, [](double a, double b) { return double(a > b); }),
-      logical("logical_and", logical_and, [](double a, double b) { return double(a != 0 && b != 0); }),
-      logical("logical_or", logical_or, [](double a, double b) { return double(a != 0 || b != 0); }),
+      logical("logical_and", logical_and,
+              [](double a, double b) { return double(a != 0 && b != 0); }),
+      logical("logical_or", logical_or,
+              [](double a, double b) { return double(a != 0 || b != 0); }),
       [] {
         OpCase c = logical("logical_not", nullptr, nullptr);
         c.operands.pop_back();
@@ -133,8 +143,14 @@ std::vector<OpCase> binary_cases() {
         c.naive = pointwise([](const std::vector<double>& x) { return double(x[0] == 0); });
         return c;
       }(),
-      where_case("", {}, {}, {{{2, 3}, {2, 3}, {2, 3}}, {{3}, {2, 3}, {2, 1}}, {{2, 3}, {}, {3}}, {{}, {}, {}},
-                              {{0, 2}, {0, 2}, {2}}, {{37}, {37}, {37}}, {{5, 33}, {33}, {5, 1}}}),
+      where_case("", {}, {},
+                 {{{2, 3}, {2, 3}, {2, 3}},
+                  {{3}, {2, 3}, {2, 1}},
+                  {{2, 3}, {}, {3}},
+                  {{}, {}, {}},
+                  {{0, 2}, {0, 2}, {2}},
+                  {{37}, {37}, {37}},
+                  {{5, 33}, {33}, {5, 1}}}),
       where_number(true),
       where_number(false),
       sum_to_case({3}, {{{3}}, {{2, 3}}, {{4, 2, 3}}, {{0, 3}}, {{70, 3}}}, 70),

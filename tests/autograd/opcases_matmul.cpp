@@ -56,7 +56,9 @@ OpCase linears(bool bias, std::vector<std::vector<Shape>> shapes) {
   c.shapes = std::move(shapes);
   if (bias) c.operands.push_back(Operand{});
   c.terms = 70;
-  c.run = [bias](const std::vector<Tensor>& in) { return linear(in[0], in[1], bias ? in[2] : Tensor()); };
+  c.run = [bias](const std::vector<Tensor>& in) {
+    return linear(in[0], in[1], bias ? in[2] : Tensor());
+  };
   c.naive = [bias](const std::vector<Values>& in) {
     Shape shape = in[0].shape;
     int last = shape.rank() - 1;
@@ -77,15 +79,25 @@ OpCase linears(bool bias, std::vector<std::vector<Shape>> shapes) {
 }  // namespace
 
 std::vector<OpCase> matmul_cases() {
-  std::vector<std::vector<Shape>> sizes = {{{2, 3}, {3, 4}}, {{1, 1}, {1, 1}}, {{2, 0}, {0, 3}}, {{0, 2}, {2, 3}},
-                                           {{17, 33}, {33, 5}}, {{5, 7}, {7, 35}}, {{64, 65}, {65, 63}}};
+  std::vector<std::vector<Shape>> sizes = {
+      {{2, 3}, {3, 4}},    {{1, 1}, {1, 1}},  {{2, 0}, {0, 3}},    {{0, 2}, {2, 3}},
+      {{17, 33}, {33, 5}}, {{5, 7}, {7, 35}}, {{64, 65}, {65, 63}}};
   for (int64_t n = 1; n <= 35; ++n) sizes.push_back({{3, 5}, {5, n}});
   return {
       products("matrices", 65, sizes),
-      products("vectors", 35, {{{3}, {3}}, {{3}, {3, 2}}, {{2, 3}, {3}}, {{35}, {2, 35, 3}}, {{2, 3, 35}, {35}}}),
-      products("batches", 33, {{{2, 2, 3}, {2, 3, 2}}, {{2, 1, 2, 3}, {3, 3, 1}}, {{2, 2, 3}, {3, 2}},
-                               {{2, 3}, {2, 3, 2}}, {{0, 2, 3}, {0, 3, 2}}, {{3, 2, 17, 33}, {3, 1, 33, 9}}}),
-      linears(true, {{{2, 3}, {2, 3}, {2}}, {{3}, {2, 3}, {2}}, {{2, 2, 3}, {2, 3}, {2}}, {{0, 3}, {2, 3}, {2}},
+      products("vectors", 35,
+               {{{3}, {3}}, {{3}, {3, 2}}, {{2, 3}, {3}}, {{35}, {2, 35, 3}}, {{2, 3, 35}, {35}}}),
+      products("batches", 33,
+               {{{2, 2, 3}, {2, 3, 2}},
+                {{2, 1, 2, 3}, {3, 3, 1}},
+                {{2, 2, 3}, {3, 2}},
+                {{2, 3}, {2, 3, 2}},
+                {{0, 2, 3}, {0, 3, 2}},
+                {{3, 2, 17, 33}, {3, 1, 33, 9}}}),
+      linears(true, {{{2, 3}, {2, 3}, {2}},
+                     {{3}, {2, 3}, {2}},
+                     {{2, 2, 3}, {2, 3}, {2}},
+                     {{0, 3}, {2, 3}, {2}},
                      {{33, 70}, {35, 70}, {35}}}),
       linears(false, {{{2, 3}, {4, 3}}, {{3}, {2, 3}}, {{5, 9, 70}, {37, 70}}}),
   };

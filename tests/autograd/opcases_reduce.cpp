@@ -69,13 +69,16 @@ OpCase over_axes(const std::string& op, Reduce f, const Fold& fold, const Shape&
   c.shapes = std::move(shapes);
   c.terms = terms;
   c.run = [f, axes, keepdim](const std::vector<Tensor>& in) { return f(in[0], axes, keepdim); };
-  c.naive = [axes, keepdim, fold](const std::vector<Values>& in) { return folded(in[0], axes, keepdim, fold); };
+  c.naive = [axes, keepdim, fold](const std::vector<Values>& in) {
+    return folded(in[0], axes, keepdim, fold);
+  };
   return c;
 }
 
 // Every pattern that the kernel tells apart, with lengths around its blocks.
 void add_patterns(std::vector<OpCase>& list, const std::string& op, Reduce f, const Fold& fold) {
-  std::vector<std::vector<Shape>> rows = {{{2, 5}}, {{3, 1}}, {{3, 300}}}, columns = {{{5, 2}}, {{1, 3}}, {{300, 70}}};
+  std::vector<std::vector<Shape>> rows = {{{2, 5}}, {{3, 1}}, {{3, 300}}},
+                                  columns = {{{5, 2}}, {{1, 3}}, {{300, 70}}};
   for (int64_t n = 1; n <= 35; ++n) rows.push_back({{3, n}}), columns.push_back({{n, 3}});
   for (int64_t n = 1; n <= 35; ++n) columns.push_back({{5, n}});
   list.push_back(over_axes(op, f, fold, {1}, false, rows, 300));
@@ -88,18 +91,22 @@ void add_patterns(std::vector<OpCase>& list, const std::string& op, Reduce f, co
 
 // Long enough to be cut into parts, for threads and for accuracy; and empty axes.
 void add_sizes(std::vector<OpCase>& list, const std::string& op, Reduce f, const Fold& fold) {
-  list.push_back(over_axes(op, f, fold, {}, false, {{{7}}, {{0}}, {{70000}}, {{3, 1, 17000}}}, 70000));
-  list.push_back(over_axes(op, f, fold, {0, -1}, false, {{{2, 3, 2}}, {{0, 2, 3}}, {{12, 3, 1000}}}, 12000));
+  list.push_back(
+      over_axes(op, f, fold, {}, false, {{{7}}, {{0}}, {{70000}}, {{3, 1, 17000}}}, 70000));
+  list.push_back(
+      over_axes(op, f, fold, {0, -1}, false, {{{2, 3, 2}}, {{0, 2, 3}}, {{12, 3, 1000}}}, 12000));
   list.push_back(over_axes(op, f, fold, {-2}, false, {{{2, 3, 2}}, {{1, 20000, 2}}}, 20000));
-  list.push_back(over_axes(op, f, fold, {0}, false, {{{2, 3}}, {{0, 3}}, {{20000, 3}}, {{60, 700}}}, 20000));
+  list.push_back(
+      over_axes(op, f, fold, {0}, false, {{{2, 3}}, {{0, 3}}, {{20000, 3}}, {{60, 700}}}, 20000));
 }
 
 using Along = Tensor (*)(const Tensor&, int, bool);
 
-OpCase along(const std::string& op, Along f, const Fold& fold, int axis, bool keepdim, Operand operand,
-             std::vector<DType> dtypes) {
-  OpCase c = over_axes(op, nullptr, fold, {axis}, keepdim,
-                       {{{2, 5}}, {{3, 2, 4}}, {{1, 7}}, {{5, 1}}, {{35, 2}}, {{2, 70}}, {{7, 33}}, {{3, 64}}}, 70);
+OpCase along(const std::string& op, Along f, const Fold& fold, int axis, bool keepdim,
+             Operand operand, std::vector<DType> dtypes) {
+  OpCase c = over_axes(
+      op, nullptr, fold, {axis}, keepdim,
+      {{{2, 5}}, {{3, 2, 4}}, {{1, 7}}, {{5, 1}}, {{35, 2}}, {{2, 70}}, {{7, 33}}, {{3, 64}}}, 70);
   if (axis == 0) c.shapes.push_back({{3, 0}});
   c.operands = {operand};
   c.dtypes = std::move(dtypes);
@@ -147,20 +154,31 @@ std::vector<OpCase> reduce_cases() {
   for (double correction : {0.0, 1.0}) {
     auto fold = [correction](const std::vector<double>& v) { return spread(v, correction); };
     for (const Shape& axes : {Shape{}, Shape{1}, Shape{0, 2}}) {
-      OpCase c = over_axes("var", nullptr, fold, axes, correction == 1, {{{2, 3, 2}}, {{5, 4, 37}}}, 740);
-      c.run = [axes, correction](const std::vector<Tensor>& in) { return var(in[0], axes, correction == 1, correction); };
+      OpCase c =
+          over_axes("var", nullptr, fold, axes, correction == 1, {{{2, 3, 2}}, {{5, 4, 37}}}, 740);
+      c.run = [axes, correction](const std::vector<Tensor>& in) {
+        return var(in[0], axes, correction == 1, correction);
+      };
       list.push_back(c);
     }
   }
   const std::vector<DType> whole = {DType::u8, DType::i32, DType::i64, DType::f32};
-  auto largest = [](const std::vector<double>& v) { return v[static_cast<size_t>(place_of_best(v, 1))]; };
-  auto smallest = [](const std::vector<double>& v) { return v[static_cast<size_t>(place_of_best(v, -1))]; };
+  auto largest = [](const std::vector<double>& v) {
+    return v[static_cast<size_t>(place_of_best(v, 1))];
+  };
+  auto smallest = [](const std::vector<double>& v) {
+    return v[static_cast<size_t>(place_of_best(v, -1))];
+  };
   for (int axis : {0, 1, -1}) {
     bool keep = axis == 1;
     list.push_back(along("max", max, largest, axis, keep, distinct_values(), whole));
     list.push_back(along("min", min, smallest, axis, keep, distinct_values(), whole));
-    list.push_back(along("argmax", argmax, [](auto& v) { return place_of_best(v, 1); }, axis, keep, without_gradient({}), whole));
-    list.push_back(along("argmin", argmin, [](auto& v) { return place_of_best(v, -1); }, axis, keep, without_gradient({}), whole));
+    list.push_back(along(
+        "argmax", argmax, [](auto& v) { return place_of_best(v, 1); }, axis, keep,
+        without_gradient({}), whole));
+    list.push_back(along(
+        "argmin", argmin, [](auto& v) { return place_of_best(v, -1); }, axis, keep,
+        without_gradient({}), whole));
     list.push_back(along("logsumexp", logsumexp, log_of_exponentials, axis, keep, {}, {}));
     list.push_back(running(axis));
   }

@@ -43,11 +43,13 @@ TEST_CASE("op cases: optimizer", "[opcase]") { run(optimizer_cases()); }
 // Functions declared at the start of a line in autograd/ops/*.h that take or return tensors.
 static std::set<std::string> declared_ops() {
   std::set<std::string> names;
-  std::regex declaration(R"(^(?:inline )?(?:Tensor|Selected|std::vector<Tensor>|void|int64_t) (\w+)\()");
+  std::regex declaration(
+      R"(^(?:inline )?(?:Tensor|Selected|std::vector<Tensor>|void|int64_t) (\w+)\()");
   int headers = 0;
   for (const auto& entry : std::filesystem::directory_iterator(HEED_SOURCE_DIR "/autograd/ops")) {
     const std::string stem = entry.path().stem().string();
-    if (entry.path().extension() != ".h" || stem == "operand" || stem == "class_target") continue;  // not for users
+    if (entry.path().extension() != ".h" || stem == "operand" || stem == "class_target")
+      continue;  // not for users
     ++headers;
     std::ifstream file(entry.path());
     for (std::string line; std::getline(file, line);) {

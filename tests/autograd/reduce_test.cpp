@@ -14,7 +14,8 @@ using namespace heed;
 using namespace heed::test;
 
 namespace {
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN(), kInf = std::numeric_limits<float>::infinity();
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN(),
+                kInf = std::numeric_limits<float>::infinity();
 }
 
 TEST_CASE("the lowest index wins a tie and takes the gradient", "[reduce]") {
@@ -72,10 +73,12 @@ TEST_CASE("sums keep their accuracy over long axes", "[reduce]") {
   constexpr int64_t n = 10'000'000;
   Tensor x = full({n}, 0.1);
   CHECK(sum(x).item() == Approx(n * static_cast<double>(0.1f)).epsilon(5e-7));
-  CHECK(sum(x.reshape({n / 10, 10}), {0}).to_vector()[3] == Approx(n / 10 * static_cast<double>(0.1f)).epsilon(5e-7));
+  CHECK(sum(x.reshape({n / 10, 10}), {0}).to_vector()[3] ==
+        Approx(n / 10 * static_cast<double>(0.1f)).epsilon(5e-7));
   Tensor big = full({1 << 25}, 1);  // a plain f32 sum stops growing at 2^24
   CHECK(sum(big).item() == 1 << 25);
-  CHECK(cumsum(full({1 << 20}, 0.1), 0)[-1].item() == Approx((1 << 20) * static_cast<double>(0.1f)).epsilon(1e-6));
+  CHECK(cumsum(full({1 << 20}, 0.1), 0)[-1].item() ==
+        Approx((1 << 20) * static_cast<double>(0.1f)).epsilon(1e-6));
 }
 
 TEST_CASE("a variance far from zero does not cancel", "[reduce]") {

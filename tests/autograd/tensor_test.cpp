@@ -77,12 +77,15 @@ TEST_CASE("printing", "[tensor][print]") {
   CHECK(text(zeros({0})) == "Tensor([], f32)");
   CHECK(text(zeros({0, 3}, DType::i32)) == "Tensor([], shape=[0, 3], i32)");
   CHECK(text(less(Tensor::from({0, 2}, {2}), 1.0)) == "Tensor([ true, false], bool)");
-  CHECK(text(Tensor::from(std::vector<int64_t>{9007199254740993, -1}, {2})) == "Tensor([9007199254740993,               -1], i64)");
+  CHECK(text(Tensor::from(std::vector<int64_t>{9007199254740993, -1}, {2})) ==
+        "Tensor([9007199254740993,               -1], i64)");
   CHECK(text(Tensor::from({1, NAN, -INFINITY}, {3})) == "Tensor([   1,  nan, -inf], f32)");
   CHECK(text(Tensor::from({1e-8f, 1}, {2})) == "Tensor([1.0000e-08, 1.0000e+00], f32)");
   CHECK(text(Tensor()) == "Tensor(undefined)");
-  CHECK(text(arange(8).reshape({2, 2, 2})) == "Tensor([[[0, 1],\n         [2, 3]],\n\n        [[4, 5],\n         [6, 7]]], i64)");
-  CHECK(text(arange(2000)) == "Tensor([   0,    1,    2, ..., 1997, 1998, 1999], i64, shape=[2000])");
+  CHECK(text(arange(8).reshape({2, 2, 2})) ==
+        "Tensor([[[0, 1],\n         [2, 3]],\n\n        [[4, 5],\n         [6, 7]]], i64)");
+  CHECK(text(arange(2000)) ==
+        "Tensor([   0,    1,    2, ..., 1997, 1998, 1999], i64, shape=[2000])");
   CHECK(text(ones({2}, DType::bf16)) == "Tensor([1, 1], bf16)");
   std::string large = text(zeros({1000, 1000}));
   CHECK(std::count(large.begin(), large.end(), '\n') == 6);

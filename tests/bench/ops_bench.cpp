@@ -1,4 +1,5 @@
-// Single ops, f32; names as in peers/ops.py. `_train` is forward plus backward from a given cotangent.
+// Single ops, f32; names as in peers/ops.py. `_train` is forward plus backward from a given
+// cotangent.
 #include <functional>
 
 #include <benchmark/benchmark.h>
@@ -39,7 +40,8 @@ void add_train(const std::string& name, MakeInputs make, Op op) {
 Tensor labels(int64_t count, int64_t classes) {
   Generator random(1);
   std::vector<int64_t> values;
-  for (int64_t i = 0; i < count; ++i) values.push_back(static_cast<int64_t>(random.integer(static_cast<uint64_t>(classes))));
+  for (int64_t i = 0; i < count; ++i)
+    values.push_back(static_cast<int64_t>(random.integer(static_cast<uint64_t>(classes))));
   return Tensor::from(values, {count});
 }
 
@@ -61,16 +63,22 @@ const bool registered = [] {
   Op norm = [](const auto& in) { return layer_norm(in[0], in[1], in[2]); };
   add("op/layer_norm_4096x512", norm_inputs, norm);
   add_train("op/layer_norm_4096x512_train", norm_inputs, norm);
-  add_train("op/dropout_4096x512_train", one({4096, 512}), [](const auto& in) { return dropout(in[0], 0.1); });
+  add_train("op/dropout_4096x512_train", one({4096, 512}),
+            [](const auto& in) { return dropout(in[0], 0.1); });
   add("op/exp_1000000", one({1000000}), [](const auto& in) { return exp(in[0]); });
-  add_train("op/linear_cross_entropy_4000x128x9000_train",
-            [] { return std::vector{randn({4000, 128}), randn({9000, 128}) * 0.05, labels(4000, 9000)}; },
-            [](const auto& in) { return linear_cross_entropy(in[0], in[1], Tensor(), in[2]); });
-  add_train("op/chain_1000_one_element_train", [] { return std::vector{ones({1})}; }, [](const auto& in) {
-    Tensor x = in[0];
-    for (int i = 0; i < 500; ++i) x = x * 1.001 + 0.001;
-    return x;
-  });
+  add_train(
+      "op/linear_cross_entropy_4000x128x9000_train",
+      [] {
+        return std::vector{randn({4000, 128}), randn({9000, 128}) * 0.05, labels(4000, 9000)};
+      },
+      [](const auto& in) { return linear_cross_entropy(in[0], in[1], Tensor(), in[2]); });
+  add_train(
+      "op/chain_1000_one_element_train", [] { return std::vector{ones({1})}; },
+      [](const auto& in) {
+        Tensor x = in[0];
+        for (int i = 0; i < 500; ++i) x = x * 1.001 + 0.001;
+        return x;
+      });
   return true;
 }();
 

@@ -1,4 +1,5 @@
-// One training step of the translation Transformer; tests/bench/peers/translate_step.py is its twin.
+// One training step of the translation Transformer; tests/bench/peers/translate_step.py is its
+// twin.
 //   step/translate        target tokens a second, 160 pairs of 25
 //   step/translate_time   milliseconds
 #include <benchmark/benchmark.h>
@@ -14,7 +15,8 @@ constexpr int64_t kVocab = 9000, kPairs = 160, kLength = 25;
 
 Tensor random_ids(Generator& random) {
   std::vector<int64_t> ids(kPairs * kLength);
-  for (int64_t& id : ids) id = 1 + static_cast<int64_t>(random.integer(kVocab - 1));  // 0 is padding
+  for (int64_t& id : ids)
+    id = 1 + static_cast<int64_t>(random.integer(kVocab - 1));  // 0 is padding
   return Tensor::from(ids, {kPairs, kLength});
 }
 
@@ -41,7 +43,8 @@ void translate_step(benchmark::State& state) {
   };
   step();
   for (auto _ : state) step();
-  state.counters["tokens/s"] = benchmark::Counter(kPairs * kLength, benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["tokens/s"] =
+      benchmark::Counter(kPairs * kLength, benchmark::Counter::kIsIterationInvariantRate);
   state.SetLabel("parameters " + std::to_string(model.parameter_count()));
 }
 BENCHMARK(translate_step)->Name("step/translate")->Unit(benchmark::kMillisecond)->UseRealTime();

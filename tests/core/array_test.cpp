@@ -42,11 +42,11 @@ TEST_CASE("views share storage and read the right elements") {
 TEST_CASE("view finds a reshape without a copy exactly where one exists") {
   Array a = counting({2, 3, 4});
   REQUIRE(at(a.view({6, 4}), {5, 3}) == 23);
-  Array t = a.transpose(1, 2);                 // [2, 4, 3] with strides 12 1 4
+  Array t = a.transpose(1, 2);  // [2, 4, 3] with strides 12 1 4
   REQUIRE_FALSE(t.can_view({2, 12}));
   REQUIRE(t.can_view({2, 2, 2, 3}));
   REQUIRE(at(t.view({2, 2, 2, 3}), {1, 1, 1, 2}) == at(t, {1, 3, 2}));
-  Array rows = a.slice(2, 0, 2);               // [2, 3, 2] with strides 12 4 1
+  Array rows = a.slice(2, 0, 2);  // [2, 3, 2] with strides 12 4 1
   REQUIRE(rows.can_view({6, 2}));
   REQUIRE_FALSE(rows.can_view({12}));
   REQUIRE(rows.can_view({2, 1, 3, 2, 1}));
@@ -79,7 +79,8 @@ TEST_CASE("bad shapes and axes are named") {
   REQUIRE_THROWS_SAYING(Array::empty({int64_t{1} << 40, int64_t{1} << 40}), ShapeError, "too many");
   REQUIRE_THROWS_SAYING(Array::from({1.f, 2.f}, {3}), ShapeError, "2 values for shape [3]");
   REQUIRE_THROWS_SAYING((Shape{1, 1, 1, 1, 1, 1, 1, 1, 1}), ShapeError, "rank 9");
-  REQUIRE_THROWS_SAYING(broadcast({2, 3}, {4}, "add"), ShapeError, "add: shapes do not broadcast: [2, 3] and [4]");
+  REQUIRE_THROWS_SAYING(broadcast({2, 3}, {4}, "add"), ShapeError,
+                        "add: shapes do not broadcast: [2, 3] and [4]");
 }
 
 TEST_CASE("broadcast follows NumPy's rule") {

@@ -19,12 +19,12 @@ TEST_CASE("bf16 and f16: every bit pattern survives a round trip through f32") {
 }
 
 TEST_CASE("halves round to nearest, ties to even") {
-  REQUIRE(to_float(to_float16(1 + 0x1p-11f)) == 1);                   // tie: down to even
-  REQUIRE(to_float(to_float16(1 + 3 * 0x1p-11f)) == 1 + 0x1p-9f);     // tie: up to even
+  REQUIRE(to_float(to_float16(1 + 0x1p-11f)) == 1);                // tie: down to even
+  REQUIRE(to_float(to_float16(1 + 3 * 0x1p-11f)) == 1 + 0x1p-9f);  // tie: up to even
   REQUIRE(to_float(to_float16(1 + 0x1.1p-11f)) == 1 + 0x1p-10f);
   REQUIRE(to_float(to_float16(65519.f)) == 65504);
   REQUIRE(std::isinf(to_float(to_float16(65520.f))));
-  REQUIRE(to_float(to_float16(0x1p-25f)) == 0);                       // tie at half the least subnormal
+  REQUIRE(to_float(to_float16(0x1p-25f)) == 0);  // tie at half the least subnormal
   REQUIRE(to_float(to_float16(0x1.8p-25f)) == 0x1p-24f);
   REQUIRE(to_float(to_bfloat16(1 + 0x1p-8f)) == 1);
   REQUIRE(to_float(to_bfloat16(1 + 3 * 0x1p-8f)) == 1 + 0x1p-6f);
@@ -33,7 +33,8 @@ TEST_CASE("halves round to nearest, ties to even") {
 }
 
 TEST_CASE("names of dtypes") {
-  for (DType d : {DType::f32, DType::f64, DType::bf16, DType::f16, DType::u8, DType::i32, DType::i64, DType::boolean})
+  for (DType d : {DType::f32, DType::f64, DType::bf16, DType::f16, DType::u8, DType::i32,
+                  DType::i64, DType::boolean})
     REQUIRE(dtype_from_name(to_string(d)) == d);
   REQUIRE_THROWS_SAYING(dtype_from_name("float"), ValueError, "expected one of f32");
 }

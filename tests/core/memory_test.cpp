@@ -38,7 +38,8 @@ TEST_CASE("current and peak count live blocks") {
 TEST_CASE("out of memory names bytes and op, and leaves the allocator usable") {
   set_memory_limit(memory_stats().reserved_bytes + (1 << 20));
   OpName op("softmax");
-  REQUIRE_THROWS_SAYING(Array::empty({1 << 28}), OutOfMemoryError, "out of memory in softmax: 1073741824 bytes");
+  REQUIRE_THROWS_SAYING(Array::empty({1 << 28}), OutOfMemoryError,
+                        "out of memory in softmax: 1073741824 bytes");
   REQUIRE(Array::empty({16}).numel() == 16);
   set_memory_limit(0);
   REQUIRE(Array::empty({1 << 20}).numel() == 1 << 20);

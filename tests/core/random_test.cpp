@@ -13,7 +13,9 @@ using heed::test::Approx;
 TEST_CASE("philox gives the published vectors") {
   std::ifstream file(HEED_SOURCE_DIR "/tests/golden/philox.json");
   auto cases = nlohmann::json::parse(file);
-  auto word = [](const nlohmann::json& hex) { return static_cast<uint32_t>(std::stoul(hex.get<std::string>(), nullptr, 16)); };
+  auto word = [](const nlohmann::json& hex) {
+    return static_cast<uint32_t>(std::stoul(hex.get<std::string>(), nullptr, 16));
+  };
   const auto& list = cases.is_array() ? cases : cases.at("cases");
   REQUIRE(list.size() >= 3);
   for (const auto& c : list) {
@@ -30,12 +32,14 @@ TEST_CASE("philox gives the published vectors") {
 TEST_CASE("element i is lane i % 4 of block offset + i / 4") {
   Array u = random_uniform({10}, 0, 1, {42, 7});
   for (int64_t i = 0; i < 10; ++i)
-    REQUIRE(u.data<float>()[i] == to_uniform(philox(42, static_cast<uint64_t>(7 + i / 4))[static_cast<size_t>(i % 4)]));
+    REQUIRE(u.data<float>()[i] ==
+            to_uniform(philox(42, static_cast<uint64_t>(7 + i / 4))[static_cast<size_t>(i % 4)]));
 }
 
 TEST_CASE("moments and ranges") {
   constexpr int64_t n = 1 << 18;
-  Array u = random_uniform({n}, -2, 3, {1, 0}, DType::f64), z = random_normal({n}, 1, 2, {2, 0}, DType::f64);
+  Array u = random_uniform({n}, -2, 3, {1, 0}, DType::f64),
+        z = random_normal({n}, 1, 2, {2, 0}, DType::f64);
   double mean_u = 0, mean_z = 0, var_z = 0;
   for (int64_t i = 0; i < n; ++i) {
     double x = u.data<double>()[i];

@@ -31,8 +31,8 @@ struct Learned {
 };
 
 // Log-probabilities of all next tokens, by a full forward pass without any cache.
-std::vector<double> next_tokens(const models::Transformer& model, const std::vector<int64_t>& source,
-                                std::vector<int64_t> target) {
+std::vector<double> next_tokens(const models::Transformer& model,
+                                const std::vector<int64_t>& source, std::vector<int64_t> target) {
   NoGrad guard;
   auto s = static_cast<int64_t>(source.size());
   target.insert(target.begin(), 2);
@@ -47,7 +47,8 @@ struct Plain {
   double log_probability = 0;
 };
 
-Plain greedy_without_cache(const models::Transformer& model, const std::vector<int64_t>& source, size_t limit) {
+Plain greedy_without_cache(const models::Transformer& model, const std::vector<int64_t>& source,
+                           size_t limit) {
   Plain p;
   while (p.tokens.size() < limit) {
     std::vector<double> scores = next_tokens(model, source, p.tokens);
@@ -96,7 +97,8 @@ TEST_CASE("decode: beam 1 is greedy decoding without a cache, in a batch or alon
     size_t limit = 2 * sources[b].size() + 10;
     Plain plain = greedy_without_cache(l.model, sources[b], limit);
     REQUIRE(together[b].tokens == plain.tokens);
-    REQUIRE(together[b].log_probability == Approx(plain.log_probability).epsilon(1e-4).margin(1e-4));
+    REQUIRE(together[b].log_probability ==
+            Approx(plain.log_probability).epsilon(1e-4).margin(1e-4));
     REQUIRE(models::translate(l.model, {sources[b]}, {.beam = 1})[0].tokens == plain.tokens);
   }
 }
@@ -110,7 +112,8 @@ TEST_CASE("decode: beam search keeps its books, and is never worse than greedy h
     REQUIRE((!list.empty() && list.size() <= 5));
     for (size_t i = 0; i < list.size(); ++i) {
       const models::Hypothesis& h = list[i];
-      REQUIRE(h.log_probability == Approx(log_probability(l.model, l.source(b), h)).epsilon(1e-4).margin(2e-4));
+      REQUIRE(h.log_probability ==
+              Approx(log_probability(l.model, l.source(b), h)).epsilon(1e-4).margin(2e-4));
       auto length = static_cast<int64_t>(h.tokens.size()) + h.ended;
       REQUIRE(h.score == Approx(h.log_probability / models::length_penalty(length, 0.6)));
       if (i > 0) REQUIRE(h.score <= list[i - 1].score);
@@ -159,7 +162,8 @@ TEST_CASE("decode: length penalty and longest length") {
   REQUIRE(models::length_penalty(100, 0) == 1);
   Learned l(false, 1);
   models::DecodeOptions options{.beam = 3, .length_factor = 0, .length_extra = 4};
-  for (const auto& list : models::beam_search(l.model, l.batch.source, l.batch.source_lengths, options))
+  for (const auto& list :
+       models::beam_search(l.model, l.batch.source, l.batch.source_lengths, options))
     for (const models::Hypothesis& h : list) REQUIRE(h.tokens.size() <= 4);
 }
 
@@ -170,7 +174,8 @@ TEST_CASE("decode: bad calls") {
   };
   REQUIRE_THROWS_SAYING(search({.beam = 0}), ValueError, "beam >= 1");
   REQUIRE_THROWS_SAYING(search({.length_penalty = -1}), ValueError, "length_penalty >= 0");
-  REQUIRE_THROWS_SAYING(search({.length_factor = 0, .length_extra = 0}), ValueError, "longest length");
+  REQUIRE_THROWS_SAYING(search({.length_factor = 0, .length_extra = 0}), ValueError,
+                        "longest length");
   REQUIRE_THROWS_SAYING(models::translate(l.model, {{}}, {}), ValueError, "without tokens");
   REQUIRE(models::translate(l.model, {}, {}).empty());
   l.model.train();

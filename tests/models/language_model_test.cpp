@@ -30,7 +30,8 @@ nn::StateDict from_gpt2(const data::SafeTensors& file, const std::string& prefix
   for (const char* kind : {".weight", ".bias"}) {
     state[std::string("h.norm") + kind] = get(std::string("ln_f") + kind);
     for (int i = 0; i < 2; ++i) {
-      std::string theirs = "h." + std::to_string(i) + ".", ours = "h.layers." + std::to_string(i) + ".";
+      std::string theirs = "h." + std::to_string(i) + ".",
+                  ours = "h.layers." + std::to_string(i) + ".";
       state[ours + "norm1" + kind] = get(theirs + "ln_1" + kind);
       state[ours + "norm2" + kind] = get(theirs + "ln_2" + kind);
       state[ours + "self_attn.out_proj" + kind] = get(theirs + "attn.c_proj" + kind);
@@ -47,7 +48,8 @@ nn::StateDict from_gpt2(const data::SafeTensors& file, const std::string& prefix
 }  // namespace
 
 TEST_CASE("language model: logits, loss and gradients of GPT-2's layout in PyTorch") {
-  auto file = data::read_safetensors(std::string(HEED_SOURCE_DIR) + "/tests/golden/gpt2_tiny.safetensors");
+  auto file =
+      data::read_safetensors(std::string(HEED_SOURCE_DIR) + "/tests/golden/gpt2_tiny.safetensors");
   models::LanguageModel model(small_lm());
   model.to(DType::f64);
   model.load_state_dict(from_gpt2(file, "param."));
@@ -83,7 +85,8 @@ TEST_CASE("language model: overfits one batch") {
   Tensor targets = integers({5, 7, 9, 11, 13, 15, 1, 3, 4, 6, 8, 10, 12, 14, 16, 2}, {2, 8});
   REQUIRE(overfit(model, 150, 1e-2, [&] { return model.loss(ids, targets); }) < 0.01);
   // What it has learned it also writes.
-  REQUIRE(model.generate({3}, {.max_tokens = 6, .temperature = 0}) == std::vector<int64_t>{5, 7, 9, 11, 13, 15});
+  REQUIRE(model.generate({3}, {.max_tokens = 6, .temperature = 0}) ==
+          std::vector<int64_t>{5, 7, 9, 11, 13, 15});
 }
 
 TEST_CASE("language model: decoding with a cache equals the whole sequence at once") {
@@ -97,7 +100,8 @@ TEST_CASE("language model: decoding with a cache equals the whole sequence at on
   Tensor prompt = model.step(ids.slice(1, 0, 3), 0, state);
   REQUIRE(largest_difference(prompt, whole.slice(1, 2, 3).squeeze(1)) < 1e-5);
   for (int64_t t = 3; t < 8; ++t)
-    REQUIRE(largest_difference(model.step(ids.slice(1, t, t + 1), t, state), whole.slice(1, t, t + 1).squeeze(1)) < 1e-5);
+    REQUIRE(largest_difference(model.step(ids.slice(1, t, t + 1), t, state),
+                               whole.slice(1, t, t + 1).squeeze(1)) < 1e-5);
 }
 
 TEST_CASE("language model: generating is seeded, stops, and goes beyond its context") {
@@ -112,7 +116,9 @@ TEST_CASE("language model: generating is seeded, stops, and goes beyond its cont
   REQUIRE(write(1, 30) != write(2, 30));
   std::vector<int64_t> long_prompt(20, 3);
   REQUIRE(model.generate(long_prompt, {.max_tokens = 5}).size() == 5);
-  std::vector<int64_t> heard, made = model.generate({1}, {.max_tokens = 4, .on_token = [&](int64_t t) { heard.push_back(t); }});
+  std::vector<int64_t> heard,
+      made = model.generate({1},
+                            {.max_tokens = 4, .on_token = [&](int64_t t) { heard.push_back(t); }});
   REQUIRE(heard == made);
   int64_t stop = made[2];
   REQUIRE(model.generate({1}, {.max_tokens = 4, .stop = stop}).size() <= 2);

@@ -25,15 +25,19 @@ inline Tensor integers(const std::vector<int64_t>& values, const Shape& shape) {
 }
 
 // A batch of made-up sentences of unequal length: the target is the source backwards, moved by one.
-inline models::TranslationBatch make_batch(int64_t rows, int64_t longest, int64_t vocab, uint64_t seed) {
+inline models::TranslationBatch make_batch(int64_t rows, int64_t longest, int64_t vocab,
+                                           uint64_t seed) {
   Generator random(seed);
   auto n = static_cast<size_t>(rows * longest), w = static_cast<size_t>(longest);
   std::vector<int64_t> source(n, 0), in(n + static_cast<size_t>(rows), 0), out = in, lengths;
   for (size_t b = 0; b < static_cast<size_t>(rows); ++b) {
-    auto length = static_cast<size_t>(b == 0 ? longest : 2 + static_cast<int64_t>(random.integer(static_cast<uint64_t>(longest - 1))));
+    auto length = static_cast<size_t>(
+        b == 0 ? longest
+               : 2 + static_cast<int64_t>(random.integer(static_cast<uint64_t>(longest - 1))));
     lengths.push_back(static_cast<int64_t>(length));
     for (size_t i = 0; i < length; ++i)
-      source[b * w + i] = 4 + static_cast<int64_t>(random.integer(static_cast<uint64_t>(vocab - 4)));
+      source[b * w + i] =
+          4 + static_cast<int64_t>(random.integer(static_cast<uint64_t>(vocab - 4)));
     in[b * (w + 1)] = 2;
     for (size_t i = 0; i < length; ++i) {
       int64_t token = 4 + (source[b * w + length - 1 - i] - 3) % (vocab - 4);
@@ -41,8 +45,8 @@ inline models::TranslationBatch make_batch(int64_t rows, int64_t longest, int64_
     }
     out[b * (w + 1) + length] = 3;
   }
-  return {integers(source, {rows, longest}), integers(lengths, {rows}), integers(in, {rows, longest + 1}),
-          integers(out, {rows, longest + 1})};
+  return {integers(source, {rows, longest}), integers(lengths, {rows}),
+          integers(in, {rows, longest + 1}), integers(out, {rows, longest + 1})};
 }
 
 // Trains on one batch; returns the last loss.

@@ -24,8 +24,10 @@ TEST_CASE("transformer: the tiny preset with one matrix of 9,000 has 2,477,056 p
 }
 
 TEST_CASE("transformer: presets as in Vaswani et al. 2017") {
-  models::TransformerConfig base = models::transformer_preset("base"), big = models::transformer_preset("big");
-  REQUIRE((base.width == 512 && base.hidden == 2048 && base.heads == 8 && base.encoder_layers == 6));
+  models::TransformerConfig base = models::transformer_preset("base"),
+                            big = models::transformer_preset("big");
+  REQUIRE(
+      (base.width == 512 && base.hidden == 2048 && base.heads == 8 && base.encoder_layers == 6));
   REQUIRE((big.width == 1024 && big.hidden == 4096 && big.heads == 16 && big.decoder_layers == 6));
   REQUIRE_THROWS_SAYING(models::transformer_preset("huge"), ValueError, "tiny, base or big");
 }
@@ -94,7 +96,8 @@ TEST_CASE("transformer: padding changes nothing") {
     Tensor source = batch.source.slice(0, b, b + 1).slice(1, 0, length);
     models::Memory alone = model.encode(source, integers({length}, {1}));
     Tensor target = batch.target_in.slice(0, b, b + 1).slice(1, 0, length + 1);
-    REQUIRE(largest_difference(model.decode(target, alone)[0], y[b].slice(0, 0, length + 1)) < 2e-5);
+    REQUIRE(largest_difference(model.decode(target, alone)[0], y[b].slice(0, 0, length + 1)) <
+            2e-5);
   }
 }
 
@@ -118,8 +121,9 @@ TEST_CASE("transformer: attention maps are the weights of each layer") {
     c.norm_first = pre;
     models::Transformer model(c);
     auto batch = make_batch(2, 6, 24, 1);
-    REQUIRE_THROWS_SAYING(models::attention_maps(model, batch.source, batch.source_lengths, batch.target_in),
-                          ValueError, "training mode");
+    REQUIRE_THROWS_SAYING(
+        models::attention_maps(model, batch.source, batch.source_lengths, batch.target_in),
+        ValueError, "training mode");
     model.eval();
     auto maps = models::attention_maps(model, batch.source, batch.source_lengths, batch.target_in);
     REQUIRE((maps.encoder.size() == 2 && maps.decoder.size() == 2 && maps.cross.size() == 2));
@@ -143,22 +147,24 @@ TEST_CASE("transformer: settings as JSON, there and back") {
   models::TransformerConfig d = models::transformer_from_json(models::to_json(c));
   REQUIRE(models::to_json(d) == models::to_json(c));
   REQUIRE(d.attention_dropout == 0.05);
-  REQUIRE_FALSE(models::transformer_from_json(models::to_json(small_config())).attention_dropout.has_value());
+  REQUIRE_FALSE(
+      models::transformer_from_json(models::to_json(small_config())).attention_dropout.has_value());
 
   REQUIRE_THROWS_SAYING(models::transformer_from_json("[1]"), ValueError, "object");
   REQUIRE_THROWS_SAYING(models::transformer_from_json("{}"), ValueError, "\"model\" is missing");
   REQUIRE_THROWS_SAYING(models::transformer_from_json(R"({"model": "language_model"})"), ValueError,
                         "'transformer' expected, this is one of 'language_model'");
-  REQUIRE_THROWS_SAYING(models::transformer_from_json(R"({"model": "transformer"})"), ValueError, "\"vocab\" is missing");
+  REQUIRE_THROWS_SAYING(models::transformer_from_json(R"({"model": "transformer"})"), ValueError,
+                        "\"vocab\" is missing");
   std::string text = models::to_json(c);
   auto with = [&](const std::string& from, const std::string& to) {
     std::string changed = text;
     return changed.replace(changed.find(from), from.size(), to);
   };
-  REQUIRE_THROWS_SAYING(models::transformer_from_json(with("\"width\": 32", "\"width\": \"wide\"")), ValueError,
-                        "width: an integer expected");
-  REQUIRE_THROWS_SAYING(models::transformer_from_json(with("\"width\"", "\"size\": 3, \"width\"")), ValueError,
-                        "no setting \"size\"");
+  REQUIRE_THROWS_SAYING(models::transformer_from_json(with("\"width\": 32", "\"width\": \"wide\"")),
+                        ValueError, "width: an integer expected");
+  REQUIRE_THROWS_SAYING(models::transformer_from_json(with("\"width\"", "\"size\": 3, \"width\"")),
+                        ValueError, "no setting \"size\"");
 }
 
 TEST_CASE("transformer: bad settings are refused at once") {

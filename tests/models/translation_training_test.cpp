@@ -34,7 +34,8 @@ struct ToyTask {
   }
 
   // Up to `steps`; the weights at the end.
-  std::map<std::string, std::vector<double>> train(const std::filesystem::path& out, int64_t steps, bool resume) const {
+  std::map<std::string, std::vector<double>> train(const std::filesystem::path& out, int64_t steps,
+                                                   bool resume) const {
     manual_seed(9);
     models::Transformer model(config());
     train::Adam optimizer(model.named_parameters(), {.beta2 = 0.98});
@@ -81,7 +82,8 @@ TEST_CASE("translation: the checkpoint of another model is refused, and nothing 
   other.encoder_layers = 1;
   models::Transformer model(other);
   std::vector<double> before = model.state_dict().at("embedding.weight").to_vector();
-  REQUIRE_THROWS_SAYING(train::load_checkpoint(directory, model), ValueError, "checkpoint of another model");
+  REQUIRE_THROWS_SAYING(train::load_checkpoint(directory, model), ValueError,
+                        "checkpoint of another model");
   REQUIRE(model.state_dict().at("embedding.weight").to_vector() == before);
 }
 

@@ -60,8 +60,10 @@ class Checker {
   std::vector<Values> operands(const std::vector<Shape>& shapes) const;
   Tensor operand(size_t i, const Values& values, DType dtype, Layout layout) const;
   Result evaluate(const Run& f, const std::vector<Values>& in, DType dtype, Layout layout) const;
-  void compare(const Result& got, const Result& want, double tolerance, double scale, const std::string& what);
-  void compare_values(const Values& got, const Values& want, double tolerance, double scale, const std::string& what);
+  void compare(const Result& got, const Result& want, double tolerance, double scale,
+               const std::string& what);
+  void compare_values(const Values& got, const Values& want, double tolerance, double scale,
+                      const std::string& what);
   void check_shapes(const std::vector<Shape>& shapes, bool thorough);
   void check_dtype(const std::vector<Shape>& shapes, DType dtype);
   void check_differences(const std::vector<Shape>& shapes);
@@ -91,15 +93,19 @@ std::vector<Values> Checker::operands(const std::vector<Shape>& shapes) const {
 
 Tensor Checker::operand(size_t i, const Values& values, DType dtype, Layout layout) const {
   const Operand& o = c_.operands[i];
-  DType own = o.kind == Operand::index ? DType::i64 : o.kind == Operand::boolean ? DType::boolean : dtype;
+  DType own = o.kind == Operand::index     ? DType::i64
+              : o.kind == Operand::boolean ? DType::boolean
+                                           : dtype;
   Tensor x = laid_out(tensor_of(values, own), layout);
-  if (layout == Layout::broadcast && x.rank() > 0 && x.dim(0) > 0)  // the values repeat along axis 0
+  if (layout == Layout::broadcast && x.rank() > 0 &&
+      x.dim(0) > 0)  // the values repeat along axis 0
     x = Tensor(x.array().slice(0, 0, 1).broadcast_to(x.shape()));
   if (o.wants_gradient && is_differentiable(own)) x.set_requires_grad(true);
   return x;
 }
 
-Result Checker::evaluate(const Run& f, const std::vector<Values>& in, DType dtype, Layout layout) const {
+Result Checker::evaluate(const Run& f, const std::vector<Values>& in, DType dtype,
+                         Layout layout) const {
   std::vector<Tensor> x, wanted;
   for (size_t i = 0; i < in.size(); ++i) {
     x.push_back(operand(i, in[i], dtype, layout));
@@ -115,27 +121,33 @@ Result Checker::evaluate(const Run& f, const std::vector<Values>& in, DType dtyp
   options.allow_unused = true;
   auto gradients = grad({y}, wanted, {tensor_of(c, y.dtype())}, options);
   for (size_t i = 0; i < gradients.size(); ++i)
-    result.gradients.push_back(gradients[i].defined() ? gradients[i].to_vector()
-                                                      : std::vector<double>(static_cast<size_t>(wanted[i].numel())));
+    result.gradients.push_back(gradients[i].defined()
+                                   ? gradients[i].to_vector()
+                                   : std::vector<double>(static_cast<size_t>(wanted[i].numel())));
   return result;
 }
 
 void Checker::compare_values(const Values& got, const Values& want, double tolerance, double scale,
                              const std::string& what) {
-  if (!(got.shape == want.shape)) return count(false, str(what, ": shape ", got.shape, ", expected ", want.shape));
+  if (!(got.shape == want.shape))
+    return count(false, str(what, ": shape ", got.shape, ", expected ", want.shape));
   bool ok = close(got.data, want.data, tolerance, scale);
   std::string detail;
   for (size_t i = 0; !ok && i < got.data.size(); ++i)
-    if (!(std::abs(got.data[i] - want.data[i]) <= tolerance * std::max(scale, std::abs(want.data[i])))) {
-      detail = str(": element ", static_cast<int64_t>(i), " is ", got.data[i], ", expected ", want.data[i]);
+    if (!(std::abs(got.data[i] - want.data[i]) <=
+          tolerance * std::max(scale, std::abs(want.data[i])))) {
+      detail = str(": element ", static_cast<int64_t>(i), " is ", got.data[i], ", expected ",
+                   want.data[i]);
       break;
     }
   count(ok, what + detail);
 }
 
-void Checker::compare(const Result& got, const Result& want, double tolerance, double scale, const std::string& what) {
+void Checker::compare(const Result& got, const Result& want, double tolerance, double scale,
+                      const std::string& what) {
   compare_values(got.value, want.value, tolerance, scale, "value " + what);
-  if (got.gradients.size() != want.gradients.size()) return count(false, what + ": number of gradients");
+  if (got.gradients.size() != want.gradients.size())
+    return count(false, what + ": number of gradients");
   for (size_t i = 0; i < got.gradients.size(); ++i) {
     Values a(Shape{static_cast<int64_t>(got.gradients[i].size())}), b = a;
     a.data = got.gradients[i];
@@ -177,7 +189,8 @@ void Checker::check_shapes(const std::vector<Shape>& shapes, bool thorough) {
         for (size_t i = row; i < v.data.size(); ++i) v.data[i] = v.data[i % row];
       }
       want = evaluate(c_.run, in, DType::f64, Layout::contiguous);
-      if (c_.naive) compare_values(want.value, c_.naive(in), f64, scale, "value of repeated rows " + where);
+      if (c_.naive)
+        compare_values(want.value, c_.naive(in), f64, scale, "value of repeated rows " + where);
     }
     const std::string how = str(kLayoutNames[static_cast<int>(layout)], " ", where);
     compare(evaluate(c_.run, in, DType::f64, layout), want, f64, scale, "f64 " + how);
@@ -241,7 +254,8 @@ Report Checker::run() {
   bool wanted = false;
   for (const auto& shapes : c_.shapes)
     for (size_t i = 0; i < shapes.size(); ++i)
-      wanted |= c_.operands[i].kind == Operand::real && c_.operands[i].wants_gradient && shapes[i].numel() > 0;
+      wanted |= c_.operands[i].kind == Operand::real && c_.operands[i].wants_gradient &&
+                shapes[i].numel() > 0;
   if (wanted && differences == 0) count(false, "no shape is small enough for central differences");
   return report_;
 }
@@ -259,7 +273,9 @@ GradcheckResult gradcheck_of(const OpCase& c) {
       const Operand& o = c.operands[i];
       Values v(c.shapes[s][i]);
       v.data = draw(o, v.shape, 100 + i);
-      x.push_back(tensor_of(v, o.kind == Operand::index ? DType::i64 : o.kind == Operand::boolean ? DType::boolean : DType::f64));
+      x.push_back(tensor_of(v, o.kind == Operand::index     ? DType::i64
+                               : o.kind == Operand::boolean ? DType::boolean
+                                                            : DType::f64));
       if (o.wants_gradient && o.kind == Operand::real) x.back().set_requires_grad(true);
       elements += v.shape.numel();
     }

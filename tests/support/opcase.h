@@ -1,9 +1,9 @@
 // One OpCase describes a public op once; `check` derives from it, for every list of shapes:
-//   values       against a naive loop in double, f64 within 1e-12 and f32 within 2e-6 (RMS, sqrt(K))
-//   gradients    f32 against f64; central differences of first and second order on the small shapes
-//   layouts      transposed, sliced and broadcast operands give what contiguous ones give
-//   levels       all of the above at each instruction-set level of this processor
-//   reference    a fused op and its composition agree, values and gradients
+//   values       against a naive loop in double, f64 within 1e-12 and f32 within 2e-6 (RMS,
+//   sqrt(K)) gradients    f32 against f64; central differences of first and second order on the
+//   small shapes layouts      transposed, sliced and broadcast operands give what contiguous ones
+//   give levels       all of the above at each instruction-set level of this processor reference a
+//   fused op and its composition agree, values and gradients
 // To cover a new op, add one OpCase to the list of its stem (tests/autograd/opcases_<stem>.cpp).
 #pragma once
 
@@ -37,10 +37,10 @@ Naive pointwise(std::function<double(const std::vector<double>&)> f);
 struct Operand {
   enum Kind { real, index, boolean };
   double low = -2, high = 2;
-  double gap = 0;            // real: |x| >= gap, away from a kink at 0
-  bool distinct = false;     // real: any two differ by 1e-2 at least
+  double gap = 0;         // real: |x| >= gap, away from a kink at 0
+  bool distinct = false;  // real: any two differ by 1e-2 at least
   Kind kind = real;
-  int64_t bound = 0;         // index: [0, bound)
+  int64_t bound = 0;  // index: [0, bound)
   bool wants_gradient = true;
 };
 inline Operand in_range(double low, double high) { return {low, high}; }
@@ -48,22 +48,28 @@ inline Operand away_from_zero(double low = -2, double high = 2) { return {low, h
 inline Operand distinct_values() { return {-2, 2, 0, true}; }
 inline Operand indices(int64_t bound) { return {0, 0, 0, false, Operand::index, bound, false}; }
 inline Operand booleans() { return {0, 0, 0, false, Operand::boolean, 0, false}; }
-inline Operand without_gradient(Operand o) { o.wants_gradient = false; return o; }
+inline Operand without_gradient(Operand o) {
+  o.wants_gradient = false;
+  return o;
+}
 
 struct OpCase {
-  std::string op;      // the function's name in autograd/ops/*.h
-  std::string label;   // which overload or setting
+  std::string op;     // the function's name in autograd/ops/*.h
+  std::string label;  // which overload or setting
   std::vector<Operand> operands;
-  std::vector<std::vector<Shape>> shapes;  // each: one shape an operand; all value checks run on all
+  std::vector<std::vector<Shape>>
+      shapes;  // each: one shape an operand; all value checks run on all
   Run run;
-  Naive naive;                             // empty: f64 itself is the oracle, `reference` required
-  Run reference = {};                      // the composition of a fused op
+  Naive naive;         // empty: f64 itself is the oracle, `reference` required
+  Run reference = {};  // the composition of a fused op
   bool second_order = true;
-  double terms = 1;                        // K: how many numbers a sum adds up
+  double terms = 1;  // K: how many numbers a sum adds up
   double f32_tolerance = 2e-6;
   bool layouts = true;
-  std::vector<DType> dtypes = {};          // further ones; operands are then small whole numbers, results exact
-  std::function<int64_t()> custom = {};    // instead of all the above: returns how much it checked, throws
+  std::vector<DType> dtypes =
+      {};  // further ones; operands are then small whole numbers, results exact
+  std::function<int64_t()> custom =
+      {};  // instead of all the above: returns how much it checked, throws
 };
 
 struct Report {
@@ -75,14 +81,17 @@ Report check(const OpCase& c);
 GradcheckResult gradcheck_of(const OpCase& c);
 
 // RMS(a - b) <= tolerance max(RMS(b), scale)
-bool close(const std::vector<double>& a, const std::vector<double>& b, double tolerance, double scale);
+bool close(const std::vector<double>& a, const std::vector<double>& b, double tolerance,
+           double scale);
 
-// One-dimensional shapes around the vector widths: 1 to 2 W + 3 for the widest (W = 16), for each of `operands`.
+// One-dimensional shapes around the vector widths: 1 to 2 W + 3 for the widest (W = 16), for each
+// of `operands`.
 std::vector<std::vector<Shape>> vector_sizes(int operands);
 
 // The lists, one a stem, and all of them together.
-std::vector<OpCase> unary_cases(), binary_cases(), view_cases(), reduce_cases(), index_cases(), matmul_cases(),
-    softmax_cases(), norm_cases(), dropout_cases(), loss_cases(), attention_cases(), optimizer_cases();
+std::vector<OpCase> unary_cases(), binary_cases(), view_cases(), reduce_cases(), index_cases(),
+    matmul_cases(), softmax_cases(), norm_cases(), dropout_cases(), loss_cases(), attention_cases(),
+    optimizer_cases();
 const std::vector<OpCase>& all_cases();
 
 }  // namespace heed::test

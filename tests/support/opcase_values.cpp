@@ -33,7 +33,8 @@ Naive pointwise(std::function<double(const std::vector<double>&)> f) {
       std::vector<double> arguments;
       for (const Values& v : in) {
         Shape own = v.shape;
-        for (int i = 0; i < own.rank(); ++i) own[i] = v.shape[i] == 1 ? 0 : index[shape.rank() - own.rank() + i];
+        for (int i = 0; i < own.rank(); ++i)
+          own[i] = v.shape[i] == 1 ? 0 : index[shape.rank() - own.rank() + i];
         arguments.push_back(v(own));
       }
       return f(arguments);
@@ -41,7 +42,8 @@ Naive pointwise(std::function<double(const std::vector<double>&)> f) {
   };
 }
 
-bool close(const std::vector<double>& a, const std::vector<double>& b, double tolerance, double scale) {
+bool close(const std::vector<double>& a, const std::vector<double>& b, double tolerance,
+           double scale) {
   if (a.size() != b.size()) return false;
   double difference = 0, size = 0;
   for (size_t i = 0; i < a.size(); ++i) {
@@ -65,7 +67,8 @@ std::vector<double> draw(const Operand& o, const Shape& shape, uint64_t seed) {
   std::vector<double> values(static_cast<size_t>(shape.numel()));
   for (double& v : values) {
     if (o.kind == Operand::index) {
-      v = static_cast<double>(generator.integer(static_cast<uint64_t>(std::max<int64_t>(1, o.bound))));
+      v = static_cast<double>(
+          generator.integer(static_cast<uint64_t>(std::max<int64_t>(1, o.bound))));
     } else if (o.kind == Operand::boolean) {
       v = static_cast<double>(generator.integer(2));
     } else {
@@ -76,7 +79,8 @@ std::vector<double> draw(const Operand& o, const Shape& shape, uint64_t seed) {
   }
   if (o.distinct) {
     for (size_t i = 0; i < values.size(); ++i) values[i] = o.low + static_cast<double>(i) / 64;
-    for (size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[generator.integer(i)]);
+    for (size_t i = values.size(); i > 1; --i)
+      std::swap(values[i - 1], values[generator.integer(i)]);
   }
   return values;
 }

@@ -19,7 +19,8 @@ IsaLevel from_environment() {
   for (IsaLevel level : {IsaLevel::baseline, IsaLevel::avx2, IsaLevel::avx512})
     if (name == to_string(level)) {
       if (!isa_available(level))
-        throw ValueError(str("HEED_ISA: this processor has no ", name, "; its best level is ", to_string(best())));
+        throw ValueError(str("HEED_ISA: this processor has no ", name, "; its best level is ",
+                             to_string(best())));
       return level;
     }
   return IsaLevel::baseline;
@@ -32,12 +33,15 @@ std::atomic<int> current{-1};
 bool isa_available(IsaLevel level) {
 #if defined(HEED_CPU_LEVELS_X86)
   switch (level) {
-    case IsaLevel::baseline: return true;
+    case IsaLevel::baseline:
+      return true;
     case IsaLevel::avx2:
-      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+             __builtin_cpu_supports("f16c");
     case IsaLevel::avx512:
-      return isa_available(IsaLevel::avx2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+      return isa_available(IsaLevel::avx2) && __builtin_cpu_supports("avx512f") &&
+             __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+             __builtin_cpu_supports("avx512vl");
   }
 #endif
   return level == IsaLevel::baseline;
@@ -54,7 +58,8 @@ IsaLevel isa_level() {
 }
 
 void set_isa_level(IsaLevel level) {
-  if (!isa_available(level)) throw ValueError(str("set_isa_level: this processor has no ", to_string(level)));
+  if (!isa_available(level))
+    throw ValueError(str("set_isa_level: this processor has no ", to_string(level)));
   isa_level();
   current = static_cast<int>(level);
 }
