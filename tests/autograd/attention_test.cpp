@@ -2,7 +2,7 @@
 // every term; closed forms; strides; instruction sets; determinism.
 #include <heed/tests/autograd/attention_cases.h>
 
-namespace heed::test {
+namespace heed::attention_test {
 namespace {
 
 TEST_CASE("attention: fused equals reference over odd shapes", "[attention]") {
@@ -165,4 +165,4 @@ TEST_CASE("attention: relative buckets are T5's", "[attention]") {
 }
 
 }  // namespace
-}  // namespace heed::test
+}  // namespace heed::attention_test
