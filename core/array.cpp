@@ -4,6 +4,13 @@
 
 namespace heed {
 
+Array::Array() = default;
+Array::Array(const Array& other) = default;
+Array::Array(Array&& other) noexcept = default;
+Array& Array::operator=(const Array& other) = default;
+Array& Array::operator=(Array&& other) noexcept = default;
+Array::~Array() = default;
+
 Array Array::empty(const Shape& shape, DType dtype, Device device) {
   int64_t count = 1;
   for (int64_t size : shape) {

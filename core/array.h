@@ -17,7 +17,13 @@ namespace heed {
 
 class Array {
  public:
-  Array() = default;  // undefined
+  Array();  // undefined
+  // Not inline: a copy of them compiled for a newer instruction set must not serve the others.
+  Array(const Array& other);
+  Array(Array&& other) noexcept;
+  Array& operator=(const Array& other);
+  Array& operator=(Array&& other) noexcept;
+  ~Array();
   // Uninitialised, row-major.
   static Array empty(const Shape& shape, DType dtype = DType::f32, Device device = kCpu);
   static Array zeros(const Shape& shape, DType dtype = DType::f32, Device device = kCpu);

@@ -6,11 +6,19 @@
 
 #include <cstdint>
 
-#include <xsimd/xsimd.hpp>
-
 #ifndef HEED_ISA_NAMESPACE
 #error "backends/cpu/*.cpp are compiled once per level, with HEED_ISA_NAMESPACE set"
 #endif
+
+// Two inline functions of xsimd 8 (the argument reduction of sin and cos) do not have the instruction
+// set in their names: the linker would keep one copy of them for all levels. So each level gets its own.
+#define HEED_JOIN_NAMES(a, b) a##_##b
+#define HEED_OF_LEVEL(name, level) HEED_JOIN_NAMES(name, level)
+#define __ieee754_rem_pio2 HEED_OF_LEVEL(ieee754_rem_pio2, HEED_ISA_NAMESPACE)
+#define __kernel_rem_pio2 HEED_OF_LEVEL(kernel_rem_pio2, HEED_ISA_NAMESPACE)
+#include <xsimd/xsimd.hpp>
+#undef __ieee754_rem_pio2
+#undef __kernel_rem_pio2
 
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 
