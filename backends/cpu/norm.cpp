@@ -93,7 +93,7 @@ struct Backward {
         dw += gr * ((load(x + r * size + i, part) - mu) * Vec<T>(static_cast<double>(rstd[r])));
         db += gr;
       }
-      alignas(64) T w[Vec<T>::width], c[Vec<T>::width];
+      alignas(64) T w[Vec<T>::width] = {}, c[Vec<T>::width] = {};
       dw.store(w);
       db.store(c);
       for (int64_t k = 0; k < count(part); ++k) {
