@@ -4,7 +4,9 @@
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <sstream>
 #include <string>
+#include <string_view>
 
 #include <heed/core/config.h>
 
@@ -45,12 +47,11 @@ int run_program(const char* program, Body&& body) {
 }
 
 // The value of one line of heed::config(), such as "instruction set".
-inline std::string config_value(const std::string& key) {
-  std::string text = "\n" + config();
-  size_t at = text.find("\n" + key + " = ");
-  if (at == std::string::npos) return "";
-  at += key.size() + 4;
-  return text.substr(at, text.find('\n', at) - at);
+inline std::string config_value(std::string_view key) {
+  std::istringstream lines(config());
+  for (std::string line; std::getline(lines, line);)
+    if (line.starts_with(key) && line.substr(key.size(), 3) == " = ") return line.substr(key.size() + 3);
+  return "";
 }
 
 }  // namespace heed::examples

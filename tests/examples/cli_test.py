@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""Bad command lines and bad input: each gives exit code 1 and one line on stderr that says what is wrong.
+
+cli_test.py BIN_DIR
+"""
+import gzip
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+BIN = pathlib.Path(sys.argv[1]).resolve()
+failures, count = [], 0
+
+
+def run(words, stdin=b"", env=None):
+    return subprocess.run([BIN / words[0], *words[1:]], input=stdin, capture_output=True, timeout=300,
+                          env={**os.environ, **(env or {})})
+
+
+def bad(says, *words, stdin=b"", env=None):
+    """Exit code 1, nothing but one line on stderr, which names the program and contains `says`."""
+    global count
+    count += 1
+    result = run(words, stdin, env)
+    lines = result.stderr.decode("utf-8", "replace").splitlines()
+    fault = None
+    if result.returncode != 1:
+        fault = f"exit code {result.returncode}"
+    elif len(lines) != 1:
+        fault = f"{len(lines)} lines on stderr"
+    elif not lines[0].startswith(words[0] + ": "):
+        fault = "the line does not begin with the program's name"
+    elif says not in lines[0]:
+        fault = f"'{says}' is not in the line"
+    if fault:
+        failures.append(f"{' '.join(map(str, words))}\n    {fault}: {result.stderr.decode('utf-8', 'replace')[:600]}")
+
+
+def good(*words, stdin=b"", env=None):
+    global count
+    count += 1
+    result = run(words, stdin, env)
+    if result.returncode != 0:
+        failures.append(f"{' '.join(map(str, words))}\n    exit code {result.returncode}: "
+                        f"{result.stderr.decode('utf-8', 'replace')[:600]}")
+    return result.stdout.decode("utf-8", "replace")
+
+
+def main(work):
+    def write(name, content):
+        path = work / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    english = [f"the {a} {b} sees the {c} ." for a in ("old", "big") for b in ("dog", "cat", "man") for c in
+               ("house", "tree", "book", "road")]
+    german = [line.replace("the", "das").replace("sees", "sieht") for line in english]
+    src, tgt = write("train.en", "\n".join(english) + "\n"), write("train.de", "\n".join(german) + "\n")
+    files = ["--src", src, "--tgt", tgt, "--tokenizer", "word"]
+    small = ["--max-tokens", "200", "--epochs", "1", "--average", "1", "--beam", "2", "--quiet", "--threads", "1"]
+    toy = ["--toy-pairs", "60", *small]
+    out = ["--out", work / "never"]
+
+    # The command line.
+    bad("required", "translate")
+    bad("required", "translate", "learn")
+    bad("--colour", "translate", "train", "--colour", "red")
+    bad("--epochs", "translate", "train", *out, "--epochs", "three")
+    bad("--epochs 0", "translate", "train", *out, "--epochs", "0")
+    bad("only one", "translate", "train", *out, "--epochs", "1", "--minutes", "1")
+    bad("--minutes", "translate", "train", *out, "--minutes", "-1")
+    bad("--lr", "translate", "train", *out, "--lr", "nan")
+    bad("--dropout 1", "translate", "train", *out, "--dropout", "1")
+    bad("--attention-dropout", "translate", "train", *out, "--attention-dropout", "-0.1")
+    bad("--threads", "translate", "train", *out, "--threads", "5000")
+    bad("--seed", "translate", "train", *out, "--seed", "-1")
+    bad("tiny, base, big", "translate", "train", *out, "--preset", "huge")
+    bad("word, bpe, unigram", "translate", "train", *out, "--tokenizer", "letters")
+    bad("cosine", "translate", "train", *out, "--schedule", "linear")
+    bad("nonesuch", "translate", "train", *out, "--attention", "nonesuch")
+    bad("blocks", "translate", "train", *out, "--cross-attention", "dense:blocks=3")
+    bad("--tgt", "translate", "train", *out, "--src", src)
+    bad("--valid-src", "translate", "train", *out, *files, "--valid-src", src)
+    bad("--model", "translate", "run")
+    bad("--ref", "translate", "eval", "--model", work, "--src", src)
+    bad("no such directory", "translate", "run", "--model", work / "nowhere")
+    bad("no checkpoint", "translate", "run", "--model", work)
+    bad("no such directory", "translate", "train", "--out", work / "nowhere", "--resume")
+    bad("HEED_ISA", "translate", "train", *out, env={"HEED_ISA": "abacus"})
+    bad("HEED_THREADS", "translate", "train", *out, env={"HEED_THREADS": "many"})
+
+    # Files.
+    bad("missing.en", "translate", "train", *out, "--src", work / "missing.en", "--tgt", tgt)
+    bad("never.en", "translate", "train", *out, "--src", write("never.en", ""), "--tgt", write("never.de", ""))
+    bad("23", "translate", "train", *out, "--src", src, "--tgt", write("short.de", "\n".join(german[:-1]) + "\n"))
+    bad("broken.en:2", "translate", "train", *out, "--src", write("broken.en", b"fine\nbad \xff\n"), "--tgt", tgt)
+    bad("hole.de", "translate", "train", *out, *small, "--src", src,
+        "--tgt", write("hole.de", "\n".join([german[0], " ", *german[2:]]) + "\n"))
+    packed = gzip.compress("\n".join(english).encode())
+    bad("cut.gz", "translate", "train", *out, "--src", write("cut.gz", packed[:-12]), "--tgt", tgt)
+    bad("at least 2 pairs", "translate", "train", *out, "--tokenizer", "word", "--src", write("one.en", "a b\n"),
+        "--tgt", write("one.de", "c d\n"))
+    bad("max_length", "translate", "train", *out, *files, "--max-length", "3")
+    bad("plain", "translate", "train", "--out", write("plain", "x") / "run", *toy)
+    assert not (work / "never").exists() or not any((work / "never").glob("step-*"))
+
+    # A run, and what can go wrong with it afterwards.
+    run_dir = work / "run"
+    text = good("translate", "train", *files, *small, "--out", run_dir)
+    first = text.splitlines()[0]
+    for part in ("parameters", "1 threads", "attention: encoder dense", "tiny"):
+        if part not in first:
+            failures.append(f"the first line lacks '{part}': {first}")
+    if "BLEU = " not in text or "exact = " not in text or not list((run_dir / "attention").glob("*.png")):
+        failures.append(f"no evaluation at the end: {text[-400:]}")
+    bad("already holds checkpoints", "translate", "train", *files, *small, "--out", run_dir)
+    bad("--lr 0.5", "translate", "train", "--out", run_dir, "--resume", "--lr", "0.5")
+    good("translate", "train", "--out", run_dir, "--resume", "--epochs", "2")
+    lines = good("translate", "run", "--model", run_dir, "--beam", "2", stdin="the old dog\n\n the cat".encode())
+    if lines.count("\n") != 3 or lines.splitlines()[1] != "":
+        failures.append(f"run: three lines expected, the second empty: {lines!r}")
+    result = good("translate", "eval", "--model", run_dir, "--src", src, "--ref", tgt, "--beam", "1")
+    if not result.startswith("BLEU = ") or "(greedy, 13a, cased, 24 sentences)" not in result:
+        failures.append(f"eval: {result!r}")
+    bad("stdin: line 2", "translate", "run", "--model", run_dir, stdin=b"fine\n\xc3\x28\n")
+    bad("--beam 0", "translate", "run", "--model", run_dir, "--beam", "0", stdin=b"a\n")
+    bad("--length-penalty", "translate", "run", "--model", run_dir, "--length-penalty", "-1", stdin=b"a\n")
+    bad("short.de", "translate", "eval", "--model", run_dir, "--src", src, "--ref", work / "short.de")
+
+    last = run_dir / (run_dir / "last").read_text().strip()
+    weights = (last / "weights.safetensors").read_bytes()
+    (last / "weights.safetensors").write_bytes(weights[:-100])
+    bad("weights.safetensors", "translate", "run", "--model", last, stdin=b"a\n")
+    bad("weights.safetensors", "translate", "train", "--out", run_dir, "--resume")
+    (last / "weights.safetensors").write_bytes(weights)
+    config = (last / "config.json").read_bytes()
+    (last / "config.json").write_bytes(config.replace(b'"width": 128', b'"width": 256'))
+    bad("config.json", "translate", "run", "--model", last, stdin=b"a\n")
+    (last / "config.json").write_bytes(config)
+    good("translate", "run", "--model", last, stdin=b"the dog\n")
+
+    # The language model.
+    lm_small = ["--batch", "8", "--context", "16", "--steps", "3", "--quiet", "--threads", "1"]
+    lm_dir = work / "lm"
+    book = write("book.txt", "\n".join(english * 4))
+    good("lm", "train", "--text", book, "--out", lm_dir, *lm_small)
+    good("lm", "generate", "--model", lm_dir, "--prompt", "the ", "--tokens", "20")
+    bad("this is one of 'language_model'", "translate", "run", "--model", lm_dir, stdin=b"a\n")
+    bad("this is one of 'transformer'", "lm", "generate", "--model", run_dir)
+    bad("required", "lm")
+    bad("top_p", "lm", "generate", "--model", lm_dir, "--top-p", "0")
+    bad("temperature", "lm", "generate", "--model", lm_dir, "--temperature", "-1")
+    bad("--prompt", "lm", "generate", "--model", lm_dir, "--prompt", b"\xff")
+    bad("no text", "lm", "train", "--out", work / "lm2", "--text", write("blank.txt", "\n \n"))
+    bad("tokens expected", "lm", "train", "--out", work / "lm2", "--text", write("short.txt", "abc\n"))
+    bad("nano, mini", "lm", "train", "--out", work / "lm2", "--preset", "tiny")
+    bad("only one", "lm", "train", "--out", work / "lm2", "--steps", "3", "--minutes", "1")
+
+
+with tempfile.TemporaryDirectory() as folder:
+    main(pathlib.Path(folder))
+print(f"{count} command lines, {len(failures)} not as they should be")
+for failure in failures:
+    print("  " + failure)
+sys.exit(1 if failures or count < 50 else 0)
