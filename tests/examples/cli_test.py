@@ -19,6 +19,11 @@ def run(words, stdin=b"", env=None):
                           env={**os.environ, **(env or {})})
 
 
+def note(words, fault, result):
+    text = result.stderr.decode("utf-8", "replace")[:600]
+    failures.append(f"{' '.join(map(str, words))}\n    {fault}: {text}")
+
+
 def bad(says, *words, stdin=b"", env=None):
     """Exit code 1, nothing but one line on stderr, which names the program and contains `says`."""
     global count
@@ -35,7 +40,7 @@ def bad(says, *words, stdin=b"", env=None):
     elif says not in lines[0]:
         fault = f"'{says}' is not in the line"
     if fault:
-        failures.append(f"{' '.join(map(str, words))}\n    {fault}: {result.stderr.decode('utf-8', 'replace')[:600]}")
+        note(words, fault, result)
 
 
 def good(*words, stdin=b"", env=None):
@@ -43,8 +48,7 @@ def good(*words, stdin=b"", env=None):
     count += 1
     result = run(words, stdin, env)
     if result.returncode != 0:
-        failures.append(f"{' '.join(map(str, words))}\n    exit code {result.returncode}: "
-                        f"{result.stderr.decode('utf-8', 'replace')[:600]}")
+        note(words, f"exit code {result.returncode}", result)
     return result.stdout.decode("utf-8", "replace")
 
 
@@ -59,7 +63,8 @@ def main(work):
     german = [line.replace("the", "das").replace("sees", "sieht") for line in english]
     src, tgt = write("train.en", "\n".join(english) + "\n"), write("train.de", "\n".join(german) + "\n")
     files = ["--src", src, "--tgt", tgt, "--tokenizer", "word"]
-    small = ["--max-tokens", "200", "--epochs", "1", "--average", "1", "--beam", "2", "--quiet", "--threads", "1"]
+    quick = ["--quiet", "--threads", "1"]
+    small = ["--max-tokens", "200", "--epochs", "1", "--average", "1", "--beam", "2", *quick]
     toy = ["--toy-pairs", "60", *small]
     out = ["--out", work / "never"]
 
@@ -93,15 +98,16 @@ def main(work):
 
     # Files.
     bad("missing.en", "translate", "train", *out, "--src", work / "missing.en", "--tgt", tgt)
-    bad("never.en", "translate", "train", *out, "--src", write("never.en", ""), "--tgt", write("never.de", ""))
-    bad("23", "translate", "train", *out, "--src", src, "--tgt", write("short.de", "\n".join(german[:-1]) + "\n"))
-    bad("broken.en:2", "translate", "train", *out, "--src", write("broken.en", b"fine\nbad \xff\n"), "--tgt", tgt)
-    bad("hole.de", "translate", "train", *out, *small, "--src", src,
-        "--tgt", write("hole.de", "\n".join([german[0], " ", *german[2:]]) + "\n"))
+    def train_on(says, source, target, *more):
+        bad(says, "translate", "train", *out, *small, "--src", source, "--tgt", target, *more)
+
+    train_on("never.en", write("never.en", ""), write("never.de", ""))
+    train_on("23", src, write("short.de", "\n".join(german[:-1]) + "\n"))
+    train_on("broken.en:2", write("broken.en", b"fine\nbad \xff\n"), tgt)
+    train_on("hole.de", src, write("hole.de", "\n".join([german[0], " ", *german[2:]]) + "\n"))
     packed = gzip.compress("\n".join(english).encode())
-    bad("cut.gz", "translate", "train", *out, "--src", write("cut.gz", packed[:-12]), "--tgt", tgt)
-    bad("at least 2 pairs", "translate", "train", *out, "--tokenizer", "word", "--src", write("one.en", "a b\n"),
-        "--tgt", write("one.de", "c d\n"))
+    train_on("cut.gz", write("cut.gz", packed[:-12]), tgt)
+    train_on("at least 2 pairs", write("one.en", "a b\n"), write("one.de", "c d\n"), "--tokenizer", "word")
     bad("max_length", "translate", "train", *out, *files, "--max-length", "3")
     bad("plain", "translate", "train", "--out", write("plain", "x") / "run", *toy)
     assert not (work / "never").exists() or not any((work / "never").glob("step-*"))
@@ -118,7 +124,7 @@ def main(work):
     bad("already holds checkpoints", "translate", "train", *files, *small, "--out", run_dir)
     bad("--lr 0.5", "translate", "train", "--out", run_dir, "--resume", "--lr", "0.5")
     good("translate", "train", "--out", run_dir, "--resume", "--epochs", "2")
-    lines = good("translate", "run", "--model", run_dir, "--beam", "2", stdin="the old dog\n\n the cat".encode())
+    lines = good("translate", "run", "--model", run_dir, "--beam", "2", stdin=b"the old dog\n\n the cat")
     if lines.count("\n") != 3 or lines.splitlines()[1] != "":
         failures.append(f"run: three lines expected, the second empty: {lines!r}")
     result = good("translate", "eval", "--model", run_dir, "--src", src, "--ref", tgt, "--beam", "1")
@@ -142,7 +148,7 @@ def main(work):
     good("translate", "run", "--model", last, stdin=b"the dog\n")
 
     # The language model.
-    lm_small = ["--batch", "8", "--context", "16", "--steps", "3", "--quiet", "--threads", "1"]
+    lm_small = ["--batch", "8", "--context", "16", "--steps", "3", *quick]
     lm_dir = work / "lm"
     book = write("book.txt", "\n".join(english * 4))
     good("lm", "train", "--text", book, "--out", lm_dir, *lm_small)
