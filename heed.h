@@ -3,8 +3,8 @@
 
 #include <heed/autograd/backward.h>
 #include <heed/autograd/checkpoint.h>
-#include <heed/autograd/gradcheck.h>
 #include <heed/autograd/grad_mode.h>
+#include <heed/autograd/gradcheck.h>
 #include <heed/autograd/ops/attention.h>
 #include <heed/autograd/ops/dropout.h>
 #include <heed/autograd/ops/elementwise.h>

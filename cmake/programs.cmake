@@ -13,5 +13,6 @@ foreach(entry IN LISTS entries)
   if(sources)
     add_executable(${name} ${sources})
     target_link_libraries(${name} PRIVATE heed_flags heed CLI11::CLI11)
+    target_compile_options(${name} PRIVATE $<$<CONFIG:Debug>:-O0>)  # the library does the work
   endif()
 endforeach()

@@ -14,7 +14,8 @@ int main() {
   f.backward();  // df/dx and df/dy are now in x.grad() and y.grad()
   std::cout << "f = " << f.item() << "\n";
   std::cout << "df/dx = " << x.grad().item() << "   (2 x y = 12)\n";
-  std::cout << "df/dy = " << y.grad().item() << "   (x^2 + cos y = " << 9 + std::cos(2.0) << ")\n\n";
+  std::cout << "df/dy = " << y.grad().item() << "   (x^2 + cos y = " << 9 + std::cos(2.0)
+            << ")\n\n";
 
   // Gradients add up until they are cleared: what a training loop does before each step.
   (x * 5).backward();
@@ -24,14 +25,16 @@ int main() {
   // Without a graph: for evaluation, and for updating parameters.
   {
     NoGrad guard;
-    std::cout << "inside NoGrad, is x * 2 recorded? " << ((x * 2).requires_grad() ? "yes" : "no") << "\n\n";
+    std::cout << "inside NoGrad, is x * 2 recorded? " << ((x * 2).requires_grad() ? "yes" : "no")
+              << "\n\n";
   }
 
   // Derivatives of derivatives: record the first backward too.
   Tensor cube = x * x * x;
   Tensor first = grad({cube}, {x}, {}, {.create_graph = true})[0];  // 3 x^2
   Tensor second = grad({first}, {x})[0];                            // 6 x
-  std::cout << "x^3 at 3: first derivative " << first.item() << ", second " << second.item() << "\n\n";
+  std::cout << "x^3 at 3: first derivative " << first.item() << ", second " << second.item()
+            << "\n\n";
 
   // Is a gradient right? Compare with differences, in double precision.
   Tensor input = randn({3, 4}, DType::f64).set_requires_grad(true);

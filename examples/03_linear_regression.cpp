@@ -9,8 +9,8 @@ int main() {
   manual_seed(1);
 
   // The data: 200 points of y = 3 x - 2, with noise.
-  Tensor x = rand({200, 1}) * 4 - 2;                   // [200, 1], in [-2, 2)
-  Tensor y = x * 3.0 - 2.0 + randn({200, 1}) * 0.3;    // [200, 1]
+  Tensor x = rand({200, 1}) * 4 - 2;                 // [200, 1], in [-2, 2)
+  Tensor y = x * 3.0 - 2.0 + randn({200, 1}) * 0.3;  // [200, 1]
 
   // The model: one weight, one bias. Linear computes x W^T + b.
   nn::Linear model(1, 1);

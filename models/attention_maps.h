@@ -7,7 +7,7 @@
 
 namespace heed::models {
 
-struct AttentionMaps {     // one tensor a layer; rows sum to 1 where the variant's do
+struct AttentionMaps {          // one tensor a layer; rows sum to 1 where the variant's do
   std::vector<Tensor> encoder;  // [B, H, S, S]
   std::vector<Tensor> decoder;  // [B, H, T, T]
   std::vector<Tensor> cross;    // [B, H, T, S]

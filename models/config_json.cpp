@@ -21,7 +21,8 @@ Json to_json(const ConfigValue& value) {
   return std::visit(
       [](auto* v) -> Json {
         using T = std::decay_t<decltype(*v)>;
-        if constexpr (std::is_same_v<T, std::optional<double>>) return v->has_value() ? Json(**v) : Json();
+        if constexpr (std::is_same_v<T, std::optional<double>>)
+          return v->has_value() ? Json(**v) : Json();
         else return *v;
       },
       value);
@@ -77,13 +78,14 @@ std::string config_model(std::string_view text) {
 
 void read_config(std::string_view text, const std::string& model, const ConfigFields& fields) {
   if (std::string found = config_model(text); found != model)
-    throw ValueError(str("config: a checkpoint of model '", model, "' expected, this is one of '",
-                         found, "'"));
+    throw ValueError(
+        str("config: a checkpoint of model '", model, "' expected, this is one of '", found, "'"));
   Json json = parse(text);
   std::set<std::string> known = {"model"};
   for (const auto& [name, value] : fields) {
     known.insert(name);
-    if (!json.contains(name)) throw ValueError(str("config: ", model, ": \"", name, "\" is missing"));
+    if (!json.contains(name))
+      throw ValueError(str("config: ", model, ": \"", name, "\" is missing"));
   }
   for (const auto& [name, value] : json.items())
     if (!value.is_object() && !known.count(name))
@@ -91,7 +93,8 @@ void read_config(std::string_view text, const std::string& model, const ConfigFi
   for (const auto& [name, value] : fields) set(value, name, json[name]);
 }
 
-std::string add_section(std::string_view text, const std::string& name, const ConfigFields& fields) {
+std::string add_section(std::string_view text, const std::string& name,
+                        const ConfigFields& fields) {
   Json json = parse(text);
   json[name] = to_object(fields);
   return json.dump(2) + "\n";

@@ -7,8 +7,8 @@
 // Beam search as in Wu et al. 2016 (GNMT): hypotheses are compared by
 //   log P(y | x) / lp(y),   lp(y) = ((5 + |y|) / 6)^alpha,   |y| counts the eos.
 // A sentence is done when no open hypothesis can become better than the best that has ended (so a
-// narrow peak of short ends cannot stop it), or at its longest length, where an open one is taken if
-// none has ended.
+// narrow peak of short ends cannot stop it), or at its longest length, where an open one is taken
+// if none has ended.
 #pragma once
 
 #include <cstdint>
@@ -39,7 +39,8 @@ double length_penalty(int64_t length, double alpha);  // lp
 // Source [B, S] and lengths [B], i64: for each row its hypotheses, best first, at most `beam`.
 // ValueError: options out of range, a model in training mode.
 std::vector<std::vector<Hypothesis>> beam_search(const Transformer& model, const Tensor& source,
-                                                 const Tensor& lengths, const DecodeOptions& options);
+                                                 const Tensor& lengths,
+                                                 const DecodeOptions& options);
 
 // The best of each sentence (token ids, with eos if the model was trained so). Batches of similar
 // length are made here; `on_progress` hears how many sentences are done.

@@ -10,13 +10,15 @@
 
 namespace heed::models {
 
-int64_t sample_token(const std::vector<double>& logits, const GenerateOptions& options, double uniform) {
+int64_t sample_token(const std::vector<double>& logits, const GenerateOptions& options,
+                     double uniform) {
   for (double x : logits)
     if (std::isnan(x)) throw NumericError("sample_token: a score is not a number");
   std::vector<int64_t> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
   auto logit = [&](int64_t id) { return logits[static_cast<size_t>(id)]; };
-  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return logit(a) > logit(b); });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return logit(a) > logit(b); });
   if (options.temperature == 0) return order.front();
   if (options.top_k > 0 && options.top_k < static_cast<int64_t>(order.size()))
     order.resize(static_cast<size_t>(options.top_k));
@@ -29,7 +31,8 @@ int64_t sample_token(const std::vector<double>& logits, const GenerateOptions& o
   }
   double kept = 0;
   size_t count = 0;  // at least one: top_p > 0
-  while (count < weights.size() && (count == 0 || kept < options.top_p * total)) kept += weights[count++];
+  while (count < weights.size() && (count == 0 || kept < options.top_p * total))
+    kept += weights[count++];
 
   double at = uniform * kept;
   for (size_t i = 0; i < count; ++i)
@@ -46,7 +49,8 @@ std::vector<int64_t> LanguageModel::generate(const std::vector<int64_t>& prompt,
   require(options.max_tokens >= 0, str("max_tokens >= 0 expected, got ", options.max_tokens));
   require(options.temperature >= 0, str("temperature >= 0 expected, got ", options.temperature));
   require(options.top_k >= 0, str("top_k >= 0 expected, got ", options.top_k));
-  require(options.top_p > 0 && options.top_p <= 1, str("0 < top_p <= 1 expected, got ", options.top_p));
+  require(options.top_p > 0 && options.top_p <= 1,
+          str("0 < top_p <= 1 expected, got ", options.top_p));
   require(!is_training(), "the model is in training mode: call eval() before");
 
   NoGrad guard;

@@ -19,7 +19,8 @@ LanguageModelConfig completed(LanguageModelConfig c) {
   require(c.vocab > 0, str("vocab > 0 expected, got ", c.vocab));
   require(c.context > 1, str("context > 1 expected, got ", c.context));
   require(c.width > 0 && c.heads > 0 && c.layers > 0 && c.hidden >= 0, "sizes > 0 expected");
-  require(c.width % c.heads == 0, str("width ", c.width, " is not a multiple of ", c.heads, " heads"));
+  require(c.width % c.heads == 0,
+          str("width ", c.width, " is not a multiple of ", c.heads, " heads"));
   require(c.dropout >= 0 && c.dropout < 1, str("0 <= dropout < 1 expected, got ", c.dropout));
   double a = c.attention_dropout.value_or(0);
   require(a >= 0 && a < 1, str("0 <= attention dropout < 1 expected, got ", a));
@@ -45,10 +46,10 @@ nn::TransformerConfig stack(const LanguageModelConfig& c) {
 }
 
 ConfigFields fields(LanguageModelConfig& c) {
-  return {{"vocab", &c.vocab},       {"context", &c.context},
-          {"width", &c.width},       {"heads", &c.heads},
-          {"layers", &c.layers},     {"hidden", &c.hidden},
-          {"dropout", &c.dropout},   {"attention_dropout", &c.attention_dropout},
+  return {{"vocab", &c.vocab},         {"context", &c.context},
+          {"width", &c.width},         {"heads", &c.heads},
+          {"layers", &c.layers},       {"hidden", &c.hidden},
+          {"dropout", &c.dropout},     {"attention_dropout", &c.attention_dropout},
           {"attention", &c.attention}, {"checkpoint", &c.checkpoint}};
 }
 }  // namespace

@@ -25,8 +25,8 @@ struct LanguageModelConfig {
   int64_t vocab = 0;
   int64_t context = 1024;  // longest sequence
   int64_t width = 768, heads = 12, layers = 12;
-  int64_t hidden = 0;      // of the feed-forward networks; 0: 4 x width
-  double dropout = 0.1;    // embeddings, feed-forward, residuals
+  int64_t hidden = 0;                       // of the feed-forward networks; 0: 4 x width
+  double dropout = 0.1;                     // embeddings, feed-forward, residuals
   std::optional<double> attention_dropout;  // empty: `dropout`, where the variant has it
   std::string attention = "dense";          // must have a causal form
   bool checkpoint = false;  // computes activations again in backward, to save memory
@@ -40,11 +40,11 @@ LanguageModelConfig language_model_from_json(std::string_view json);  // ValueEr
 
 struct GenerateOptions {
   int64_t max_tokens = 100;
-  double temperature = 1;     // 0: always the likeliest token
-  int64_t top_k = 0;          // only the k likeliest; 0: all
-  double top_p = 1;           // only the likeliest that together reach p; 1: all
+  double temperature = 1;  // 0: always the likeliest token
+  int64_t top_k = 0;       // only the k likeliest; 0: all
+  double top_p = 1;        // only the likeliest that together reach p; 1: all
   uint64_t seed = 0;
-  int64_t stop = -1;          // ends before this token; -1: no such token
+  int64_t stop = -1;                              // ends before this token; -1: no such token
   std::function<void(int64_t token)> on_token{};  // hears each one as it comes
 };
 
@@ -52,8 +52,8 @@ class LanguageModel : public nn::Module {
  public:
   explicit LanguageModel(const LanguageModelConfig& config);  // ValueError: sizes without meaning
 
-  Tensor forward(const Tensor& ids) const;                     // i64 [B, T] -> states [B, T, d]
-  Tensor logits(const Tensor& states) const;                   // [.., d] -> [.., V]
+  Tensor forward(const Tensor& ids) const;                      // i64 [B, T] -> states [B, T, d]
+  Tensor logits(const Tensor& states) const;                    // [.., d] -> [.., V]
   Tensor loss(const Tensor& ids, const Tensor& targets) const;  // mean over all tokens: []
 
   nn::DecoderState new_state(int64_t batch, int64_t capacity = 0) const;
@@ -62,7 +62,8 @@ class LanguageModel : public nn::Module {
 
   // The new tokens. Beyond `context`, the last half of it is taken in again at new positions.
   // ValueError: an empty prompt, options out of range, a model in training mode.
-  std::vector<int64_t> generate(const std::vector<int64_t>& prompt, const GenerateOptions& options) const;
+  std::vector<int64_t> generate(const std::vector<int64_t>& prompt,
+                                const GenerateOptions& options) const;
 
   const LanguageModelConfig& config() const { return config_; }
   const nn::TransformerEncoder& stack() const { return stack_; }
@@ -71,13 +72,14 @@ class LanguageModel : public nn::Module {
 
  private:
   LanguageModelConfig config_;
-  nn::Embedding wte_;          // [V, d], also the output
-  nn::LearnedPositions wpe_;   // [context, d]
+  nn::Embedding wte_;         // [V, d], also the output
+  nn::LearnedPositions wpe_;  // [context, d]
   nn::Dropout dropout_;
   nn::TransformerEncoder stack_;
 };
 
 // One token by GenerateOptions' rules: `logits` of the vocabulary, `uniform` in [0, 1).
-int64_t sample_token(const std::vector<double>& logits, const GenerateOptions& options, double uniform);
+int64_t sample_token(const std::vector<double>& logits, const GenerateOptions& options,
+                     double uniform);
 
 }  // namespace heed::models

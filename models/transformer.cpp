@@ -17,7 +17,8 @@ void check(const TransformerConfig& c) {
   };
   require(c.vocab > 0, str("vocab > 0 expected, got ", c.vocab));
   require(c.width > 0 && c.heads > 0 && c.hidden > 0, "width, heads and hidden > 0 expected");
-  require(c.width % c.heads == 0, str("width ", c.width, " is not a multiple of ", c.heads, " heads"));
+  require(c.width % c.heads == 0,
+          str("width ", c.width, " is not a multiple of ", c.heads, " heads"));
   require(c.width % 2 == 0, str("an even width expected, got ", c.width));
   require(c.encoder_layers > 0 && c.decoder_layers > 0, "at least one layer on each side expected");
   require(c.dropout >= 0 && c.dropout < 1, str("0 <= dropout < 1 expected, got ", c.dropout));
@@ -27,7 +28,8 @@ void check(const TransformerConfig& c) {
     require(id >= 0 && id < c.vocab, str("id ", id, " outside the vocabulary of ", c.vocab));
 }
 
-nn::TransformerConfig stack(const TransformerConfig& c, int64_t layers, const std::string& attention) {
+nn::TransformerConfig stack(const TransformerConfig& c, int64_t layers,
+                            const std::string& attention) {
   nn::TransformerConfig s;
   s.width = c.width;
   s.heads = c.heads;
@@ -75,8 +77,9 @@ Transformer::Transformer(const TransformerConfig& config)
                {{&Traits::cross, "cross"}, {&Traits::key_padding, "key_padding"}});
   for (const auto* a : {&layer.self_attn.attention(), &layer.multihead_attn.attention()})
     if (a->traits().decode == nn::DecodeKind::none)
-      throw ValueError(str("Transformer: attention '", a->name(), "' cannot be used in the decoder: ",
-                           "it does not decode token by token"));
+      throw ValueError(
+          str("Transformer: attention '", a->name(),
+              "' cannot be used in the decoder: ", "it does not decode token by token"));
 
   register_module("embedding", embedding_);
   if (!config.tied) {
@@ -91,10 +94,12 @@ Transformer::Transformer(const TransformerConfig& config)
   register_module("decoder", decoder_);
 
   // Glorot for all projections (those of queries, keys and values have it already), as in fairseq.
-  // Embeddings have length 1: times sqrt(d) they are of the positions' size, and logits start small.
+  // Embeddings have length 1: times sqrt(d) they are of the positions' size, and logits start
+  // small.
   visit([](const std::string& path, nn::Module& m) {
     auto* linear = dynamic_cast<nn::Linear*>(&m);
-    if (!linear || path.ends_with("q_proj") || path.ends_with("k_proj") || path.ends_with("v_proj")) return;
+    if (!linear || path.ends_with("q_proj") || path.ends_with("k_proj") || path.ends_with("v_proj"))
+      return;
     nn::init::xavier_uniform_(linear->weight);
     if (linear->bias.defined()) nn::init::zeros_(linear->bias);
   });
@@ -119,8 +124,8 @@ Tensor Transformer::embed_target(const Tensor& ids, int64_t position) const {
 
 Memory Transformer::encode(const Tensor& source, const Tensor& lengths) const {
   if (source.rank() != 2 || !(lengths.shape() == Shape{source.dim(0)}))
-    throw ShapeError(str("Transformer: source [B, S] and lengths [B] expected, got ", source.shape(),
-                         " and ", lengths.shape()));
+    throw ShapeError(str("Transformer: source [B, S] and lengths [B] expected, got ",
+                         source.shape(), " and ", lengths.shape()));
   // Without padding there is no mask to look at. Embeddings are finite, so padding is as well.
   bool padded = false;
   for (int64_t length : nn::to_integers(lengths)) padded |= length < source.dim(1);
@@ -136,8 +141,8 @@ Memory Transformer::encode(const Tensor& source, const Tensor& lengths) const {
 // Padding behind a target needs no mask: being causal, no real token sees it, and the loss leaves
 // its rows out.
 Tensor Transformer::decode(const Tensor& target_in, const Memory& memory) const {
-  Tensor x = embed_target(target_in);                             // [B, T, d]
-  return decoder_.forward(x, memory.states, {}, memory.mask);     // [B, T, d]
+  Tensor x = embed_target(target_in);                          // [B, T, d]
+  return decoder_.forward(x, memory.states, {}, memory.mask);  // [B, T, d]
 }
 
 Tensor Transformer::logits(const Tensor& states) const {
@@ -147,8 +152,8 @@ Tensor Transformer::logits(const Tensor& states) const {
 Tensor Transformer::loss(const TranslationBatch& batch, double label_smoothing) const {
   auto scope = enter();
   Memory memory = encode(batch.source, batch.source_lengths);
-  Tensor x = decode(batch.target_in, memory);                                       // [B, T, d]
-  const Tensor& weight = config_.tied ? embedding_.weight : output_->weight;        // [V, d]
+  Tensor x = decode(batch.target_in, memory);                                 // [B, T, d]
+  const Tensor& weight = config_.tied ? embedding_.weight : output_->weight;  // [V, d]
   return linear_cross_entropy(x, weight, Tensor(), batch.target_out,
                               {.label_smoothing = label_smoothing, .ignore_index = config_.pad});
 }
@@ -158,9 +163,9 @@ nn::DecoderState Transformer::new_state(const Memory& memory, int64_t capacity) 
 }
 
 Tensor Transformer::step(const Tensor& tokens, int64_t position, nn::DecoderState& state) const {
-  Tensor x = embed_target(tokens, position);      // [B, 1, d]
-  x = decoder_.step(x, state);                    // [B, 1, d]
-  return logits(x.squeeze(1));                    // [B, V]
+  Tensor x = embed_target(tokens, position);  // [B, 1, d]
+  x = decoder_.step(x, state);                // [B, 1, d]
+  return logits(x.squeeze(1));                // [B, V]
 }
 
 }  // namespace heed::models

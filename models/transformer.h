@@ -24,21 +24,21 @@
 namespace heed::models {
 
 struct TransformerConfig {
-  int64_t vocab = 0;         // of source and target: one vocabulary for both
-  int64_t width = 512;       // d
+  int64_t vocab = 0;    // of source and target: one vocabulary for both
+  int64_t width = 512;  // d
   int64_t heads = 8;
-  int64_t hidden = 2048;     // of the feed-forward networks
+  int64_t hidden = 2048;  // of the feed-forward networks
   int64_t encoder_layers = 6, decoder_layers = 6;
-  bool tied = true;          // one matrix embeds source and target and gives the output
-  bool norm_first = false;   // pre-norm; its stacks end with a norm, those of post-norm do not
-  double dropout = 0.1;      // embeddings, feed-forward, residuals
+  bool tied = true;         // one matrix embeds source and target and gives the output
+  bool norm_first = false;  // pre-norm; its stacks end with a norm, those of post-norm do not
+  double dropout = 0.1;     // embeddings, feed-forward, residuals
   std::optional<double> attention_dropout;  // empty: `dropout`, where the variant has it
   std::string activation = "relu";
   std::string attention = "dense";          // of the encoder
   std::string decoder_attention = "dense";  // must have a causal form and decode
   std::string cross_attention = "dense";
-  int64_t max_length = 0;    // for variants that need it
-  bool checkpoint = false;   // computes activations again in backward, to save memory
+  int64_t max_length = 0;             // for variants that need it
+  bool checkpoint = false;            // computes activations again in backward, to save memory
   int64_t pad = 0, bos = 2, eos = 3;  // ids
 };
 
@@ -80,13 +80,15 @@ class Transformer : public nn::Module {
   const TransformerConfig& config() const { return config_; }
   const nn::TransformerEncoder& encoder() const { return encoder_; }
   const nn::TransformerDecoder& decoder() const { return decoder_; }
-  Tensor embed_source(const Tensor& ids) const;                         // [B, S] -> [B, S, d]
-  Tensor embed_target(const Tensor& ids, int64_t position = 0) const;   // [B, T] -> [B, T, d]
+  Tensor embed_source(const Tensor& ids) const;                        // [B, S] -> [B, S, d]
+  Tensor embed_target(const Tensor& ids, int64_t position = 0) const;  // [B, T] -> [B, T, d]
   std::string type_name() const override { return "Transformer"; }
 
  private:
   Tensor embed(const nn::Embedding& table, const Tensor& ids, int64_t position) const;
-  const nn::Embedding& target_table() const { return config_.tied ? embedding_ : *target_embedding_; }
+  const nn::Embedding& target_table() const {
+    return config_.tied ? embedding_ : *target_embedding_;
+  }
 
   TransformerConfig config_;
   nn::Embedding embedding_;                          // [V, d]

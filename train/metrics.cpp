@@ -25,6 +25,20 @@ void for_each_line(const std::string& text, F&& use) {
     if (!use(++number, begin, std::string_view(text).substr(begin, end - begin))) return;
 }
 
+Json to_json(const MetricValue& value) {
+  switch (value.kind) {
+    case MetricValue::Kind::boolean:
+      return value.integer != 0;
+    case MetricValue::Kind::integer:
+      return value.integer;
+    case MetricValue::Kind::number:
+      return value.number;
+    case MetricValue::Kind::text:
+      return value.text;
+  }
+  return nullptr;
+}
+
 // Bytes to keep: whole lines, up to the first whose step is too large.
 size_t kept_bytes(const std::string& text, int64_t keep_to_step) {
   size_t last_newline = text.rfind('\n');
@@ -67,8 +81,7 @@ MetricLog& MetricLog::operator=(MetricLog&& other) noexcept {
 void MetricLog::write(const Fields& fields) {
   if (descriptor_ < 0) return;
   Json json = Json::object();
-  for (const auto& [key, value] : fields)
-    std::visit([&, &key = key](const auto& v) { json[key] = v; }, value.get());
+  for (const auto& [key, value] : fields) json[key] = to_json(value);
   // Bytes that are no UTF-8 are replaced: a log line is no reason to stop.
   std::string line = json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
   for (std::string_view rest = line; !rest.empty();) {

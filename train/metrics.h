@@ -14,25 +14,27 @@
 #include <string>
 #include <type_traits>
 #include <utility>
-#include <variant>
 #include <vector>
 
 namespace heed::train {
 
-class MetricValue {
- public:
+// A boolean, an integer, a number or a text.
+struct MetricValue {
+  enum class Kind { boolean, integer, number, text };
   template <class T, class = std::enable_if_t<std::is_arithmetic_v<T>>>
   MetricValue(T value) {
-    if constexpr (std::is_same_v<T, bool>) value_ = value;
-    else if constexpr (std::is_integral_v<T>) value_ = static_cast<int64_t>(value);
-    else value_ = static_cast<double>(value);
+    constexpr bool is_integer = std::is_integral_v<T>;
+    kind = std::is_same_v<T, bool> ? Kind::boolean : is_integer ? Kind::integer : Kind::number;
+    if constexpr (is_integer) integer = static_cast<int64_t>(value);
+    else number = static_cast<double>(value);
   }
-  MetricValue(const char* value) : value_(std::string(value)) {}
-  MetricValue(std::string value) : value_(std::move(value)) {}
-  const auto& get() const { return value_; }
+  MetricValue(const char* value) : kind(Kind::text), text(value) {}
+  MetricValue(std::string value) : kind(Kind::text), text(std::move(value)) {}
 
- private:
-  std::variant<bool, int64_t, double, std::string> value_;
+  Kind kind;
+  int64_t integer = 0;  // boolean too
+  double number = 0;
+  std::string text;
 };
 
 class MetricLog {

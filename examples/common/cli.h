@@ -1,4 +1,5 @@
-// CLI11 behind three functions; included by each program's main.cpp alone, since it compiles slowly.
+// CLI11 behind three functions; included by each program's main.cpp alone, since it compiles
+// slowly.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -13,7 +14,7 @@ inline void add_settings(CLI::App& app, const Settings& settings) {
     std::visit(
         [&](auto* v) {
           if constexpr (std::is_same_v<std::decay_t<decltype(*v)>, bool>)
-            app.add_flag("--" + s.name, *v, s.help);
+            app.add_flag("--" + s.name + (s.off.empty() ? "" : ",!--" + s.off), *v, s.help);
           else app.add_option("--" + s.name, *v, s.help);
         },
         s.value);

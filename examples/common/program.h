@@ -50,7 +50,8 @@ int run_program(const char* program, Body&& body) {
 inline std::string config_value(std::string_view key) {
   std::istringstream lines(config());
   for (std::string line; std::getline(lines, line);)
-    if (line.starts_with(key) && line.substr(key.size(), 3) == " = ") return line.substr(key.size() + 3);
+    if (line.starts_with(key) && line.substr(key.size(), 3) == " = ")
+      return line.substr(key.size() + 3);
   return "";
 }
 

@@ -16,6 +16,7 @@ struct Setting {
   models::ConfigValue value;  // where it is kept
   std::string help;
   bool fixed = true;   // part of what a run computes, so a resumed run cannot change it
+  std::string off{};   // the flag that turns it off: "post-norm"
   bool given = false;  // on the command line
 };
 using Settings = std::vector<Setting>;
@@ -47,7 +48,8 @@ inline void fill(const Settings& settings, const Settings& others) {
 }
 
 // ValueError where the command line contradicts the run that is to go on.
-inline void check_same_run(const Settings& settings, const Settings& stored, const std::string& run) {
+inline void check_same_run(const Settings& settings, const Settings& stored,
+                           const std::string& run) {
   for (size_t i = 0; i < settings.size(); ++i) {
     const Setting& s = settings[i];
     std::string now = to_string(s.value), then = to_string(stored[i].value);

@@ -10,14 +10,14 @@ namespace heed::examples {
 
 struct TranslateSettings {  // of `run` and `eval`
   std::string model;
-  std::string src, ref;     // eval
-  std::string out;          // eval: a file for the translations
+  std::string src, ref;  // eval
+  std::string out;       // eval: a file for the translations
   int64_t beam = 5, threads = 0;
   double length_penalty = 0.6;
 };
 
 int train_command(const TrainSettings& settings);
-int run_command(const TranslateSettings& settings);   // stdin to stdout
+int run_command(const TranslateSettings& settings);  // stdin to stdout
 int eval_command(const TranslateSettings& settings);
 
 }  // namespace heed::examples

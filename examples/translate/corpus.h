@@ -20,11 +20,13 @@ struct Corpora {
 };
 
 Corpora load_corpora(const TrainSettings& s);
-std::unique_ptr<data::Tokenizer> make_tokenizer(const TrainSettings& s, const data::ParallelCorpus& train);
+std::unique_ptr<data::Tokenizer> make_tokenizer(const TrainSettings& s,
+                                                const data::ParallelCorpus& train);
 
 // The source ends with eos, as in tensor2tensor and fairseq: something to attend to for "no word".
 std::vector<int64_t> encode_source(const data::Tokenizer& tokenizer, const std::string& line);
-std::vector<data::TokenPair> encode(const data::Tokenizer& tokenizer, const data::ParallelCorpus& corpus);
+std::vector<data::TokenPair> encode(const data::Tokenizer& tokenizer,
+                                    const data::ParallelCorpus& corpus);
 models::TranslationBatch to_tensors(const data::PairBatch& batch);
 
 }  // namespace heed::examples

@@ -31,7 +31,8 @@ void print_samples(const data::ParallelCorpus& corpus, const std::vector<std::st
 // the files.
 std::vector<std::filesystem::path> draw_attention(const models::Transformer& model,
                                                   const data::Tokenizer& tokenizer,
-                                                  const std::string& source, const std::string& translation,
+                                                  const std::string& source,
+                                                  const std::string& translation,
                                                   const std::filesystem::path& directory);
 
 }  // namespace heed::examples

@@ -37,10 +37,10 @@ SavedModel load_model(const std::filesystem::path& path) {
   return saved;
 }
 
-std::vector<std::string> translate_lines(const models::Transformer& model, const data::Tokenizer& tokenizer,
-                                         const std::vector<std::string>& lines,
-                                         const models::DecodeOptions& options,
-                                         const std::function<void(int64_t done, int64_t total)>& progress) {
+std::vector<std::string> translate_lines(
+    const models::Transformer& model, const data::Tokenizer& tokenizer,
+    const std::vector<std::string>& lines, const models::DecodeOptions& options,
+    const std::function<void(int64_t done, int64_t total)>& progress) {
   std::vector<std::vector<int64_t>> sources;
   std::vector<size_t> where;
   for (size_t i = 0; i < lines.size(); ++i) {
