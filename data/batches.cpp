@@ -4,6 +4,7 @@
 
 #include <heed/core/error.h>
 #include <heed/core/parallel.h>
+#include <heed/data/epoch_plan.h>
 #include <heed/data/shuffle.h>
 
 namespace heed::data {
@@ -16,7 +17,7 @@ int64_t longer(const TokenPair& p) { return std::max(source_length(p), target_le
 }  // namespace
 
 PairBatches::PairBatches(std::vector<TokenPair> pairs, const BatchOptions& options)
-    : pairs_(std::move(pairs)), options_(options) {
+    : pairs_(std::move(pairs)), options_(options), plan_(std::make_shared<EpochPlan<Plan>>()) {
   if (options.max_tokens < 1 || options.max_length < 1)
     throw ValueError(str("PairBatches: max_tokens and max_length >= 1 expected, got ",
                          options.max_tokens, " and ", options.max_length));
@@ -66,12 +67,7 @@ PairBatches::Plan PairBatches::make_plan(int64_t epoch) const {
 
 std::shared_ptr<const PairBatches::Plan> PairBatches::plan(int64_t epoch) const {
   if (epoch < 0) throw ValueError(str("PairBatches: epoch >= 0 expected, got ", epoch));
-  std::lock_guard lock(mutex_);
-  if (planned_ != epoch) {
-    plan_ = std::make_shared<const Plan>(make_plan(epoch));
-    planned_ = epoch;
-  }
-  return plan_;
+  return plan_->get(epoch, [&] { return make_plan(epoch); });
 }
 
 int64_t PairBatches::count(int64_t epoch) const {

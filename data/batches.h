@@ -17,7 +17,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <vector>
 
@@ -25,6 +24,9 @@
 #include <heed/data/tokenizer.h>
 
 namespace heed::data {
+
+template <class Plan>
+class EpochPlan;
 
 struct TokenPair {
   std::vector<int64_t> source, target;  // without bos and eos
@@ -72,9 +74,7 @@ class PairBatches {
   std::vector<int64_t> order_;  // rows in use
   BatchOptions options_;
   int64_t dropped_ = 0;
-  mutable std::mutex mutex_;  // guards the plan of the epoch last asked for
-  mutable int64_t planned_ = -1;
-  mutable std::shared_ptr<const Plan> plan_;
+  std::shared_ptr<EpochPlan<Plan>> plan_;
 };
 
 // Both sides of a corpus through their tokenizers (which may be one and the same).

@@ -7,22 +7,21 @@
 
 namespace heed::data {
 
-using std::filesystem::path;
-
 namespace {
-void check_empty(const path& file, int64_t line, const char* what) {
-  throw IoError(str(file.string(), ":", line, ": empty ", what,
-                    ", text expected (skip_empty would drop the pair)"));
+void check_empty(const std::string& file, int64_t line, const char* what) {
+  throw IoError(
+      str(file, ":", line, ": empty ", what, ", text expected (skip_empty would drop the pair)"));
 }
 
-void require_some(const ParallelCorpus& corpus, const path& file) {
+void require_some(const ParallelCorpus& corpus, const std::string& file) {
   if (corpus.size() == 0)
-    throw IoError(str(file.string(), ": no sentence pair in it",
+    throw IoError(str(file, ": no sentence pair in it",
                       corpus.skipped ? str(" (", corpus.skipped, " empty ones skipped)") : ""));
 }
 }  // namespace
 
-ParallelCorpus read_parallel(const path& source, const path& target, const CorpusOptions& options) {
+ParallelCorpus read_parallel(const std::string& source, const std::string& target,
+                             const CorpusOptions& options) {
   ParallelCorpus corpus;
   LineReader a(source), b(target);
   std::string x, y;
@@ -33,8 +32,8 @@ ParallelCorpus read_parallel(const path& source, const path& target, const Corpu
       }
       while (b.next(y)) {
       }
-      throw IoError(str("parallel files differ in length: ", source.string(), " has ",
-                        a.line_number(), " lines, ", target.string(), " has ", b.line_number()));
+      throw IoError(str("parallel files differ in length: ", source, " has ", a.line_number(),
+                        " lines, ", target, " has ", b.line_number()));
     }
     if (!more_a) break;
     bool blank_x = is_blank(x), blank_y = is_blank(y);
@@ -50,7 +49,7 @@ ParallelCorpus read_parallel(const path& source, const path& target, const Corpu
   return corpus;
 }
 
-ParallelCorpus read_tsv(const path& file, const CorpusOptions& options) {
+ParallelCorpus read_tsv(const std::string& file, const CorpusOptions& options) {
   ParallelCorpus corpus;
   LineReader reader(file);
   for (std::string line; reader.next(line);) {
@@ -60,7 +59,7 @@ ParallelCorpus read_tsv(const path& file, const CorpusOptions& options) {
       continue;
     }
     if (tabs != 1)
-      throw IoError(str(file.string(), ":", reader.line_number(), ": ", tabs,
+      throw IoError(str(file, ":", reader.line_number(), ": ", tabs,
                         " tabs, exactly one expected: source<TAB>target"));
     size_t tab = line.find('\t');
     std::string x = line.substr(0, tab), y = line.substr(tab + 1);

@@ -6,7 +6,6 @@
 // files and counts. No pair at all: IoError.
 #pragma once
 
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -24,9 +23,8 @@ struct ParallelCorpus {
   int64_t size() const { return static_cast<int64_t>(source.size()); }
 };
 
-ParallelCorpus read_parallel(const std::filesystem::path& source,
-                             const std::filesystem::path& target,
+ParallelCorpus read_parallel(const std::string& source, const std::string& target,
                              const CorpusOptions& options = {});
-ParallelCorpus read_tsv(const std::filesystem::path& path, const CorpusOptions& options = {});
+ParallelCorpus read_tsv(const std::string& path, const CorpusOptions& options = {});
 
 }  // namespace heed::data

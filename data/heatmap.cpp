@@ -145,7 +145,7 @@ Array draw_heatmaps(std::span<const AttentionMap> maps, const HeatmapOptions& op
   return canvas.image();
 }
 
-void write_heatmaps(const std::filesystem::path& path, std::span<const AttentionMap> maps,
+void write_heatmaps(const std::string& path, std::span<const AttentionMap> maps,
                     const HeatmapOptions& options) {
   write_png(path, draw_heatmaps(maps, options));
 }

@@ -9,7 +9,6 @@
 // upright above the columns.
 #pragma once
 
-#include <filesystem>
 #include <span>
 #include <string>
 #include <vector>
@@ -41,10 +40,9 @@ Color heat_color(double value);
 // pixels.
 Array draw_heatmaps(std::span<const AttentionMap> maps, const HeatmapOptions& options = {});
 // The same to a PNG file. IoError.
-void write_heatmaps(const std::filesystem::path& path, std::span<const AttentionMap> maps,
+void write_heatmaps(const std::string& path, std::span<const AttentionMap> maps,
                     const HeatmapOptions& options = {});
-inline void write_heatmaps(const std::filesystem::path& path,
-                           std::initializer_list<AttentionMap> maps,
+inline void write_heatmaps(const std::string& path, std::initializer_list<AttentionMap> maps,
                            const HeatmapOptions& options = {}) {
   write_heatmaps(path, std::span<const AttentionMap>(maps.begin(), maps.size()), options);
 }

@@ -69,7 +69,7 @@ std::string encode_png(const Array& image) {
   return out;
 }
 
-void write_png(const std::filesystem::path& path, const Array& image) {
+void write_png(const std::string& path, const Array& image) {
   std::string bytes = encode_png(image);
   std::FILE* file = std::fopen(path.c_str(), "wb");
   bool good = file && std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size();
@@ -78,7 +78,7 @@ void write_png(const std::filesystem::path& path, const Array& image) {
     good = false;
     error = errno;
   }
-  if (!good) throw IoError(str(path.string(), ": cannot write: ", std::strerror(error)));
+  if (!good) throw IoError(str(path, ": cannot write: ", std::strerror(error)));
 }
 
 }  // namespace heed::data

@@ -6,14 +6,13 @@
 // cannot be written.
 #pragma once
 
-#include <filesystem>
 #include <string>
 
 #include <heed/core/array.h>
 
 namespace heed::data {
 
-void write_png(const std::filesystem::path& path, const Array& image);
+void write_png(const std::string& path, const Array& image);
 std::string encode_png(const Array& image);  // the bytes of the file
 
 }  // namespace heed::data

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <optional>
 
 #include <heed/core/error.h>
@@ -17,7 +18,7 @@ static constexpr size_t kChunk = size_t{1} << 16;
 // Bytes of the file, inflated if they are gzip: any number of members, nothing else behind them.
 class LineReader::Input {
  public:
-  explicit Input(const std::filesystem::path& path) : name_(path.string()) {
+  explicit Input(const std::string& path) : name_(path) {
     std::error_code ignored;
     if (std::filesystem::is_directory(path, ignored))
       throw IoError(str(name_, ": is a directory, a file expected"));
@@ -25,7 +26,7 @@ class LineReader::Input {
     if (!file_) throw IoError(str(name_, ": cannot open: ", std::strerror(errno)));
     fill();
     gzip_ = have_ >= 2 && raw_[0] == 0x1f && raw_[1] == 0x8b;
-    if (!gzip_ && path.extension() == ".gz")
+    if (!gzip_ && path.ends_with(".gz"))
       throw IoError(str(name_, ": named .gz, but does not begin with the gzip bytes 1f 8b (",
                         have_ ? "offset 0" : "the file is empty", ")"));
     if (gzip_) start_member();
@@ -105,7 +106,7 @@ class LineReader::Input {
   bool gzip_ = false, inflating_ = false;
 };
 
-LineReader::LineReader(const std::filesystem::path& path)
+LineReader::LineReader(const std::string& path)
     : path_(path), input_(std::make_unique<Input>(path)) {}
 LineReader::~LineReader() = default;
 LineReader::LineReader(LineReader&&) noexcept = default;
@@ -117,8 +118,7 @@ bool LineReader::next(std::string& line) {
     position_ = 0;
     searched = buffer_.size();
     if (buffer_.size() > static_cast<size_t>(kMaxLineBytes))
-      throw IoError(
-          str(path_.string(), ":", number_ + 1, ": line longer than ", kMaxLineBytes, " bytes"));
+      throw IoError(str(path_, ":", number_ + 1, ": line longer than ", kMaxLineBytes, " bytes"));
     if (!input_->read(buffer_)) {
       if (buffer_.empty()) return false;
       end = buffer_.size();
@@ -128,26 +128,24 @@ bool LineReader::next(std::string& line) {
   std::string_view text(buffer_.data() + position_, end - position_);
   ++number_;
   if (text.size() > static_cast<size_t>(kMaxLineBytes))
-    throw IoError(
-        str(path_.string(), ":", number_, ": line longer than ", kMaxLineBytes, " bytes"));
+    throw IoError(str(path_, ":", number_, ": line longer than ", kMaxLineBytes, " bytes"));
   if (text.ends_with('\r')) text.remove_suffix(1);
   if (number_ == 1 && text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   if (size_t bad = utf8_error(text); bad != std::string_view::npos)
-    throw IoError(
-        str(path_.string(), ":", number_, ": invalid UTF-8 at byte ", bad + 1, " of the line"));
+    throw IoError(str(path_, ":", number_, ": invalid UTF-8 at byte ", bad + 1, " of the line"));
   line.assign(text);
   position_ = std::min(end + 1, buffer_.size());
   return true;
 }
 
-std::vector<std::string> read_lines(const std::filesystem::path& path) {
+std::vector<std::string> read_lines(const std::string& path) {
   std::vector<std::string> lines;
   LineReader reader(path);
   for (std::string line; reader.next(line);) lines.push_back(line);
   return lines;
 }
 
-std::string read_text(const std::filesystem::path& path) {
+std::string read_text(const std::string& path) {
   std::string text;
   LineReader reader(path);
   for (std::string line; reader.next(line);) text.append(line).push_back('\n');

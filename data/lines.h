@@ -13,7 +13,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,24 +23,24 @@ inline constexpr int64_t kMaxLineBytes = int64_t{1} << 24;
 
 class LineReader {
  public:
-  explicit LineReader(const std::filesystem::path& path);
+  explicit LineReader(const std::string& path);
   ~LineReader();
   LineReader(LineReader&&) noexcept;
   bool next(std::string& line);                    // false at the end
   int64_t line_number() const { return number_; }  // of the line last returned, from 1
-  const std::filesystem::path& path() const { return path_; }
+  const std::string& path() const { return path_; }
 
  private:
   class Input;
-  std::filesystem::path path_;
+  std::string path_;
   std::unique_ptr<Input> input_;
   std::string buffer_;
   size_t position_ = 0;
   int64_t number_ = 0;
 };
 
-std::vector<std::string> read_lines(const std::filesystem::path& path);
+std::vector<std::string> read_lines(const std::string& path);
 // The whole file as one string with the same checks (line ends become \n).
-std::string read_text(const std::filesystem::path& path);
+std::string read_text(const std::string& path);
 
 }  // namespace heed::data

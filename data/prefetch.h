@@ -11,85 +11,48 @@
 //   while (auto batch = ahead.next()) ...
 #pragma once
 
-#include <condition_variable>
 #include <cstddef>
-#include <deque>
-#include <exception>
 #include <functional>
-#include <mutex>
+#include <memory>
 #include <optional>
-#include <thread>
 #include <utility>
 
-#include <heed/core/error.h>
-
 namespace heed::data {
+
+// The queue and its thread, whatever they carry. An empty pointer ends it.
+class PrefetchQueue {
+ public:
+  PrefetchQueue(std::function<std::shared_ptr<void>()> make, size_t capacity);
+  ~PrefetchQueue();
+  std::shared_ptr<void> next();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 template <class T>
 class Prefetcher {
  public:
+  // ValueError if capacity is 0.
   explicit Prefetcher(std::function<std::optional<T>()> make, size_t capacity = 4)
-      : make_(std::move(make)), capacity_(capacity) {
-    if (capacity == 0) throw ValueError("Prefetcher: capacity >= 1 expected, got 0");
-    thread_ = std::thread([this] { produce(); });
-  }
-  ~Prefetcher() {
-    {
-      std::lock_guard lock(mutex_);
-      stop_ = true;
-    }
-    changed_.notify_all();
-    thread_.join();
-  }
-  Prefetcher(const Prefetcher&) = delete;
-  Prefetcher& operator=(const Prefetcher&) = delete;
+      : queue_(
+            [make = std::move(make)]() -> std::shared_ptr<void> {
+              std::optional<T> value = make();
+              return value ? std::make_shared<T>(std::move(*value)) : nullptr;
+            },
+            capacity) {}
 
   // The next thing; nothing at the end, and again nothing after that. An exception is thrown each
   // time.
   std::optional<T> next() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return !queue_.empty() || done_; });
-    if (queue_.empty()) {
-      if (error_) std::rethrow_exception(error_);
-      return std::nullopt;
-    }
-    std::optional<T> value(std::move(queue_.front()));
-    queue_.pop_front();
-    lock.unlock();
-    changed_.notify_all();
-    return value;
+    std::shared_ptr<void> value = queue_.next();
+    if (!value) return std::nullopt;
+    return std::move(*static_cast<T*>(value.get()));
   }
 
  private:
-  void produce() {
-    try {
-      while (std::optional<T> value = make_()) {
-        std::unique_lock lock(mutex_);
-        changed_.wait(lock, [&] { return queue_.size() < capacity_ || stop_; });
-        if (stop_) break;
-        queue_.push_back(std::move(*value));
-        lock.unlock();
-        changed_.notify_all();
-      }
-    } catch (...) {
-      std::lock_guard lock(mutex_);
-      error_ = std::current_exception();
-    }
-    {
-      std::lock_guard lock(mutex_);
-      done_ = true;
-    }
-    changed_.notify_all();
-  }
-
-  std::function<std::optional<T>()> make_;
-  size_t capacity_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<T> queue_;
-  std::exception_ptr error_;
-  bool done_ = false, stop_ = false;
-  std::thread thread_;
+  PrefetchQueue queue_;
 };
 
 }  // namespace heed::data

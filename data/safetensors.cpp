@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <unordered_set>
 
@@ -170,14 +171,13 @@ const Array& SafeTensors::at(const std::string& name) const {
                        names, tensors.size() > 20 ? ", ..." : ""));
 }
 
-SafeTensors read_safetensors(const std::filesystem::path& path, const SafeTensorsOptions& options) {
-  std::string file = path.string();
+SafeTensors read_safetensors(const std::string& file, const SafeTensorsOptions& options) {
   std::error_code error;
-  auto status = std::filesystem::status(path, error);
+  auto status = std::filesystem::status(file, error);
   if (!std::filesystem::exists(status)) throw IoError(str(file, ": cannot open: no such file"));
   if (!std::filesystem::is_regular_file(status))
     throw IoError(str(file, ": not a regular file, a safetensors file expected"));
-  uint64_t size = std::filesystem::file_size(path, error);
+  uint64_t size = std::filesystem::file_size(file, error);
   TensorFile in(std::fopen(file.c_str(), "rb"));
   if (error || !in)
     throw IoError(str(file, ": cannot open: ", error ? error.message() : std::strerror(errno)));
@@ -208,7 +208,7 @@ SafeTensors read_safetensors(const std::filesystem::path& path, const SafeTensor
   return out;
 }
 
-void write_safetensors(const std::filesystem::path& path, std::span<const NamedArray> tensors,
+void write_safetensors(const std::string& file, std::span<const NamedArray> tensors,
                        const Metadata& metadata) {
   std::vector<const NamedArray*> order;
   std::vector<TensorEntry> entries = layout(tensors, order);
@@ -220,7 +220,6 @@ void write_safetensors(const std::filesystem::path& path, std::span<const NamedA
     throw ValueError(str("write_safetensors: header of ", header.size(), " bytes, at most ",
                          kMaxHeader, " can be read"));
 
-  std::string file = path.string();
   TensorFile out(std::fopen(file.c_str(), "wb"));
   if (!out) throw IoError(str(file, ": cannot write: ", std::strerror(errno)));
   // Without a buffer the count that fwrite returns is what reached the file, so that a write that a

@@ -22,7 +22,6 @@
 //   Array a = read_safetensors("w.safetensors").at("weight");
 #pragma once
 
-#include <filesystem>
 #include <map>
 #include <span>
 #include <string>
@@ -52,13 +51,11 @@ struct SafeTensorsOptions {
   bool allow_trailing = false;  // bytes behind the last tensor; some published files have them
 };
 
-SafeTensors read_safetensors(const std::filesystem::path& path,
-                             const SafeTensorsOptions& options = {});
-void write_safetensors(const std::filesystem::path& path, std::span<const NamedArray> tensors,
+SafeTensors read_safetensors(const std::string& file, const SafeTensorsOptions& options = {});
+void write_safetensors(const std::string& file, std::span<const NamedArray> tensors,
                        const Metadata& metadata = {});
 // For a braced list of tensors.
-inline void write_safetensors(const std::filesystem::path& path,
-                              std::initializer_list<NamedArray> tensors,
+inline void write_safetensors(const std::string& path, std::initializer_list<NamedArray> tensors,
                               const Metadata& metadata = {}) {
   write_safetensors(path, std::span<const NamedArray>(tensors.begin(), tensors.size()), metadata);
 }

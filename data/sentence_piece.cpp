@@ -3,6 +3,7 @@
 #include <sentencepiece_processor.h>
 #include <sentencepiece_trainer.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include <heed/core/error.h>
@@ -85,24 +86,24 @@ SentencePiece SentencePiece::train(std::span<const std::string> lines,
   return SentencePiece(std::move(bytes), "SentencePiece: trained model");
 }
 
-SentencePiece SentencePiece::load(const std::filesystem::path& file) {
+SentencePiece SentencePiece::load(const std::string& file) {
   std::error_code error;
   auto size = std::filesystem::file_size(file, error);
-  if (error) throw IoError(str(file.string(), ": cannot read: ", error.message()));
+  if (error) throw IoError(str(file, ": cannot read: ", error.message()));
   if (size > kMaxModelBytes)
-    throw IoError(str(file.string(), ": ", size, " bytes, at most ", kMaxModelBytes, " expected"));
+    throw IoError(str(file, ": ", size, " bytes, at most ", kMaxModelBytes, " expected"));
   std::ifstream in(file, std::ios::binary);
   std::string bytes(size, '\0');
   if (!in.read(bytes.data(), static_cast<std::streamsize>(size)))
-    throw IoError(str(file.string(), ": cannot read"));
-  return SentencePiece(std::move(bytes), file.string());
+    throw IoError(str(file, ": cannot read"));
+  return SentencePiece(std::move(bytes), file);
 }
 
-void SentencePiece::save_file(const std::filesystem::path& file) const {
+void SentencePiece::save_file(const std::string& file) const {
   std::ofstream out(file, std::ios::binary);
   out << model_->bytes;
   out.flush();
-  if (!out) throw IoError(str(file.string(), ": cannot write"));
+  if (!out) throw IoError(str(file, ": cannot write"));
 }
 
 std::vector<int64_t> SentencePiece::encode(std::string_view text) const {

@@ -37,7 +37,7 @@ class SentencePiece : public Tokenizer {
                              const SentencePieceOptions& options = {});
   // IoError: cannot be read, malformed, not unigram or BPE, or pad, unk, bos, eos are not 0, 1,
   // 2, 3.
-  static SentencePiece load(const std::filesystem::path& file);
+  static SentencePiece load(const std::string& file);
   ~SentencePiece() override;
   SentencePiece(SentencePiece&&) noexcept;
   SentencePiece& operator=(SentencePiece&&) noexcept;
@@ -51,7 +51,7 @@ class SentencePiece : public Tokenizer {
 
  protected:
   const char* file_name() const override { return "sentencepiece.model"; }
-  void save_file(const std::filesystem::path& file) const override;
+  void save_file(const std::string& file) const override;
 
  private:
   struct Model;

@@ -1,5 +1,6 @@
 #include <heed/data/tokenizer.h>
 
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -17,27 +18,26 @@ void Tokenizer::check_id(int64_t id) const {
     throw ValueError(str("decode: id ", id, " is outside the vocabulary of ", size()));
 }
 
-void Tokenizer::save(const std::filesystem::path& directory) const {
+void Tokenizer::save(const std::string& directory) const {
   std::error_code error;
   std::filesystem::create_directories(directory, error);
-  if (error)
-    throw IoError(str(directory.string(), ": cannot make the directory: ", error.message()));
+  if (error) throw IoError(str(directory, ": cannot make the directory: ", error.message()));
   json description = {{"kind", kind()}};
   if (*file_name()) {
     description["file"] = file_name();
-    save_file(directory / file_name());
+    save_file(directory + "/" + file_name());
   }
-  auto path = directory / "tokenizer.json";
+  std::string path = directory + "/tokenizer.json";
   std::ofstream out(path, std::ios::binary);
   out << description.dump(1) << '\n';
   out.flush();
-  if (!out) throw IoError(str(path.string(), ": cannot write"));
+  if (!out) throw IoError(str(path, ": cannot write"));
 }
 
-std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& directory) {
-  auto path = directory / "tokenizer.json";
+std::unique_ptr<Tokenizer> load_tokenizer(const std::string& directory) {
+  std::string path = directory + "/tokenizer.json";
   std::string text = read_text(path);
-  auto fail = [&](const std::string& what) { throw IoError(str(path.string(), ": ", what)); };
+  auto fail = [&](const std::string& what) { throw IoError(str(path, ": ", what)); };
   if (text.size() > 65536) fail(str(text.size(), " bytes, a few lines expected"));
   json description = json::parse(text, nullptr, false);
   if (description.is_discarded() || !description.is_object()) fail("not a JSON object");
@@ -56,8 +56,8 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& directory
   if (file.empty() || file == "." || file == ".." ||
       file.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos)
     fail(str("field 'file': a plain file name expected, got '", file, "'"));
-  if (kind == "word") return std::make_unique<WordVocab>(WordVocab::load(directory / file));
-  return std::make_unique<SentencePiece>(SentencePiece::load(directory / file));
+  if (kind == "word") return std::make_unique<WordVocab>(WordVocab::load(directory + "/" + file));
+  return std::make_unique<SentencePiece>(SentencePiece::load(directory + "/" + file));
 }
 
 std::vector<int64_t> ByteTokenizer::encode(std::string_view text) const {

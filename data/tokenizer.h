@@ -9,7 +9,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
@@ -35,16 +34,16 @@ class Tokenizer {
   virtual int64_t size() const = 0;
   virtual const char* kind() const = 0;
   // Writes both files; makes the directory if it is missing. IoError.
-  void save(const std::filesystem::path& directory) const;
+  void save(const std::string& directory) const;
 
  protected:
   virtual const char* file_name() const = 0;
-  virtual void save_file(const std::filesystem::path& file) const = 0;
+  virtual void save_file(const std::string& file) const = 0;
   void check_id(int64_t id) const;
 };
 
 // IoError: names the file and what is wrong with it.
-std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& directory);
+std::unique_ptr<Tokenizer> load_tokenizer(const std::string& directory);
 
 // Every byte is a token (id = byte + 4): no training, no unknown text, lossless. For language
 // models on small text.
@@ -58,7 +57,7 @@ class ByteTokenizer : public Tokenizer {
 
  protected:
   const char* file_name() const override { return ""; }
-  void save_file(const std::filesystem::path&) const override {}
+  void save_file(const std::string&) const override {}
 };
 
 }  // namespace heed::data

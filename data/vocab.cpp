@@ -45,13 +45,13 @@ WordVocab WordVocab::build(std::span<const std::string> lines, const VocabOption
   return WordVocab(std::move(tokens));
 }
 
-WordVocab WordVocab::load(const std::filesystem::path& file) {
+WordVocab WordVocab::load(const std::string& file) {
   std::vector<std::string> tokens;
   std::unordered_map<std::string, int64_t> first_line;
   LineReader reader(file);
   for (std::string line; reader.next(line);) {
     auto fail = [&](const std::string& what) {
-      throw IoError(str(file.string(), ":", reader.line_number(), ": ", what));
+      throw IoError(str(file, ":", reader.line_number(), ": ", what));
     };
     size_t i = tokens.size();
     if (i < kSpecialTokens && line != kSpecials[i])
@@ -64,16 +64,16 @@ WordVocab WordVocab::load(const std::filesystem::path& file) {
     tokens.push_back(line);
   }
   if (tokens.size() < kSpecialTokens)
-    throw IoError(str(file.string(), ":", tokens.size() + 1, ": '", kSpecials[tokens.size()],
+    throw IoError(str(file, ":", tokens.size() + 1, ": '", kSpecials[tokens.size()],
                       "' expected, the file ends"));
   return WordVocab(std::move(tokens));
 }
 
-void WordVocab::save_file(const std::filesystem::path& file) const {
+void WordVocab::save_file(const std::string& file) const {
   std::ofstream out(file, std::ios::binary);
   for (const std::string& token : tokens_) out << token << '\n';
   out.flush();
-  if (!out) throw IoError(str(file.string(), ": cannot write"));
+  if (!out) throw IoError(str(file, ": cannot write"));
 }
 
 int64_t WordVocab::id(std::string_view word) const {

@@ -25,7 +25,7 @@ class WordVocab : public Tokenizer {
  public:
   // ValueError when no word is left.
   static WordVocab build(std::span<const std::string> lines, const VocabOptions& options = {});
-  static WordVocab load(const std::filesystem::path& file);
+  static WordVocab load(const std::string& file);
 
   std::vector<int64_t> encode(std::string_view text) const override;
   std::string decode(std::span<const int64_t> ids) const override;  // <unk> is written as "<unk>"
@@ -36,7 +36,7 @@ class WordVocab : public Tokenizer {
 
  protected:
   const char* file_name() const override { return "vocab.txt"; }
-  void save_file(const std::filesystem::path& file) const override;
+  void save_file(const std::string& file) const override;
 
  private:
   struct Hash {

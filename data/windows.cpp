@@ -3,12 +3,13 @@
 #include <algorithm>
 
 #include <heed/core/error.h>
+#include <heed/data/epoch_plan.h>
 #include <heed/data/shuffle.h>
 
 namespace heed::data {
 
 TokenWindows::TokenWindows(std::vector<int64_t> stream, const WindowOptions& options)
-    : stream_(std::move(stream)), options_(options) {
+    : stream_(std::move(stream)), options_(options), plan_(std::make_shared<EpochPlan<Plan>>()) {
   if (options.batch < 1 || options.length < 1)
     throw ValueError(str("TokenWindows: batch and length >= 1 expected, got ", options.batch,
                          " and ", options.length));
@@ -21,8 +22,10 @@ TokenWindows::TokenWindows(std::vector<int64_t> stream, const WindowOptions& opt
 
 std::shared_ptr<const TokenWindows::Plan> TokenWindows::plan(int64_t epoch) const {
   if (epoch < 0) throw ValueError(str("TokenWindows: epoch >= 0 expected, got ", epoch));
-  std::lock_guard lock(mutex_);
-  if (planned_ == epoch) return plan_;
+  return plan_->get(epoch, [&] { return make_plan(epoch); });
+}
+
+TokenWindows::Plan TokenWindows::make_plan(int64_t epoch) const {
   Generator generator = epoch_generator(options_.seed, epoch, 2);
   int64_t length = options_.length,
           last = tokens() - 1 - length;  // the last place where a window may begin
@@ -32,9 +35,7 @@ std::shared_ptr<const TokenWindows::Plan> TokenWindows::plan(int64_t epoch) cons
   Plan begins;
   for (int64_t at = phase; at <= last; at += length) begins.push_back(at);
   if (options_.shuffle) shuffle(begins, generator);
-  plan_ = std::make_shared<const Plan>(std::move(begins));
-  planned_ = epoch;
-  return plan_;
+  return begins;
 }
 
 int64_t TokenWindows::count(int64_t epoch) const {

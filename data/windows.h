@@ -9,12 +9,14 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include <heed/core/array.h>
 
 namespace heed::data {
+
+template <class Plan>
+class EpochPlan;
 
 struct TokenBatch {
   Array inputs;   // [B, T] i64
@@ -39,13 +41,12 @@ class TokenWindows {
 
  private:
   using Plan = std::vector<int64_t>;  // where each window begins
+  Plan make_plan(int64_t epoch) const;
   std::shared_ptr<const Plan> plan(int64_t epoch) const;
 
   std::vector<int64_t> stream_;
   WindowOptions options_;
-  mutable std::mutex mutex_;
-  mutable int64_t planned_ = -1;
-  mutable std::shared_ptr<const Plan> plan_;
+  std::shared_ptr<EpochPlan<Plan>> plan_;
 };
 
 }  // namespace heed::data

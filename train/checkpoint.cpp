@@ -36,24 +36,24 @@ bool is_stale(const std::string& name) {
          (name.starts_with("step-") && name.ends_with(".tmp"));
 }
 
-std::vector<fs::path> list_steps(const fs::path& run) {
+std::vector<std::string> list_steps(const fs::path& run) {
   std::vector<std::pair<int64_t, fs::path>> found;
   for (const fs::path& entry : list_directory(run))
     if (auto step = step_of(entry.filename().string()); step && directory_exists(entry))
       found.emplace_back(*step, entry);
   std::sort(found.begin(), found.end());
-  std::vector<fs::path> out;
-  for (auto& [step, path] : found) out.push_back(std::move(path));
+  std::vector<std::string> out;
+  for (auto& [step, path] : found) out.push_back(path.string());
   return out;
 }
 
 // What `last` or `best` names, if that is a checkpoint that exists.
-std::optional<fs::path> pointed(const fs::path& run, const char* pointer) {
+std::optional<std::string> pointed(const fs::path& run, const char* pointer) {
   if (!file_exists(run / pointer)) return std::nullopt;
   std::string name = read_file(run / pointer, 4096);
   while (!name.empty() && (name.back() == '\n' || name.back() == '\r')) name.pop_back();
   if (!step_of(name) || !directory_exists(run / name)) return std::nullopt;
-  return run / name;
+  return (run / name).string();
 }
 
 void remove_quietly(const fs::path& path) {
@@ -89,7 +89,7 @@ StateFile read_checked(const fs::path& directory) {
 }
 }  // namespace
 
-CheckpointStore::CheckpointStore(fs::path directory, int64_t keep_last)
+CheckpointStore::CheckpointStore(std::string directory, int64_t keep_last)
     : directory_(std::move(directory)), keep_last_(keep_last) {
   if (keep_last < 1) throw ValueError(str("checkpoints: keep_last >= 1 expected, got ", keep_last));
   make_directories(directory_);
@@ -97,9 +97,9 @@ CheckpointStore::CheckpointStore(fs::path directory, int64_t keep_last)
     if (is_stale(entry.filename().string())) remove_quietly(entry);
 }
 
-fs::path CheckpointStore::save(const CheckpointContent& content, bool best) {
+std::string CheckpointStore::save(const CheckpointContent& content, bool best) {
   std::string name = str("step-", content.state.step);
-  fs::path final = directory_ / name, temporary = directory_ / (name + ".tmp");
+  fs::path root = directory_, final = root / name, temporary = root / (name + ".tmp");
   remove_quietly(temporary);
   try {
     make_directories(temporary);
@@ -117,66 +117,65 @@ fs::path CheckpointStore::save(const CheckpointContent& content, bool best) {
     throw;
   }
   sync_file(directory_);
-  replace_file(directory_ / "last", name + "\n");
-  if (best) replace_file(directory_ / "best", name + "\n");
+  replace_file(root / "last", name + "\n");
+  if (best) replace_file(root / "best", name + "\n");
   remove_quietly(temporary);  // where it changed places with an older checkpoint of this step
   prune();
-  return final;
+  return final.string();
 }
 
 void CheckpointStore::prune() const {
-  std::vector<fs::path> steps = all();
+  std::vector<std::string> steps = all();
   auto last_one = pointed(directory_, "last"), best_one = pointed(directory_, "best");
   int64_t excess = static_cast<int64_t>(steps.size()) - keep_last_;
   for (int64_t i = 0; i < excess; ++i) {
-    const fs::path& old = steps[static_cast<size_t>(i)];
+    const std::string& old = steps[static_cast<size_t>(i)];
     if (old == last_one || old == best_one) continue;
     // Renamed first: a directory that is half deleted must not look like a checkpoint.
-    fs::path doomed = old;
-    doomed += ".tmp";
+    std::string doomed = old + ".tmp";
     std::error_code error;
     fs::rename(old, doomed, error);
     if (!error) remove_quietly(doomed);
-    else log(LogLevel::info, str(old.string(), ": cannot be removed: ", error.message()));
+    else log(LogLevel::info, str(old, ": cannot be removed: ", error.message()));
   }
 }
 
-std::vector<fs::path> CheckpointStore::all() const { return list_steps(directory_); }
+std::vector<std::string> CheckpointStore::all() const { return list_steps(directory_); }
 
-std::optional<fs::path> CheckpointStore::last() const {
+std::optional<std::string> CheckpointStore::last() const {
   if (auto path = pointed(directory_, "last")) return path;
   auto steps = all();
   return steps.empty() ? std::nullopt : std::optional(steps.back());
 }
 
-std::optional<fs::path> CheckpointStore::best() const { return pointed(directory_, "best"); }
+std::optional<std::string> CheckpointStore::best() const { return pointed(directory_, "best"); }
 
-fs::path find_checkpoint(const fs::path& path, bool best) {
-  if (file_exists(path / kState)) return path;
-  if (!directory_exists(path)) throw IoError(str(path.string(), ": no such directory"));
+std::string find_checkpoint(const std::string& path, bool best) {
+  if (file_exists(fs::path(path) / kState)) return path;
+  if (!directory_exists(path)) throw IoError(str(path, ": no such directory"));
   if (auto named = pointed(path, best ? "best" : "last")) return *named;
   auto steps = list_steps(path);
-  if (best) throw IoError(str(path.string(), ": no best checkpoint"));
-  if (steps.empty())
-    throw IoError(str(path.string(), ": no checkpoint: neither state.json nor step-N/"));
+  if (best) throw IoError(str(path, ": no best checkpoint"));
+  if (steps.empty()) throw IoError(str(path, ": no checkpoint: neither state.json nor step-N/"));
   return steps.back();
 }
 
-std::vector<fs::path> last_checkpoints(const fs::path& run, int64_t count) {
+std::vector<std::string> last_checkpoints(const std::string& run, int64_t count) {
   if (count < 1) throw ValueError(str("last_checkpoints: count >= 1 expected, got ", count));
   auto steps = list_steps(run);
-  if (steps.empty()) throw IoError(str(run.string(), ": no checkpoint: no step-N/"));
+  if (steps.empty()) throw IoError(str(run, ": no checkpoint: no step-N/"));
   auto skip = std::max<int64_t>(0, static_cast<int64_t>(steps.size()) - count);
   return {steps.begin() + skip, steps.end()};
 }
 
-TrainState load_checkpoint(const fs::path& directory, nn::Module& model, Optimizer* optimizer) {
+TrainState load_checkpoint(const std::string& path, nn::Module& model, Optimizer* optimizer) {
+  fs::path directory = path;
   StateFile content = read_checked(directory);
   nn::StateDict weights = read_state(directory / kWeights), moments;
   if (optimizer) {
     if (content.optimizer != optimizer->name())
-      throw ValueError(str(directory.string(), ": written with optimizer '", content.optimizer,
-                           "', not '", optimizer->name(), "'"));
+      throw ValueError(str(path, ": written with optimizer '", content.optimizer, "', not '",
+                           optimizer->name(), "'"));
     moments = read_state(directory / kOptimizer);
   }
   // All checks before the first change: load_state_dict changes nothing when it throws, and so the
@@ -186,39 +185,38 @@ TrainState load_checkpoint(const fs::path& directory, nn::Module& model, Optimiz
     model.load_state_dict(weights);
     if (optimizer) optimizer->load_state_dict(moments);
   } catch (const ValueError& error) {
-    throw ValueError(str(directory.string(), ": checkpoint of another model: ", error.what()));
+    throw ValueError(str(path, ": checkpoint of another model: ", error.what()));
   }
   return content.state;
 }
 
-TrainState read_train_state(const fs::path& directory) { return read_checked(directory).state; }
+TrainState read_train_state(const std::string& directory) { return read_checked(directory).state; }
 
-std::string read_config(const fs::path& directory) {
+std::string read_config(const std::string& directory) {
   StateFile content = read_checked(directory);
-  if (!content.files.contains(kConfig)) throw IoError(str(directory.string(), ": no ", kConfig));
-  return read_file(directory / kConfig);
+  if (!content.files.contains(kConfig)) throw IoError(str(directory, ": no ", kConfig));
+  return read_file(fs::path(directory) / kConfig);
 }
 
 void restore_generator(const TrainState& state) {
   default_generator().set_state(state.rng_seed, state.rng_offset);
 }
 
-nn::StateDict average_weights(const std::vector<fs::path>& directories) {
+nn::StateDict average_weights(const std::vector<std::string>& directories) {
   if (directories.empty()) throw ValueError("average_weights: no checkpoints");
   nn::StateDict last;
   std::map<std::string, std::vector<double>> sums;
-  for (const fs::path& directory : directories) {
+  for (const std::string& directory : directories) {
     read_checked(directory);
-    nn::StateDict state = read_state(directory / kWeights);
+    nn::StateDict state = read_state(fs::path(directory) / kWeights);
     if (!last.empty() && state.size() != last.size())
-      throw ValueError(str(directory.string(), ": ", state.size(),
+      throw ValueError(str(directory, ": ", state.size(),
                            " weights, but the checkpoint before has ", last.size()));
     for (const auto& [name, value] : state) {
       auto before = last.find(name);
       if (!last.empty() && (before == last.end() || before->second.shape() != value.shape() ||
                             before->second.dtype() != value.dtype()))
-        throw ValueError(
-            str(directory.string(), ": ", name, " does not match the checkpoint before"));
+        throw ValueError(str(directory, ": ", name, " does not match the checkpoint before"));
       if (!is_floating(value.dtype())) continue;
       std::vector<double> values = value.to_vector();
       std::vector<double>& sum = sums[name];

@@ -10,7 +10,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
@@ -43,45 +42,44 @@ struct CheckpointContent {
   TrainState state = {};
   std::string config = {};  // becomes config.json; empty: none
   // Writes more files, such as the tokenizer's.
-  std::function<void(const std::filesystem::path& directory)> extra = {};
+  std::function<void(const std::string& directory)> extra = {};
 };
 
 // The checkpoints of one run.
 class CheckpointStore {
  public:
   // Makes the directory and removes what an interrupted save left behind. keep_last >= 1.
-  explicit CheckpointStore(std::filesystem::path directory, int64_t keep_last = 2);
+  explicit CheckpointStore(std::string directory, int64_t keep_last = 2);
 
   // Writes step-<state.step>, then `last`, then `best` if asked; then deletes all but the newest
   // keep_last and the best. Returns its directory. IoError: what was there before still is.
-  std::filesystem::path save(const CheckpointContent& content, bool best = false);
+  std::string save(const CheckpointContent& content, bool best = false);
 
-  std::optional<std::filesystem::path> last() const;
-  std::optional<std::filesystem::path> best() const;
-  std::vector<std::filesystem::path> all() const;  // by step
-  const std::filesystem::path& directory() const { return directory_; }
+  std::optional<std::string> last() const;
+  std::optional<std::string> best() const;
+  std::vector<std::string> all() const;  // by step
+  const std::string& directory() const { return directory_; }
 
  private:
   void prune() const;
-  std::filesystem::path directory_;
+  std::string directory_;
   int64_t keep_last_;
 };
 
 // A checkpoint's directory: `path` itself, or what `last` (or `best`) of a run's directory names.
-std::filesystem::path find_checkpoint(const std::filesystem::path& path, bool best = false);
+std::string find_checkpoint(const std::string& path, bool best = false);
 // The newest `count` checkpoints of a run, by step.
-std::vector<std::filesystem::path> last_checkpoints(const std::filesystem::path& run,
-                                                    int64_t count);
+std::vector<std::string> last_checkpoints(const std::string& run, int64_t count);
 
 // Reads all, checks all, then changes model and optimizer (if given). The caller sets the generator
 // from the state. IoError: missing, truncated, changed files; ValueError: of another model.
-TrainState load_checkpoint(const std::filesystem::path& directory, nn::Module& model,
+TrainState load_checkpoint(const std::string& directory, nn::Module& model,
                            Optimizer* optimizer = nullptr);
-TrainState read_train_state(const std::filesystem::path& directory);
-std::string read_config(const std::filesystem::path& directory);  // IoError without config.json
-void restore_generator(const TrainState& state);                  // the default one
+TrainState read_train_state(const std::string& directory);
+std::string read_config(const std::string& directory);  // IoError without config.json
+void restore_generator(const TrainState& state);        // the default one
 
 // Mean of the weights of several checkpoints, in double; what is not floating comes from the last.
-nn::StateDict average_weights(const std::vector<std::filesystem::path>& directories);
+nn::StateDict average_weights(const std::vector<std::string>& directories);
 
 }  // namespace heed::train

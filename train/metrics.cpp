@@ -54,9 +54,9 @@ size_t kept_bytes(const std::string& text, int64_t keep_to_step) {
 }
 }  // namespace
 
-MetricLog::MetricLog(fs::path file, int64_t keep_to_step) : file_(std::move(file)) {
+MetricLog::MetricLog(std::string file, int64_t keep_to_step) : file_(std::move(file)) {
   auto fail = [&](const char* what) {
-    throw IoError(str(file_.string(), ": ", what, ": ", std::strerror(errno)));
+    throw IoError(str(file_, ": ", what, ": ", std::strerror(errno)));
   };
   if (file_exists(file_)) {
     std::string text = read_file(file_);
@@ -87,17 +87,16 @@ void MetricLog::write(const Fields& fields) {
   for (std::string_view rest = line; !rest.empty();) {
     ssize_t n = ::write(descriptor_, rest.data(), rest.size());
     if (n < 0 && errno != EINTR)
-      throw IoError(str(file_.string(), ": cannot be written: ", std::strerror(errno)));
+      throw IoError(str(file_, ": cannot be written: ", std::strerror(errno)));
     if (n > 0) rest.remove_prefix(static_cast<size_t>(n));
   }
 }
 
-std::vector<std::map<std::string, double>> read_metrics(const fs::path& file) {
+std::vector<std::map<std::string, double>> read_metrics(const std::string& file) {
   std::vector<std::map<std::string, double>> lines;
   for_each_line(read_file(file), [&](int64_t number, size_t, std::string_view line) {
     auto json = nlohmann::json::parse(line, nullptr, false);
-    if (!json.is_object())
-      throw IoError(str(file.string(), ":", number, ": a JSON object expected"));
+    if (!json.is_object()) throw IoError(str(file, ":", number, ": a JSON object expected"));
     auto& numbers = lines.emplace_back();
     for (const auto& [key, value] : json.items())
       if (value.is_number()) numbers[key] = value.get<double>();

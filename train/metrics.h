@@ -7,7 +7,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <initializer_list>
 #include <limits>
 #include <map>
@@ -43,8 +42,7 @@ class MetricLog {
   MetricLog() = default;  // writes nowhere
   // Appends. A partial last line (a killed run's) is cut off, and so is everything from the first
   // line on whose "step" is above `keep_to_step`: a run that goes on writes those again.
-  explicit MetricLog(std::filesystem::path file,
-                     int64_t keep_to_step = std::numeric_limits<int64_t>::max());
+  explicit MetricLog(std::string file, int64_t keep_to_step = std::numeric_limits<int64_t>::max());
   ~MetricLog();
   MetricLog(MetricLog&& other) noexcept;
   MetricLog& operator=(MetricLog&& other) noexcept;
@@ -52,12 +50,12 @@ class MetricLog {
   void write(const Fields& fields);  // numbers that are not finite become null; IoError
 
  private:
-  std::filesystem::path file_;
+  std::string file_;
   int descriptor_ = -1;
 };
 
 // The numbers of each line, for plots; other fields and a partial last line are left out. IoError
 // names the line that is no JSON object.
-std::vector<std::map<std::string, double>> read_metrics(const std::filesystem::path& file);
+std::vector<std::map<std::string, double>> read_metrics(const std::string& file);
 
 }  // namespace heed::train

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -21,14 +22,17 @@ bool is_terminal(int descriptor) {
   return ::isatty(descriptor) && !(term && std::strcmp(term, "dumb") == 0);
 }
 
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 size_t terminal_width(int descriptor) {
   winsize size{};
   return ::ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 }  // namespace
 
-Progress::Progress(const Options& options)
-    : options_(options), start_(Clock::now()), shown_(start_) {
+Progress::Progress(const Options& options) : options_(options), shown_(now()) {
   terminal_ = is_terminal(options.descriptor);
   const char* no_color = std::getenv("NO_COLOR");  // no-color.org: set and not empty
   colour_ = terminal_ && !(no_color && *no_color);
@@ -38,13 +42,13 @@ Progress::~Progress() { finish(); }
 
 bool Progress::due() const {
   if (options_.quiet) return false;
-  double since = std::chrono::duration<double>(Clock::now() - shown_).count();
+  double since = now() - shown_;
   return terminal_ ? !ever_shown_ || since >= kRedrawSeconds : since >= options_.plain_seconds;
 }
 
 void Progress::update(int64_t done, int64_t total, std::string_view text) {
   if (!due()) return;
-  shown_ = Clock::now();
+  shown_ = now();
   ever_shown_ = true;
   double fraction = total > 0 ? static_cast<double>(done) / static_cast<double>(total) : 0;
   fraction = std::clamp(fraction, 0.0, 1.0);

@@ -7,7 +7,6 @@
 //   progress.finish();
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -33,11 +32,10 @@ class Progress {
   void finish();                     // ends the bar's line
 
  private:
-  using Clock = std::chrono::steady_clock;
   void print(std::string_view text);
   Options options_;
   bool terminal_ = false, colour_ = false, drawn_ = false;
-  Clock::time_point start_, shown_;
+  double shown_;  // when, in seconds of a steady clock
   bool ever_shown_ = false;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 
 #include <heed/autograd/ops/elementwise.h>
@@ -40,18 +41,19 @@ void Trainer::Loop::start() {
     store.emplace(config.out_dir, config.keep_last);
     auto last = store->last();
     if (last && !config.resume)
-      throw ValueError(str("trainer: ", config.out_dir.string(), " already holds checkpoints (",
-                           last->filename().string(), "): resume, or take another directory"));
+      throw ValueError(str("trainer: ", config.out_dir, " already holds checkpoints (",
+                           std::filesystem::path(*last).filename().string(),
+                           "): resume, or take another directory"));
     if (last) {
       state = load_checkpoint(*last, model, &optimizer);
       if (int64_t count = task.batches(state.epoch); count != state.epoch_batches)
-        throw ValueError(str(last->string(), ": epoch ", state.epoch, " had ", state.epoch_batches,
+        throw ValueError(str(*last, ": epoch ", state.epoch, " had ", state.epoch_batches,
                              " batches, now it has ", count, ": other data or another batch size"));
       restore_generator(state);
       saved_step = state.step;
-      progress.line(str("going on from ", last->string()));
+      progress.line(str("going on from ", *last));
     }
-    log = MetricLog(config.out_dir / "metrics.jsonl", state.step);
+    log = MetricLog(config.out_dir + "/metrics.jsonl", state.step);
   }
   if (!model.is_training()) model.train();
   optimizer.zero_grad();

@@ -16,7 +16,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -49,22 +48,22 @@ struct TrainTask {
   // After each evaluation; its text, if any, is printed below the evaluation's line.
   std::function<std::string(const TrainState& state, double metric)> on_evaluate;
   // Writes more files into a checkpoint: the tokenizer.
-  std::function<void(const std::filesystem::path& directory)> save_extra;
+  std::function<void(const std::string& directory)> save_extra;
 };
 
 struct TrainerConfig {
   // Limits, 0 = none; whichever comes first. At least one is needed.
   int64_t epochs = 0;
-  double minutes = 0;      // of training, earlier runs included
-  int64_t max_steps = 0;   // updates
-  int64_t accumulate = 1;  // batches an update: the mean of their losses
-  double clip_norm = 0;    // 0: no clipping
-  int64_t log_every = 50;  // updates; 0: never
-  int64_t eval_every = 0;  // updates; 0: at each epoch's end
-  int64_t save_every = 0;  // updates; 0: at each evaluation (or epoch's end)
-  int64_t patience = 0;    // stop after so many evaluations without a better one; 0: never
-  int64_t keep_last = 2;   // checkpoints, besides the best
-  std::filesystem::path out_dir = {};  // empty: nothing is written
+  double minutes = 0;        // of training, earlier runs included
+  int64_t max_steps = 0;     // updates
+  int64_t accumulate = 1;    // batches an update: the mean of their losses
+  double clip_norm = 0;      // 0: no clipping
+  int64_t log_every = 50;    // updates; 0: never
+  int64_t eval_every = 0;    // updates; 0: at each epoch's end
+  int64_t save_every = 0;    // updates; 0: at each evaluation (or epoch's end)
+  int64_t patience = 0;      // stop after so many evaluations without a better one; 0: never
+  int64_t keep_last = 2;     // checkpoints, besides the best
+  std::string out_dir = {};  // empty: nothing is written
   // Go on from out_dir's last checkpoint, if it has one. Without it a directory that has
   // checkpoints is refused.
   bool resume = false;

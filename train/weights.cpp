@@ -10,28 +10,30 @@
 namespace heed::train {
 
 namespace {
-void write(const nn::StateDict& state, const fs::path& file, const data::Metadata& metadata) {
+void write(const nn::StateDict& state, const std::string& file, const data::Metadata& metadata) {
   std::vector<data::NamedArray> tensors;
   for (const auto& [name, value] : state) tensors.push_back({name, value.array()});
   data::write_safetensors(file, tensors, metadata);
 }
 
-void load(nn::Module& model, const nn::StateDict& state, const fs::path& file) {
+void load(nn::Module& model, const nn::StateDict& state, const std::string& file) {
   try {
     model.load_state_dict(state);
   } catch (const ValueError& error) {
-    throw ValueError(str(file.string(), ": weights of another model: ", error.what()));
+    throw ValueError(str(file, ": weights of another model: ", error.what()));
   }
 }
 }  // namespace
 
-void save_weights(const nn::Module& model, const fs::path& file) {
+void save_weights(const nn::Module& model, const std::string& file) {
   save_state(model.state_dict(), file);
 }
 
-void load_weights(nn::Module& model, const fs::path& file) { load(model, read_state(file), file); }
+void load_weights(nn::Module& model, const std::string& file) {
+  load(model, read_state(file), file);
+}
 
-void save_pytorch(nn::Module& model, const fs::path& file) {
+void save_pytorch(nn::Module& model, const std::string& file) {
   nn::StateDict state = nn::to_pytorch(model);
   // The entry that transformers and other readers look for.
   replace_file(file, [&](const fs::path& temporary) {
@@ -39,23 +41,23 @@ void save_pytorch(nn::Module& model, const fs::path& file) {
   });
 }
 
-void load_pytorch(nn::Module& model, const fs::path& file) {
+void load_pytorch(nn::Module& model, const std::string& file) {
   nn::StateDict state;
   try {
     state = nn::from_pytorch(read_state(file), model);
   } catch (const ValueError& error) {
-    throw ValueError(str(file.string(), ": ", error.what()));
+    throw ValueError(str(file, ": ", error.what()));
   }
   load(model, state, file);
 }
 
-void save_state(const nn::StateDict& state, const fs::path& file) {
+void save_state(const nn::StateDict& state, const std::string& file) {
   replace_file(file, [&](const fs::path& temporary) { write_state(state, temporary); });
 }
 
-void write_state(const nn::StateDict& state, const fs::path& file) { write(state, file, {}); }
+void write_state(const nn::StateDict& state, const std::string& file) { write(state, file, {}); }
 
-nn::StateDict read_state(const fs::path& file) {
+nn::StateDict read_state(const std::string& file) {
   nn::StateDict state;
   for (data::NamedArray& tensor : data::read_safetensors(file).tensors)
     state.emplace(std::move(tensor.name), Tensor(std::move(tensor.array)));

@@ -5,25 +5,25 @@
 //   train::load_weights(model, "model.safetensors");
 #pragma once
 
-#include <filesystem>
+#include <string>
 
 #include <heed/nn/module.h>
 
 namespace heed::train {
 
 // Parameters and buffers by heed's names.
-void save_weights(const nn::Module& model, const std::filesystem::path& file);
-void load_weights(nn::Module& model, const std::filesystem::path& file);
+void save_weights(const nn::Module& model, const std::string& file);
+void load_weights(nn::Module& model, const std::string& file);
 
 // Files as a PyTorch user has them (state_dict through safetensors.torch.save_file): the packed
 // in_proj_weight of nn.MultiheadAttention becomes q_proj, k_proj and v_proj, and back.
-void save_pytorch(nn::Module& model, const std::filesystem::path& file);
-void load_pytorch(nn::Module& model, const std::filesystem::path& file);
+void save_pytorch(nn::Module& model, const std::string& file);
+void load_pytorch(nn::Module& model, const std::string& file);
 
 // Any state, such as an average of checkpoints; dtypes and shapes as they are.
-void save_state(const nn::StateDict& state, const std::filesystem::path& file);
-nn::StateDict read_state(const std::filesystem::path& file);
+void save_state(const nn::StateDict& state, const std::string& file);
+nn::StateDict read_state(const std::string& file);
 // save_state without sync and rename, for files in a directory that is renamed as a whole.
-void write_state(const nn::StateDict& state, const std::filesystem::path& file);
+void write_state(const nn::StateDict& state, const std::string& file);
 
 }  // namespace heed::train

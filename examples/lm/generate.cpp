@@ -1,5 +1,6 @@
 // `lm generate`: text from a trained language model, as it comes.
 #include <cstdio>
+#include <filesystem>
 
 #include <heed/core/parallel.h>
 #include <heed/data/utf8.h>

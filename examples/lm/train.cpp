@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 
 #include <heed/core/parallel.h>
 #include <heed/data/lines.h>
@@ -89,7 +90,7 @@ int train_command(const LmSettings& s) {
   // Whatever can be wrong with the model is found before the data is read.
   models::LanguageModel probe(model_config(s, 4));
   std::string text = load_text(s);
-  auto tokenizer = s.resume ? data::load_tokenizer(train::find_checkpoint(s.out) / "tokenizer")
+  auto tokenizer = s.resume ? data::load_tokenizer(train::find_checkpoint(s.out) + "/tokenizer")
                             : make_tokenizer(s, text);
   std::vector<int64_t> ids = encode_text(*tokenizer, text), valid_ids;
   if (!s.valid_text.empty()) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include <heed/core/parallel.h>
 #include <heed/train/checkpoint.h>

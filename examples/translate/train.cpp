@@ -2,6 +2,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 
 #include <heed/core/parallel.h>
 #include <heed/data/bleu.h>
@@ -61,7 +62,7 @@ void TranslationRun::prepare() {
   // Whatever can be wrong with the model is found before the data is read.
   models::Transformer probe(model_config(s_, 4));
   corpora_ = load_corpora(s_);
-  if (s_.resume) tokenizer_ = data::load_tokenizer(train::find_checkpoint(s_.out) / kTokenizer);
+  if (s_.resume) tokenizer_ = data::load_tokenizer(fs::path(train::find_checkpoint(s_.out)) / kTokenizer);
   else tokenizer_ = make_tokenizer(s_, corpora_.train);
 
   manual_seed(static_cast<uint64_t>(s_.seed));

@@ -2,6 +2,7 @@
 
 #include <png.h>
 
+#include <filesystem>
 #include <vector>
 
 #include <heed/core/error.h>

@@ -3,7 +3,9 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <thread>
 
+#include <heed/core/error.h>
 #include <heed/tests/support/catch.h>
 
 using namespace heed;

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <cstring>
+#include <filesystem>
 
 #include <heed/core/error.h>
 #include <heed/core/memory.h>

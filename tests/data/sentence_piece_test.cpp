@@ -1,6 +1,7 @@
 #include <heed/data/sentence_piece.h>
 
 #include <cstring>
+#include <filesystem>
 #include <set>
 
 #include <heed/core/error.h>

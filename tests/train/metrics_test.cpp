@@ -68,7 +68,7 @@ TEST_CASE("a replaced file is new or old, and keeps its permissions", "[files]")
   };
   REQUIRE_THROWS_SAYING(replace_file(file, fail), IoError, "stop");
   REQUIRE(slurp(file) == "two");
-  REQUIRE(std::distance(fs::directory_iterator(dir), {}) == 1);
+  REQUIRE(std::distance(fs::directory_iterator(std::string(dir)), {}) == 1);
   REQUIRE(file_sum(file).bytes == 3);
   spit(file, "123456789");
   REQUIRE(file_sum(file).crc32 == 0xcbf43926);  // the check value of CRC-32

@@ -33,7 +33,7 @@ class TempDir {
     fs::remove_all(path_, ignored);
   }
   TempDir(const TempDir&) = delete;
-  operator fs::path() const { return path_; }
+  operator std::string() const { return path_.string(); }
   fs::path operator/(const std::string& name) const { return path_ / name; }
 
  private:
