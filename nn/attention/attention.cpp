@@ -37,6 +37,7 @@ std::string to_string(const Traits& t) {
   add(t.weights, "weights");
   add(t.stochastic, "stochastic");
   add(t.row_stochastic, "row-stochastic");
+  add(t.permutation, "permutation");
   add(t.gradient == GradientKind::surrogate, "surrogate gradient");
   return out + "decode " + to_string(t.decode);
 }

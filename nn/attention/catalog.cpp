@@ -12,11 +12,21 @@ std::unique_ptr<Attention> make(const AttentionConfig& config, SharedParameters&
   return std::make_unique<Variant>(config);
 }
 
+Tensor dense_reference(const Attention& attention, const Tensor& q, const Tensor& k,
+                       const Tensor& v, const AttentionCall& call) {
+  return dynamic_cast<const DenseAttention&>(attention).reference(q, k, v, call);
+}
+
 std::deque<AttentionEntry>& entries() {
-  // name, family, paper, cost, factory
+  // name, family, paper, cost, factory, options for the conformance kit, reference
   static std::deque<AttentionEntry> list = {
-      {"dense", "dense", "Vaswani et al. 2017, arXiv 1706.03762", "O(T S) time, O(T) memory",
-       make<DenseAttention>},
+      {"dense",
+       "dense",
+       "Vaswani et al. 2017, arXiv 1706.03762",
+       "O(T S) time, O(T) memory",
+       make<DenseAttention>,
+       {},
+       dense_reference},
   };
   return list;
 }

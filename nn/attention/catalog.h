@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <heed/nn/attention/attention.h>
 
@@ -32,6 +33,13 @@ struct AttentionEntry {
   std::string cost;  // in words: "O(T S)"
   std::function<std::unique_ptr<Attention>(const AttentionConfig& config, SharedParameters& shared)>
       make;
+  // Options under which the conformance kit runs the variant besides the defaults, so small that
+  // a dozen tokens exercise them: {"left=3,right=2"}.
+  std::vector<std::string> checked{};
+  // Where forward is a fused kernel: the same composed of primitives, random numbers included.
+  std::function<Tensor(const Attention& attention, const Tensor& q, const Tensor& k,
+                       const Tensor& v, const AttentionCall& call)>
+      reference{};
 };
 
 const std::deque<AttentionEntry>& attention_catalog();

@@ -43,7 +43,7 @@ Traits DenseAttention::traits() const {
   Traits t;
   t.causal = t.cross = t.key_padding = t.left_padding = true;
   t.pair_mask = t.bias = t.weight_dropout = t.grouped_heads = true;
-  t.weights = t.row_stochastic = true;
+  t.weights = t.row_stochastic = t.permutation = true;
   t.decode = DecodeKind::kv;
   return t;
 }

@@ -27,6 +27,8 @@ struct Traits {
   bool scale = true;            // AttentionCall::scale has a meaning
   bool stochastic = false;      // random numbers in forward, dropout aside
   bool row_stochastic = false;  // weights are >= 0 and sum to 1
+  bool permutation = false;     // not causal: keys in another order give the same result
+  bool prefix = true;           // causal row i is the last row of the non-causal form on 0 .. i
   GradientKind gradient = GradientKind::exact;
   DecodeKind decode = DecodeKind::none;
   std::set<std::string> extra;  // names of AttentionCall::extra that are understood

@@ -1,0 +1,148 @@
+#include <heed/nn/attention/conformance.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include <heed/core/error.h>
+#include <heed/nn/attention/conformance_case.h>
+
+namespace heed::nn {
+
+namespace {
+
+struct CheckRow {
+  const char* name;
+  const char* proves;
+  void (*run)(conformance::Case&);
+};
+
+// In the order they run: what a variant gets wrong most often comes first.
+const std::vector<CheckRow>& check_rows() {
+  using namespace conformance;
+  static const std::vector<CheckRow> rows = {
+      {"causality", "no token, however adversarial, changes an earlier row or its gradients",
+       check_causality},
+      {"reach", "every key within the declared reach changes the row", check_reach},
+      {"exact-limit", "at its exact limit the variant equals the reference, gradients too",
+       check_exact_limit},
+      {"prefix", "causal row i is the last row of the non-causal form on tokens 0 to i",
+       check_prefix},
+      {"padding", "padding of any content, NaN too, changes nothing and gets gradient 0",
+       check_padding},
+      {"left-padding", "the same for padding before and around the tokens", check_left_padding},
+      {"batch", "an item's result does not depend on the other items", check_batch},
+      {"masked-rows", "a row without a visible key gives 0 and gradient 0", check_masked_rows},
+      {"decode", "parallel = chunked = step, for every split", check_decode},
+      {"gradients", "first derivatives equal central differences (f64)", check_gradients},
+      {"second-derivatives", "derivatives of gradients equal central differences (f64)",
+       check_second_derivatives},
+      {"linearity", "the output is linear in the values", check_linearity},
+      {"row-sums", "values of 1 give 1, where rows are declared to be weights", check_row_sums},
+      {"permutation", "the order of keys does not matter, where that is declared",
+       check_permutation},
+      {"weights", "weights() is the map that forward applies", check_weights},
+      {"determinism", "the same call gives the same bits, backward too", check_determinism},
+      {"memoryless", "a result does not depend on earlier calls", check_memoryless},
+  };
+  return rows;
+}
+
+void run_check(const CheckRow& row, const AttentionEntry& entry, const std::string& options,
+               const ConformanceOptions& settings, CheckResult& result) {
+  result = {.check = row.name, .options = options, .dtype = settings.dtype};
+  try {
+    conformance::Case c(entry, options, settings.dtype, settings.seed, result);
+    row.run(c);
+    if (result.compared == 0) throw conformance::Failed{"nothing was compared"};
+  } catch (const conformance::NotApplicable& skip) {
+    result.outcome = CheckOutcome::not_applicable;
+    result.detail = skip.reason;
+  } catch (const conformance::Failed& failure) {
+    result.outcome = CheckOutcome::failed;
+    result.detail = failure.detail;
+  } catch (const std::exception& error) {
+    result.outcome = CheckOutcome::failed;
+    result.detail = str("throws: ", error.what());
+  }
+}
+
+std::string padded(std::string text, size_t width) {
+  text.resize(std::max(width, text.size()), ' ');
+  return text;
+}
+
+std::string short_number(double x) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2g", x);
+  return text;
+}
+
+}  // namespace
+
+int64_t ConformanceReport::executed() const {
+  return std::count_if(results.begin(), results.end(), [](const CheckResult& r) {
+    return r.outcome != CheckOutcome::not_applicable;
+  });
+}
+
+int64_t ConformanceReport::failed() const {
+  return std::count_if(results.begin(), results.end(),
+                       [](const CheckResult& r) { return r.outcome == CheckOutcome::failed; });
+}
+
+bool ConformanceReport::passed() const { return executed() > 0 && failed() == 0; }
+
+std::vector<ConformanceCheck> conformance_checks() {
+  std::vector<ConformanceCheck> list;
+  for (const CheckRow& row : check_rows()) list.push_back({row.name, row.proves});
+  return list;
+}
+
+ConformanceReport check_attention(const AttentionEntry& entry, const ConformanceOptions& options) {
+  if (options.dtype != DType::f64 && options.dtype != DType::f32)
+    throw DTypeError(str("check_attention: f64 or f32 expected, got ", options.dtype));
+  std::string known;
+  for (const CheckRow& row : check_rows()) known += str(known.empty() ? "" : ", ", row.name);
+  for (const std::string& name : options.checks)
+    if (std::none_of(check_rows().begin(), check_rows().end(),
+                     [&](const CheckRow& row) { return row.name == name; }))
+      throw ValueError(str("check_attention: unknown check '", name, "'; there are ", known));
+  std::vector<std::string> settings{""};
+  settings.insert(settings.end(), entry.checked.begin(), entry.checked.end());
+  ConformanceReport report{.variant = entry.name};
+  for (const std::string& setting : settings)
+    for (const CheckRow& row : check_rows()) {
+      const auto& wanted = options.checks;
+      if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), row.name) == wanted.end())
+        continue;
+      run_check(row, entry, setting, options, report.results.emplace_back());
+    }
+  return report;
+}
+
+std::string to_string(const CheckResult& r) {
+  const char* word = r.outcome == CheckOutcome::passed   ? "ok"
+                     : r.outcome == CheckOutcome::failed ? "FAILED"
+                                                         : "n/a";
+  std::string line = padded(r.check, 19) + padded(to_string(r.dtype), 5) + padded(word, 8);
+  if (r.compared > 0)
+    line += padded(str(short_number(r.measured),
+                       r.at_least ? " >= " : " <= ", short_number(r.bound), "  (", r.compared, ")"),
+                   30);
+  return line + r.detail;
+}
+
+std::string to_string(const ConformanceReport& report) {
+  std::string text, options = "none yet";
+  for (const CheckResult& r : report.results) {
+    if (r.options != options) {
+      options = r.options;
+      text += str(report.variant, options.empty() ? "" : ":" + options, "\n");
+    }
+    text += "  " + to_string(r) + "\n";
+  }
+  return text +
+         str(report.variant, ": ", report.executed(), " checks, ", report.failed(), " failed\n");
+}
+
+}  // namespace heed::nn

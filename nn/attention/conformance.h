@@ -1,0 +1,64 @@
+// The conformance kit: proves an attention variant against its own declarations. Traits, exact
+// limit, reach and cost say what a variant claims; each check makes the claims fail where they are
+// wrong. It runs on any catalogue entry, the user's own included, and needs no test framework.
+//
+//   ConformanceReport report = check_attention(find_attention("dense"));
+//   std::puts(to_string(report).c_str());   // one line a check
+//   bool good = report.passed();
+//
+// An entry is checked with its default options and with each string of `entry.checked`, chosen so
+// small that a dozen tokens exercise it. Errors: ValueError for a check's name that does not exist.
+// What each check proves: docs/conformance.md.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <heed/core/dtype.h>
+#include <heed/nn/attention/catalog.h>
+
+namespace heed::nn {
+
+struct ConformanceOptions {
+  DType dtype = DType::f64;           // f64 or f32
+  uint64_t seed = 1;                  // of inputs and parameters
+  std::vector<std::string> checks{};  // names; empty: all
+};
+
+enum class CheckOutcome { passed, failed, not_applicable };
+
+struct CheckResult {
+  std::string check;
+  std::string options;  // the option string it ran with; empty: the defaults
+  DType dtype = DType::f64;
+  CheckOutcome outcome = CheckOutcome::passed;
+  // The comparison that came closest to its bound. An error is a relative RMS (0 where the bound
+  // is 0: equal to the bit); where `at_least`, the figure must not be below the bound.
+  double measured = 0, bound = 0;
+  bool at_least = false;
+  int64_t compared = 0;  // comparisons made
+  std::string detail{};  // failed: where and how; not applicable: the trait that says so
+};
+
+struct ConformanceReport {
+  std::string variant;
+  std::vector<CheckResult> results{};
+  int64_t executed() const;  // passed or failed
+  int64_t failed() const;
+  bool passed() const;  // something was executed and nothing failed
+};
+
+// As a table, one line a check.
+std::string to_string(const ConformanceReport& report);
+std::string to_string(const CheckResult& result);
+
+ConformanceReport check_attention(const AttentionEntry& entry,
+                                  const ConformanceOptions& options = {});
+
+struct ConformanceCheck {
+  std::string name;
+  std::string proves;  // one line
+};
+std::vector<ConformanceCheck> conformance_checks();  // in the order they run
+
+}  // namespace heed::nn
