@@ -2,6 +2,8 @@
 
 #include <heed/core/error.h>
 #include <heed/nn/attention/dense.h>
+#include <heed/nn/attention/linformer.h>
+#include <heed/nn/attention/nystrom.h>
 
 namespace heed::nn {
 
@@ -12,21 +14,27 @@ std::unique_ptr<Attention> make(const AttentionConfig& config, SharedParameters&
   return std::make_unique<Variant>(config);
 }
 
-Tensor dense_reference(const Attention& attention, const Tensor& q, const Tensor& k,
-                       const Tensor& v, const AttentionCall& call) {
-  return dynamic_cast<const DenseAttention&>(attention).reference(q, k, v, call);
+template <class Variant>
+std::unique_ptr<Attention> make_sharing(const AttentionConfig& config, SharedParameters& shared) {
+  return std::make_unique<Variant>(config, shared);
+}
+
+// A fused forward beside the same composed of primitives.
+template <class Variant>
+Tensor composed(const Attention& attention, const Tensor& q, const Tensor& k, const Tensor& v,
+                const AttentionCall& call) {
+  return dynamic_cast<const Variant&>(attention).reference(q, k, v, call);
 }
 
 std::deque<AttentionEntry>& entries() {
   // name, family, paper, cost, factory, options for the conformance kit, reference
   static std::deque<AttentionEntry> list = {
-      {"dense",
-       "dense",
-       "Vaswani et al. 2017, arXiv 1706.03762",
-       "O(T S) time, O(T) memory",
-       make<DenseAttention>,
-       {},
-       dense_reference},
+      {"dense", "dense", "Vaswani et al. 2017, arXiv 1706.03762", "O(T S) time, O(T) memory",
+       make<DenseAttention>, {}, composed<DenseAttention>},
+      {"linformer", "low-rank", "Wang et al. 2020, arXiv 2006.04768",
+       "O((T + S) k) time and memory", make_sharing<LinformerAttention>},
+      {"nystrom", "low-rank", "Xiong et al. 2021, arXiv 2102.03902",
+       "O((T + S) m + m^3) time, O(T + S + m^2) memory", make<NystromAttention>},
   };
   return list;
 }

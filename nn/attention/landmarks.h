@@ -1,0 +1,29 @@
+// The two parts of Nystrom attention that are not a softmax: means over segments of the valid
+// tokens, and the iteration for a pseudo-inverse.
+#pragma once
+
+#include <vector>
+
+#include <heed/autograd/tensor.h>
+
+namespace heed::nn {
+
+struct Landmarks {
+  Tensor means;                // [B, H, m, D], m = max of counts; 0 beyond a row's count
+  std::vector<int64_t> count;  // min(most, valid tokens) of each row
+  bool equal = true;           // all counts are m
+  Tensor end() const;          // counts as i64 [B]; undefined where equal: a mask's bound
+};
+
+// Row b's valid tokens [begin[b], end[b]) of x [B, H, N, D] (i64 [B] or undefined: all), cut into
+// min(most, valid) segments whose sizes differ by one at most, the longer ones first. Padding
+// enters no mean, whatever it holds.
+Landmarks segment_means(const Tensor& x, const Tensor& begin, const Tensor& end, int64_t most);
+
+// Approaches W^+ of W >= 0, [.., r, c] -> [.., c, r], for each matrix by itself:
+//   Z_0 = W^T / (|W|_1 |W|_inf);  Z <- 1/4 Z (13 I - W Z (15 I - W Z (7 I - W Z)))
+// (Razavi et al. 2014). Singular values too small for `iterations` stay damped. A zero matrix
+// gives zeros.
+Tensor iterated_pseudo_inverse(const Tensor& w, int64_t iterations);
+
+}  // namespace heed::nn

@@ -1,0 +1,249 @@
+#include <heed/nn/attention/linformer.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include <heed/autograd/grad_mode.h>
+#include <heed/autograd/ops/dropout.h>
+#include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/matmul.h>
+#include <heed/autograd/ops/views.h>
+#include <heed/core/error.h>
+#include <heed/nn/attention/dense.h>
+#include <heed/nn/attention/score_map.h>
+#include <heed/nn/attention/slot_state.h>
+#include <heed/nn/init.h>
+
+namespace heed::nn {
+
+namespace {
+
+Tensor projection(int64_t slots, int64_t columns) {
+  Tensor e = zeros({slots, columns});
+  init::normal_(e, 0, 1 / std::sqrt(static_cast<double>(slots)));
+  return e;  // [k, max_length]
+}
+
+// e [k, N] x [B, Hkv, N, D] -> [B, Hkv, k, D]. One product of two matrices: neither it nor its
+// backward repeats E for each head.
+Tensor project(const Tensor& e, const Tensor& x) {
+  int64_t b = x.dim(0), h = x.dim(1), n = x.dim(2), d = x.dim(3);
+  Tensor columns = x.permute({2, 0, 1, 3}).reshape({n, b * h * d});  // [N, B Hkv D]
+  Tensor slots = matmul(e.to(x.dtype()), columns);                   // [k, B Hkv D]
+  return slots.reshape({e.dim(0), b, h, d}).permute({1, 2, 0, 3});   // [B, Hkv, k, D]
+}
+
+Tensor corner(const Tensor& e, int64_t slots, int64_t begin, int64_t end) {
+  return e.slice(0, 0, slots).slice(1, begin, end);  // [slots, end - begin]
+}
+
+}  // namespace
+
+LinformerAttention::LinformerAttention(AttentionConfig config, SharedParameters& shared)
+    : Attention(std::move(config)) {
+  const AttentionConfig& c = this->config();
+  slots_ = c.options.integer("k", 256, 1);
+  share_ = c.options.choice("share", "none", {"none", "kv", "layer"});
+  if (c.max_length < 1)
+    throw ValueError(
+        "linformer: max_length is 0, but its projections have one column for each position; give "
+        "the layer a max_length > 0");
+  slots_ = std::min(slots_, c.max_length);
+  auto make = [&] { return projection(slots_, c.max_length); };
+  E = share_ == "layer" ? shared.get(str("linformer.E ", slots_, " x ", c.max_length), make)
+                        : make();
+  register_parameter("E", E);
+  if (share_ == "none") {
+    F = make();
+    register_parameter("F", F);
+  }
+}
+
+Traits LinformerAttention::traits() const {
+  Traits t;
+  t.cross = t.key_padding = t.weight_dropout = t.grouped_heads = t.weights = true;
+  t.decode = DecodeKind::fixed;
+  t.why = {
+      {"causal", "each slot mixes all positions, later ones too"},
+      {"left_padding", "E and F belong to positions, which padding before the tokens moves"},
+      {"pair_mask", "a slot has no position, so there is no pair to hide"},
+      {"bias", "a slot has no position, so there is no pair to add to"},
+  };
+  return t;
+}
+
+void LinformerAttention::require_length(int64_t length) const {
+  if (length > config().max_length)
+    throw ValueError(str("linformer: a sequence of ", length, " keys is longer than max_length ",
+                         config().max_length, ", the columns of E and F"));
+}
+
+FusedAttentionOptions LinformerAttention::fused_options(const AttentionCall& call) const {
+  FusedAttentionOptions options;
+  options.scale = scale_or(call, 1 / std::sqrt(static_cast<double>(config().head_dim)));
+  options.dropout = call.dropout;
+  options.key = call.random;
+  return options;
+}
+
+LinformerAttention::Part LinformerAttention::part(const AttentionCall& call, int64_t keys) const {
+  const AttentionTerms& mask = call.mask.terms();
+  Part p{0, keys, {}};
+  p.terms.query_begin = mask.query_begin;
+  p.terms.query_end = mask.query_end;
+  std::vector<int64_t> count = to_integers(mask.key_end);
+  bool equal = true;
+  if (!count.empty()) {
+    p.columns = 0;
+    for (int64_t& n : count) {
+      n = std::clamp<int64_t>(n, 0, keys);
+      p.columns = std::max(p.columns, n);
+      n = std::min(n, slots_);
+      equal = equal && n == count[0];
+    }
+  }
+  require_length(p.columns);
+  p.slots = std::min(slots_, p.columns);
+  // Slots beyond a row's number of keys would be mixtures of mixtures; and so k = max_length with
+  // E = I is dense attention for shorter rows, too.
+  if (!equal) p.terms.key_end = Tensor::from(count, {static_cast<int64_t>(count.size())});
+  return p;
+}
+
+Tensor LinformerAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
+                                   const AttentionCall& call) const {
+  auto scope = enter();
+  check_call(q, k, v, call);
+  Part p = part(call, k.dim(2));
+  Tensor keys = call.mask.select_keys(k, 2).slice(2, 0, p.columns);             // [B, Hkv, N, D]
+  Tensor values = call.mask.select_keys(v, 2).slice(2, 0, p.columns);           // [B, Hkv, N, E]
+  keys = project(corner(E, p.slots, 0, p.columns), keys);                       // [B, Hkv, k, D]
+  values = project(corner(value_projection(), p.slots, 0, p.columns), values);  // [B, Hkv, k, E]
+  return fused_attention(q, keys, values, p.terms, fused_options(call));        // [B, H, T, E]
+}
+
+Tensor LinformerAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
+                                   const std::vector<int64_t>& rows) const {
+  check_call(q, k, Tensor(), call);
+  int64_t batch = q.dim(0), queries = q.dim(2), keys = k.dim(2);
+  Part p = part(call, keys);
+  Mask mask = Mask::key_padding(Tensor(), p.terms.key_end) &
+              Mask::query_padding(p.terms.query_begin, p.terms.query_end);
+  Tensor visible = mask.dense(batch, queries, p.slots);  // [B or 1, 1, T, k]
+  visible = take_rows(broadcast_to(visible, {batch, 1, queries, p.slots}), rows, name());
+  Tensor valid = call.mask.select_keys(k, 2).slice(2, 0, p.columns);           // [B, Hkv, N, D]
+  Tensor slots = project(corner(E, p.slots, 0, p.columns), valid);             // [B, Hkv, k, D]
+  Tensor asked = take_rows(call.mask.select_queries(q, 2), rows, name());      // [B, H, R, D]
+  Tensor map = softmax_map(asked, slots, fused_options(call).scale, visible);  // [B, H, R, k]
+  if (call.dropout > 0) {
+    Tensor kept =
+        dropout_mask({batch, q.dim(1), queries, p.slots}, call.dropout, call.random, q.dtype());
+    map = map * take_rows(kept, rows, name());
+  }
+  Tensor spread = corner(value_projection(), p.slots, 0, p.columns).to(q.dtype());  // [k, N]
+  map = pad(matmul(map, spread), 3, 0, keys - p.columns);                           // [B, H, R, S]
+  return call.mask.select_keys(map, 3);
+}
+
+std::unique_ptr<DecodeState> LinformerAttention::new_state(int64_t batch, int64_t, DType dtype,
+                                                           Device) const {
+  const AttentionConfig& c = config();
+  return std::make_unique<SlotState>(batch, c.kv_heads, slots_, c.head_dim, c.value_dim, dtype);
+}
+
+void LinformerAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
+                                DecodeState& state) const {
+  NoGrad guard;
+  SlotState& s = state_as<SlotState>(state);
+  // A call whose queries are its keys: nothing but these is looked at here.
+  Tensor q = zeros({k.rank() == 4 ? k.dim(0) : 0, config().heads, k.rank() == 4 ? k.dim(2) : 0,
+                    config().head_dim},
+                   k.dtype());
+  check_call(q, k, v, call);
+  if (k.dim(0) != s.batch())
+    throw ShapeError(
+        str("linformer: ", k.dim(0), " rows of keys for a state of ", s.batch(), " rows"));
+  std::vector<int64_t> count = to_integers(call.mask.terms().key_end);
+  count.resize(s.host_lengths.size(), k.dim(2));
+  bool together = true;
+  for (size_t b = 0; b < count.size(); ++b) {
+    count[b] = std::clamp<int64_t>(count[b], 0, k.dim(2));
+    require_length(s.host_lengths[b] + count[b]);
+    together = together && s.host_lengths[b] == s.host_lengths[0] && count[b] == count[0];
+  }
+  auto add = [&](int64_t row, int64_t rows, size_t b) {
+    int64_t at = s.host_lengths[b], n = count[b];
+    for (auto [x, sum, e] : {std::tuple{&k, &s.keys, &E}, {&v, &s.values, &value_projection()}}) {
+      Tensor place = sum->slice(0, row, row + rows);               // [rows, Hkv, k, D]
+      Tensor fresh = x->slice(0, row, row + rows).slice(2, 0, n);  // [rows, Hkv, n, D]
+      place.copy_(place + project(corner(*e, slots_, at, at + n), fresh));
+    }
+  };
+  if (together && !count.empty()) add(0, s.batch(), 0);
+  else
+    for (size_t b = 0; b < count.size(); ++b) add(static_cast<int64_t>(b), 1, b);
+  for (size_t b = 0; b < count.size(); ++b) s.host_lengths[b] += count[b];
+}
+
+Tensor LinformerAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
+                                const AttentionCall& call, DecodeState& state) const {
+  NoGrad guard;
+  auto scope = enter();
+  SlotState& s = state_as<SlotState>(state);
+  if (k.defined() != v.defined()) throw ValueError("linformer: step takes k and v, or neither");
+  if (call.dropout > 0) throw ValueError("linformer: dropout has no meaning while decoding");
+  if (q.rank() != 4 || q.dim(0) != s.batch())
+    throw ShapeError(str("linformer: q [", s.batch(), ", H, T, D] expected, got ", q.shape()));
+  if (k.defined()) absorb(k, v, call, state);
+  AttentionTerms terms;
+  terms.query_begin = call.mask.terms().query_begin;
+  terms.query_end = call.mask.terms().query_end;
+  std::vector<int64_t> used = s.host_lengths;
+  for (int64_t& n : used) n = std::min(n, slots_);
+  terms.key_end = Tensor::from(used, {s.batch()});
+  return fused_attention(q, s.keys, s.values, terms, fused_options(call));  // [B, H, T, E]
+}
+
+std::optional<ExactLimit> LinformerAttention::exact_limit(const AttentionShape& shape) const {
+  ExactLimit limit;
+  limit.options = Options(name());
+  limit.options.set("k", std::to_string(std::max<int64_t>(shape.keys, 1)));
+  limit.prepare = [](Attention& attention) {  // E = F = I
+    auto& a = dynamic_cast<LinformerAttention&>(attention);
+    NoGrad guard;
+    for (Tensor* e : {&a.E, &a.F}) {
+      if (!e->defined()) continue;
+      e->fill_(0);
+      int64_t n = std::min(e->dim(0), e->dim(1));
+      e->slice(0, 0, n).slice(1, 0, n).copy_(eye(n, e->dtype()));
+    }
+  };
+  AttentionConfig c = config();
+  limit.reference = [c](const Tensor& q, const Tensor& k, const Tensor& v,
+                        const AttentionCall& call) {
+    return DenseAttention(c).reference(q, k, v, call);
+  };
+  return limit;
+}
+
+Cost LinformerAttention::cost(const AttentionShape& s, Pass pass) const {
+  int64_t size = static_cast<int64_t>(size_of(s.dtype)), d = s.head_dim, e = s.value_dim;
+  int64_t slots = std::min(slots_, s.keys), heads = s.batch * s.heads, kv = s.batch * s.kv_heads;
+  int64_t q = heads * s.queries * d, out = heads * s.queries * e, lse = heads * s.queries;
+  int64_t k = kv * s.keys * d, v = kv * s.keys * e;
+  int64_t projected = kv * slots * (d + e), matrices = 2 * slots * s.keys;
+  bool back = pass == Pass::backward;
+  // Forward: E K, F V, Q K_b^T, P V_b. Backward: dK, dV, dE, dF; the map's five products.
+  int64_t along = 2 * kv * slots * s.keys * (d + e), across = 2 * heads * s.queries * slots;
+  Cost c;
+  c.flops = back ? 2 * along + across * (3 * d + 2 * e) : along + across * (d + e);
+  c.bytes = (q + k + v + matrices + 2 * projected + out + lse) * size;
+  if (back) c.bytes += (out + q + k + v + matrices + projected) * size;
+  // The product keeps keys and values with their heads side by side: a copy, but for one head.
+  int64_t copies = kv > 1 ? k + v : 0;
+  c.activation_bytes = (q + k + v + copies + projected + out + lse) * size;
+  c.state_bytes = kv * slots_ * (d + e) * size;
+  return c;
+}
+
+}  // namespace heed::nn

@@ -1,0 +1,63 @@
+// Linformer (Wang et al. 2020, arXiv 2006.04768): keys and values are projected along the sequence
+// to k slots, so that time and memory grow with T k instead of T S:
+//
+//   K_b = E K,  V_b = F V,  O = softmax(scale Q K_b^T) V_b;  E, F in R^{k x max_length}
+//
+//   config.max_length = 512;   // E and F have one column a position: longer is a ValueError
+//   auto a = make_attention("linformer:k=64,share=kv", config);
+//
+// Options: k (256; above max_length it is max_length), share = none (E and F of this layer, common
+// to its heads), kv (F = E) or layer (one matrix for all layers that share `shared`, F = E).
+// Entries start as N(0, 1 / k), the matrices of the paper's Johnson-Lindenstrauss argument.
+//
+// A sequence uses the columns of its positions and the first min(k, valid keys) slots; padded keys
+// are selected to 0 before the projection. So padding behind a sequence changes nothing. Neither
+// causal, nor pair masks, nor biases exist: a slot mixes all positions. A memory decodes from its
+// slots, k (D + E) numbers a key head. See docs/attention/linformer.md.
+#pragma once
+
+#include <heed/nn/attention/attention.h>
+#include <heed/nn/attention/catalog.h>
+
+namespace heed::nn {
+
+class LinformerAttention : public Attention {
+ public:
+  LinformerAttention(AttentionConfig config, SharedParameters& shared);
+  const char* name() const override { return "linformer"; }
+  Tensor forward(const Tensor& q, const Tensor& k, const Tensor& v,
+                 const AttentionCall& call) const override;
+  Traits traits() const override;
+  // P F: what each value is really multiplied by. Negative entries occur.
+  Tensor weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
+                 const std::vector<int64_t>& rows) const override;
+  std::unique_ptr<DecodeState> new_state(int64_t batch, int64_t capacity, DType dtype = DType::f32,
+                                         Device device = kCpu) const override;
+  void absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
+              DecodeState& state) const override;
+  Tensor step(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call,
+              DecodeState& state) const override;
+  std::optional<ExactLimit> exact_limit(const AttentionShape& shape) const override;
+  Cost cost(const AttentionShape& shape, Pass pass) const override;
+
+  int64_t slots() const { return slots_; }
+  const Tensor& value_projection() const { return F.defined() ? F : E; }
+
+  Tensor E;  // [k, max_length]
+  Tensor F;  // [k, max_length]; undefined where E serves values too
+
+ private:
+  // How much of E and F a call uses, and its slots as a mask's terms.
+  struct Part {
+    int64_t slots, columns;
+    AttentionTerms terms;
+  };
+  Part part(const AttentionCall& call, int64_t keys) const;
+  void require_length(int64_t length) const;
+  FusedAttentionOptions fused_options(const AttentionCall& call) const;
+
+  int64_t slots_;
+  std::string share_;
+};
+
+}  // namespace heed::nn

@@ -1,0 +1,36 @@
+#include <heed/nn/attention/score_map.h>
+
+#include <limits>
+
+#include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/index.h>
+#include <heed/autograd/ops/matmul.h>
+#include <heed/autograd/ops/softmax.h>
+#include <heed/autograd/ops/views.h>
+#include <heed/core/error.h>
+
+namespace heed::nn {
+
+Tensor repeat_heads(const Tensor& x, int64_t heads) {
+  int64_t kv = x.dim(1), group = heads / kv;
+  if (group == 1) return x;
+  Shape shared{x.dim(0), kv, group, x.dim(2), x.dim(3)};
+  return broadcast_to(x.unsqueeze(2), shared).reshape({x.dim(0), heads, x.dim(2), x.dim(3)});
+}
+
+Tensor softmax_map(const Tensor& q, const Tensor& k, double scale, const Tensor& visible) {
+  Tensor key_t = repeat_heads(k, q.dim(1)).transpose(2, 3);  // [B, H, D, S]
+  Tensor scores = matmul(q * scale, key_t);                  // [B, H, R, S]
+  double hidden = -std::numeric_limits<double>::infinity();
+  return softmax(where(visible, scores, hidden), -1);  // [B, H, R, S]
+}
+
+Tensor take_rows(const Tensor& x, const std::vector<int64_t>& rows, const char* who) {
+  for (int64_t i : rows)
+    if (i < 0 || i >= x.dim(2))
+      throw ValueError(
+          str(who, ": weights of row ", i, " asked for, there are ", x.dim(2), " queries"));
+  return index_select(x, 2, Tensor::from(rows, {static_cast<int64_t>(rows.size())}));
+}
+
+}  // namespace heed::nn

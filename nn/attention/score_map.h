@@ -1,0 +1,20 @@
+// What variants composed of softmax maps share.
+#pragma once
+
+#include <vector>
+
+#include <heed/autograd/tensor.h>
+
+namespace heed::nn {
+
+// x [B, Hkv, S, D] -> [B, H, S, D]: each key head serves H / Hkv query heads in a row.
+Tensor repeat_heads(const Tensor& x, int64_t heads);
+
+// softmax(scale q k^T) over the keys that `visible` [B or 1, H or 1, R, S] keeps: [B, H, R, S].
+// q [B, H, R, D] and k [B, Hkv, S, D] must be finite. A row that sees nothing gives zeros.
+Tensor softmax_map(const Tensor& q, const Tensor& k, double scale, const Tensor& visible);
+
+// Rows `rows` of x [B, H, T, ..] along axis 2; ValueError (with `who`) if one is out of range.
+Tensor take_rows(const Tensor& x, const std::vector<int64_t>& rows, const char* who);
+
+}  // namespace heed::nn
