@@ -1,5 +1,5 @@
 #include <heed/nn/attention/linformer.h>
-#include <heed/tests/nn/attention/variant_checks.h>
+#include <heed/tests/nn/attention/low_rank_checks.h>
 
 using namespace heed;
 using namespace heed::test;

@@ -1,6 +1,6 @@
 #include <heed/nn/attention/landmarks.h>
 #include <heed/nn/attention/nystrom.h>
-#include <heed/tests/nn/attention/variant_checks.h>
+#include <heed/tests/nn/attention/low_rank_checks.h>
 
 using namespace heed;
 using namespace heed::test;
