@@ -2,8 +2,10 @@
 
 #include <heed/core/error.h>
 #include <heed/nn/attention/dense.h>
+#include <heed/nn/attention/linear.h>
 #include <heed/nn/attention/linformer.h>
 #include <heed/nn/attention/nystrom.h>
+#include <heed/nn/attention/performer.h>
 
 namespace heed::nn {
 
@@ -35,6 +37,10 @@ std::deque<AttentionEntry>& entries() {
        "O((T + S) k) time and memory", make_sharing<LinformerAttention>},
       {"nystrom", "low-rank", "Xiong et al. 2021, arXiv 2102.03902",
        "O((T + S) m + m^3) time, O(T + S + m^2) memory", make<NystromAttention>},
+      {"linear", "linear", "Katharopoulos et al. 2020, arXiv 2006.16236",
+       "O((T + S) R E) time, O(T + S) memory, R features", make<LinearAttention>},
+      {"performer", "linear", "Choromanski et al. 2021, arXiv 2009.14794",
+       "O((T + S) m E) time, O((T + S) m) memory, m features", make<PerformerAttention>},
   };
   return list;
 }

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include <heed/autograd/ops/attention.h>
+#include <heed/autograd/ops/prefix_product.h>
 #include <heed/tests/support/opcase.h>
 
 namespace heed::test {
@@ -66,6 +67,41 @@ OpCase fused(bool causal, bool biased) {
   return c;
 }
 
+// Operands q, k, v and, where `weighted`, alpha and beta.
+OpCase prefix(bool weighted, bool reverse) {
+  OpCase c;
+  c.op = "prefix_product";
+  c.label = str(reverse ? "reverse" : "forward", weighted ? ", exponents" : "");
+  struct Size {
+    Shape batch, key_batch;
+    int64_t n, r, e;
+  };
+  for (const Size& z :
+       {Size{{1}, {1}, 3, 2, 2}, Size{{2, 2}, {2, 1}, 2, 3, 1}, Size{{1}, {1}, 0, 2, 3},
+        Size{{1}, {1}, 1, 1, 1}, Size{{2, 3}, {2, 1}, 130, 7, 5}, Size{{2}, {2}, 65, 33, 17}}) {
+    auto shape = [&](Shape s, int64_t columns) {
+      s.push_back(z.n);
+      s.push_back(columns);
+      return s;
+    };
+    std::vector<Shape> shapes{shape(z.batch, z.r), shape(z.key_batch, z.r),
+                              shape(z.key_batch, z.e)};
+    if (weighted) shapes.insert(shapes.end(), {shape(z.batch, 1), shape(z.key_batch, 1)});
+    c.shapes.push_back(shapes);
+  }
+  c.operands = std::vector<Operand>(weighted ? 5 : 3, in_range(-1, 1));
+  c.terms = 65;
+  auto run = [=](auto form) {
+    return [=](const std::vector<Tensor>& in) {
+      return weighted ? form(in[0], in[1], in[2], in[3], in[4], reverse)
+                      : form(in[0], in[1], in[2], Tensor(), Tensor(), reverse);
+    };
+  };
+  c.run = run(prefix_product);
+  c.reference = run(prefix_product_reference);
+  return c;
+}
+
 OpCase counted(const std::string& op, std::function<int64_t()> custom) {
   OpCase c;
   c.op = op;
@@ -116,12 +152,35 @@ int64_t check_refuses() {
   throw Error("check_attention: unequal channels passed");
 }
 
+// Number by number: three tokens, exponents on.
+int64_t naive_prefix() {
+  std::vector<double> q{1, -2, 3}, k{2, 1, -1}, v{1, 5, 2}, a{0, 0.5, -1}, b{-1, 0.25, 0};
+  auto column = [](const std::vector<double>& x) { return Tensor::from(x, {3, 1}); };
+  for (bool reverse : {false, true}) {
+    std::vector<double> y =
+        prefix_product_reference(column(q), column(k), column(v), column(a), column(b), reverse)
+            .to_vector();
+    for (size_t i = 0; i < 3; ++i) {
+      double want = 0;
+      for (size_t j = 0; j < 3; ++j)
+        if (reverse ? j >= i : j <= i) want += std::exp(a[i] + b[j]) * q[i] * k[j] * v[j];
+      expect(std::fabs(y[i] - want) < 1e-12, "prefix_product_reference: wrong sum");
+    }
+  }
+  return 6;
+}
+
 }  // namespace
 
 std::vector<OpCase> attention_cases() {
   return {fused(false, false),
           fused(true, false),
           fused(true, true),
+          prefix(false, false),
+          prefix(false, true),
+          prefix(true, false),
+          prefix(true, true),
+          counted("prefix_product_reference", naive_prefix),
           counted("relative_bucket", buckets_grow_with_distance),
           counted("visible_pairs", pairs_follow_the_offset),
           counted("bias_terms", biases_add_up),

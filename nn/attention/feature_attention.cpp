@@ -1,0 +1,285 @@
+#include <heed/nn/attention/feature_attention.h>
+
+#include <algorithm>
+
+#include <heed/autograd/grad_mode.h>
+#include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/matmul.h>
+#include <heed/autograd/ops/prefix_product.h>
+#include <heed/autograd/ops/reduce.h>
+#include <heed/autograd/ops/views.h>
+#include <heed/core/error.h>
+
+namespace heed::nn {
+
+// The level is differentiated like everything else: eps keeps it from cancelling wholly.
+Features exponential_features(const Tensor& x) {
+  Tensor level = max(x, -1, true);  // [.., N, 1]
+  return {exp(x - level), level};
+}
+
+FeatureAttention::FeatureAttention(AttentionConfig config, double eps)
+    : PrefixAttention(std::move(config)), eps_(eps) {}
+
+FeatureAttention::Keys FeatureAttention::prepare(const Tensor& k, const Tensor& v,
+                                                 const AttentionCall& call,
+                                                 const std::vector<int64_t>& first) const {
+  const Mask& mask = call.mask;
+  Keys keys;
+  keys.features = key_features(mask.select_keys(k, 2), call, first);  // [B, Hkv, S, R]
+  // The features of a token of zeros need not be 0: select once more, so that denominators too
+  // know nothing of padding.
+  keys.features.phi = mask.select_keys(keys.features.phi, 2);
+  Tensor& level = keys.features.level;  // [B, Hkv, S, 1]
+  const AttentionTerms& terms = mask.terms();
+  if (level.defined() && mask.has_key_padding()) {
+    Tensor valid = valid_positions(terms.key_begin, terms.key_end, k.dim(2));  // [B, S]
+    level = where(valid.reshape({k.dim(0), 1, k.dim(2), 1}), level, lowest(k.dtype()));
+  }
+  if (v.defined()) {
+    Tensor one = ones({v.dim(0), v.dim(1), v.dim(2), 1}, v.dtype());
+    keys.values = concat({mask.select_keys(v, 2), one}, 3);  // [B, Hkv, S, E + 1]
+  }
+  return keys;
+}
+
+// sum_j exp(level_j - top) phi_j [v_j, 1]^T; the factor goes to the narrower side.
+KeySums FeatureAttention::sum_keys(const Keys& keys) const {
+  Tensor phi_t = keys.features.phi.transpose(2, 3);  // [B, Hkv, R, S]
+  if (!has_levels()) return {matmul(phi_t, keys.values), {}};
+  const Tensor& level = keys.features.level;  // [B, Hkv, S, 1]
+  Tensor top = level.dim(2) > 0
+                   ? max(level, 2, true)
+                   : full({level.dim(0), level.dim(1), 1, 1}, lowest(level.dtype()), level.dtype());
+  return {matmul(phi_t, keys.values * exp(level - top)), top};  // [B, Hkv, R, E + 1]
+}
+
+// Query i sees `before` and the keys j <= i + offset. The keys that all queries see are summed at
+// once; from there on query and key go side by side.
+Tensor FeatureAttention::causal(const Tensor& phi_q, const Keys& keys, const KeySums* before,
+                                int64_t offset) const {
+  int64_t kv = config().kv_heads, t = phi_q.dim(2), s = keys.values.dim(2);
+  auto [blind, live, shared, beside] = align(offset, t, s);
+  int64_t short_of = live - beside;  // queries behind the last key
+  auto part = [&](int64_t begin, int64_t end) {
+    Keys out;
+    out.features.phi = keys.features.phi.slice(2, begin, end);
+    if (has_levels()) out.features.level = keys.features.level.slice(2, begin, end);
+    out.values = keys.values.slice(2, begin, end);
+    return out;
+  };
+  KeySums base;
+  if (before) base = *before;
+  if (shared > 0) {
+    KeySums first = sum_keys(shared == s ? keys : part(0, shared));
+    base = before ? merge(base, first) : first;
+  }
+  Tensor q = by_key_head(phi_q.slice(2, blind, t), kv);  // [B, Hkv, G, L, R]
+  Keys own = part(shared, shared + beside);
+  Tensor phi = pad(own.features.phi, 2, 0, short_of).unsqueeze(2);  // [B, Hkv, 1, L, R]
+  Tensor values = pad(own.values, 2, 0, short_of).unsqueeze(2);     // [B, Hkv, 1, L, E + 1]
+  Tensor level, top;
+  if (has_levels()) {
+    level = pad(own.features.level, 2, 0, short_of, lowest(q.dtype()));  // [B, Hkv, L, 1]
+    top = running_max(level, 2);                                         // [B, Hkv, L, 1]
+    if (base.top.defined()) top = maximum(top, base.top);
+    level = level.unsqueeze(2), top = top.unsqueeze(2);  // [B, Hkv, 1, L, 1]
+  }
+  Tensor out = has_levels() ? prefix_product(q, phi, values, -top, level)
+                            : prefix_product(q, phi, values);  // [B, Hkv, G, L, E + 1]
+  if (base.sums.defined()) {
+    Tensor old = matmul(q, base.sums.unsqueeze(2));  // [B, Hkv, G, L, E + 1]
+    out = out + (has_levels() ? old * exp(base.top.unsqueeze(2) - top) : old);
+  }
+  out = out.reshape({q.dim(0), config().heads, live, values.dim(4)});
+  return pad(out, 2, blind, 0);  // [B, H, T, E + 1]
+}
+
+Tensor FeatureAttention::normalised(const Tensor& sums, const AttentionCall& call) const {
+  int64_t e = sums.dim(3) - 1;
+  Tensor out = sums.slice(3, 0, e) / (sums.slice(3, e, e + 1) + eps_);  // [B, H, T, E]
+  return call.mask.select_queries(out, 2);
+}
+
+Tensor FeatureAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
+                                 const AttentionCall& call) const {
+  auto scope = enter();
+  check_call(q, k, v, call);
+  std::vector<int64_t> offset = query_offsets(call.mask, q.dim(2), k.dim(2));
+  Tensor phi_q = query_features(call.mask.select_queries(q, 2), call, offset).phi;  // [B, H, T, R]
+  Keys keys = prepare(k, v, call, {0});
+  if (!config().causal) {
+    // The query heads of one key head stand one below the other.
+    Tensor rows = phi_q.reshape(
+        {q.dim(0), config().kv_heads, config().heads / config().kv_heads * q.dim(2), features()});
+    Tensor sums = matmul(rows, sum_keys(keys).sums);  // [B, Hkv, G T, E + 1]
+    return normalised(sums.reshape({q.dim(0), config().heads, q.dim(2), v.dim(3) + 1}), call);
+  }
+  if (offset.size() == 1) return normalised(causal(phi_q, keys, nullptr, offset[0]), call);
+  std::vector<Tensor> rows;
+  for (int64_t b = 0; b < q.dim(0); ++b) {
+    Keys own;
+    own.features.phi = keys.features.phi.slice(0, b, b + 1);
+    if (has_levels()) own.features.level = keys.features.level.slice(0, b, b + 1);
+    own.values = keys.values.slice(0, b, b + 1);
+    rows.push_back(causal(phi_q.slice(0, b, b + 1), own, nullptr, offset[static_cast<size_t>(b)]));
+  }
+  return normalised(concat(rows, 0), call);
+}
+
+Tensor FeatureAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
+                                 const std::vector<int64_t>& rows) const {
+  check_call(q, k, Tensor(), call);
+  int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), s = k.dim(2);
+  for (int64_t i : rows)
+    if (i < 0 || i >= queries)
+      throw ValueError(
+          str(name(), ": weights of row ", i, " asked for, there are ", queries, " queries"));
+  if (rows.empty() || s == 0)
+    return zeros({batch, heads, static_cast<int64_t>(rows.size()), s}, q.dtype());
+  std::vector<int64_t> offset = query_offsets(call.mask, queries, s);
+  Tensor phi_q = query_features(call.mask.select_queries(q, 2), call, offset).phi;
+  Features keys = prepare(k, Tensor(), call, {0}).features;
+  Tensor phi_t = repeat_heads(keys.phi, heads).transpose(2, 3);  // [B, H, R, S]
+  std::vector<Tensor> parts;
+  for (size_t r = 0; r < rows.size();) {
+    int64_t first = rows[r], n = 0;
+    while (r < rows.size() && rows[r] == first + n) ++n, ++r;
+    Tensor visible =
+        call.mask.rows(first, n, batch, queries, s).dense(batch, n, s, config().causal);
+    Tensor w = matmul(phi_q.slice(2, first, first + n), phi_t);  // [B, H, n, S]
+    if (has_levels()) {
+      Tensor level = repeat_heads(keys.level, heads).transpose(2, 3);       // [B, H, 1, S]
+      Tensor top = max(where(visible, level, lowest(q.dtype())), 3, true);  // [B, H, n, 1]
+      w = w * exp(where(visible, level - top, 0.0));
+    }
+    w = where(visible, w, 0.0);
+    parts.push_back(w / (sum(w, {3}, true) + eps_));  // [B, H, n, S]
+  }
+  return parts.size() == 1 ? parts[0] : concat(parts, 2);  // [B, H, R, S]
+}
+
+Tensor FeatureAttention::reference(const Tensor& q, const Tensor& k, const Tensor& v,
+                                   const AttentionCall& call) const {
+  check_call(q, k, v, call);
+  std::vector<int64_t> rows;
+  for (int64_t i = 0; i < q.dim(2); ++i) rows.push_back(i);
+  Tensor values = repeat_heads(call.mask.select_keys(v, 2), q.dim(1));  // [B, H, S, E]
+  return matmul(weights(q, k, call, rows), values);                     // [B, H, T, E]
+}
+
+Traits FeatureAttention::traits() const {
+  Traits t;
+  t.causal = t.cross = t.key_padding = t.left_padding = t.grouped_heads = t.weights = true;
+  t.decode = DecodeKind::fixed;
+  t.why["pair_mask"] = t.why["bias"] =
+      "keys are summed before any query is known, so that no pair can be treated on its own";
+  t.why["weight_dropout"] = "there is no map of weights to drop from";
+  return t;
+}
+
+std::unique_ptr<DecodeState> FeatureAttention::new_state(int64_t batch, int64_t, DType dtype,
+                                                         Device device) const {
+  return std::make_unique<FixedState>(batch, config().kv_heads, features(), config().value_dim + 1,
+                                      has_levels() ? 1 : 0, dtype, device);
+}
+
+void FeatureAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
+                              DecodeState& state) const {
+  NoGrad guard;
+  auto scope = enter();
+  FixedState& s = state_as<FixedState>(state);
+  check_new_tokens(Tensor(), k, v, call);
+  s.require_batch(name(), k);
+  s.add(sum_keys(prepare(k, v, call, s.first_positions(call.mask))), k.dim(2), call.mask);
+}
+
+Tensor FeatureAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
+                              const AttentionCall& call, DecodeState& state) const {
+  NoGrad guard;
+  auto scope = enter();
+  FixedState& s = state_as<FixedState>(state);
+  check_new_tokens(q, k, v, call);
+  s.require_batch(name(), q);
+  std::vector<int64_t> first = s.first_positions(call.mask);
+  bool fresh = k.defined();
+  if (!fresh)
+    for (int64_t& x : first) x -= q.dim(2);
+  Tensor phi_q = query_features(call.mask.select_queries(q, 2), call, first).phi;  // [B, H, T, R]
+  if (fresh) {
+    s.require_batch(name(), k);
+    Keys keys = prepare(k, v, call, first);
+    // A query sees the new keys up to its own, so the state takes them in afterwards.
+    Tensor out;
+    if (config().causal) out = causal(phi_q, keys, &s.keys(), 0);
+    s.add(sum_keys(keys), k.dim(2), call.mask);
+    if (config().causal) return normalised(out, call);
+  }
+  Tensor sums = matmul(by_key_head(phi_q, config().kv_heads), s.keys().sums.unsqueeze(2));
+  return normalised(sums.reshape({q.dim(0), q.dim(1), q.dim(2), config().value_dim + 1}), call);
+}
+
+std::optional<ExactLimit> FeatureAttention::exact_limit(const AttentionShape&) const {
+  ExactLimit limit;
+  limit.options = config().options;
+  std::shared_ptr<FeatureAttention> same = twin();
+  limit.reference = [same](const Tensor& q, const Tensor& k, const Tensor& v,
+                           const AttentionCall& call) { return same->reference(q, k, v, call); };
+  return limit;
+}
+
+int64_t FeatureAttention::map_flops(int64_t, Pass) const { return 0; }
+int64_t FeatureAttention::map_activations(int64_t) const { return 0; }
+
+namespace {
+
+// Of prefix_product: T rows, R features, W columns; `own` heads have queries, `keys` heads keys.
+int64_t prefix_flops(int64_t rows, int64_t r, int64_t w, int64_t own, int64_t keys) {
+  int64_t flops = 0, all = std::max(own, keys);
+  for (int64_t at = 0; at < rows; at += kPrefixChunk) {
+    int64_t n = std::min(kPrefixChunk, rows - at);
+    flops += all * 2 * n * n * (r + w);                // inside the chunk
+    if (at > 0) flops += all * 2 * n * r * w;          // queries meet the state
+    if (at + n < rows) flops += keys * 2 * n * r * w;  // the state takes the keys in
+  }
+  return flops;
+}
+
+}  // namespace
+
+Cost FeatureAttention::cost(const AttentionShape& s, Pass pass) const {
+  int64_t r = features(), w = s.value_dim + 1;
+  auto [blind, live, shared, beside] = align(s.keys - s.queries, s.queries, s.keys);
+  int64_t queries = s.heads * s.queries, keys = s.kv_heads * s.keys;  // rows of a batch item
+  bool forward = pass == Pass::forward;
+  Cost c;
+  c.flops = s.heads * map_flops(s.queries, pass) + s.kv_heads * map_flops(s.keys, pass);
+  if (!config().causal) {
+    c.flops += (forward ? 1 : 2) * 2 * r * w * (queries + keys);
+  } else {
+    if (shared > 0)
+      c.flops += (forward ? 1 : 2) * 2 * r * w * (s.heads * live + s.kv_heads * shared);
+    if (forward) {
+      c.flops += prefix_flops(live, r, w, s.heads, s.kv_heads);
+    } else {
+      c.flops += prefix_flops(live, w, r, s.heads, s.kv_heads);  // dQ = tril(dO V^T) K
+      c.flops += prefix_flops(live, w, r, s.kv_heads, s.heads);  // dK = tril(dO V^T)^T Q
+      c.flops += prefix_flops(live, r, w, s.kv_heads, s.heads);  // dV = tril(Q K^T)^T dO
+    }
+  }
+  c.flops *= s.batch;
+  int64_t size = static_cast<int64_t>(size_of(s.dtype));
+  int64_t io = queries * s.head_dim + keys * (s.head_dim + s.value_dim) + queries * s.value_dim;
+  c.bytes = s.batch * (io + (queries + keys) * r) * size;
+  if (!forward) c.bytes += s.batch * (io + (queries + keys) * r) * size;
+  // Inputs, features with what their map keeps, values beside a column of ones, sums with their
+  // denominators, result.
+  int64_t numbers = io + (queries + keys) * r + keys * w + queries * (w + 1);
+  numbers += s.heads * map_activations(s.queries) + s.kv_heads * map_activations(s.keys);
+  if (!config().causal) numbers += s.kv_heads * r * w;
+  c.activation_bytes = s.batch * numbers * size;
+  c.state_bytes = s.batch * s.kv_heads * (r * w + (has_levels() ? 1 : 0)) * size;
+  return c;
+}
+
+}  // namespace heed::nn

@@ -1,0 +1,159 @@
+#include <heed/nn/attention/performer.h>
+
+#include <cmath>
+
+#include <heed/autograd/grad_mode.h>
+#include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/matmul.h>
+#include <heed/autograd/ops/reduce.h>
+#include <heed/autograd/ops/views.h>
+#include <heed/core/error.h>
+
+namespace heed::nn {
+
+namespace {
+
+// Gram-Schmidt on the rows of one Gaussian block [dim, dim], in double and twice, since once loses
+// digits. Its triangular factor has a positive diagonal, so the result is uniformly distributed
+// over the orthogonal matrices (Mezzadri 2007); a QR with signs of its own is not.
+void orthogonalise(double* block, int64_t dim) {
+  for (int64_t r = 0; r < dim; ++r) {
+    double* row = block + r * dim;
+    auto dot = [&](const double* a, const double* b) {
+      double total = 0;
+      for (int64_t i = 0; i < dim; ++i) total += a[i] * b[i];
+      return total;
+    };
+    for (int pass = 0; pass < 2; ++pass)
+      for (int64_t s = 0; s < r; ++s) {
+        const double* other = block + s * dim;
+        double along = dot(row, other);
+        for (int64_t i = 0; i < dim; ++i) row[i] -= along * other[i];
+      }
+    double length = std::sqrt(dot(row, row));
+    for (int64_t i = 0; i < dim; ++i) row[i] /= length;
+  }
+}
+
+}  // namespace
+
+Tensor random_projection(int64_t m, int64_t dim, bool orthogonal, RandomKey key) {
+  if (m < 1 || dim < 1)
+    throw ValueError(str("random_projection: sizes must be positive, got ", m, " and ", dim));
+  int64_t blocks = (m + dim - 1) / dim, all = blocks * dim;
+  Array rows = random_normal({all, dim}, 0, 1, key, DType::f64);
+  double* w = rows.data<double>();
+  if (orthogonal) {
+    // Norms chi(dim), of rows drawn for this alone: the block's own are not independent of it.
+    RandomKey next{key.seed, key.offset + static_cast<uint64_t>((all * dim + 3) / 4)};
+    Array other = random_normal({all, dim}, 0, 1, next, DType::f64);
+    for (int64_t b = 0; b < blocks; ++b) orthogonalise(w + b * dim * dim, dim);
+    const double* o = other.data<double>();
+    for (int64_t r = 0; r < all; ++r) {
+      double square = 0;
+      for (int64_t i = 0; i < dim; ++i) square += o[r * dim + i] * o[r * dim + i];
+      for (int64_t i = 0; i < dim; ++i) w[r * dim + i] *= std::sqrt(square);
+    }
+  }
+  return Tensor(rows).slice(0, 0, m).to(DType::f32);  // [m, dim]
+}
+
+static int64_t numbers_drawn(int64_t m, int64_t dim) {
+  return 2 * ((m + dim - 1) / dim * dim) * dim;
+}
+
+PerformerAttention::PerformerAttention(AttentionConfig c)
+    : FeatureAttention(c, c.options.number("eps", 1e-6, 0)),
+      rows_(c.options.integer("features", 256, 1)),
+      redraw_(c.options.integer("redraw", 1000, 0)),
+      hyperbolic_(c.options.choice("kind", "positive", {"positive", "hyperbolic"}) == "hyperbolic"),
+      orthogonal_(c.options.flag("orthogonal", true)) {
+  projection_ = random_projection(rows_, c.head_dim, orthogonal_,
+                                  default_generator().take(numbers_drawn(rows_, c.head_dim)));
+  register_buffer("projection", projection_);
+}
+
+void PerformerAttention::set_projection(const Tensor& rows) {
+  if (!(rows.shape() == projection_.shape()))
+    throw ShapeError(
+        str("performer: a projection ", projection_.shape(), " expected, got ", rows.shape()));
+  NoGrad guard;
+  projection_.set_value(rows.to(projection_.dtype()).clone().array());
+}
+
+void PerformerAttention::on_step(int64_t step, RandomKey key) {
+  if (redraw_ == 0 || step <= 0 || step % redraw_ != 0) return;
+  set_projection(random_projection(rows_, config().head_dim, orthogonal_, key));
+}
+
+double PerformerAttention::scale_of(const std::optional<float>& scale) const {
+  return scale ? *scale : 1 / std::sqrt(static_cast<double>(config().head_dim));
+}
+
+Tensor PerformerAttention::projected(const Tensor& x) const {
+  Tensor p = linear(x, projection_.to(x.dtype()));  // [B, heads, N, m]
+  return hyperbolic_ ? concat({p, -p}, -1) : p;     // [B, heads, N, R]
+}
+
+// A query's |q'|^2 / 2 cancels. A negative scale turns the queries round.
+Features PerformerAttention::query_features(const Tensor& q, const AttentionCall& call,
+                                            const std::vector<int64_t>&) const {
+  double scale = scale_of(call.scale), root = std::sqrt(std::fabs(scale));
+  return exponential_features(projected(q * (scale < 0 ? -root : root)));
+}
+
+Features PerformerAttention::key_features(const Tensor& k, const AttentionCall& call,
+                                          const std::vector<int64_t>&) const {
+  Tensor x = k * std::sqrt(std::fabs(scale_of(call.scale)));  // [B, Hkv, S, D]
+  Features f = exponential_features(projected(x));
+  f.level = f.level - sum(square(x), {-1}, true) * 0.5;  // [B, Hkv, S, 1]
+  return f;
+}
+
+Tensor PerformerAttention::raw_features(const Tensor& x, std::optional<float> scale) const {
+  Tensor y = x * std::sqrt(std::fabs(scale_of(scale)));
+  Tensor shift = sum(square(y), {-1}, true) * 0.5;  // [.., 1]
+  return exp(projected(y) - shift) / std::sqrt(static_cast<double>(features()));
+}
+
+FeatureDiagnosis PerformerAttention::diagnose(const Tensor& x, std::optional<float> scale) const {
+  NoGrad guard;
+  FeatureDiagnosis out;
+  if (x.numel() == 0) return out;
+  Tensor phi = exponential_features(projected(x * std::sqrt(std::fabs(scale_of(scale))))).phi;
+  out.below_eps = mean(less(phi, eps()).to(phi.dtype())).item();
+  out.effective_features = mean(square(sum(phi, {-1})) / sum(square(phi), {-1})).item();
+  return out;
+}
+
+Traits PerformerAttention::traits() const {
+  Traits t = FeatureAttention::traits();
+  t.row_stochastic = true;
+  return t;
+}
+
+std::shared_ptr<FeatureAttention> PerformerAttention::twin() const {
+  auto same = std::make_shared<PerformerAttention>(config());
+  same->set_projection(projection_);
+  return same;
+}
+
+std::optional<ExactLimit> PerformerAttention::exact_limit(const AttentionShape& shape) const {
+  std::optional<ExactLimit> limit = FeatureAttention::exact_limit(shape);
+  Tensor rows = projection_.detach().clone();
+  limit->prepare = [rows](Attention& other) {
+    dynamic_cast<PerformerAttention&>(other).set_projection(rows);
+  };
+  return limit;
+}
+
+// The rows have no gradient: backward is one product as well.
+int64_t PerformerAttention::map_flops(int64_t tokens, Pass) const {
+  return 2 * tokens * config().head_dim * rows_;
+}
+
+int64_t PerformerAttention::map_activations(int64_t tokens) const {
+  return tokens * (config().head_dim + 2);
+}
+
+}  // namespace heed::nn

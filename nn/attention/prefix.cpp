@@ -1,0 +1,72 @@
+#include <heed/nn/attention/prefix.h>
+
+#include <algorithm>
+
+#include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/views.h>
+#include <heed/core/error.h>
+#include <heed/nn/attention/fixed_state.h>
+
+namespace heed::nn {
+
+Tensor running_max(const Tensor& x, int axis) {
+  Tensor out = x;
+  for (int64_t reach = 1; reach < x.dim(axis); reach *= 2) {
+    Tensor before = out.slice(axis, 0, x.dim(axis) - reach);
+    out = maximum(out, pad(before, axis, reach, 0, lowest(x.dtype())));
+  }
+  return out;
+}
+
+std::vector<int64_t> query_offsets(const Mask& mask, int64_t queries, int64_t keys) {
+  std::vector<int64_t> offset = to_integers(mask.terms().offset);
+  if (offset.empty()) return {keys - queries};
+  for (int64_t x : offset)
+    if (x != offset[0]) return offset;
+  return {offset[0]};
+}
+
+Tensor by_key_head(const Tensor& x, int64_t kv_heads) {
+  return x.reshape({x.dim(0), kv_heads, x.dim(1) / kv_heads, x.dim(2), x.dim(3)});
+}
+
+Tensor repeat_heads(const Tensor& x, int64_t heads) {
+  int64_t b = x.dim(0), kv = x.dim(1), n = x.dim(2), d = x.dim(3);
+  if (kv == heads) return x;
+  return broadcast_to(x.unsqueeze(2), {b, kv, heads / kv, n, d}).reshape({b, heads, n, d});
+}
+
+Alignment align(int64_t offset, int64_t queries, int64_t keys) {
+  Alignment a;
+  a.blind = std::clamp<int64_t>(-offset, 0, queries);
+  a.live = queries - a.blind;
+  a.shared = std::clamp<int64_t>(offset, 0, keys);
+  a.beside = std::min(a.live, keys - a.shared);
+  return a;
+}
+
+void PrefixAttention::check_new_tokens(const Tensor& q, const Tensor& k, const Tensor& v,
+                                       const AttentionCall& call) const {
+  const AttentionConfig& c = config();
+  if (k.defined() != v.defined()) throw ValueError(str(name(), ": step takes k and v, or neither"));
+  if (q.defined() && call.mask.terms().offset.defined())
+    throw ValueError(str(name(), ": step sets the offset itself"));
+  const Tensor& given = q.defined() ? q : k;
+  if (!given.defined() || given.rank() != 4)
+    throw ShapeError(str(name(), ": new tokens [B, heads, N, ", c.head_dim, "] expected, got ",
+                         given.defined() ? to_string(given.shape()) : "nothing"));
+  if (q.defined() && k.defined() && k.rank() == 4 && k.dim(2) != q.dim(2))
+    throw ShapeError(str(name(), ": step takes one key a query, got ", k.dim(2), " keys and ",
+                         q.dim(2), " queries; absorb takes keys alone"));
+  if (!k.defined() && c.causal && q.dim(2) > 1)
+    throw ValueError(str(name(), ": ", q.dim(2),
+                         " queries without keys asked for while causal; the state holds sums, not "
+                         "keys, so that they come one at a time"));
+  auto stand_in = [&](int64_t heads) {  // what is not there, without memory
+    return broadcast_to(zeros({1, 1, 1, 1}, given.dtype()),
+                        {given.dim(0), heads, given.dim(2), c.head_dim});
+  };
+  check_call(q.defined() ? q : stand_in(c.heads), k.defined() ? k : stand_in(c.kv_heads), v, call);
+}
+
+}  // namespace heed::nn

@@ -1,0 +1,38 @@
+// What variants share that keep sums over keys instead of keys: aligning queries with keys, running
+// maxima, and the checks of a decoding step.
+#pragma once
+
+#include <heed/nn/attention/attention.h>
+
+namespace heed::nn {
+
+// out_i = max_{j <= i} x_j along an axis, in log2(N) doublings. Differentiable; a tie's gradient is
+// divided.
+Tensor running_max(const Tensor& x, int axis);
+
+// Query i stands at key i + offset: one number, or one a batch row where they differ.
+std::vector<int64_t> query_offsets(const Mask& mask, int64_t queries, int64_t keys);
+
+// [B, H, N, X] as [B, Hkv, H / Hkv, N, X]: a key head beside the query heads that read it.
+Tensor by_key_head(const Tensor& x, int64_t kv_heads);
+// [B, Hkv, N, X] -> [B, H, N, X]: each key head repeated for its group.
+Tensor repeat_heads(const Tensor& x, int64_t heads);
+
+// How causal queries and keys meet: `blind` queries stand before the first key; the first `shared`
+// keys are seen by every other query; the next `beside` keys stand side by side with the first of
+// the `live` queries.
+struct Alignment {
+  int64_t blind, live, shared, beside;
+};
+Alignment align(int64_t offset, int64_t queries, int64_t keys);
+
+class PrefixAttention : public Attention {
+ protected:
+  using Attention::Attention;
+  // The operands of step (k, v may be undefined) and of absorb (q undefined). Sums cannot forget a
+  // key, so that causal queries of absorbed keys come one at a time.
+  void check_new_tokens(const Tensor& q, const Tensor& k, const Tensor& v,
+                        const AttentionCall& call) const;
+};
+
+}  // namespace heed::nn
