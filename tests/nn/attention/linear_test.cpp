@@ -1,6 +1,6 @@
 #include <heed/autograd/ops/matmul.h>
 #include <heed/nn/attention/linear.h>
-#include <heed/tests/nn/attention/variant_checks.h>
+#include <heed/tests/nn/attention/feature_checks.h>
 
 using namespace heed;
 using namespace heed::test;

@@ -1,7 +1,7 @@
 #include <heed/autograd/ops/matmul.h>
 #include <heed/nn/attention/dense.h>
 #include <heed/nn/attention/performer.h>
-#include <heed/tests/nn/attention/variant_checks.h>
+#include <heed/tests/nn/attention/feature_checks.h>
 
 using namespace heed;
 using namespace heed::test;
