@@ -7,6 +7,15 @@
 
 namespace heed {
 
+// Which parts of the T x S map exist at all: block rows in compressed form. Each run of keys is
+// seen by all queries of its block row, or by those whose bits are set.
+struct AttentionBlocks {
+  int64_t size = 0;  // queries of a block row; 0: no layout, everything exists
+  Array rows;        // i64 [R + 1]: block row r has the runs rows[r] .. rows[r + 1]
+  Array runs;        // i64 [N, 3]: begin and end of its keys; the first word of its bits, or -1
+  Array bits;        // i64 [W]: ceil(size / 64) words a key; bit n: query r size + n sees the key
+};
+
 struct AttentionProblem {
   Array q, k, v;             // [B, H, T, D], [B, Hkv, S, D], [B, Hkv, S, E]; last axis contiguous
   Array key_begin, key_end;  // i64 [B] contiguous, or undefined; so are the next three
@@ -17,7 +26,8 @@ struct AttentionProblem {
   Array relative_table;  // [H, buckets] contiguous, or undefined
   Array
       relative_index;  // i64 [2 R + 1]: the bucket of r = j - i - offset, cut to [-R, R], at r + R
-  Array pair_mask, bias;  // views of [B, H, T, S], or undefined
+  Array pair_mask, bias;   // views of [B, H, T, S], or undefined
+  AttentionBlocks blocks;  // the same for all heads
   double scale = 1, dropout = 0;
   RandomKey key;
 };

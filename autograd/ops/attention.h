@@ -17,12 +17,15 @@
 // only some queries see may reach the others of its tile.)
 #pragma once
 
+#include <memory>
 #include <optional>
 
 #include <heed/autograd/tensor.h>
 #include <heed/core/random.h>
 
 namespace heed {
+
+class BlockLayout;
 
 // What is visible and what is added to the scores. Undefined tensors: no such term.
 struct AttentionTerms {
@@ -38,6 +41,8 @@ struct AttentionTerms {
   int64_t relative_max_distance = 128;
   Tensor pair_mask;  // bool, broadcastable to [B, H, T, S]; true = keep
   Tensor bias;       // broadcastable to [B, H, T, S], differentiable
+  // Only these pairs exist, and only their blocks are computed (block_layout.h); for these T and S.
+  std::shared_ptr<const BlockLayout> layout = nullptr;
 };
 
 struct FusedAttentionOptions {

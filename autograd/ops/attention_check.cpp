@@ -1,4 +1,5 @@
 #include <heed/autograd/ops/attention.h>
+#include <heed/autograd/ops/block_layout.h>
 
 namespace heed {
 namespace {
@@ -87,6 +88,10 @@ void check_attention(const Tensor& q, const Tensor& k, const Tensor& v, const At
     if (!broadcastable_to(bias.shape(), map))
       throw ShapeError(str("attention: bias ", bias.shape(), " does not broadcast to ", map));
   }
+  if (const auto& layout = terms.layout)
+    if (layout->queries() != q.dim(2) || layout->keys() != k.dim(2))
+      throw ShapeError(str("attention: a layout for ", layout->queries(), " queries and ",
+                           layout->keys(), " keys, but the map is ", map));
   if (!(options.dropout >= 0 && options.dropout <= 1))
     throw ValueError(str("attention: dropout ", options.dropout, " is not between 0 and 1"));
 }

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include <heed/autograd/ops/attention.h>
+#include <heed/autograd/ops/block_layout.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/views.h>
@@ -102,6 +103,7 @@ Tensor visible_pairs(const AttentionTerms& terms, int64_t batch, int64_t t, int6
         *visible++ = keep;
       }
   Tensor result(out);
+  if (terms.layout) result = logical_and(result, terms.layout->dense());
   return terms.pair_mask.defined() ? logical_and(result, terms.pair_mask) : result;
 }
 

@@ -123,10 +123,11 @@ class Backward {
       for (int64_t n = 0; n < t_ + s_ + kTileLanes<T>; ++n) distance_sums_[n] = T(0);
     const T* lse = lse_ + (b * terms.heads + h) * t_;
     constexpr int64_t size = kTileLanes<T>;
-    for (int64_t i = terms.queries.begin + part * size; i < terms.queries.end; i += parts * size) {
-      int64_t count = smaller(size, terms.queries.end - i);
-      load_rows(q, cotangent, out, lse, i, count);
-      queries(terms, keys, i, count, dq);
+    for (int64_t n = part; n < terms.tile_count(size); n += parts) {
+      Range x = terms.tile_at(n, size);
+      if (x.empty()) continue;
+      load_rows(q, cotangent, out, lse, x.begin, x.end - x.begin);
+      queries(terms, keys, x.begin, x.end - x.begin, dq);
     }
     for (int64_t n = 0; n < buckets(); ++n) bucket_sums[n] = 0;
     if (buckets() > 0)
@@ -178,14 +179,18 @@ class Backward {
 
   void queries(const HeadTerms<T>& terms, const HeadKeys<T>& keys, int64_t i, int64_t count,
                Rows<T> dq) {
-    Range seen = terms.keys_of(i, count);
-    if (seen.empty()) return clear(dq, {i, i + count}, d_);
-    int64_t lanes = round_up(count, Vec<T>::width),
-            size = tile_size(seen.end - seen.begin, kTileKeys);
-    for (int64_t j = seen.begin; j < seen.end; j += size) {
-      Tile x{i, count, lanes, j, smaller(size, seen.end - j)};
-      tile(terms, keys, x, j == seen.begin, static_cast<bool>(dq));
-    }
+    int64_t lanes = round_up(count, Vec<T>::width);
+    bool first = true;
+    terms.each_run(i, count, [&](Range seen, const int64_t* bits) {
+      int64_t size = tile_size(seen.end - seen.begin, kTileKeys);
+      for (int64_t j = seen.begin; j < seen.end; j += size) {
+        Tile x{
+            i, count, lanes, j, smaller(size, seen.end - j), terms.bits_at(bits, j - seen.begin)};
+        tile(terms, keys, x, first, static_cast<bool>(dq));
+        first = false;
+      }
+    });
+    if (first) return clear(dq, {i, i + count}, d_);
     if (!dq) return;
     transpose(dq_, lanes, d_, count, dq.row(i), dq.stride, static_cast<T>(p_.scale));
   }

@@ -103,14 +103,16 @@ class Forward {
       clear(out, lse, {larger(0, larger(terms.queries.end, smaller(t_, terms.queries.begin))), t_});
     }
     Rows<T> q = rows_of<T>(p_.q, b, h);
-    if (t_ <= kRowQueries) {
+    if (t_ <= kRowQueries && terms.block == 0) {
       for (int64_t i = terms.queries.begin; i < terms.queries.end; ++i)
         lse[i] = attention_row(p_, terms, keys, dropout_, i, q.row(i), out.row(i), row_, tile_);
       return;
     }
-    int64_t size = kTileLanes<T>;
-    for (int64_t i = terms.queries.begin + part * size; i < terms.queries.end; i += parts * size)
-      tile(terms, keys, q, i, smaller(size, terms.queries.end - i), out, lse);
+    constexpr int64_t size = kTileLanes<T>;
+    for (int64_t n = part; n < terms.tile_count(size); n += parts) {
+      Range x = terms.tile_at(n, size);
+      if (!x.empty()) tile(terms, keys, q, x.begin, x.end - x.begin, out, lse);
+    }
   }
 
  private:
@@ -136,32 +138,43 @@ class Forward {
 
   void tile(const HeadTerms<T>& terms, const HeadKeys<T>& keys, Rows<T> q, int64_t i, int64_t count,
             Rows<T> out, T* lse) {
-    Range seen = terms.keys_of(i, count);
-    if (seen.empty()) return clear(out, lse, {i, i + count});
     int64_t lanes = round_up(count, Vec<T>::width);
-    transpose(q.row(i), q.stride, count, d_, queries_, lanes, static_cast<T>(p_.scale));
-    online_.start(lanes);
-    int64_t size = tile_size(seen.end - seen.begin, kTileKeys);
-    for (int64_t j = seen.begin; j < seen.end; j += size) {
-      Tile x{i, count, lanes, j, smaller(size, seen.end - j)};
-      product<T, Layout::rows>(x.keys, lanes,
-                               {d_, keys.k.row(j), keys.k.stride, queries_, lanes, tile_, lanes,
-                                Into::overwrite, nullptr});
-      terms.apply(x, tile_);
-      online_.step(tile_, x.keys, lanes);
-      if (dropout_.active()) {
-        dropout_.scales(terms, x, keep_rows_, keep_);
-        multiply(tile_, keep_, x.keys * lanes);
+    bool first = true;
+    terms.each_run(i, count, [&](Range seen, const int64_t* bits) {
+      if (first) {
+        transpose(q.row(i), q.stride, count, d_, queries_, lanes, static_cast<T>(p_.scale));
+        online_.start(lanes);
       }
-      Into into = j == seen.begin ? Into::overwrite : Into::rescale;
-      product<T, Layout::columns>(e_, lanes,
-                                  {x.keys, keys.v.row(j), keys.v.stride, tile_, lanes, output_,
-                                   lanes, into, online_.factor});
-    }
+      int64_t size = tile_size(seen.end - seen.begin, kTileKeys);
+      for (int64_t j = seen.begin; j < seen.end; j += size) {
+        Tile x{
+            i, count, lanes, j, smaller(size, seen.end - j), terms.bits_at(bits, j - seen.begin)};
+        add_keys(terms, keys, x, first);
+        first = false;
+      }
+    });
+    if (first) return clear(out, lse, {i, i + count});
     online_.finish(lanes);
     for (int64_t c = 0; c < e_; ++c) multiply(output_ + c * lanes, online_.factor, lanes);
     transpose(output_, lanes, e_, count, out.row(i), out.stride);
     for (int64_t n = 0; n < count; ++n) lse[i + n] = online_.most[n];
+  }
+
+  void add_keys(const HeadTerms<T>& terms, const HeadKeys<T>& keys, const Tile& x, bool first) {
+    int64_t lanes = x.lanes;
+    product<T, Layout::rows>(x.keys, lanes,
+                             {d_, keys.k.row(x.j), keys.k.stride, queries_, lanes, tile_, lanes,
+                              Into::overwrite, nullptr});
+    terms.apply(x, tile_);
+    online_.step(tile_, x.keys, lanes);
+    if (dropout_.active()) {
+      dropout_.scales(terms, x, keep_rows_, keep_);
+      multiply(tile_, keep_, x.keys * lanes);
+    }
+    Into into = first ? Into::overwrite : Into::rescale;
+    product<T, Layout::columns>(e_, lanes,
+                                {x.keys, keys.v.row(x.j), keys.v.stride, tile_, lanes, output_,
+                                 lanes, into, online_.factor});
   }
 
   const AttentionProblem& p_;

@@ -19,8 +19,10 @@ inline int64_t larger(int64_t a, int64_t b) { return a < b ? b : a; }
 inline int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
 // Queries of a tile [i, i + count), held in `lanes` >= count lanes, and its keys [j, j + keys).
+// `bits`: those of key j, if the layout hides some of these pairs.
 struct Tile {
   int64_t i, count, lanes, j, keys;
+  const int64_t* bits = nullptr;
 };
 
 template <class T>
@@ -32,6 +34,8 @@ struct HeadTerms {
   const bool* mask = nullptr;  // of this head
   const T* bias = nullptr;
   int64_t mask_t = 0, mask_s = 0, bias_t = 0, bias_s = 0;  // strides
+  int64_t block = 0;                                       // queries of a block row of the layout
+  const int64_t *block_rows = nullptr, *block_runs = nullptr, *block_bits = nullptr;
 
   static int64_t distance_count(const AttentionProblem& p, int64_t lanes) {
     return p.alibi_slopes.defined() || p.relative_table.defined() ? p.q.dim(2) + p.k.dim(2) + lanes
@@ -68,6 +72,46 @@ struct HeadTerms {
       bias_t = strides[2];
       bias_s = strides[3];
     }
+    if (p.blocks.size > 0) {
+      block = p.blocks.size;
+      block_rows = static_cast<const int64_t*>(p.blocks.rows.raw());
+      block_runs = static_cast<const int64_t*>(p.blocks.runs.raw());
+      block_bits = static_cast<const int64_t*>(p.blocks.bits.raw());
+    }
+  }
+
+  // Tiles of up to `size` queries that cover all valid ones; with a layout each lies within a block
+  // row, and some are empty.
+  int64_t tile_count(int64_t size) const {
+    if (block == 0) return larger(0, (queries.end - queries.begin + size - 1) / size);
+    return (t + block - 1) / block * ((block + size - 1) / size);
+  }
+  Range tile_at(int64_t n, int64_t size) const {
+    if (block == 0) {
+      int64_t begin = queries.begin + n * size;
+      return {begin, smaller(begin + size, queries.end)};
+    }
+    int64_t pieces = (block + size - 1) / size, row = n / pieces * block;
+    int64_t begin = row + n % pieces * size, end = smaller(begin + size, row + block);
+    return {larger(begin, queries.begin), smaller(end, queries.end)};
+  }
+
+  // f(keys, bits) for each run of keys that some query of a tile may see.
+  template <class F>
+  void each_run(int64_t i, int64_t count, F&& f) const {
+    Range seen = keys_of(i, count);
+    if (seen.empty()) return;
+    if (block == 0) return f(seen, static_cast<const int64_t*>(nullptr));
+    int64_t row = i / block, words = (block + 63) / 64;
+    for (int64_t n = block_rows[row]; n < block_rows[row + 1]; ++n) {
+      const int64_t* run = block_runs + 3 * n;
+      Range keys{larger(seen.begin, run[0]), smaller(seen.end, run[1])};
+      if (keys.empty()) continue;
+      f(keys, run[2] < 0 ? nullptr : block_bits + run[2] + (keys.begin - run[0]) * words);
+    }
+  }
+  const int64_t* bits_at(const int64_t* bits, int64_t keys_on) const {
+    return bits ? bits + keys_on * ((block + 63) / 64) : nullptr;
   }
 
   // The bucket that a pair at element `n` of by_distance falls into.
@@ -104,6 +148,7 @@ struct HeadTerms {
         for (int64_t j = 0; j < x.keys; ++j) tile[j * x.lanes + i] += from[i * bias_t + j * bias_s];
     }
     if (!all_visible(x)) hide(x, tile);
+    if (x.bits) hide_bits(x, tile);
   }
 
   // The same for the scores of query i and the keys `seen` = keys_of(i, 1).
@@ -133,6 +178,20 @@ struct HeadTerms {
     for (int64_t i = 0; i < x.count; ++i)
       for (int64_t j = 0; j < x.keys; ++j)
         if (!from[i * mask_t + j * mask_s]) tile[j * x.lanes + i] = minus_infinity;
+  }
+
+  void hide_bits(const Tile& x, T* tile) const {
+    const int64_t words = (block + 63) / 64, first = x.i % block, word = first / 64;
+    const int64_t shift = first % 64;
+    const uint64_t lanes = x.count < 64 ? (uint64_t{1} << x.count) - 1 : ~uint64_t{0};
+    for (int64_t j = 0; j < x.keys; ++j) {
+      const int64_t* bits = x.bits + j * words + word;
+      uint64_t seen = static_cast<uint64_t>(bits[0]) >> shift;
+      if (shift > 0 && word + 1 < words) seen |= static_cast<uint64_t>(bits[1]) << (64 - shift);
+      T* row = tile + j * x.lanes;
+      for (uint64_t hidden = ~seen & lanes; hidden != 0; hidden &= hidden - 1)
+        row[__builtin_ctzll(hidden)] = -static_cast<T>(__builtin_inf());
+    }
   }
 
   void fill_distances(const AttentionProblem& p, T* out, int64_t lanes) {

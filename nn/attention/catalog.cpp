@@ -6,6 +6,8 @@
 #include <heed/nn/attention/linformer.h>
 #include <heed/nn/attention/nystrom.h>
 #include <heed/nn/attention/performer.h>
+#include <heed/nn/attention/topk.h>
+#include <heed/nn/attention/window.h>
 
 namespace heed::nn {
 
@@ -41,6 +43,10 @@ std::deque<AttentionEntry>& entries() {
        "O((T + S) R E) time, O(T + S) memory, R features", make<LinearAttention>},
       {"performer", "linear", "Choromanski et al. 2021, arXiv 2009.14794",
        "O((T + S) m E) time, O((T + S) m) memory, m features", make<PerformerAttention>},
+      {"window", "sparse", "Beltagy et al. 2020, arXiv 2004.05150",
+       "O(T w) time, O(T) memory, w keys a query", make<WindowAttention>},
+      {"topk", "sparse", "Gupta et al. 2021, arXiv 2106.06899",
+       "O(T S) time for the scores, O(T k) for the rest and for memory", make<TopkAttention>},
   };
   return list;
 }

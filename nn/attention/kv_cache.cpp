@@ -86,6 +86,21 @@ void KVCache::append(const Tensor& k, const Tensor& v, const Mask& mask) {
   for (size_t b = 0; b < lengths_.size(); ++b) lengths_[b] += end[b] - begin[b];
 }
 
+void KVCache::drop(int64_t row, int64_t begin, int64_t count) {
+  NoGrad guard;
+  int64_t& length = lengths_[static_cast<size_t>(row)];
+  if (begin < 0 || count < 0 || begin + count > length)
+    throw ValueError(str("KVCache: keys [", begin, ", ", begin + count, ") of row ", row,
+                         ", which holds ", length));
+  if (count == 0) return;
+  for (Tensor* cache : {&k_, &v_}) {
+    Tensor mine = cache->slice(0, row, row + 1);                 // [1, Hkv, C, D]
+    Tensor rest = mine.slice(2, begin + count, length).clone();  // they may overlap
+    mine.slice(2, begin, length - count).copy_(rest);
+  }
+  length -= count;
+}
+
 void KVCache::select(const Tensor& rows) {
   NoGrad guard;
   if (rows.rank() != 1) throw ShapeError(str("KVCache: rows [R] expected, got ", rows.shape()));

@@ -26,6 +26,8 @@ class KVCache : public DecodeState {
   // Takes in the tokens of k [B, Hkv, N, D] and v [B, Hkv, N, E] that the mask calls valid keys.
   // Memory doubles when it is full.
   void append(const Tensor& k, const Tensor& v, const Mask& mask);
+  // Forgets keys [begin, begin + count) of one row; later ones move up.
+  void drop(int64_t row, int64_t begin, int64_t count);
   int64_t longest() const;
   bool uniform() const;   // all rows have the same length
   Tensor keys() const;    // [B, Hkv, longest, D], a view; row b is valid up to lengths()[b]

@@ -1,0 +1,79 @@
+#include <heed/autograd/ops/attention_problem.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include <heed/autograd/ops/block_layout.h>
+#include <heed/autograd/ops/operand.h>
+#include <heed/backends/copy.h>
+
+namespace heed {
+namespace {
+
+constexpr int64_t kUnlimited = int64_t{1} << 42;
+
+Array row_values(const Tensor& values) {
+  return values.defined() ? packed(values.array()) : Array();
+}
+
+// The bucket of each relative position that occurs, up to where buckets no longer change.
+Array relative_index(const AttentionTerms& terms, int64_t buckets, int64_t t, int64_t s) {
+  int64_t reach = t + s;
+  if (terms.offset.defined())
+    for (double offset : terms.offset.to_vector())
+      reach = std::max(reach, t + s + std::abs(static_cast<int64_t>(offset)));
+  reach = std::min(reach, terms.relative_max_distance);
+  Array index = Array::empty({2 * reach + 1}, DType::i64);
+  for (int64_t r = -reach; r <= reach; ++r)
+    index.data<int64_t>()[r + reach] =
+        relative_bucket(r, terms.relative_bidirectional, buckets, terms.relative_max_distance);
+  return index;
+}
+
+}  // namespace
+
+Array with_dense_rows(const Array& x) {
+  return x.strides()[3] == 1 || x.dim(3) <= 1 ? x : packed(x);
+}
+
+Array gradient_like(const Array& x) {
+  bool positions_first = x.strides()[1] < x.strides()[2];
+  if (!positions_first) return Array::empty(x.shape(), x.dtype());
+  return Array::empty({x.dim(0), x.dim(2), x.dim(1), x.dim(3)}, x.dtype()).permute({0, 2, 1, 3});
+}
+
+AttentionProblem attention_problem(const Tensor& q, const Tensor& k, const Tensor& v,
+                                   const AttentionTerms& terms,
+                                   const FusedAttentionOptions& options) {
+  AttentionProblem p;
+  p.q = with_dense_rows(q.array());
+  p.k = with_dense_rows(k.array());
+  p.v = with_dense_rows(v.array());
+  int64_t t = q.dim(2), s = k.dim(2);
+  Shape map{q.dim(0), q.dim(1), t, s};
+  p.key_begin = row_values(terms.key_begin);
+  p.key_end = row_values(terms.key_end);
+  p.query_begin = row_values(terms.query_begin);
+  p.query_end = row_values(terms.query_end);
+  p.offset = row_values(terms.offset);
+  p.lowest = terms.window_left >= 0 ? -std::min(terms.window_left, kUnlimited) : -kUnlimited;
+  p.highest = terms.window_right >= 0 ? std::min(terms.window_right, kUnlimited) : kUnlimited;
+  if (terms.causal) p.highest = std::min<int64_t>(p.highest, 0);
+  if (terms.alibi_slopes.defined()) {
+    p.alibi_slopes = Array::empty(terms.alibi_slopes.shape(), DType::f64);
+    kernels::copy(terms.alibi_slopes.array(), p.alibi_slopes);
+  }
+  if (terms.relative_bias.defined()) {
+    p.relative_table = packed(terms.relative_bias.array());
+    p.relative_index = relative_index(terms, terms.relative_bias.dim(1), t, s);
+  }
+  if (terms.pair_mask.defined()) p.pair_mask = terms.pair_mask.array().broadcast_to(map);
+  if (terms.bias.defined()) p.bias = terms.bias.array().broadcast_to(map);
+  if (terms.layout) p.blocks = terms.layout->blocks();
+  p.scale = options.scale;
+  p.dropout = options.dropout;
+  p.key = options.key;
+  return p;
+}
+
+}  // namespace heed

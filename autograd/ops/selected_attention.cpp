@@ -1,0 +1,167 @@
+#include <heed/autograd/ops/selected_attention.h>
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include <heed/autograd/ops/attention_problem.h>
+#include <heed/autograd/ops/dropout.h>
+#include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/index.h>
+#include <heed/autograd/ops/matmul.h>
+#include <heed/autograd/ops/softmax.h>
+#include <heed/autograd/ops/views.h>
+#include <heed/autograd/tape.h>
+#include <heed/backends/selected_attention.h>
+
+namespace heed {
+namespace {
+
+enum { kQuery, kKey, kValue, kTable, kBias };  // the op's inputs
+
+struct SelectedAttention {
+  static constexpr const char* name = "selected_attention";
+  static constexpr unsigned saves = kAllInputs | kOutput;
+  AttentionTerms terms;  // without the two that are inputs
+  SelectedAttentionOptions options;
+  Tensor index;
+  bool has_table, has_bias;
+  Array lse;  // [B, H, T]
+
+  Array forward(Inputs in) {
+    AttentionProblem p = attention_problem(in.tensor(kQuery), in.tensor(kKey), in.tensor(kValue),
+                                           with(in.tensor(kTable), in.tensor(kBias)), options.base);
+    int64_t b = p.q.dim(0), h = p.q.dim(1), t = p.q.dim(2);
+    lse = Array::empty({b, h, t}, p.q.dtype());
+    Array out = Array::empty({b, t, h, p.v.dim(3)}, p.q.dtype()).permute({0, 2, 1, 3});
+    kernels::selected_attention_forward(p, selected(), out, lse);
+    return out;
+  }
+
+  void vjp(Vjp& v) {
+    if (v.create_graph())
+      return v.by_reference([this](const std::vector<Tensor>& in) {
+        return selected_attention_reference(in[kQuery], in[kKey], in[kValue], index,
+                                            with(in[kTable], in[kBias]), options);
+      });
+    AttentionTerms all =
+        with(has_table ? v.input(kTable) : Tensor(), has_bias ? v.input(kBias) : Tensor());
+    AttentionProblem p =
+        attention_problem(v.input(kQuery), v.input(kKey), v.input(kValue), all, options.base);
+    AttentionGradients g;
+    if (v.needs(kQuery)) g.q = gradient_like(p.q);
+    if (v.needs(kKey)) g.k = gradient_like(p.k);
+    if (v.needs(kValue)) g.v = gradient_like(p.v);
+    if (v.needs(kTable)) g.relative_table = Array::empty(v.shape(kTable), p.q.dtype());
+    if (v.needs(kBias)) {
+      Shape shape = v.shape(kBias);
+      while (shape.rank() < 4) shape.insert(0, 1);
+      g.bias = Array::zeros(shape, p.q.dtype());
+    }
+    kernels::selected_attention_backward(p, selected(), v.output().array(), lse,
+                                         with_dense_rows(v.cotangent().array()), g);
+    if (g.q.defined()) v.add(kQuery, Tensor(g.q));
+    if (g.k.defined()) v.add(kKey, Tensor(g.k));
+    if (g.v.defined()) v.add(kValue, Tensor(g.v));
+    if (g.relative_table.defined()) v.add(kTable, Tensor(g.relative_table));
+    if (g.bias.defined()) v.add(kBias, Tensor(g.bias.view(v.shape(kBias))));
+  }
+
+  AttentionTerms with(const Tensor& table, const Tensor& bias) const {
+    AttentionTerms all = terms;
+    all.relative_bias = table;
+    all.bias = bias;
+    return all;
+  }
+  SelectedKeys selected() const {
+    return {index.array(), options.self_score.has_value(), options.self_score.value_or(0)};
+  }
+};
+
+void check_index(const Tensor& index, const Tensor& q, int64_t keys) {
+  if (index.dtype() != DType::i32)
+    throw DTypeError(str("selected_attention: index is ", index.dtype(), ", i32 expected"));
+  if (index.rank() != 4 || index.dim(0) != q.dim(0) || index.dim(1) != q.dim(1) ||
+      index.dim(2) != q.dim(2))
+    throw ShapeError(str("selected_attention: index is ", index.shape(), ", [", q.dim(0), ", ",
+                         q.dim(1), ", ", q.dim(2), ", N] expected"));
+  const int32_t* at = index.array().data<int32_t>();
+  for (int64_t n = 0; n < index.numel(); ++n)
+    if (at[n] >= keys)
+      throw ValueError(str("selected_attention: key ", at[n], " listed, there are ", keys));
+}
+
+}  // namespace
+
+Tensor attention_topk(const Tensor& q, const Tensor& k, const AttentionTerms& terms, double scale,
+                      int64_t count) {
+  check_attention(q, k, k, terms, {.scale = scale});
+  if (count < 1) throw ValueError(str("attention_topk: count ", count, ", at least 1 expected"));
+  count = std::min(count, k.dim(2));
+  Array index = Array::empty({q.dim(0), q.dim(1), q.dim(2), count}, DType::i32);
+  OpName scope("attention_topk");
+  kernels::attention_topk(attention_problem(q, k, k, terms, {.scale = scale}), index);
+  return Tensor(index);
+}
+
+Tensor selected_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& index,
+                          const AttentionTerms& terms, const SelectedAttentionOptions& options) {
+  check_attention(q, k, v, terms, options.base);
+  Tensor list = contiguous(index);
+  check_index(list, q, k.dim(2));
+  SelectedAttention op{terms,  options, list, terms.relative_bias.defined(), terms.bias.defined(),
+                       Array()};
+  op.terms.relative_bias = op.terms.bias = Tensor();
+  return apply(std::move(op), q, k, v, terms.relative_bias, terms.bias);
+}
+
+Tensor selected_attention_reference(const Tensor& q_in, const Tensor& k, const Tensor& v,
+                                    const Tensor& index, const AttentionTerms& terms,
+                                    const SelectedAttentionOptions& options) {
+  check_attention(q_in, k, v, terms, options.base);
+  Tensor list = contiguous(index);
+  check_index(list, q_in, k.dim(2));
+  int64_t b = q_in.dim(0), h = q_in.dim(1), t = q_in.dim(2), s = k.dim(2), n = list.dim(3);
+  int64_t d = q_in.dim(3), e = v.dim(3), kv = k.dim(1);
+  if (b * h * t * n == 0 || s == 0)
+    return where(Tensor(Array::zeros({1}, DType::boolean)),
+                 matmul(q_in, zeros({d, e}, q_in.dtype())),
+                 0.0);  // [B, H, T, E]
+
+  Array listed = Array::empty({b, h, t, n}, DType::boolean),
+        own = Array::empty({b, h, t, n}, DType::boolean);
+  Array any = Array::zeros({b, h, t, 1}, DType::boolean);
+  Array key = Array::empty({b, h, t, n}, DType::i64),
+        row = Array::empty({b * h * t * n}, DType::i64);
+  const int32_t* at = list.array().data<int32_t>();
+  for (int64_t x = 0; x < listed.numel(); ++x) {
+    int64_t i = x / n, head = i / t, j = std::max<int64_t>(at[x], 0);
+    listed.data<bool>()[x] = at[x] >= 0;
+    own.data<bool>()[x] = at[x] == i % t;
+    if (at[x] >= 0) any.data<bool>()[i] = true;
+    key.data<int64_t>()[x] = j;
+    row.data<int64_t>()[x] = (head / h * kv + head % h / (h / kv)) * s + j;
+  }
+  const Tensor some(listed);
+  Tensor q = where(Tensor(any), q_in, 0.0);  // [B, H, T, D]
+  auto pick = [&](const Tensor& x, int64_t width) {
+    Tensor rows = index_select(x.reshape({b * kv * s, width}), 0, Tensor(row));
+    return where(some.unsqueeze(4), rows.reshape({b, h, t, n, width}), 0.0);  // [B, H, T, N, D]
+  };
+  Tensor scores =
+      matmul(pick(k, d), (q * options.base.scale).unsqueeze(4)).squeeze(4);  // [B, H, T, N]
+  Tensor bias = bias_terms(terms, b, t, s, q.dtype());
+  if (bias.defined()) scores = scores + gather(broadcast_to(bias, {b, h, t, s}), 3, Tensor(key));
+  if (options.self_score) scores = where(Tensor(own), *options.self_score, scores);
+  Tensor fill =
+      where(Tensor(any), full({1}, -std::numeric_limits<double>::infinity(), q.dtype()), 0.0);
+  Tensor weights = where(some, softmax(where(some, scores, fill), -1), 0.0);
+  if (options.base.dropout > 0) {
+    Tensor kept = dropout_mask({b, h, t, s}, options.base.dropout, options.base.key, q.dtype());
+    weights = weights * gather(kept, 3, Tensor(key));
+  }
+  return matmul(weights.unsqueeze(3), pick(v, e)).squeeze(3);  // [B, H, T, E]
+}
+
+}  // namespace heed

@@ -1,0 +1,38 @@
+// Softmax attention over a list of keys per query, and the search for such lists.
+//
+//   index = attention_topk(q, k, terms, scale, 8);        // i32 [B, H, T, 8]
+//   o_i = sum_n p_in v[index_in],  p_i = softmax over n of scale q_i . k[index_in] + biases
+//
+// q [B, H, T, D], k [B, Hkv, S, D], v [B, Hkv, S, E] as in attention.h; the map is never stored:
+// memory O(T N) for the lists. Gradients flow through the listed pairs alone. ShapeError,
+// DTypeError or ValueError name the operand.
+#pragma once
+
+#include <optional>
+
+#include <heed/autograd/ops/attention.h>
+
+namespace heed {
+
+// i32 [B, H, T, N], N = min(count, S): the visible keys of largest score of each query, in rising
+// order, then -1 where fewer are visible. Of equal scores the lowest keys win. Not differentiable.
+Tensor attention_topk(const Tensor& q, const Tensor& k, const AttentionTerms& terms, double scale,
+                      int64_t count);
+
+struct SelectedAttentionOptions {
+  FusedAttentionOptions base = {};  // scale and dropout, whose mask is that of the T x S map
+  // What a query's score for the key of its own number (j = i) is instead, a constant.
+  std::optional<double> self_score = {};
+};
+
+// `index` i32 [B, H, T, N], entries in [0, S), or negative: nothing. A query without an entry gives
+// 0. Of the terms the biases count; what is visible is the list's business. A key that is listed
+// twice counts twice.
+Tensor selected_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& index,
+                          const AttentionTerms& terms, const SelectedAttentionOptions& options);
+// Composed of primitives; gathers T N keys and values.
+Tensor selected_attention_reference(const Tensor& q, const Tensor& k, const Tensor& v,
+                                    const Tensor& index, const AttentionTerms& terms,
+                                    const SelectedAttentionOptions& options);
+
+}  // namespace heed

@@ -1,0 +1,197 @@
+#include <heed/nn/attention/pattern.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include <heed/autograd/grad_mode.h>
+#include <heed/autograd/ops/dropout.h>
+#include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/index.h>
+#include <heed/autograd/ops/views.h>
+#include <heed/core/error.h>
+#include <heed/nn/attention/dense.h>
+#include <heed/nn/attention/kv_step.h>
+
+namespace heed::nn {
+
+PatternAttention::PatternAttention(AttentionConfig config, int64_t block)
+    : Attention(std::move(config)), block_(block) {}
+
+std::shared_ptr<const BlockLayout> PatternAttention::layout(int64_t queries, int64_t keys,
+                                                            int64_t first) const {
+  const bool causal = config().causal;
+  auto moved = [&](Span i) { return Span{i.begin + first, i.end + first}; };
+  auto covers = [&](Span at, Span j) {
+    Span i = moved(at);
+    if (causal && j.begin > i.end - 1) return Cover::empty;
+    Cover c = cover(i, j);
+    return causal && c == Cover::full && j.end - 1 > i.begin ? Cover::partial : c;
+  };
+  auto keeps = [&](int64_t i, int64_t j) {
+    return (!causal || j <= i + first) && keep(i + first, j);
+  };
+  return BlockLayout::make(queries, keys, block_, covers, keeps);
+}
+
+FusedAttentionOptions PatternAttention::fused_options(const AttentionCall& call) const {
+  FusedAttentionOptions options;
+  options.scale = scale_or(call, 1 / std::sqrt(static_cast<double>(config().head_dim)));
+  options.dropout = call.dropout;
+  options.key = call.random;
+  return options;
+}
+
+static void refuse_offset(const AttentionCall& call, const char* name) {
+  if (call.mask.terms().offset.defined())
+    throw ValueError(str(name, ": an offset is not supported: query i stands at key i"));
+}
+
+Tensor PatternAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
+                                 const AttentionCall& call) const {
+  auto scope = enter();
+  check_call(q, k, v, call);
+  refuse_offset(call, name());
+  AttentionTerms terms = call.mask.terms(config().causal);
+  terms.layout =
+      cache_.get(q.dim(2), k.dim(2), [this](int64_t t, int64_t s) { return layout(t, s); });
+  return fused_attention(q, k, v, terms, fused_options(call));  // [B, H, T, E]
+}
+
+Traits PatternAttention::traits() const {
+  Traits t;
+  t.causal = t.key_padding = t.pair_mask = t.bias = t.weight_dropout = t.grouped_heads = true;
+  t.weights = t.row_stochastic = true;
+  t.decode = DecodeKind::kv;
+  t.why["cross"] = "the pattern speaks of positions in one sequence";
+  t.why["left_padding"] = "the pattern stands at fixed positions, padding on the left moves tokens";
+  return t;
+}
+
+Tensor pattern_pairs(const PatternAttention& pattern, const std::vector<int64_t>& offset,
+                     int64_t queries, int64_t keys) {
+  bool same = std::all_of(offset.begin(), offset.end(), [&](int64_t x) { return x == offset[0]; });
+  int64_t rows = same ? std::min<int64_t>(1, static_cast<int64_t>(offset.size()))
+                      : static_cast<int64_t>(offset.size());
+  Array pairs = Array::empty({rows, 1, queries, keys}, DType::boolean);
+  bool* out = pairs.data<bool>();
+  for (int64_t b = 0; b < rows; ++b)
+    for (int64_t i = 0; i < queries; ++i)
+      for (int64_t j = 0; j < keys; ++j)
+        *out++ = pattern.keep(i + offset[static_cast<size_t>(b)], j);
+  return Tensor(pairs);
+}
+
+// Dense attention's rows under the pattern: neighbouring rows go together.
+Tensor PatternAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
+                                 const std::vector<int64_t>& rows) const {
+  check_call(q, k, Tensor(), call);
+  refuse_offset(call, name());
+  int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), keys = k.dim(2);
+  for (int64_t i : rows)
+    if (i < 0 || i >= queries)
+      throw ValueError(
+          str(name(), ": weights of row ", i, " asked for, there are ", queries, " queries"));
+  if (rows.empty()) return zeros({batch, heads, 0, keys}, q.dtype());
+  DenseAttention dense(config());
+  std::vector<Tensor> parts;
+  for (size_t r = 0; r < rows.size();) {
+    int64_t first = rows[r], count = 0;
+    std::vector<int64_t> all;
+    while (r < rows.size() && rows[r] == first + count) all.push_back(count), ++count, ++r;
+    AttentionCall part;
+    part.scale = call.scale;
+    part.mask = call.mask.rows(first, count, batch, queries, keys) &
+                Mask::pairs(pattern_pairs(*this, {first}, count, keys));
+    parts.push_back(dense.weights(q.slice(2, first, first + count), k, part, all));  // [B, H, n, S]
+  }
+  Tensor map = parts.size() == 1 ? parts[0] : concat(parts, 2);  // [B, H, R, S]
+  if (call.dropout == 0) return map;
+  Tensor kept = dropout_mask({batch, heads, queries, keys}, call.dropout, call.random, q.dtype());
+  return map * index_select(kept, 2, Tensor::from(rows, {static_cast<int64_t>(rows.size())}));
+}
+
+std::unique_ptr<DecodeState> PatternAttention::new_state(int64_t batch, int64_t capacity,
+                                                         DType dtype, Device device) const {
+  const AttentionConfig& c = config();
+  return std::make_unique<KVCache>(batch, c.kv_heads, c.head_dim, c.value_dim, capacity, dtype,
+                                   device);
+}
+
+void PatternAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
+                              DecodeState& state) const {
+  absorb_keys(*this, k, v, call, state_as<KVCache>(state));
+}
+
+Tensor PatternAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
+                              const AttentionCall& call, DecodeState& state) const {
+  NoGrad guard;
+  auto scope = enter();
+  KVStep s = begin_kv_step(*this, q, k, v, call, state_as<KVCache>(state));
+  int64_t fresh = q.dim(2), held = s.keys.dim(2);
+  if (fresh == 0 || held == 0 || s.offset.empty())
+    return fused_attention(q, s.keys, s.values, s.terms, fused_options(call));  // [B, H, T, E]
+  if (s.same_offset && s.offset[0] >= 0) {
+    s.terms.layout = layout(fresh, held, s.offset[0]);
+    return fused_attention(q, s.keys, s.values, s.terms, fused_options(call));  // [B, H, T, E]
+  }
+  // Rows of unequal length each see a pattern of their own, a few queries at a time.
+  constexpr int64_t kQueries = 64;
+  std::vector<Tensor> parts;
+  Mask mask = call.mask;
+  for (int64_t at = 0; at < fresh; at += kQueries) {
+    int64_t count = std::min(kQueries, fresh - at);
+    AttentionTerms terms = mask.rows(at, count, q.dim(0), fresh, held).terms(config().causal);
+    std::vector<int64_t> offset = s.offset;
+    for (int64_t& x : offset) x += at;
+    terms.offset = Tensor::from(offset, {static_cast<int64_t>(offset.size())});
+    terms.key_begin = Tensor();
+    terms.key_end = s.terms.key_end;
+    Tensor pairs = pattern_pairs(*this, offset, count, held);  // [B, 1, n, S]
+    terms.pair_mask = terms.pair_mask.defined() ? logical_and(terms.pair_mask, pairs) : pairs;
+    parts.push_back(fused_attention(q.slice(2, at, at + count), s.keys, s.values, terms,
+                                    fused_options(call)));  // [B, H, n, E]
+  }
+  return parts.size() == 1 ? parts[0] : concat(parts, 2);  // [B, H, T, E]
+}
+
+std::vector<int64_t> PatternAttention::reach(const Tensor& q, const Tensor& k,
+                                             const AttentionCall& call, int64_t i) const {
+  std::vector<int64_t> seen;
+  for (int64_t j : Attention::reach(q, k, call, i))
+    if (keep(i, j)) seen.push_back(j);
+  return seen;
+}
+
+ExactLimit PatternAttention::dense_limit(Options options) const {
+  ExactLimit limit;
+  limit.options = std::move(options);
+  AttentionConfig c = config();
+  c.options = Options("dense");
+  limit.reference = [c](const Tensor& q, const Tensor& k, const Tensor& v,
+                        const AttentionCall& call) {
+    return DenseAttention(c).reference(q, k, v, call);
+  };
+  return limit;
+}
+
+Cost PatternAttention::cost(const AttentionShape& shape, Pass pass) const {
+  return cost_of(layout(shape.queries, shape.keys)->pairs(), shape, pass);
+}
+
+Cost PatternAttention::cost_of(int64_t pairs, const AttentionShape& s, Pass pass) const {
+  int64_t size = static_cast<int64_t>(size_of(s.dtype)), d = s.head_dim, e = s.value_dim;
+  int64_t q = s.batch * s.heads * s.queries * d, out = s.batch * s.heads * s.queries * e;
+  int64_t k = s.batch * s.kv_heads * s.keys * d, v = s.batch * s.kv_heads * s.keys * e;
+  int64_t lse = s.batch * s.heads * s.queries;  // log-sum-exp of each row, kept for backward
+  Cost c;
+  // The products of dense attention, on fewer pairs.
+  int64_t channels = pass == Pass::forward ? d + e : 3 * d + 2 * e;
+  c.flops = 2 * s.batch * s.heads * pairs * channels;
+  c.bytes = (q + k + v + out + lse) * size;
+  if (pass == Pass::backward) c.bytes += (out + q + k + v) * size;  // dO in; dQ, dK, dV out
+  c.activation_bytes = (q + k + v + out + lse) * size;
+  c.state_bytes = (k + v) * size;
+  return c;
+}
+
+}  // namespace heed::nn

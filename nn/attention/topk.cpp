@@ -1,0 +1,162 @@
+#include <heed/nn/attention/topk.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include <heed/autograd/grad_mode.h>
+#include <heed/autograd/ops/dropout.h>
+#include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/index.h>
+#include <heed/autograd/ops/selected_attention.h>
+#include <heed/autograd/ops/views.h>
+#include <heed/core/error.h>
+#include <heed/nn/attention/dense.h>
+#include <heed/nn/attention/kv_step.h>
+
+namespace heed::nn {
+
+TopkAttention::TopkAttention(AttentionConfig config)
+    : Attention(std::move(config)),
+      k_(this->config().options.integer("k", 32, 1, int64_t{1} << 30)) {}
+
+double TopkAttention::scale_of(const AttentionCall& call) const {
+  return scale_or(call, 1 / std::sqrt(static_cast<double>(config().head_dim)));
+}
+
+Tensor TopkAttention::selected(const Tensor& q, const Tensor& k, const AttentionCall& call) const {
+  check_call(q, k, Tensor(), call);
+  NoGrad guard;
+  return attention_topk(q, k, call.mask.terms(config().causal), scale_of(call), k_);
+}
+
+Tensor TopkAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v,
+                             const Tensor& selected, const AttentionCall& call) const {
+  check_call(q, k, v, call);
+  SelectedAttentionOptions options;
+  options.base = {.scale = scale_of(call), .dropout = call.dropout, .key = call.random};
+  return selected_attention(q, k, v, selected, call.mask.terms(config().causal), options);
+}
+
+Tensor TopkAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
+                              const AttentionCall& call) const {
+  auto scope = enter();
+  check_call(q, k, v, call);
+  return attend(q, k, v, selected(q, k, call), call);  // [B, H, T, E]
+}
+
+Traits TopkAttention::traits() const {
+  Traits t;
+  t.causal = t.cross = t.key_padding = t.left_padding = true;
+  t.pair_mask = t.bias = t.weight_dropout = t.grouped_heads = true;
+  t.weights = t.row_stochastic = true;
+  t.decode = DecodeKind::kv;
+  return t;
+}
+
+// Dense attention's map of these rows, with the selection as a pair mask.
+Tensor TopkAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
+                              const std::vector<int64_t>& rows) const {
+  check_call(q, k, Tensor(), call);
+  int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), keys = k.dim(2);
+  DenseAttention dense(config());
+  AttentionCall part;
+  part.scale = call.scale;
+  std::vector<Tensor> parts;
+  for (int64_t i : rows) {
+    if (i < 0 || i >= queries)
+      throw ValueError(
+          str("topk: weights of row ", i, " asked for, there are ", queries, " queries"));
+    part.mask = call.mask.rows(i, 1, batch, queries, keys);
+    Tensor row = q.slice(2, i, i + 1);  // [B, H, 1, D]
+    Tensor list = selected(row, k, part);
+    Array pairs = Array::zeros({batch, heads, 1, keys}, DType::boolean);
+    for (int64_t n = 0, each = list.dim(3); n < list.numel(); ++n)
+      if (int64_t j = list.array().data<int32_t>()[n]; j >= 0)
+        pairs.data<bool>()[n / each * keys + j] = true;
+    part.mask = part.mask & Mask::pairs(Tensor(pairs));
+    parts.push_back(dense.weights(row, k, part, {0}));  // [B, H, 1, S]
+  }
+  if (parts.empty()) return zeros({batch, heads, 0, keys}, q.dtype());
+  Tensor map = concat(parts, 2);  // [B, H, R, S]
+  if (call.dropout == 0) return map;
+  Tensor kept = dropout_mask({batch, heads, queries, keys}, call.dropout, call.random, q.dtype());
+  return map * index_select(kept, 2, Tensor::from(rows, {static_cast<int64_t>(rows.size())}));
+}
+
+std::unique_ptr<DecodeState> TopkAttention::new_state(int64_t batch, int64_t capacity, DType dtype,
+                                                      Device device) const {
+  const AttentionConfig& c = config();
+  return std::make_unique<KVCache>(batch, c.kv_heads, c.head_dim, c.value_dim, capacity, dtype,
+                                   device);
+}
+
+void TopkAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
+                           DecodeState& state) const {
+  absorb_keys(*this, k, v, call, state_as<KVCache>(state));
+}
+
+Tensor TopkAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
+                           const AttentionCall& call, DecodeState& state) const {
+  NoGrad guard;
+  auto scope = enter();
+  KVStep s = begin_kv_step(*this, q, k, v, call, state_as<KVCache>(state));
+  Tensor list = attention_topk(q, s.keys, s.terms, scale_of(call), k_);  // [B, H, T, k]
+  SelectedAttentionOptions options;
+  options.base.scale = scale_of(call);
+  return selected_attention(q, s.keys, s.values, list, s.terms, options);  // [B, H, T, E]
+}
+
+std::optional<ExactLimit> TopkAttention::exact_limit(const AttentionShape& shape) const {
+  ExactLimit limit;
+  limit.options = Options("topk");
+  limit.options.set("k", std::to_string(std::max<int64_t>(1, shape.keys)));
+  AttentionConfig c = config();
+  c.options = Options("dense");
+  limit.reference = [c](const Tensor& q, const Tensor& k, const Tensor& v,
+                        const AttentionCall& call) {
+    return DenseAttention(c).reference(q, k, v, call);
+  };
+  return limit;
+}
+
+std::vector<int64_t> TopkAttention::reach(const Tensor& q, const Tensor& k,
+                                          const AttentionCall& call, int64_t i) const {
+  if (i < 0 || i >= q.dim(2)) throw ValueError(str("topk: reach of row ", i, " of ", q.dim(2)));
+  AttentionCall row = call;
+  row.dropout = 0;
+  row.mask = call.mask.rows(i, 1, q.dim(0), q.dim(2), k.dim(2));
+  Tensor list = selected(q.slice(2, i, i + 1), k, row);  // [B, H, 1, k]
+  std::vector<int64_t> keys;
+  for (double j : list.slice(0, 0, 1).to_vector())
+    if (j >= 0) keys.push_back(static_cast<int64_t>(j));
+  std::sort(keys.begin(), keys.end());
+  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+  return keys;
+}
+
+Cost TopkAttention::cost(const AttentionShape& s, Pass pass) const {
+  int64_t scored = 0, chosen = 0;
+  for (int64_t i = 0; i < s.queries; ++i) {
+    int64_t seen = s.keys;
+    if (config().causal) seen = std::clamp<int64_t>(i + 1 + s.keys - s.queries, 0, s.keys);
+    scored += seen;
+    chosen += std::min(seen, k_);
+  }
+  int64_t size = static_cast<int64_t>(size_of(s.dtype)), d = s.head_dim, e = s.value_dim;
+  int64_t q = s.batch * s.heads * s.queries * d, out = s.batch * s.heads * s.queries * e;
+  int64_t k = s.batch * s.kv_heads * s.keys * d, v = s.batch * s.kv_heads * s.keys * e;
+  int64_t rows = s.batch * s.heads * s.queries, list = 4 * rows * std::min(k_, s.keys);
+  Cost c;
+  // Forward: all scores, then those of the selected pairs again, and P V. Backward: scores again,
+  // dO V^T, P^T dO, dS K, dS^T Q, on the selected pairs.
+  int64_t flops = pass == Pass::forward ? scored * d + chosen * (d + e) : chosen * (3 * d + 2 * e);
+  c.flops = 2 * s.batch * s.heads * flops;
+  c.bytes = (q + k + v + out + rows) * size + list;
+  if (pass == Pass::forward) c.bytes += (q + k) * size + list;
+  else c.bytes += (out + q + k + v) * size;
+  c.activation_bytes = (q + k + v + out + rows) * size + list;
+  c.state_bytes = (k + v) * size;
+  return c;
+}
+
+}  // namespace heed::nn

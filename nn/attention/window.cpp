@@ -1,0 +1,236 @@
+#include <heed/nn/attention/window.h>
+
+#include <algorithm>
+
+#include <heed/autograd/grad_mode.h>
+#include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/views.h>
+#include <heed/core/error.h>
+#include <heed/nn/attention/kv_step.h>
+
+namespace heed::nn {
+
+namespace {
+
+constexpr int64_t kBlock = 64;
+constexpr int64_t kFar = int64_t{1} << 30;  // beyond any length; sums and products do not overflow
+
+int64_t divide_up(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a / b); }
+
+}  // namespace
+
+WindowAttention::WindowAttention(AttentionConfig config)
+    : PatternAttention(std::move(config), kBlock) {
+  const Options& o = this->config().options;
+  left_ = o.integer("left", 128, 0, kFar);
+  right_ = o.integer("right", 128, 0, kFar);
+  dilation_ = o.integer("dilation", 1, 1, kFar);
+  globals_ = o.integer("globals", 0, 0, kFar);
+}
+
+bool WindowAttention::keep(int64_t i, int64_t j) const {
+  int64_t r = j - i;
+  if (i < globals_ || j < globals_) return true;
+  return r >= -left_ * dilation_ && r <= right_ * dilation_ && r % dilation_ == 0;
+}
+
+Cover WindowAttention::cover(Span i, Span j) const {
+  if (i.end <= globals_ || j.end <= globals_) return Cover::full;
+  if (i.begin < globals_ || j.begin < globals_) return Cover::partial;
+  // The differences j - i of a block are lowest .. highest, all of them.
+  int64_t lowest = j.begin - (i.end - 1), highest = j.end - 1 - i.begin;
+  if (highest < -left_ * dilation_ || lowest > right_ * dilation_) return Cover::empty;
+  bool inside = lowest >= -left_ * dilation_ && highest <= right_ * dilation_;
+  return inside && dilation_ == 1 ? Cover::full : Cover::partial;
+}
+
+// Together with the call's own window.
+AttentionTerms WindowAttention::windowed(AttentionTerms terms) const {
+  auto narrower = [](int64_t asked, int64_t own) { return asked < 0 ? own : std::min(asked, own); };
+  terms.window_left = narrower(terms.window_left, left_);
+  terms.window_right = narrower(terms.window_right, right_);
+  return terms;
+}
+
+Tensor WindowAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
+                                const AttentionCall& call) const {
+  if (plain()) {
+    auto scope = enter();
+    check_call(q, k, v, call);
+    return fused_attention(q, k, v, windowed(call.mask.terms(config().causal)),
+                           fused_options(call));  // [B, H, T, E]
+  }
+  const Mask& mask = call.mask;
+  bool padding_alone =
+      !mask.has_window() && !mask.has_pairs() && !mask.has_bias() && !mask.terms().offset.defined();
+  if (globals_ == 0 && padding_alone && call.dropout == 0) return dilated(q, k, v, call);
+  return PatternAttention::forward(q, k, v, call);
+}
+
+// Tokens of one residue class see each other alone: as a sequence of their own, with a window
+// without gaps. Class r of row b becomes row b * dilation + r.
+Tensor WindowAttention::dilated(const Tensor& q, const Tensor& k, const Tensor& v,
+                                const AttentionCall& call) const {
+  auto scope = enter();
+  check_call(q, k, v, call);
+  int64_t batch = q.dim(0), n = q.dim(2), d = std::max<int64_t>(1, std::min(dilation_, n));
+  int64_t each = divide_up(n, d);
+  auto split = [&](const Tensor& x) {
+    Tensor y = pad(x, 2, 0, each * d - n).reshape({batch, x.dim(1), each, d, x.dim(3)});
+    return y.permute({0, 3, 1, 2, 4}).reshape({batch * d, x.dim(1), each, x.dim(3)});
+  };
+  auto bound = [&](const Tensor& given, int64_t fallback) {
+    std::vector<int64_t> old = to_integers(given), out;
+    old.resize(static_cast<size_t>(batch), fallback);
+    for (int64_t x : old)
+      for (int64_t r = 0; r < d; ++r) out.push_back(divide_up(std::clamp<int64_t>(x, 0, n) - r, d));
+    return Tensor::from(out, {batch * d});
+  };
+  const AttentionTerms& given = call.mask.terms();
+  AttentionTerms terms;
+  terms.causal = config().causal;
+  terms.key_begin = bound(given.key_begin, 0);
+  terms.key_end = bound(given.key_end, n);
+  terms.query_begin = bound(given.query_begin, 0);
+  terms.query_end = bound(given.query_end, n);
+  // Where the sequence is shorter than the dilation, every token is alone.
+  Tensor out = fused_attention(split(q), split(k), split(v), windowed(terms),
+                               fused_options(call));        // [B d, H, T / d, E]
+  out = out.reshape({batch, d, q.dim(1), each, v.dim(3)});  // [B, d, H, T / d, E]
+  out = out.permute({0, 2, 3, 1, 4}).reshape({batch, q.dim(1), each * d, v.dim(3)});
+  return out.slice(2, 0, n);  // [B, H, T, E]
+}
+
+Traits WindowAttention::traits() const {
+  Traits t = PatternAttention::traits();
+  t.decode = DecodeKind::ring;
+  t.left_padding = globals_ == 0;  // distances alone matter then
+  t.why["cross"] = "a window speaks of distances in one sequence";
+  t.why["left_padding"] = "the global tokens are the first ones, padding on the left moves them";
+  return t;
+}
+
+std::unique_ptr<DecodeState> WindowAttention::new_state(int64_t batch, int64_t capacity,
+                                                        DType dtype, Device device) const {
+  const AttentionConfig& c = config();
+  // One more than the next query needs: the last token may ask again, without a key.
+  int64_t reach = left_ * dilation_ + 1, most = globals_ + 2 * reach + 64;
+  KVCache cache(batch, c.kv_heads, c.head_dim, c.value_dim,
+                c.causal ? std::min(capacity, most) : capacity, dtype, device);
+  // Only in a causal layer is it settled that no later query sees an old key: see step.
+  return std::make_unique<RingCache>(std::move(cache), globals_, c.causal ? reach : -1);
+}
+
+void WindowAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
+                             DecodeState& state) const {
+  RingCache& ring = state_as<RingCache>(state);
+  absorb_keys(*this, k, v, call, ring.cache());
+  ring.trim();
+}
+
+// A long step goes in parts, so that the ring never holds much more than its window.
+Tensor WindowAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
+                             const AttentionCall& call, DecodeState& state) const {
+  NoGrad guard;
+  auto scope = enter();
+  RingCache& ring = state_as<RingCache>(state);
+  if (call.mask.has_pairs() || call.mask.terms().bias.defined())
+    throw ValueError("window: a step takes no pair mask and no bias tensor: old keys are gone");
+  const int64_t most = std::clamp<int64_t>(left_ * dilation_, 64, 1024), fresh = q.dim(2);
+  if (!k.defined() || fresh <= most) return step_part(q, k, v, call, 0, ring);
+  std::vector<Tensor> parts;
+  for (int64_t at = 0; at < fresh; at += most) {
+    auto piece = [&](const Tensor& x) { return x.slice(2, at, at + most); };
+    parts.push_back(step_part(piece(q), piece(k), piece(v), call, at, ring));
+  }
+  return concat(parts, 2);  // [B, H, T, E]
+}
+
+// The new tokens [at, at + n) of a step.
+Tensor WindowAttention::step_part(const Tensor& q, const Tensor& k, const Tensor& v,
+                                  const AttentionCall& call, int64_t at, RingCache& ring) const {
+  auto moved = [&](const Tensor& bound) {
+    if (!bound.defined()) return bound;
+    std::vector<int64_t> x = to_integers(bound);
+    for (int64_t& b : x) b = std::clamp<int64_t>(b - at, 0, q.dim(2));
+    return Tensor::from(x, {static_cast<int64_t>(x.size())});
+  };
+  const AttentionTerms& given = call.mask.terms();
+  AttentionCall part = call;
+  part.mask = Mask::window(given.window_left, given.window_right);
+  if (call.mask.has_key_padding())
+    part.mask = part.mask & Mask::key_padding(moved(given.key_begin), moved(given.key_end));
+  if (call.mask.has_query_padding())
+    part.mask = part.mask & Mask::query_padding(moved(given.query_begin), moved(given.query_end));
+  if (given.alibi_slopes.defined()) part.mask = part.mask & Mask::alibi(given.alibi_slopes);
+  if (given.relative_bias.defined())
+    part.mask = part.mask & Mask::relative(given.relative_bias, given.relative_bidirectional,
+                                           given.relative_max_distance);
+  if (given.offset.defined()) part.mask = part.mask & Mask::offset(given.offset);
+
+  int64_t batch = ring.batch(), fresh = q.dim(2);
+  KVStep s = begin_kv_step(*this, q, k, v, part, ring.cache());
+  int64_t held = s.keys.dim(2), dropped = 0;
+  for (int64_t b = 0; b < batch; ++b) {
+    dropped = std::max(dropped, ring.dropped(b));
+    // Query 0 of this row has to find its whole window.
+    int64_t oldest = s.offset[static_cast<size_t>(b)] - left_ * dilation_;
+    if (!k.defined() && ring.dropped(b) > 0 && oldest < ring.pinned() && fresh > 0)
+      throw ValueError(str("window: ", fresh, " queries without keys, but the ring of row ", b,
+                           " holds the last ", held - ring.pinned(), " keys alone"));
+  }
+  if (plain()) {
+    Tensor out = fused_attention(q, s.keys, s.values, windowed(s.terms), fused_options(call));
+    ring.trim();
+    return out;  // [B, H, T, E]
+  }
+  if (dropped > 0 && globals_ > 0 && (call.mask.has_bias() || call.mask.has_window()))
+    throw ValueError("window: a step with global tokens takes no window, ALiBi or relative bias");
+  Array pairs = Array::empty({batch, 1, fresh, held}, DType::boolean);
+  bool* out = pairs.data<bool>();
+  for (int64_t b = 0; b < batch; ++b) {
+    int64_t first = s.offset[static_cast<size_t>(b)] + ring.dropped(b);
+    for (int64_t i = 0; i < fresh; ++i)
+      for (int64_t n = 0; n < held; ++n) {
+        int64_t j = n < ring.pinned() ? n : n + ring.dropped(b);
+        *out++ = keep(first + i, j) && (!config().causal || j <= first + i);
+      }
+  }
+  s.terms.pair_mask = Tensor(pairs);
+  // The terms' own rule counts entries, not keys: it stays right for the recent ones, and every
+  // pinned key is older than they are.
+  Tensor mixed = fused_attention(q, s.keys, s.values, s.terms, fused_options(call));
+  ring.trim();
+  return mixed;  // [B, H, T, E]
+}
+
+std::optional<ExactLimit> WindowAttention::exact_limit(const AttentionShape& shape) const {
+  std::string all = std::to_string(std::max<int64_t>(shape.queries, shape.keys));
+  Options options("window");
+  options.set("left", all);
+  options.set("right", all);
+  return dense_limit(options);
+}
+
+Cost WindowAttention::cost(const AttentionShape& s, Pass pass) const {
+  if (!plain()) {
+    Cost c = PatternAttention::cost(s, pass);
+    if (config().causal) {
+      int64_t held = std::min(s.keys, globals_ + left_ * dilation_ + 1);
+      c.state_bytes = s.batch * s.kv_heads * held * (s.head_dim + s.value_dim) *
+                      static_cast<int64_t>(size_of(s.dtype));
+    }
+    return c;
+  }
+  int64_t pairs = 0;
+  for (int64_t i = 0; i < s.queries; ++i)
+    pairs += std::max<int64_t>(0, std::min(s.keys - 1, i + (config().causal ? 0 : right_)) -
+                                      std::max<int64_t>(0, i - left_) + 1);
+  Cost c = cost_of(pairs, s, pass);
+  if (config().causal)
+    c.state_bytes = s.batch * s.kv_heads * std::min(s.keys, left_ + 1) *
+                    (s.head_dim + s.value_dim) * static_cast<int64_t>(size_of(s.dtype));
+  return c;
+}
+
+}  // namespace heed::nn
