@@ -1,7 +1,7 @@
 #include <heed/autograd/ops/selected_attention.h>
 #include <heed/nn/attention/topk.h>
 #include <heed/nn/position_bias.h>
-#include <heed/tests/nn/attention/variant_checks.h>
+#include <heed/tests/nn/attention/sparse_checks.h>
 
 using namespace heed;
 using namespace heed::test;

@@ -1,6 +1,6 @@
 #include <heed/nn/attention/window.h>
 #include <heed/nn/position_bias.h>
-#include <heed/tests/nn/attention/variant_checks.h>
+#include <heed/tests/nn/attention/sparse_checks.h>
 
 using namespace heed;
 using namespace heed::test;
