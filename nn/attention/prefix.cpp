@@ -30,12 +30,6 @@ Tensor by_key_head(const Tensor& x, int64_t kv_heads) {
   return x.reshape({x.dim(0), kv_heads, x.dim(1) / kv_heads, x.dim(2), x.dim(3)});
 }
 
-Tensor repeat_heads(const Tensor& x, int64_t heads) {
-  int64_t b = x.dim(0), kv = x.dim(1), n = x.dim(2), d = x.dim(3);
-  if (kv == heads) return x;
-  return broadcast_to(x.unsqueeze(2), {b, kv, heads / kv, n, d}).reshape({b, heads, n, d});
-}
-
 Alignment align(int64_t offset, int64_t queries, int64_t keys) {
   Alignment a;
   a.blind = std::clamp<int64_t>(-offset, 0, queries);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <heed/nn/attention/attention.h>
+#include <heed/nn/attention/score_map.h>
 
 namespace heed::nn {
 
@@ -15,8 +16,6 @@ std::vector<int64_t> query_offsets(const Mask& mask, int64_t queries, int64_t ke
 
 // [B, H, N, X] as [B, Hkv, H / Hkv, N, X]: a key head beside the query heads that read it.
 Tensor by_key_head(const Tensor& x, int64_t kv_heads);
-// [B, Hkv, N, X] -> [B, H, N, X]: each key head repeated for its group.
-Tensor repeat_heads(const Tensor& x, int64_t heads);
 
 // How causal queries and keys meet: `blind` queries stand before the first key; the first `shared`
 // keys are seen by every other query; the next `beside` keys stand side by side with the first of
