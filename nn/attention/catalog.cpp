@@ -1,9 +1,12 @@
 #include <heed/nn/attention/catalog.h>
 
 #include <heed/core/error.h>
+#include <heed/nn/attention/bigbird.h>
+#include <heed/nn/attention/block_sparse.h>
 #include <heed/nn/attention/dense.h>
 #include <heed/nn/attention/linear.h>
 #include <heed/nn/attention/linformer.h>
+#include <heed/nn/attention/lsh.h>
 #include <heed/nn/attention/nystrom.h>
 #include <heed/nn/attention/performer.h>
 #include <heed/nn/attention/topk.h>
@@ -33,8 +36,13 @@ Tensor composed(const Attention& attention, const Tensor& q, const Tensor& k, co
 std::deque<AttentionEntry>& entries() {
   // name, family, paper, cost, factory, options for the conformance kit, reference
   static std::deque<AttentionEntry> list = {
-      {"dense", "dense", "Vaswani et al. 2017, arXiv 1706.03762", "O(T S) time, O(T) memory",
-       make<DenseAttention>, {}, composed<DenseAttention>},
+      {"dense",
+       "dense",
+       "Vaswani et al. 2017, arXiv 1706.03762",
+       "O(T S) time, O(T) memory",
+       make<DenseAttention>,
+       {},
+       composed<DenseAttention>},
       {"linformer", "low-rank", "Wang et al. 2020, arXiv 2006.04768",
        "O((T + S) k) time and memory", make_sharing<LinformerAttention>},
       {"nystrom", "low-rank", "Xiong et al. 2021, arXiv 2102.03902",
@@ -47,6 +55,14 @@ std::deque<AttentionEntry>& entries() {
        "O(T w) time, O(T) memory, w keys a query", make<WindowAttention>},
       {"topk", "sparse", "Gupta et al. 2021, arXiv 2106.06899",
        "O(T S) time for the scores, O(T k) for the rest and for memory", make<TopkAttention>},
+      {"block_sparse", "sparse", "Child et al. 2019, arXiv 1904.10509",
+       "O(T S density) time, O(T) memory", make<BlockSparseAttention>},
+      {"bigbird", "sparse", "Zaheer et al. 2020, arXiv 2007.14062",
+       "O(T block (window + globals + random)) time, O(T) memory", make<BigBirdAttention>},
+      {"strided", "sparse", "Child et al. 2019, arXiv 1904.10509",
+       "O(T (T / stride + local block)) time, O(T) memory", make<StridedAttention>},
+      {"lsh", "sparse", "Kitaev et al. 2020, arXiv 2001.04451",
+       "O(T rounds (chunk + buckets)) time, O(T rounds chunk) memory", make<LshAttention>},
   };
   return list;
 }

@@ -172,19 +172,23 @@ int64_t naive_prefix() {
 
 }  // namespace
 
+std::vector<OpCase> sparse_attention_cases();  // opcases_sparse_attention.cpp
+
 std::vector<OpCase> attention_cases() {
-  return {fused(false, false),
-          fused(true, false),
-          fused(true, true),
-          prefix(false, false),
-          prefix(false, true),
-          prefix(true, false),
-          prefix(true, true),
-          counted("prefix_product_reference", naive_prefix),
-          counted("relative_bucket", buckets_grow_with_distance),
-          counted("visible_pairs", pairs_follow_the_offset),
-          counted("bias_terms", biases_add_up),
-          counted("check_attention", check_refuses)};
+  std::vector<OpCase> list = {fused(false, false),
+                              fused(true, false),
+                              fused(true, true),
+                              prefix(false, false),
+                              prefix(false, true),
+                              prefix(true, false),
+                              prefix(true, true),
+                              counted("prefix_product_reference", naive_prefix),
+                              counted("relative_bucket", buckets_grow_with_distance),
+                              counted("visible_pairs", pairs_follow_the_offset),
+                              counted("bias_terms", biases_add_up),
+                              counted("check_attention", check_refuses)};
+  for (OpCase& c : sparse_attention_cases()) list.push_back(std::move(c));
+  return list;
 }
 
 }  // namespace heed::test

@@ -1,0 +1,139 @@
+#include <heed/nn/attention/block_sparse.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include <heed/autograd/ops/block_sparse.h>
+#include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/views.h>
+#include <heed/core/error.h>
+
+namespace heed::nn {
+
+namespace {
+
+constexpr int64_t kMost = int64_t{1} << 30;
+
+int64_t checked_block(int64_t block) {
+  if (block < 1 || block > kMost)
+    throw ValueError(str("block_sparse: a block of ", block, " tokens; at least 1 expected"));
+  return block;
+}
+
+}  // namespace
+
+// Spans need not lie on the grid: while decoding, queries start anywhere.
+Cover BlockPatternAttention::cover(Span i, Span j) const {
+  int64_t seen = 0, all = 0;
+  for (int64_t r = i.begin / block(); r * block() < i.end; ++r)
+    for (int64_t c = j.begin / block(); c * block() < j.end; ++c) {
+      ++all;
+      seen += sees(r, c);
+    }
+  return seen == 0 ? Cover::empty : seen == all ? Cover::full : Cover::partial;
+}
+
+BlockSparseAttention::BlockSparseAttention(AttentionConfig config)
+    : BlockPatternAttention(config, config.options.integer("block", 64, 1, kMost)) {
+  const Options& o = this->config().options;
+  std::string pattern = o.choice("pattern", "local", {"local", "strided", "fixed", "full"});
+  pattern_ = pattern == "local"     ? Pattern::local
+             : pattern == "strided" ? Pattern::strided
+             : pattern == "fixed"   ? Pattern::fixed
+                                    : Pattern::full;
+  window_ = o.integer("window", 1, 0, kMost);
+  stride_ = o.integer("stride", 8, 1, kMost);
+}
+
+BlockSparseAttention::BlockSparseAttention(AttentionConfig config, int64_t block,
+                                           std::vector<std::vector<int64_t>> columns)
+    : BlockPatternAttention(std::move(config), checked_block(block)),
+      listed_(true),
+      columns_(std::move(columns)) {
+  int64_t count = static_cast<int64_t>(columns_.size());
+  for (size_t r = 0; r < columns_.size(); ++r) {
+    std::sort(columns_[r].begin(), columns_[r].end());
+    for (int64_t c : columns_[r])
+      if (c < 0 || c >= count)
+        throw ValueError(
+            str("block_sparse: block row ", r, " lists block ", c, ", there are ", count));
+  }
+}
+
+BlockSparseAttention::BlockSparseAttention(AttentionConfig config, int64_t block,
+                                           CoverFunction cover, KeepFunction keep)
+    : BlockPatternAttention(std::move(config), checked_block(block)),
+      cover_(std::move(cover)),
+      keep_(std::move(keep)) {
+  if (!cover_ || !keep_) throw ValueError("block_sparse: both cover and keep are needed");
+}
+
+bool BlockSparseAttention::sees(int64_t r, int64_t c) const {
+  if (listed_) {
+    if (r >= static_cast<int64_t>(columns_.size()))
+      throw ValueError(str("block_sparse: the layout has ", columns_.size(), " blocks of ", block(),
+                           " tokens, a longer sequence was given"));
+    const std::vector<int64_t>& row = columns_[static_cast<size_t>(r)];
+    return std::binary_search(row.begin(), row.end(), c);
+  }
+  bool near = std::abs(r - c) <= window_;
+  switch (pattern_) {
+    case Pattern::local:
+      return near;
+    case Pattern::strided:
+      return near || (r - c) % stride_ == 0;
+    case Pattern::fixed:
+      return near || c % stride_ == stride_ - 1;
+    case Pattern::full:
+      return true;
+  }
+  return false;
+}
+
+bool BlockSparseAttention::keep(int64_t i, int64_t j) const {
+  return keep_ ? keep_(i, j) : BlockPatternAttention::keep(i, j);
+}
+
+Cover BlockSparseAttention::cover(Span queries, Span keys) const {
+  return cover_ ? cover_(queries, keys) : BlockPatternAttention::cover(queries, keys);
+}
+
+Tensor BlockSparseAttention::reference(const Tensor& q, const Tensor& k, const Tensor& v,
+                                       const AttentionCall& call) const {
+  check_call(q, k, v, call);
+  if (call.mask.to_string() != "no mask" || call.dropout > 0)
+    throw ValueError(str("block_sparse: the reference takes no mask and no dropout, got ",
+                         call.mask.to_string()));
+  int64_t batch = q.dim(0), heads = q.dim(1), kv = k.dim(1);
+  auto repeated = [&](const Tensor& x) {
+    Shape shape{batch, kv, heads / kv, x.dim(2), x.dim(3)};
+    return broadcast_to(x.unsqueeze(2), shape).reshape({batch, heads, x.dim(2), x.dim(3)});
+  };
+  auto pairs = layout(q.dim(2), k.dim(2));
+  double scale = fused_options(call).scale;
+  Tensor scores = sampled_product(q, repeated(k), *pairs) * scale;  // [B, H, N, b, b]
+  return block_sparse_product(block_softmax(scores, *pairs), repeated(v), *pairs);  // [B, H, T, E]
+}
+
+std::optional<ExactLimit> BlockSparseAttention::exact_limit(const AttentionShape&) const {
+  Options options("block_sparse");
+  options.set("pattern", "full");
+  return dense_limit(options);
+}
+
+StridedAttention::StridedAttention(AttentionConfig config)
+    : BlockPatternAttention(config, config.options.integer("block", 64, 1, kMost)),
+      stride_(this->config().options.integer("stride", 8, 1, kMost)),
+      local_(this->config().options.integer("local", 2, 1, kMost)) {}
+
+bool StridedAttention::sees(int64_t r, int64_t c) const {
+  return std::abs(r - c) < local_ || (r - c) % stride_ == 0;
+}
+
+std::optional<ExactLimit> StridedAttention::exact_limit(const AttentionShape&) const {
+  Options options("strided");
+  options.set("stride", "1");
+  return dense_limit(options);
+}
+
+}  // namespace heed::nn

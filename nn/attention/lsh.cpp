@@ -1,0 +1,350 @@
+#include <heed/nn/attention/lsh.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <heed/autograd/grad_mode.h>
+#include <heed/autograd/ops/dropout.h>
+#include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/index.h>
+#include <heed/autograd/ops/matmul.h>
+#include <heed/autograd/ops/reduce.h>
+#include <heed/autograd/ops/selected_attention.h>
+#include <heed/autograd/ops/softmax.h>
+#include <heed/autograd/ops/views.h>
+#include <heed/core/error.h>
+#include <heed/core/parallel.h>
+#include <heed/nn/attention/kv_step.h>
+
+namespace heed::nn {
+
+namespace {
+
+// Finite, so that a token without any other candidate attends to itself; far below every score.
+constexpr double kSelfScore = -5e4;
+
+int64_t default_buckets(int64_t max_length, int64_t chunk) {
+  if (max_length == 0) return 16;
+  int64_t wanted = (max_length + chunk - 1) / chunk;
+  return std::max<int64_t>(2, wanted + wanted % 2);
+}
+
+// k / |k|; the small addend keeps zero vectors zero.
+Tensor directions(const Tensor& k) {
+  return k * rsqrt(sum(square(k), {3}, true) + 1e-30);  // [B, H, S, D]
+}
+
+std::vector<int64_t> bounds(const Tensor& given, int64_t batch, int64_t fallback, int64_t limit) {
+  std::vector<int64_t> out = to_integers(given);
+  out.resize(static_cast<size_t>(batch), fallback);
+  for (int64_t& x : out) x = std::clamp<int64_t>(x, 0, limit);
+  return out;
+}
+
+std::vector<int64_t> no_offset(const Tensor& q) {
+  return std::vector<int64_t>(static_cast<size_t>(q.dim(0)), 0);
+}
+
+// The candidates of one head, round after round.
+struct HeadSearch {
+  int64_t queries, keys, offset;  // query i stands at key i + offset
+  int64_t key_begin, key_end, query_begin, query_end;
+  int64_t chunk, buckets;
+  std::vector<std::vector<int32_t>> found;  // a query
+
+  bool valid_query(int64_t i) const { return i >= query_begin && i < query_end; }
+
+  void causal_round(const int32_t* query_bucket, const int32_t* key_bucket) {
+    std::vector<std::vector<int32_t>> members(static_cast<size_t>(buckets));
+    int64_t j = key_begin;
+    for (int64_t i = query_begin; i < query_end; ++i) {
+      int64_t own = i + offset;
+      for (; j < key_end && j < own; ++j)
+        members[static_cast<size_t>(key_bucket[j])].push_back(static_cast<int32_t>(j));
+      const auto& mine = members[static_cast<size_t>(query_bucket[i])];
+      int64_t count = std::min<int64_t>(chunk - 1, static_cast<int64_t>(mine.size()));
+      found[static_cast<size_t>(i)].insert(found[static_cast<size_t>(i)].end(), mine.end() - count,
+                                           mine.end());
+    }
+  }
+
+  void chunked_round(const int32_t* query_bucket, const int32_t* key_bucket) {
+    std::vector<std::vector<int32_t>> members(static_cast<size_t>(buckets));
+    for (int64_t j = key_begin; j < key_end; ++j)
+      members[static_cast<size_t>(key_bucket[j])].push_back(static_cast<int32_t>(j));
+    std::vector<int64_t> first;  // place of each bucket in the sorted order
+    int64_t total = 0;
+    for (const auto& m : members) first.push_back(total), total += static_cast<int64_t>(m.size());
+    for (int64_t i = query_begin; i < query_end; ++i) {
+      // Where the query stands in the order, by its own position.
+      const size_t bucket = static_cast<size_t>(query_bucket[i]);
+      const auto& mine = members[bucket];
+      auto own = std::lower_bound(mine.begin(), mine.end(), static_cast<int32_t>(i + offset));
+      int64_t at = (first[bucket] + (own - mine.begin())) / chunk;
+      int64_t begin = std::max<int64_t>(0, (at - 1) * chunk - first[bucket]);
+      int64_t end =
+          std::min<int64_t>(static_cast<int64_t>(mine.size()), (at + 1) * chunk - first[bucket]);
+      if (begin < end)
+        found[static_cast<size_t>(i)].insert(found[static_cast<size_t>(i)].end(),
+                                             mine.begin() + begin, mine.begin() + end);
+    }
+  }
+
+  // Sorted, each once, with the own key.
+  void write(int64_t length, int32_t* index) {
+    for (int64_t i = 0; i < queries; ++i, index += length) {
+      std::vector<int32_t>& list = found[static_cast<size_t>(i)];
+      int64_t own = i + offset;
+      if (valid_query(i) && own >= key_begin && own < key_end)
+        list.push_back(static_cast<int32_t>(own));
+      std::sort(list.begin(), list.end());
+      list.erase(std::unique(list.begin(), list.end()), list.end());
+      std::fill(std::copy(list.begin(), list.end(), index), index + length, -1);
+    }
+  }
+};
+
+}  // namespace
+
+LshAttention::LshAttention(AttentionConfig config) : Attention(std::move(config)) {
+  const AttentionConfig& c = this->config();
+  rounds_ = c.options.integer("rounds", 4, 1, 64);
+  chunk_ = c.options.integer("chunk", 64, 1, int64_t{1} << 30);
+  buckets_ = c.options.integer("buckets", default_buckets(c.max_length, chunk_), 1, 1 << 20);
+  int64_t seed = c.options.integer("seed", 0, 0);
+  if (buckets_ > 1 && buckets_ % 2 != 0)
+    throw ValueError(str("lsh: option 'buckets' is '", buckets_,
+                         "'; allowed: 1 (no hashing) or an even number"));
+  Shape shape{c.heads, rounds_, c.head_dim, buckets_ / 2};
+  rotations_ = Tensor(random_normal(shape, 0, 1, {static_cast<uint64_t>(seed), 0}, DType::f32));
+  register_buffer("rotations", rotations_);
+}
+
+double LshAttention::scale_of(const AttentionCall& call) const {
+  return scale_or(call, 1 / std::sqrt(static_cast<double>(config().head_dim)));
+}
+
+int64_t LshAttention::list_length(int64_t keys) const {
+  int64_t most = config().causal ? rounds_ * (chunk_ - 1) + 1 : rounds_ * 2 * chunk_ + 1;
+  return std::min(keys, most);
+}
+
+Tensor LshAttention::hash(const Tensor& x) const {
+  NoGrad guard;
+  int64_t batch = x.dim(0), heads = x.dim(1), count = x.dim(2);
+  if (buckets_ == 1) return Tensor(Array::zeros({batch, heads, rounds_, count}, DType::i32));
+  if (x.numel() == 0) return Tensor(Array::zeros({batch, heads, rounds_, count}, DType::i32));
+  std::vector<Tensor> rounds;
+  for (int64_t r = 0; r < rounds_; ++r) {
+    Tensor turned = matmul(x.detach(), select(rotations_, 1, r).to(x.dtype()));  // [B, H, N, b / 2]
+    rounds.push_back(argmax(concat({turned, -turned}, 3), 3));                   // [B, H, N]
+  }
+  return cast(stack(rounds, 2), DType::i32);  // [B, H, rounds, N]
+}
+
+Tensor LshAttention::candidates(const Tensor& q, const Tensor& k, const AttentionTerms& terms,
+                                const std::vector<int64_t>& offset) const {
+  NoGrad guard;
+  int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), keys = k.dim(2);
+  Array query_hash = contiguous(hash(q)).array();  // [B, H, rounds, T]
+  Array key_hash = contiguous(hash(k)).array();    // [B, H, rounds, S]
+  std::vector<int64_t> key_begin = bounds(terms.key_begin, batch, 0, keys),
+                       key_end = bounds(terms.key_end, batch, keys, keys),
+                       query_begin = bounds(terms.query_begin, batch, 0, queries),
+                       query_end = bounds(terms.query_end, batch, queries, queries);
+  const int64_t length = list_length(keys);
+  Array index = Array::empty({batch, heads, queries, length}, DType::i32);
+  parallel_for(batch * heads, 1, [&](int64_t from, int64_t to) {
+    for (int64_t n = from; n < to; ++n) {
+      const size_t b = static_cast<size_t>(n / heads);
+      HeadSearch search{queries,        keys,         offset[b], key_begin[b], key_end[b],
+                        query_begin[b], query_end[b], chunk_,    buckets_,     {}};
+      search.found.resize(static_cast<size_t>(queries));
+      for (int64_t r = 0; r < rounds_; ++r) {
+        const int32_t* of_query = query_hash.data<int32_t>() + (n * rounds_ + r) * queries;
+        const int32_t* of_key = key_hash.data<int32_t>() + (n * rounds_ + r) * keys;
+        if (config().causal) search.causal_round(of_query, of_key);
+        else search.chunked_round(of_query, of_key);
+      }
+      search.write(length, index.data<int32_t>() + n * queries * length);
+    }
+  });
+  return Tensor(index);
+}
+
+Tensor LshAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
+                             const AttentionCall& call) const {
+  auto scope = enter();
+  check_call(q, k, v, call);
+  const AttentionTerms& terms = call.mask.terms();
+  Tensor keys = directions(call.mask.select_keys(k, 2));  // [B, H, S, D]
+  Tensor list = candidates(call.mask.select_queries(q, 2), keys, terms, no_offset(q));
+  SelectedAttentionOptions options;
+  options.base = {.scale = scale_of(call), .dropout = call.dropout, .key = call.random};
+  options.self_score = kSelfScore;
+  return selected_attention(q, keys, v, list, {}, options);  // [B, H, T, E]
+}
+
+Traits LshAttention::traits() const {
+  Traits t;
+  t.causal = t.key_padding = t.left_padding = t.weight_dropout = true;
+  t.shared_qk = t.weights = t.row_stochastic = true;
+  t.decode = config().causal ? DecodeKind::replay : DecodeKind::none;
+  t.why["cross"] = "queries and keys are the same vectors";
+  t.why["pair_mask"] = "candidates are chosen by hash and position";
+  t.why["bias"] = "candidates are chosen by hash, which knows nothing of a bias";
+  t.why["grouped_heads"] = "queries and keys are the same vectors";
+  t.why["decode"] = "a layer that is not causal looks ahead";
+  return t;
+}
+
+// Scores of whole rows, of which the candidates stay.
+Tensor LshAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
+                             const std::vector<int64_t>& rows) const {
+  check_call(q, k, Tensor(), call);
+  int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), keys = k.dim(2);
+  int64_t count = static_cast<int64_t>(rows.size());
+  for (int64_t i : rows)
+    if (i < 0 || i >= queries)
+      throw ValueError(
+          str("lsh: weights of row ", i, " asked for, there are ", queries, " queries"));
+  if (count == 0) return zeros({batch, heads, 0, keys}, q.dtype());
+  Tensor at = Tensor::from(rows, {count});
+  Tensor clean = call.mask.select_queries(q, 2), unit = directions(call.mask.select_keys(k, 2));
+  Array list = candidates(clean, unit, call.mask.terms(), no_offset(q)).array();  // [B, H, T, L]
+  Array seen = Array::zeros({batch, heads, count, keys}, DType::boolean);
+  Array own = Array::zeros({count, keys}, DType::boolean);
+  for (int64_t n = 0; n < batch * heads * count; ++n) {
+    int64_t i = rows[static_cast<size_t>(n % count)], length = list.dim(3);
+    const int32_t* from = list.data<int32_t>() + (n / count * queries + i) * length;
+    own.data<bool>()[n % count * keys + i] = true;
+    for (int64_t x = 0; x < length; ++x)
+      if (from[x] >= 0) seen.data<bool>()[n * keys + from[x]] = true;
+  }
+  Tensor scores = matmul(index_select(clean, 2, at) * scale_of(call), unit.transpose(2, 3));
+  scores = where(Tensor(own), kSelfScore, scores);  // [B, H, R, S]
+  Tensor map = softmax(where(Tensor(seen), scores, -std::numeric_limits<double>::infinity()), -1);
+  if (call.dropout == 0) return map;
+  Tensor kept = dropout_mask({batch, heads, queries, keys}, call.dropout, call.random, q.dtype());
+  return map * index_select(kept, 2, at);
+}
+
+std::unique_ptr<DecodeState> LshAttention::new_state(int64_t batch, int64_t capacity, DType dtype,
+                                                     Device device) const {
+  const AttentionConfig& c = config();
+  if (!c.causal) refuse("decoding", "decode");
+  return std::make_unique<KVCache>(batch, c.kv_heads, c.head_dim, c.value_dim, capacity, dtype,
+                                   device);
+}
+
+void LshAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
+                          DecodeState& state) const {
+  absorb_keys(*this, k, v, call, state_as<KVCache>(state));
+}
+
+// The cache keeps all vectors; they are hashed again.
+Tensor LshAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
+                          const AttentionCall& call, DecodeState& state) const {
+  NoGrad guard;
+  auto scope = enter();
+  if (call.mask.has_pairs() || call.mask.has_window()) refuse("a pair mask or window", "pair_mask");
+  if (call.mask.has_bias()) refuse("a bias on the scores", "bias");
+  if (!k.defined()) refuse("a step without keys", "cross");
+  KVStep s = begin_kv_step(*this, q, k, v, call, state_as<KVCache>(state));
+  Tensor clean = call.mask.select_queries(q, 2);  // [B, H, T, D]
+  Tensor keys = directions(s.keys);               // [B, H, S, D]
+  AttentionTerms terms = call.mask.terms();
+  terms.key_begin = Tensor();
+  terms.key_end = s.terms.key_end;
+  Tensor list = candidates(clean, keys, terms, s.offset);
+  // The own key is not the one of the query's number: its score is hidden by hand.
+  int64_t length = list.dim(3), held = keys.dim(2);
+  Tensor scores = matmul(clean * scale_of(call), keys.transpose(2, 3));  // [B, H, T, S]
+  Array seen = Array::zeros(scores.shape(), DType::boolean),
+        own = Array::zeros(scores.shape(), DType::boolean);
+  const int32_t* from = list.array().data<int32_t>();
+  for (int64_t n = 0; n < q.dim(0) * q.dim(1) * q.dim(2); ++n) {
+    int64_t j = n % q.dim(2) + s.offset[static_cast<size_t>(n / q.dim(2) / q.dim(1))];
+    if (j >= 0 && j < held) own.data<bool>()[n * held + j] = true;
+    for (int64_t x = 0; x < length; ++x)
+      if (from[n * length + x] >= 0) seen.data<bool>()[n * held + from[n * length + x]] = true;
+  }
+  scores = where(Tensor(own), kSelfScore, scores);
+  Tensor map = softmax(where(Tensor(seen), scores, -std::numeric_limits<double>::infinity()), -1);
+  return matmul(map, s.values);  // [B, H, T, E]
+}
+
+Tensor LshAttention::dense_reference(const Tensor& q, const Tensor& k, const Tensor& v,
+                                     const AttentionCall& call) const {
+  check_call(q, k, v, call);
+  int64_t batch = q.dim(0), queries = q.dim(2), keys = k.dim(2);
+  const Mask& mask = call.mask;
+  Tensor unit = directions(mask.select_keys(k, 2));  // [B, H, S, D]
+  Tensor scores = matmul(mask.select_queries(q, 2) * scale_of(call), unit.transpose(2, 3));
+  Tensor own = equal(eye(queries), 1.0);  // [T, S]
+  scores = where(own, kSelfScore, scores);
+  Tensor visible = mask.dense(batch, queries, keys, config().causal);
+  Tensor any = greater(sum(cast(visible, DType::f32), {3}, true), 0.0);
+  Tensor fill = where(any, full({1}, -std::numeric_limits<double>::infinity(), q.dtype()), 0.0);
+  Tensor map = where(visible, softmax(where(visible, scores, fill), -1), 0.0);  // [B, H, T, S]
+  if (call.dropout > 0) map = dropout(map, call.dropout, call.random);
+  return matmul(map, mask.select_keys(v, 2));  // [B, H, T, E]
+}
+
+std::optional<ExactLimit> LshAttention::exact_limit(const AttentionShape& shape) const {
+  ExactLimit limit;
+  limit.options = Options("lsh");
+  limit.options.set("buckets", "1");
+  limit.options.set("rounds", "1");
+  limit.options.set("chunk", std::to_string(std::max<int64_t>(1, shape.keys)));
+  AttentionConfig c = config();
+  c.options = limit.options;
+  limit.reference = [c](const Tensor& q, const Tensor& k, const Tensor& v,
+                        const AttentionCall& call) {
+    return LshAttention(c).dense_reference(q, k, v, call);
+  };
+  return limit;
+}
+
+std::vector<int64_t> LshAttention::reach(const Tensor& q, const Tensor& k,
+                                         const AttentionCall& call, int64_t i) const {
+  check_call(q, k, Tensor(), call);
+  if (i < 0 || i >= q.dim(2)) throw ValueError(str("lsh: reach of row ", i, " of ", q.dim(2)));
+  Tensor list = candidates(call.mask.select_queries(q, 2), directions(call.mask.select_keys(k, 2)),
+                           call.mask.terms(), no_offset(q));
+  std::vector<int64_t> keys;
+  for (int64_t h = 0; h < q.dim(1); ++h) {
+    std::vector<int64_t> mine;
+    for (double j : list[0][h][i].to_vector())
+      if (j >= 0) mine.push_back(static_cast<int64_t>(j));
+    // The own value counts only where it is the only one.
+    if (mine.size() > 1) mine.erase(std::remove(mine.begin(), mine.end(), i), mine.end());
+    keys.insert(keys.end(), mine.begin(), mine.end());
+  }
+  std::sort(keys.begin(), keys.end());
+  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+  return keys;
+}
+
+Cost LshAttention::cost(const AttentionShape& s, Pass pass) const {
+  int64_t size = static_cast<int64_t>(size_of(s.dtype)), d = s.head_dim, e = s.value_dim;
+  int64_t tokens = s.batch * s.heads * s.queries, length = list_length(s.keys), pairs = 0;
+  for (int64_t i = 0; i < s.queries; ++i)
+    pairs += config().causal ? std::min(i + 1, length) : length;
+  int64_t q = tokens * d, out = tokens * e, list = 4 * tokens * length;
+  Cost c;
+  c.upper_bound = true;  // lists are as long as the buckets are full
+  int64_t channels = pass == Pass::forward ? d + e : 3 * d + 2 * e;
+  c.flops = 2 * s.batch * s.heads * pairs * channels;
+  // Queries and keys are turned once a round.
+  if (pass == Pass::forward) c.flops += 2 * 2 * q * rounds_ * (buckets_ / 2);
+  c.bytes = (3 * q + 2 * out + tokens) * size + list;
+  if (pass == Pass::backward) c.bytes += (2 * q + 2 * out) * size;
+  // q, k, the directions with their norms, v, out, log-sum-exps and the lists.
+  c.activation_bytes = (4 * q + 2 * out + 3 * tokens) * size + list;
+  c.state_bytes = s.batch * s.kv_heads * s.keys * (d + e) * size;
+  return c;
+}
+
+}  // namespace heed::nn
