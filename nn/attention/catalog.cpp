@@ -4,6 +4,7 @@
 #include <heed/nn/attention/bigbird.h>
 #include <heed/nn/attention/block_sparse.h>
 #include <heed/nn/attention/dense.h>
+#include <heed/nn/attention/efficient.h>
 #include <heed/nn/attention/linear.h>
 #include <heed/nn/attention/linformer.h>
 #include <heed/nn/attention/lsh.h>
@@ -43,14 +44,20 @@ std::deque<AttentionEntry>& entries() {
        make<DenseAttention>,
        {},
        composed<DenseAttention>},
+      {"efficient", "efficient", "Shen et al. 2021, arXiv 1812.01243",
+       "O((T + S) D E) time, O(T + S) memory", make<EfficientAttention>, {"norm=scaling"},
+       composed<EfficientAttention>},
       {"linformer", "low-rank", "Wang et al. 2020, arXiv 2006.04768",
        "O((T + S) k) time and memory", make_sharing<LinformerAttention>},
       {"nystrom", "low-rank", "Xiong et al. 2021, arXiv 2102.03902",
        "O((T + S) m + m^3) time, O(T + S + m^2) memory", make<NystromAttention>},
       {"linear", "linear", "Katharopoulos et al. 2020, arXiv 2006.16236",
-       "O((T + S) R E) time, O(T + S) memory, R features", make<LinearAttention>},
+       "O((T + S) R E) time, O(T + S) memory, R features", make<LinearAttention>,
+       {"map=relu", "map=relu2", "map=exp", "map=taylor2", "map=cosformer,max_length=2048"},
+       composed<LinearAttention>},
       {"performer", "linear", "Choromanski et al. 2021, arXiv 2009.14794",
-       "O((T + S) m E) time, O((T + S) m) memory, m features", make<PerformerAttention>},
+       "O((T + S) m E) time, O((T + S) m) memory, m features", make<PerformerAttention>,
+       {"features=16", "features=8,kind=hyperbolic,orthogonal=false"}, composed<PerformerAttention>},
       {"window", "sparse", "Beltagy et al. 2020, arXiv 2004.05150",
        "O(T w) time, O(T) memory, w keys a query", make<WindowAttention>},
       {"topk", "sparse", "Gupta et al. 2021, arXiv 2106.06899",

@@ -231,22 +231,6 @@ std::optional<ExactLimit> FeatureAttention::exact_limit(const AttentionShape&) c
 int64_t FeatureAttention::map_flops(int64_t, Pass) const { return 0; }
 int64_t FeatureAttention::map_activations(int64_t) const { return 0; }
 
-namespace {
-
-// Of prefix_product: T rows, R features, W columns; `own` heads have queries, `keys` heads keys.
-int64_t prefix_flops(int64_t rows, int64_t r, int64_t w, int64_t own, int64_t keys) {
-  int64_t flops = 0, all = std::max(own, keys);
-  for (int64_t at = 0; at < rows; at += kPrefixChunk) {
-    int64_t n = std::min(kPrefixChunk, rows - at);
-    flops += all * 2 * n * n * (r + w);                // inside the chunk
-    if (at > 0) flops += all * 2 * n * r * w;          // queries meet the state
-    if (at + n < rows) flops += keys * 2 * n * r * w;  // the state takes the keys in
-  }
-  return flops;
-}
-
-}  // namespace
-
 Cost FeatureAttention::cost(const AttentionShape& s, Pass pass) const {
   int64_t r = features(), w = s.value_dim + 1;
   auto [blind, live, shared, beside] = align(s.keys - s.queries, s.queries, s.keys);
@@ -259,13 +243,7 @@ Cost FeatureAttention::cost(const AttentionShape& s, Pass pass) const {
   } else {
     if (shared > 0)
       c.flops += (forward ? 1 : 2) * 2 * r * w * (s.heads * live + s.kv_heads * shared);
-    if (forward) {
-      c.flops += prefix_flops(live, r, w, s.heads, s.kv_heads);
-    } else {
-      c.flops += prefix_flops(live, w, r, s.heads, s.kv_heads);  // dQ = tril(dO V^T) K
-      c.flops += prefix_flops(live, w, r, s.kv_heads, s.heads);  // dK = tril(dO V^T)^T Q
-      c.flops += prefix_flops(live, r, w, s.kv_heads, s.heads);  // dV = tril(Q K^T)^T dO
-    }
+    c.flops += prefix_product_flops(live, r, w, s.heads, s.kv_heads, pass);
   }
   c.flops *= s.batch;
   int64_t size = static_cast<int64_t>(size_of(s.dtype));

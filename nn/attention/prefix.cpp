@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/prefix_product.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
 #include <heed/nn/attention/fixed_state.h>
@@ -37,6 +38,26 @@ Alignment align(int64_t offset, int64_t queries, int64_t keys) {
   a.shared = std::clamp<int64_t>(offset, 0, keys);
   a.beside = std::min(a.live, keys - a.shared);
   return a;
+}
+
+// What one call does; a state is made for each head of keys.
+static int64_t one_product(int64_t rows, int64_t r, int64_t w, int64_t own, int64_t keys) {
+  int64_t flops = 0, all = std::max(own, keys);
+  for (int64_t at = 0; at < rows; at += kPrefixChunk) {
+    int64_t n = std::min(kPrefixChunk, rows - at);
+    flops += all * 2 * n * n * (r + w);                // inside the chunk
+    if (at > 0) flops += all * 2 * n * r * w;          // queries meet the state
+    if (at + n < rows) flops += keys * 2 * n * r * w;  // the state takes the keys in
+  }
+  return flops;
+}
+
+int64_t prefix_product_flops(int64_t rows, int64_t r, int64_t w, int64_t heads, int64_t kv_heads,
+                             Pass pass) {
+  if (pass == Pass::forward) return one_product(rows, r, w, heads, kv_heads);
+  // dQ = tril(dO V^T) K,  dK = tril(dO V^T)^T Q,  dV = tril(Q K^T)^T dO
+  return one_product(rows, w, r, heads, kv_heads) + one_product(rows, w, r, kv_heads, heads) +
+         one_product(rows, r, w, kv_heads, heads);
 }
 
 void PrefixAttention::check_new_tokens(const Tensor& q, const Tensor& k, const Tensor& v,

@@ -25,6 +25,11 @@ struct Alignment {
 };
 Alignment align(int64_t offset, int64_t queries, int64_t keys);
 
+// Contractions of prefix_product for a batch item: `rows` rows, R features, W columns; `heads`
+// heads of queries, `kv_heads` of keys and values.
+int64_t prefix_product_flops(int64_t rows, int64_t features, int64_t columns, int64_t heads,
+                             int64_t kv_heads, Pass pass);
+
 class PrefixAttention : public Attention {
  protected:
   using Attention::Attention;

@@ -1,0 +1,291 @@
+#include <heed/nn/attention/efficient.h>
+
+#include <algorithm>
+#include <limits>
+
+#include <heed/autograd/grad_mode.h>
+#include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/matmul.h>
+#include <heed/autograd/ops/prefix_product.h>
+#include <heed/autograd/ops/reduce.h>
+#include <heed/autograd/ops/softmax.h>
+#include <heed/autograd/ops/views.h>
+#include <heed/core/error.h>
+#include <heed/nn/attention/prefix_softmax.h>
+
+namespace heed::nn {
+
+namespace {
+
+// 1 / n for n = number of visible keys: of each row as a whole [B, 1, 1, 1], or of each query that
+// sees what lies up to itself [B, 1, T, 1]. 0 where there is none.
+Tensor one_over_visible(const Mask& mask, const std::vector<int64_t>& held, int64_t batch,
+                        int64_t queries, int64_t keys, bool causal,
+                        const std::vector<int64_t>& offset, DType dtype) {
+  std::vector<int64_t> begin = to_integers(mask.terms().key_begin),
+                       end = to_integers(mask.terms().key_end);
+  std::vector<double> out;
+  for (int64_t b = 0; b < batch; ++b) {
+    size_t at = static_cast<size_t>(b);
+    int64_t first = std::clamp<int64_t>(begin.empty() ? 0 : begin[at], 0, keys);
+    int64_t last = std::clamp<int64_t>(end.empty() ? keys : end[at], first, keys);
+    int64_t before = held.empty() ? 0 : held[at];
+    for (int64_t i = 0; i < (causal ? queries : 1); ++i) {
+      int64_t seen = causal ? i + offset[offset.size() > 1 ? at : 0] + 1 : keys;
+      int64_t n = before + std::clamp(seen, first, last) - first;
+      out.push_back(n > 0 ? 1 / static_cast<double>(n) : 0);
+    }
+  }
+  return Tensor::from(out, {batch, 1, causal ? queries : 1, 1}).to(dtype);
+}
+
+Tensor valid_keys(const Mask& mask, const Tensor& k) {  // bool [B, 1, S, 1], or undefined
+  if (!mask.has_key_padding()) return {};
+  const AttentionTerms& t = mask.terms();
+  return valid_positions(t.key_begin, t.key_end, k.dim(2)).reshape({k.dim(0), 1, k.dim(2), 1});
+}
+
+}  // namespace
+
+EfficientAttention::EfficientAttention(AttentionConfig c)
+    : PrefixAttention(c),
+      softmax_(c.options.choice("norm", "softmax", {"softmax", "scaling"}) == "softmax") {}
+
+Tensor EfficientAttention::queries(const Tensor& q, const AttentionCall& call) const {
+  Tensor x = call.mask.select_queries(q, 2);
+  if (call.scale) x = x * static_cast<double>(*call.scale);
+  return softmax_ ? softmax(x, 3) : x;  // [B, H, T, D]
+}
+
+EfficientAttention::Keys EfficientAttention::prepare(const Tensor& k, const Tensor& v,
+                                                     const Mask& mask) const {
+  Keys keys{mask.select_keys(k, 2), mask.select_keys(v, 2)};
+  if (!softmax_) return keys;
+  Tensor valid = valid_keys(mask, k);
+  Tensor one = ones({v.dim(0), v.dim(1), v.dim(2), 1}, v.dtype());
+  if (valid.defined()) {
+    keys.k = where(valid, k, lowest(k.dtype()));
+    one = where(valid, one, 0.0);
+  }
+  keys.values = concat({keys.values, one}, 3);
+  return keys;
+}
+
+KeySums EfficientAttention::sum_keys(const Keys& keys) const {
+  if (softmax_) return channel_sums(keys.k, keys.values);
+  return {matmul(keys.k.transpose(2, 3), keys.values), {}};  // [B, Hkv, D, E]
+}
+
+// rho [B, H, T, D] and sums [B, Hkv, D, .] -> [B, H, T, E]: the query heads of one key head stand
+// one below the other.
+Tensor EfficientAttention::apply(const Tensor& rho, const KeySums& sums) const {
+  int64_t e = config().value_dim, b = rho.dim(0), h = config().heads, kv = config().kv_heads;
+  Tensor context = sums.sums;  // [B, Hkv, D, E]
+  if (softmax_ && context.dim(3) > e)
+    context = context.slice(3, 0, e) * inverse(context.slice(3, e, e + 1));
+  Tensor rows = rho.reshape({b, kv, h / kv * rho.dim(2), rho.dim(3)});
+  return matmul(rows, context).reshape({b, h, rho.dim(2), e});
+}
+
+Tensor EfficientAttention::causal(const Tensor& rho, const Keys& keys, const KeySums* before,
+                                  int64_t offset) const {
+  int64_t kv = config().kv_heads, e = config().value_dim, t = rho.dim(2), s = keys.k.dim(2);
+  auto [blind, live, shared, beside] = align(offset, t, s);
+  auto part = [&](int64_t begin, int64_t end) {
+    return Keys{keys.k.slice(2, begin, end), keys.values.slice(2, begin, end)};
+  };
+  KeySums base;
+  if (before) base = *before;
+  if (shared > 0) {
+    KeySums first = sum_keys(part(0, shared));
+    base = before ? merge(base, first) : first;
+  }
+  Tensor q = by_key_head(rho.slice(2, blind, t), kv);  // [B, Hkv, G, L, D]
+  Keys own = part(shared, shared + beside);
+  double empty = softmax_ ? lowest(rho.dtype()) : 0;
+  Tensor k = pad(own.k, 2, 0, live - beside, empty);     // [B, Hkv, L, D]
+  Tensor values = pad(own.values, 2, 0, live - beside);  // [B, Hkv, L, E or E + 1]
+  const KeySums* carried = base.sums.defined() ? &base : nullptr;
+  Tensor out;
+  if (live == 0) {
+    out = zeros({q.dim(0), kv, q.dim(2), 0, e}, q.dtype());
+  } else if (softmax_) {
+    out = prefix_softmax(q, k, values, carried);  // [B, Hkv, G, L, E]
+  } else {
+    out = prefix_product(q, k.unsqueeze(2), values.unsqueeze(2));
+    if (carried) out = out + matmul(q, base.sums.unsqueeze(2));
+  }
+  return pad(out.reshape({q.dim(0), config().heads, live, e}), 2, blind, 0);  // [B, H, T, E]
+}
+
+Tensor EfficientAttention::causal_rows(const Tensor& rho, const Keys& keys,
+                                       const std::vector<int64_t>& offset) const {
+  if (offset.size() == 1) return causal(rho, keys, nullptr, offset[0]);
+  std::vector<Tensor> rows;
+  for (int64_t b = 0; b < rho.dim(0); ++b) {
+    Keys own{keys.k.slice(0, b, b + 1), keys.values.slice(0, b, b + 1)};
+    rows.push_back(causal(rho.slice(0, b, b + 1), own, nullptr, offset[static_cast<size_t>(b)]));
+  }
+  return concat(rows, 0);
+}
+
+Tensor EfficientAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
+                                   const AttentionCall& call) const {
+  auto scope = enter();
+  check_call(q, k, v, call);
+  const Mask& mask = call.mask;
+  std::vector<int64_t> offset = query_offsets(mask, q.dim(2), k.dim(2));
+  Tensor rho = queries(q, call), out;  // [B, H, T, D]
+  if (config().causal) {
+    out = causal_rows(rho, prepare(k, v, mask), offset);
+  } else if (softmax_) {
+    Tensor keys = k, valid = valid_keys(mask, k);  // [B, Hkv, S, D]
+    if (valid.defined()) keys = where(valid, k, -std::numeric_limits<double>::infinity());
+    Tensor context = matmul(softmax(keys, 2).transpose(2, 3), mask.select_keys(v, 2));
+    out = apply(rho, {context, {}});  // [B, H, T, E]
+  } else {
+    out = apply(rho, sum_keys(prepare(k, v, mask)));
+  }
+  if (!softmax_)
+    out = out * one_over_visible(mask, {}, q.dim(0), q.dim(2), k.dim(2), config().causal, offset,
+                                 q.dtype());
+  return mask.select_queries(out, 2);
+}
+
+// rho [B, H, n, D], k [B, H, S, D], visible [B or 1, 1, n, S] -> [B, H, n, S], by definition.
+Tensor EfficientAttention::map_rows(const Tensor& rho, const Tensor& k,
+                                    const Tensor& visible) const {
+  if (!softmax_) {
+    Tensor n = sum(visible.to(rho.dtype()), {3}, true);  // [B or 1, 1, n, 1]
+    return where(visible, matmul(rho, k.transpose(2, 3)), 0.0) * inverse(n);
+  }
+  double hidden = -std::numeric_limits<double>::infinity();
+  Tensor p = softmax(where(visible.unsqueeze(4), k.unsqueeze(2), hidden), 3);  // [B, H, n, S, D]
+  return matmul(p, rho.unsqueeze(4)).squeeze(4);
+}
+
+Tensor EfficientAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
+                                   const std::vector<int64_t>& rows) const {
+  check_call(q, k, Tensor(), call);
+  int64_t batch = q.dim(0), heads = q.dim(1), queries_count = q.dim(2), s = k.dim(2);
+  for (int64_t i : rows)
+    if (i < 0 || i >= queries_count)
+      throw ValueError(str("efficient: weights of row ", i, " asked for, there are ", queries_count,
+                           " queries"));
+  if (rows.empty() || s == 0)
+    return zeros({batch, heads, static_cast<int64_t>(rows.size()), s}, q.dtype());
+  Tensor rho = queries(q, call);                                   // [B, H, T, D]
+  Tensor keys = repeat_heads(call.mask.select_keys(k, 2), heads);  // [B, H, S, D]
+  constexpr int64_t kMost = 8;  // rows at a time: each needs S D numbers
+  std::vector<Tensor> parts;
+  for (size_t r = 0; r < rows.size();) {
+    int64_t first = rows[r], n = 0;
+    while (r < rows.size() && rows[r] == first + n && n < kMost) ++n, ++r;
+    Tensor visible =
+        call.mask.rows(first, n, batch, queries_count, s).dense(batch, n, s, config().causal);
+    parts.push_back(map_rows(rho.slice(2, first, first + n), keys, visible));
+  }
+  return parts.size() == 1 ? parts[0] : concat(parts, 2);  // [B, H, R, S]
+}
+
+Tensor EfficientAttention::reference(const Tensor& q, const Tensor& k, const Tensor& v,
+                                     const AttentionCall& call) const {
+  check_call(q, k, v, call);
+  std::vector<int64_t> rows;
+  for (int64_t i = 0; i < q.dim(2); ++i) rows.push_back(i);
+  return matmul(weights(q, k, call, rows), repeat_heads(call.mask.select_keys(v, 2), q.dim(1)));
+}
+
+Traits EfficientAttention::traits() const {
+  Traits t;
+  t.causal = t.cross = t.key_padding = t.left_padding = t.grouped_heads = t.weights = true;
+  t.row_stochastic = softmax_;
+  t.decode = DecodeKind::fixed;
+  t.why["pair_mask"] = t.why["bias"] =
+      "keys meet values before any query is known, so that no pair can be treated on its own";
+  t.why["weight_dropout"] = "there is no map of weights to drop from";
+  return t;
+}
+
+std::unique_ptr<DecodeState> EfficientAttention::new_state(int64_t batch, int64_t, DType dtype,
+                                                           Device device) const {
+  const AttentionConfig& c = config();
+  int64_t d = c.head_dim, e = c.value_dim;
+  return std::make_unique<FixedState>(batch, c.kv_heads, d, softmax_ ? e + 1 : e, softmax_ ? d : 0,
+                                      dtype, device);
+}
+
+void EfficientAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
+                                DecodeState& state) const {
+  NoGrad guard;
+  auto scope = enter();
+  FixedState& s = state_as<FixedState>(state);
+  check_new_tokens(Tensor(), k, v, call);
+  s.require_batch(name(), k);
+  s.add(sum_keys(prepare(k, v, call.mask)), k.dim(2), call.mask);
+}
+
+Tensor EfficientAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
+                                const AttentionCall& call, DecodeState& state) const {
+  NoGrad guard;
+  auto scope = enter();
+  FixedState& s = state_as<FixedState>(state);
+  check_new_tokens(q, k, v, call);
+  s.require_batch(name(), q);
+  const Mask& mask = call.mask;
+  std::vector<int64_t> held = s.host_lengths();
+  Tensor rho = queries(q, call), out;  // [B, H, T, D]
+  bool causal_keys = k.defined() && config().causal;
+  if (k.defined()) {
+    s.require_batch(name(), k);
+    Keys keys = prepare(k, v, mask);
+    if (causal_keys) out = causal(rho, keys, &s.keys(), 0);
+    s.add(sum_keys(keys), k.dim(2), mask);
+  }
+  if (!causal_keys) out = apply(rho, s.keys());
+  if (!softmax_) {
+    if (!causal_keys) held = s.host_lengths();
+    // Without keys of its own, a step sees what is held and nothing else.
+    out = out * one_over_visible(causal_keys ? mask : Mask(), held, q.dim(0), q.dim(2),
+                                 causal_keys ? q.dim(2) : 0, causal_keys, {0}, q.dtype());
+  }
+  return mask.select_queries(out, 2);
+}
+
+std::optional<ExactLimit> EfficientAttention::exact_limit(const AttentionShape&) const {
+  ExactLimit limit;
+  limit.options = config().options;
+  AttentionConfig c = config();
+  limit.reference = [c](const Tensor& q, const Tensor& k, const Tensor& v,
+                        const AttentionCall& call) {
+    return EfficientAttention(c).reference(q, k, v, call);
+  };
+  return limit;
+}
+
+Cost EfficientAttention::cost(const AttentionShape& s, Pass pass) const {
+  int64_t d = s.head_dim, e = s.value_dim, w = softmax_ ? e + 1 : e;
+  auto [blind, live, shared, beside] = align(s.keys - s.queries, s.queries, s.keys);
+  int64_t queries = s.heads * s.queries, keys = s.kv_heads * s.keys;  // rows of a batch item
+  int64_t twice = pass == Pass::forward ? 1 : 2;
+  Cost c;
+  if (!config().causal) {
+    c.flops = twice * 2 * d * e * (queries + keys);
+  } else if (softmax_) {
+    c.flops = twice * 2 * d * w * s.kv_heads * shared;
+    if (live > 0) c.flops += prefix_softmax_flops(live, d, e, s.heads, s.kv_heads, pass);
+  } else {
+    c.flops = prefix_product_flops(live, d, e, s.heads, s.kv_heads, pass);
+    if (shared > 0) c.flops += twice * 2 * d * e * (s.heads * live + s.kv_heads * shared);
+  }
+  c.flops *= s.batch;
+  int64_t size = static_cast<int64_t>(size_of(s.dtype));
+  int64_t io = queries * (d + e) + keys * (d + e);
+  c.bytes = twice * s.batch * (io + (softmax_ ? (queries + keys) * d : 0)) * size;
+  int64_t numbers = io + (softmax_ ? (queries + keys) * d : queries * e);
+  c.activation_bytes = s.batch * numbers * size;
+  c.state_bytes = s.batch * s.kv_heads * (softmax_ ? d * (e + 2) : d * e) * size;
+  return c;
+}
+
+}  // namespace heed::nn
