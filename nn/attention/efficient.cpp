@@ -12,6 +12,7 @@
 #include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
 #include <heed/nn/attention/prefix_softmax.h>
+#include <heed/nn/attention/score_map.h>
 
 namespace heed::nn {
 
@@ -283,6 +284,13 @@ Cost EfficientAttention::cost(const AttentionShape& s, Pass pass) const {
   int64_t io = queries * (d + e) + keys * (d + e);
   c.bytes = twice * s.batch * (io + (softmax_ ? (queries + keys) * d : 0)) * size;
   int64_t numbers = io + (softmax_ ? (queries + keys) * d : queries * e);
+  if (!config().causal) numbers += s.kv_heads * d * e;
+  if (config().causal && softmax_) {
+    // Seven exponentials of the keys' size, half of them in blocks beside their factors, the
+    // denominators and their inverse, the queries over them; scores of the blocks; carried sums.
+    numbers = io + queries * (6 * d + 33) + keys * (12 * d + d / 4 + w);
+    numbers += s.kv_heads * 3 * ((live + kPrefixChunk - 1) / kPrefixChunk) * d * w;
+  }
   c.activation_bytes = s.batch * numbers * size;
   c.state_bytes = s.batch * s.kv_heads * (softmax_ ? d * (e + 2) : d * e) * size;
   return c;

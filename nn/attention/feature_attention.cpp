@@ -9,6 +9,8 @@
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
+#include <heed/nn/attention/prefix_softmax.h>
+#include <heed/nn/attention/score_map.h>
 
 namespace heed::nn {
 
@@ -97,7 +99,9 @@ Tensor FeatureAttention::causal(const Tensor& phi_q, const Keys& keys, const Key
 
 Tensor FeatureAttention::normalised(const Tensor& sums, const AttentionCall& call) const {
   int64_t e = sums.dim(3) - 1;
-  Tensor out = sums.slice(3, 0, e) / (sums.slice(3, e, e + 1) + eps_);  // [B, H, T, E]
+  Tensor total = sums.slice(3, e, e + 1);  // [B, H, T, 1]
+  Tensor out = eps_ > 0 ? sums.slice(3, 0, e) / (total + eps_)
+                        : sums.slice(3, 0, e) * inverse(total);  // [B, H, T, E]
   return call.mask.select_queries(out, 2);
 }
 
@@ -154,7 +158,8 @@ Tensor FeatureAttention::weights(const Tensor& q, const Tensor& k, const Attenti
       w = w * exp(where(visible, level - top, 0.0));
     }
     w = where(visible, w, 0.0);
-    parts.push_back(w / (sum(w, {3}, true) + eps_));  // [B, H, n, S]
+    Tensor total = sum(w, {3}, true);                                     // [B, H, n, 1]
+    parts.push_back(eps_ > 0 ? w / (total + eps_) : w * inverse(total));  // [B, H, n, S]
   }
   return parts.size() == 1 ? parts[0] : concat(parts, 2);  // [B, H, R, S]
 }
@@ -254,7 +259,14 @@ Cost FeatureAttention::cost(const AttentionShape& s, Pass pass) const {
   // denominators, result.
   int64_t numbers = io + (queries + keys) * r + keys * w + queries * (w + 1);
   numbers += s.heads * map_activations(s.queries) + s.kv_heads * map_activations(s.keys);
-  if (!config().causal) numbers += s.kv_heads * r * w;
+  if (!config().causal) {
+    numbers += s.kv_heads * r * w;
+    if (has_levels()) numbers += keys * (w + 1);  // values relative to the largest level
+  } else if (has_levels()) {
+    int64_t doublings = 0;  // of the running maximum, each of which keeps its operands
+    for (int64_t reach = 1; reach < live; reach *= 2) ++doublings;
+    numbers += keys * (2 * doublings + 2);
+  }
   c.activation_bytes = s.batch * numbers * size;
   c.state_bytes = s.batch * s.kv_heads * (r * w + (has_levels() ? 1 : 0)) * size;
   return c;

@@ -38,8 +38,8 @@ std::shared_ptr<FeatureAttention> LinearAttention::twin() const {
 
 Traits LinearAttention::traits() const {
   Traits t = FeatureAttention::traits();
-  // The others have tokens without features, whose rows are 0.
-  t.row_stochastic = map_ == Map::elu || map_ == Map::exp || map_ == Map::taylor2;
+  // eps takes its share of each row; the other maps have tokens without features, whose rows are 0.
+  t.row_stochastic = eps() == 0 && (map_ == Map::elu || map_ == Map::exp || map_ == Map::taylor2);
   if (map_ == Map::cosformer) {
     t.cross = false;
     t.why["cross"] = "cosformer weighs by distance, and the tokens of two sequences have none";
@@ -97,17 +97,12 @@ Features LinearAttention::key_features(const Tensor& k, const AttentionCall&,
 int64_t LinearAttention::map_activations(int64_t tokens) const {
   int64_t d = config().head_dim;
   switch (map_) {
-    case Map::elu:
-      return 2 * tokens * d;
-    case Map::relu2:
-    case Map::cosformer:
-      return tokens * d;
-    case Map::exp:
-      return 2 * tokens;
-    case Map::taylor2:
-      return tokens * d;
-    default:
+    case Map::relu:
       return 0;
+    case Map::exp:
+      return 2 * tokens;  // where the largest feature is, in i64
+    default:
+      return tokens * d;
   }
 }
 

@@ -90,37 +90,40 @@ double PerformerAttention::scale_of(const std::optional<float>& scale) const {
   return scale ? *scale : 1 / std::sqrt(static_cast<double>(config().head_dim));
 }
 
-Tensor PerformerAttention::projected(const Tensor& x) const {
-  Tensor p = linear(x, projection_.to(x.dtype()));  // [B, heads, N, m]
-  return hyperbolic_ ? concat({p, -p}, -1) : p;     // [B, heads, N, R]
+// The factor goes to the rows, which are few.
+Tensor PerformerAttention::projected(const Tensor& x, double root) const {
+  Tensor p = linear(x, (projection_ * root).to(x.dtype()));  // [B, heads, N, m]
+  return hyperbolic_ ? concat({p, -p}, -1) : p;              // [B, heads, N, R]
 }
+
+static double root_of(double scale) { return std::sqrt(std::fabs(scale)); }
 
 // A query's |q'|^2 / 2 cancels. A negative scale turns the queries round.
 Features PerformerAttention::query_features(const Tensor& q, const AttentionCall& call,
                                             const std::vector<int64_t>&) const {
-  double scale = scale_of(call.scale), root = std::sqrt(std::fabs(scale));
-  return exponential_features(projected(q * (scale < 0 ? -root : root)));
+  double scale = scale_of(call.scale);
+  return exponential_features(projected(q, scale < 0 ? -root_of(scale) : root_of(scale)));
 }
 
 Features PerformerAttention::key_features(const Tensor& k, const AttentionCall& call,
                                           const std::vector<int64_t>&) const {
-  Tensor x = k * std::sqrt(std::fabs(scale_of(call.scale)));  // [B, Hkv, S, D]
-  Features f = exponential_features(projected(x));
-  f.level = f.level - sum(square(x), {-1}, true) * 0.5;  // [B, Hkv, S, 1]
+  double scale = scale_of(call.scale);
+  Features f = exponential_features(projected(k, root_of(scale)));
+  f.level = f.level - sum(square(k), {-1}, true) * (std::fabs(scale) / 2);  // [B, Hkv, S, 1]
   return f;
 }
 
 Tensor PerformerAttention::raw_features(const Tensor& x, std::optional<float> scale) const {
-  Tensor y = x * std::sqrt(std::fabs(scale_of(scale)));
-  Tensor shift = sum(square(y), {-1}, true) * 0.5;  // [.., 1]
-  return exp(projected(y) - shift) / std::sqrt(static_cast<double>(features()));
+  double used = scale_of(scale);
+  Tensor shift = sum(square(x), {-1}, true) * (std::fabs(used) / 2);  // [.., 1]
+  return exp(projected(x, root_of(used)) - shift) / std::sqrt(static_cast<double>(features()));
 }
 
 FeatureDiagnosis PerformerAttention::diagnose(const Tensor& x, std::optional<float> scale) const {
   NoGrad guard;
   FeatureDiagnosis out;
   if (x.numel() == 0) return out;
-  Tensor phi = exponential_features(projected(x * std::sqrt(std::fabs(scale_of(scale))))).phi;
+  Tensor phi = exponential_features(projected(x, root_of(scale_of(scale)))).phi;
   out.below_eps = mean(less(phi, eps()).to(phi.dtype())).item();
   out.effective_features = mean(square(sum(phi, {-1})) / sum(square(phi), {-1})).item();
   return out;
@@ -128,7 +131,7 @@ FeatureDiagnosis PerformerAttention::diagnose(const Tensor& x, std::optional<flo
 
 Traits PerformerAttention::traits() const {
   Traits t = FeatureAttention::traits();
-  t.row_stochastic = true;
+  t.row_stochastic = eps() == 0;  // else eps takes its share of each row
   return t;
 }
 
@@ -147,13 +150,18 @@ std::optional<ExactLimit> PerformerAttention::exact_limit(const AttentionShape& 
   return limit;
 }
 
+Cost PerformerAttention::cost(const AttentionShape& shape, Pass pass) const {
+  Cost c = FeatureAttention::cost(shape, pass);
+  // The scaled rows, once for queries and once for keys.
+  c.activation_bytes += 2 * projection_.numel() * static_cast<int64_t>(size_of(shape.dtype));
+  return c;
+}
+
 // The rows have no gradient: backward is one product as well.
 int64_t PerformerAttention::map_flops(int64_t tokens, Pass) const {
   return 2 * tokens * config().head_dim * rows_;
 }
 
-int64_t PerformerAttention::map_activations(int64_t tokens) const {
-  return tokens * (config().head_dim + 2);
-}
+int64_t PerformerAttention::map_activations(int64_t tokens) const { return 2 * tokens; }
 
 }  // namespace heed::nn

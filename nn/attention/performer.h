@@ -42,6 +42,7 @@ class PerformerAttention : public FeatureAttention {
   const char* name() const override { return "performer"; }
   Traits traits() const override;
   std::optional<ExactLimit> exact_limit(const AttentionShape& shape) const override;
+  Cost cost(const AttentionShape& shape, Pass pass) const override;
   void on_step(int64_t step, RandomKey key) override;
 
   // phi(x) itself, unshifted: [.., D] -> [.., R]. Overflows where the stabilised form does not.
@@ -62,7 +63,8 @@ class PerformerAttention : public FeatureAttention {
   int64_t map_activations(int64_t tokens) const override;
 
  private:
-  Tensor projected(const Tensor& x) const;  // w_r . x', and its negative where hyperbolic
+  // w_r . (root x), and its negative where hyperbolic
+  Tensor projected(const Tensor& x, double root) const;
   double scale_of(const std::optional<float>& scale) const;
   int64_t rows_, redraw_;
   bool hyperbolic_, orthogonal_;

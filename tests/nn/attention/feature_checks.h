@@ -1,11 +1,14 @@
 // Direct checks of a variant, by spec, in float64: what the tests of several variants share.
 #pragma once
 
+#include <set>
+
 #include <heed/autograd/backward.h>
 #include <heed/autograd/gradcheck.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/views.h>
+#include <heed/autograd/tape.h>
 #include <heed/tests/nn/golden.h>
 
 namespace heed::test {
@@ -315,6 +318,47 @@ inline void check_the_rest(const std::string& spec) {
   }
 }
 
+// Bytes of what a result keeps alive for backward, operands and result included.
+inline int64_t kept_bytes(const Tensor& out, const std::vector<Tensor>& operands) {
+  std::set<const Storage*> seen;
+  int64_t bytes = 0;
+  auto add = [&](const Array& a) {
+    if (seen.insert(&a.storage()).second) bytes += static_cast<int64_t>(a.storage().bytes());
+  };
+  for (const Tensor& t : operands) add(t.array());
+  add(out.array());
+  std::set<Node*> nodes;
+  std::vector<Node*> open{out.node().get()};
+  while (!open.empty()) {
+    Node* node = open.back();
+    open.pop_back();
+    if (!node || !nodes.insert(node).second) continue;
+    if (node->saved_output.defined()) add(node->saved_output);
+    for (const Node::Edge& edge : node->inputs) {
+      if (edge.saved.defined()) add(edge.saved.array());
+      open.push_back(edge.node.get());
+    }
+  }
+  return bytes;
+}
+
+// Cost::activation_bytes within 5 %.
+inline void check_activations(const std::string& spec) {
+  for (bool causal : {false, true})
+    for (auto [heads, kv, d, e] :
+         std::vector<std::array<int64_t, 4>>{{2, 2, 16, 16}, {4, 2, 32, 16}, {2, 1, 8, 24}}) {
+      INFO(spec << " causal " << causal << " heads " << heads << " d " << d << " e " << e);
+      Made a = made(spec, causal, heads, kv, d, e);
+      auto [q, k, v] = operands(*a, 2, 256, 256, DType::f32);
+      for (Tensor* t : {&q, &k, &v}) *t = t->detach().clone().set_requires_grad(true);
+      double kept = static_cast<double>(kept_bytes(a->forward(q, k, v, {}), {q, k, v}));
+      nn::AttentionShape shape{2, heads, kv, 256, 256, d, e};
+      double said = static_cast<double>(a->cost(shape, nn::Pass::forward).activation_bytes);
+      INFO("kept " << kept << ", the cost model says " << said);
+      REQUIRE(std::fabs(said / kept - 1) < 0.05);
+    }
+}
+
 // `smooth`: the spec for central differences, where `spec` itself divides by numbers near 0.
 inline void check_variant(const std::string& spec, const std::string& smooth = "") {
   check_maps(spec);
@@ -323,6 +367,7 @@ inline void check_variant(const std::string& spec, const std::string& smooth = "
   check_decoding(spec);
   check_gradients(smooth.empty() ? spec : smooth);
   check_the_rest(spec);
+  check_activations(spec);
 }
 
 }  // namespace heed::test

@@ -92,6 +92,20 @@ TEST_CASE("linear: maps, causality, padding, decoding, derivatives", "[linear]")
   check_variant(spec, smooth);
 }
 
+TEST_CASE("linear: rows of weights sum to 1, but for eps", "[linear]") {
+  for (std::string spec : {"linear", "linear:map=exp", "linear:map=taylor2", "performer"})
+    for (std::string eps : {"1e-6", "0"}) {
+      Made a = made(spec + (spec.find(':') == std::string::npos ? ":" : ",") + "eps=" + eps, true);
+      REQUIRE(a->traits().row_stochastic == (eps == "0"));
+      Operands in = operands(*a, 1, 9, 9);
+      AttentionCall call = with_mask(Mask::key_padding(integers({2}), integers({9})));
+      Tensor sums = sum(a->weights(in.q, in.k, call, upto(9)), {3})[0][0];
+      Tensor want = greater(arange(9).to(DType::f64), 1.5).to(DType::f64);  // two rows see nothing
+      REQUIRE(difference(sums, want) < (eps == "0" ? 1e-13 : 1e-3));
+      REQUIRE(difference(sums, want) > (eps == "0" ? -1 : 0));
+    }
+}
+
 TEST_CASE("linear: taylor2 is 1 + x + x^2 / 2 of the inner product", "[linear]") {
   Made a = made("linear:map=taylor2,eps=0", false, 1, 1);
   Operands in = operands(*a, 1, 1, 3);
