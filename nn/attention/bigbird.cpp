@@ -7,15 +7,12 @@
 
 namespace heed::nn {
 
-namespace {
-constexpr int64_t kMost = int64_t{1} << 30;
-}
 
 BigBirdAttention::BigBirdAttention(AttentionConfig config)
-    : BlockPatternAttention(config, config.options.integer("block", 64, 1, kMost)) {
+    : BlockPatternAttention(config, config.options.integer("block", 64, 1, kMostBlock)) {
   const Options& o = this->config().options;
-  window_ = o.integer("window", 3, 1, kMost);
-  globals_ = o.integer("globals", 2, 0, kMost);
+  window_ = o.integer("window", 3, 1, kMostBlock);
+  globals_ = o.integer("globals", 2, 0, kMostBlock);
   random_ = o.integer("random", 3, 0, 1024);
   seed_ = o.integer("seed", 0, 0);
   if (window_ % 2 == 0)

@@ -12,10 +12,8 @@ namespace heed::nn {
 
 namespace {
 
-constexpr int64_t kMost = int64_t{1} << 30;
-
 int64_t checked_block(int64_t block) {
-  if (block < 1 || block > kMost)
+  if (block < 1 || block > kMostBlock)
     throw ValueError(str("block_sparse: a block of ", block, " tokens; at least 1 expected"));
   return block;
 }
@@ -34,15 +32,15 @@ Cover BlockPatternAttention::cover(Span i, Span j) const {
 }
 
 BlockSparseAttention::BlockSparseAttention(AttentionConfig config)
-    : BlockPatternAttention(config, config.options.integer("block", 64, 1, kMost)) {
+    : BlockPatternAttention(config, config.options.integer("block", 64, 1, kMostBlock)) {
   const Options& o = this->config().options;
   std::string pattern = o.choice("pattern", "local", {"local", "strided", "fixed", "full"});
   pattern_ = pattern == "local"     ? Pattern::local
              : pattern == "strided" ? Pattern::strided
              : pattern == "fixed"   ? Pattern::fixed
                                     : Pattern::full;
-  window_ = o.integer("window", 1, 0, kMost);
-  stride_ = o.integer("stride", 8, 1, kMost);
+  window_ = o.integer("window", 1, 0, kMostBlock);
+  stride_ = o.integer("stride", 8, 1, kMostBlock);
 }
 
 BlockSparseAttention::BlockSparseAttention(AttentionConfig config, int64_t block,
@@ -122,9 +120,9 @@ std::optional<ExactLimit> BlockSparseAttention::exact_limit(const AttentionShape
 }
 
 StridedAttention::StridedAttention(AttentionConfig config)
-    : BlockPatternAttention(config, config.options.integer("block", 64, 1, kMost)),
-      stride_(this->config().options.integer("stride", 8, 1, kMost)),
-      local_(this->config().options.integer("local", 2, 1, kMost)) {}
+    : BlockPatternAttention(config, config.options.integer("block", 64, 1, kMostBlock)),
+      stride_(this->config().options.integer("stride", 8, 1, kMostBlock)),
+      local_(this->config().options.integer("local", 2, 1, kMostBlock)) {}
 
 bool StridedAttention::sees(int64_t r, int64_t c) const {
   return std::abs(r - c) < local_ || (r - c) % stride_ == 0;

@@ -17,6 +17,8 @@
 
 namespace heed::nn {
 
+inline constexpr int64_t kMostBlock = int64_t{1} << 30;  // the largest size an option takes
+
 // Patterns in whole blocks.
 class BlockPatternAttention : public PatternAttention {
  public:
