@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <heed/core/error.h>
+#include <heed/core/live_bytes.h>
 
 namespace heed {
 
@@ -64,6 +65,7 @@ class Allocator {
     storage->data_ = static_cast<char*>(block) + kHeader;
     storage->bytes_ = bytes;
     storage->size_class_ = cls;
+    live_bytes_ += static_cast<int64_t>(bytes);
     stats_.current_bytes += static_cast<int64_t>(block_size(cls));
     stats_.peak_bytes = std::max(stats_.peak_bytes, stats_.current_bytes);
     return storage;
@@ -71,8 +73,10 @@ class Allocator {
 
   void give_back(Storage* storage) {
     int cls = storage->size_class_;
+    auto bytes = static_cast<int64_t>(storage->bytes_);
     storage->~Storage();
     std::lock_guard lock(mutex_);
+    live_bytes_ -= bytes;
     stats_.current_bytes -= static_cast<int64_t>(block_size(cls));
     free_[cls].push_back(storage);
   }
@@ -85,6 +89,10 @@ class Allocator {
   MemoryStats stats() {
     std::lock_guard lock(mutex_);
     return stats_;
+  }
+  int64_t live_bytes() {
+    std::lock_guard lock(mutex_);
+    return live_bytes_;
   }
   void reset_peak() {
     std::lock_guard lock(mutex_);
@@ -134,6 +142,7 @@ class Allocator {
   std::mutex mutex_;
   std::vector<void*> free_[kClasses + kStepsPerOctave];
   MemoryStats stats_;
+  int64_t live_bytes_ = 0;
   int64_t limit_ = 0;
 };
 
@@ -143,6 +152,7 @@ Ref<Storage> Storage::allocate(size_t bytes, Device device) {
 void destroy(Storage* storage) { Allocator::get().give_back(storage); }
 
 MemoryStats memory_stats(Device) { return Allocator::get().stats(); }
+int64_t live_bytes(Device) { return Allocator::get().live_bytes(); }
 void reset_peak_memory(Device) { Allocator::get().reset_peak(); }
 void release_cached_memory(Device) { Allocator::get().release_cached(); }
 void set_memory_limit(int64_t bytes, Device) { Allocator::get().set_limit(bytes); }

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include <heed/autograd/flop_counter.h>
 #include <heed/autograd/ops/attention_problem.h>
 #include <heed/autograd/ops/operand.h>
 #include <heed/autograd/tape.h>
@@ -28,6 +29,8 @@ struct FusedAttention {
     lse = Array::empty({b, h, t}, p.q.dtype());
     Array out = Array::empty({b, t, h, p.v.dim(3)}, p.q.dtype()).permute({0, 2, 1, 3});
     kernels::attention_forward(p, out, lse);
+    if (FlopCounter::active())
+      FlopCounter::add(2 * computed_pairs(p) * (p.q.dim(3) + p.v.dim(3)));
     return out;
   }
 
@@ -54,6 +57,7 @@ struct FusedAttention {
     }
     kernels::attention_backward(p, v.output().array(), lse, with_dense_rows(v.cotangent().array()),
                                 g);
+    if (FlopCounter::active()) FlopCounter::add(backward_flops(computed_pairs(p), p, g));
     if (g.q.defined()) v.add(kQuery, Tensor(g.q));
     if (g.k.defined()) v.add(kKey, Tensor(g.k));
     if (g.v.defined()) v.add(kValue, Tensor(g.v));

@@ -76,4 +76,46 @@ AttentionProblem attention_problem(const Tensor& q, const Tensor& k, const Tenso
   return p;
 }
 
+// Keys of block row `i / size` that query i sees within [low, high).
+static int64_t pairs_in_blocks(const AttentionBlocks& blocks, int64_t i, int64_t low,
+                               int64_t high) {
+  const int64_t *rows = blocks.rows.data<int64_t>(), *runs = blocks.runs.data<int64_t>();
+  const int64_t* bits = blocks.bits.defined() ? blocks.bits.data<int64_t>() : nullptr;
+  int64_t row = i / blocks.size, inside = i % blocks.size, words = (blocks.size + 63) / 64;
+  int64_t pairs = 0;
+  for (int64_t n = rows[row]; n < rows[row + 1]; ++n) {
+    int64_t first = runs[3 * n], word = runs[3 * n + 2];
+    int64_t begin = std::max(first, low), end = std::min(runs[3 * n + 1], high);
+    if (word < 0) pairs += std::max<int64_t>(0, end - begin);
+    else
+      for (int64_t j = begin; j < end; ++j)
+        pairs += bits[word + (j - first) * words + inside / 64] >> (inside % 64) & 1;
+  }
+  return pairs;
+}
+
+int64_t computed_pairs(const AttentionProblem& p) {
+  int64_t t = p.q.dim(2), s = p.k.dim(2), pairs = 0;
+  auto bound = [](const Array& bounds, int64_t b, int64_t fallback, int64_t most) {
+    return bounds.defined() ? std::clamp<int64_t>(bounds.data<int64_t>()[b], 0, most) : fallback;
+  };
+  for (int64_t b = 0; b < p.q.dim(0); ++b) {
+    int64_t offset = p.offset.defined() ? p.offset.data<int64_t>()[b] : s - t;
+    int64_t first = bound(p.key_begin, b, 0, s), last = bound(p.key_end, b, s, s);
+    for (int64_t i = bound(p.query_begin, b, 0, t); i < bound(p.query_end, b, t, t); ++i) {
+      int64_t low = std::max(first, i + offset + p.lowest);
+      int64_t high = std::min(last, i + offset + p.highest + 1);
+      if (p.blocks.size > 0) pairs += pairs_in_blocks(p.blocks, i, low, high);
+      else pairs += std::max<int64_t>(0, high - low);
+    }
+  }
+  return pairs * p.q.dim(1);
+}
+
+int64_t backward_flops(int64_t pairs, const AttentionProblem& p, const AttentionGradients& g) {
+  int64_t d = p.q.dim(3), e = p.v.dim(3);
+  bool scores = g.q.defined() || g.k.defined();
+  return 2 * pairs * (d * (1 + g.q.defined() + g.k.defined()) + e * (scores + g.v.defined()));
+}
+
 }  // namespace heed

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <heed/autograd/flop_counter.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/views.h>
@@ -30,6 +31,7 @@ void check_operands(const char* op, const Array& a, const Array& b) {
 void add_product(Vjp& v, int i, const Array& a, const Array& b) {
   auto [slot, accumulate] = v.slot(i);
   kernels::matmul(a, b, slot, accumulate ? 1 : 0);
+  FlopCounter::add(2 * slot.numel() * a.dim(1));
   if (!accumulate) v.add(i, Tensor(slot));
 }
 
@@ -56,6 +58,7 @@ struct MatMul {
     Array out = Array::empty(out_shape, a.dtype());
     kernels::matmul(a.broadcast_to(join(batch, a.dim(-2), a.dim(-1))),
                     b.broadcast_to(join(batch, b.dim(-2), b.dim(-1))), out, 0);
+    FlopCounter::add(2 * out.numel() * a.dim(-1));
     return out;
   }
 
@@ -100,6 +103,7 @@ struct Linear {
     Array out = Array::empty(out_shape, x.dtype());
     Array rows = rows_of(out, w.dim(0));
     kernels::matmul(rows_of(x, w.dim(1)), w.transpose(0, 1), rows, 0);
+    FlopCounter::add(2 * rows.numel() * w.dim(1));
     if (biased) kernels::binary(BinaryOp::add, rows, in[2].broadcast_to(rows.shape()), rows);
     return out;
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <heed/autograd/flop_counter.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/operand.h>
@@ -117,6 +118,7 @@ struct PrefixProduct {
     Shape batch = batch_of(out);
     kernels::matmul(a.array().broadcast_to(with(batch, a.dim(-2), a.dim(-1))),
                     b.array().broadcast_to(with(batch, b.dim(-2), b.dim(-1))), out, beta);
+    FlopCounter::add(2 * out.numel() * a.dim(-1));
   }
 
   // With w_ij = exp(alpha_i + beta_j), each gradient is a product of the same kind:

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include <heed/autograd/flop_counter.h>
 #include <heed/autograd/ops/attention_problem.h>
 #include <heed/autograd/ops/dropout.h>
 #include <heed/autograd/ops/elementwise.h>
@@ -36,6 +37,7 @@ struct SelectedAttention {
     lse = Array::empty({b, h, t}, p.q.dtype());
     Array out = Array::empty({b, t, h, p.v.dim(3)}, p.q.dtype()).permute({0, 2, 1, 3});
     kernels::selected_attention_forward(p, selected(), out, lse);
+    if (FlopCounter::active()) FlopCounter::add(2 * listed() * (p.q.dim(3) + p.v.dim(3)));
     return out;
   }
 
@@ -61,6 +63,7 @@ struct SelectedAttention {
     }
     kernels::selected_attention_backward(p, selected(), v.output().array(), lse,
                                          with_dense_rows(v.cotangent().array()), g);
+    if (FlopCounter::active()) FlopCounter::add(backward_flops(listed(), p, g));
     if (g.q.defined()) v.add(kQuery, Tensor(g.q));
     if (g.k.defined()) v.add(kKey, Tensor(g.k));
     if (g.v.defined()) v.add(kValue, Tensor(g.v));
@@ -73,6 +76,10 @@ struct SelectedAttention {
     all.relative_bias = table;
     all.bias = bias;
     return all;
+  }
+  int64_t listed() const {
+    const int32_t* at = index.array().data<int32_t>();
+    return std::count_if(at, at + index.numel(), [](int32_t j) { return j >= 0; });
   }
   SelectedKeys selected() const {
     return {index.array(), options.self_score.has_value(), options.self_score.value_or(0)};
@@ -101,7 +108,9 @@ Tensor attention_topk(const Tensor& q, const Tensor& k, const AttentionTerms& te
   count = std::min(count, k.dim(2));
   Array index = Array::empty({q.dim(0), q.dim(1), q.dim(2), count}, DType::i32);
   OpName scope("attention_topk");
-  kernels::attention_topk(attention_problem(q, k, k, terms, {.scale = scale}), index);
+  AttentionProblem p = attention_problem(q, k, k, terms, {.scale = scale});
+  kernels::attention_topk(p, index);
+  if (FlopCounter::active()) FlopCounter::add(2 * computed_pairs(p) * q.dim(3));
   return Tensor(index);
 }
 

@@ -1,4 +1,5 @@
 // Decoding: absorb and step in any pieces give what forward gives on the whole.
+#include <algorithm>
 #include <limits>
 
 #include <heed/autograd/ops/index.h>
@@ -142,6 +143,66 @@ void check_decode(Case& c) {
   if (!c.has_form(false) || !c.traits.cross || c.traits.shared_qk) return;
   auto a = c.make(c.config(false, 16));
   if (!c.refuses([&] { a->new_state(1, 1, c.dtype); })) encoder_memory(c, *a);
+}
+
+// The state as a thing: lengths, clone, select, save and load, size.
+void check_decode_state(Case& c) {
+  c.require_trait(c.traits.decode != DecodeKind::none, "decode");
+  if (!c.has_form(true)) c.not_applicable("there is no causal form");
+  constexpr int64_t batch = 3, prompt = 5;
+  auto a = c.make(c.config(true, 64));
+  Triple in = c.inputs(a->config(), batch, prompt + 2, prompt + 2);
+  Triple head = part_of(in, 0, prompt), next = part_of(in, prompt, prompt + 1),
+         last = part_of(in, prompt + 1, prompt + 2);
+  auto filled = [&] {
+    auto state = a->new_state(batch, 2, c.dtype);
+    Mask mask = c.traits.key_padding ? Mask::key_padding({5, 2, 3}) : Mask();
+    a->absorb(head.k, head.v, c.call(mask), *state);
+    return state;
+  };
+  auto state = filled();
+  c.require(state->batch() == batch, "batch()");
+  Bounds lengths = to_integers(state->lengths());
+  c.require(lengths == (c.traits.key_padding ? Bounds{5, 2, 3} : Bounds{5, 5, 5}), "lengths()");
+  c.require(state->bytes() > 0, "bytes()");
+
+  auto copy = state->clone();
+  Tensor first = step_with(*a, next, c.call(), *state);
+  step_with(*a, last, c.call(), *state);
+  c.same(step_with(*a, next, c.call(), *copy), first, "a clone changes with its original");
+  auto again = filled();
+  auto loaded = a->new_state(batch, 0, c.dtype);
+  loaded->load(again->save());
+  c.require(to_integers(loaded->lengths()) == lengths, "lengths() of a loaded state");
+  c.same(step_with(*a, next, c.call(), *loaded), first, "a loaded state");
+
+  const Bounds beams{2, 0, 0, 1};
+  auto picked = [&](const Tensor& x) { return index_select(x, 0, integers(beams)); };
+  Triple wide{picked(next.q), picked(next.k), picked(next.v)};
+  if (c.traits.shared_qk) wide.k = wide.q;
+  again->select(integers(beams));
+  c.require(again->batch() == 4, "batch() after select");
+  c.close(step_with(*a, wide, c.call(), *again), picked(first), c.tolerance(prompt),
+          "rows after select with repeats");
+
+  auto throws = [](const std::function<void()>& f) {
+    try {
+      f();
+    } catch (const Error&) {
+      return true;
+    }
+    return false;
+  };
+  c.require(throws([&] { again->select(integers({4})); }), "select of a row that is not there");
+  c.require(throws([&] { loaded->load({}); }), "loading an empty state");
+  if (c.traits.decode != DecodeKind::fixed) return;
+  auto small = a->new_state(batch, 64, c.dtype);
+  step_with(*a, part_of(in, 0, 2), c.call(), *small);
+  int64_t bytes = small->bytes();
+  Triple more = c.inputs(a->config(), batch, 60, 60);
+  step_with(*a, more, c.call(), *small);
+  c.require(small->bytes() == bytes,
+            str("decode fixed: ", bytes, " bytes after 2 tokens, ", small->bytes(), " after 62"));
 }
 
 }  // namespace heed::nn::conformance

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/nn/attention/conformance_case.h>
@@ -66,6 +67,67 @@ void check_memoryless(Case& c) {
       used->step(in.q, in.k, in.v, c.call(), *state);
       again("decoding");
     }
+  }
+}
+
+// The state dict holds all that forward uses, random projections included, and forward leaves it
+// alone. on_step may change it.
+void check_save_load(Case& c) {
+  constexpr int64_t n = 11;
+  for (bool causal : c.forms) {
+    auto a = c.make(c.config(causal, 16), 0);
+    Triple in = c.inputs(a->config(), 2, n, n);
+    Tensor cotangent = c.cotangent(*a, in);
+    for (int64_t step : {int64_t{0}, int64_t{1}, int64_t{1000}, int64_t{100000}}) {
+      if (step > 0) a->on_step(step, {c.seed + 5, static_cast<uint64_t>(step)});
+      std::string where = str(causal ? "causal, " : "", "after step ", step, ": ");
+      StateDict saved;
+      for (const auto& [name, tensor] : a->state_dict()) saved[name] = tensor.detach().clone();
+      Pulled expected = c.pull(*a, in, c.call(), cotangent);
+      for (const Tensor& t : expected.all()) c.finite(t, where + "not finite");
+      for (const auto& [name, tensor] : a->state_dict())
+        c.same(tensor, saved.at(name), where + "forward changes '" + name + "'");
+      auto b = c.make_plain(c.config(causal, 16), 9);  // other initial values
+      b->load_state_dict(saved);
+      c.same(c.pull(*b, in, c.call(), cotangent), expected, where + "a loaded layer");
+    }
+  }
+}
+
+// E[dropout(w) v] = w v. With m_j = 0 or 1 / (1 - p), the variance of sum_j m_j w_j v_j is
+// p / (1 - p) sum_j (w_j v_j)^2, so the mean of R calls is off by z sqrt(variance / R), with
+// |z| < 5.5 but for one case in 2 10^7.
+void check_dropout(Case& c) {
+  constexpr int64_t n = 6;
+  constexpr int runs = 400;
+  for (bool causal : c.forms) {
+    auto a = c.make(c.config(causal, 16));
+    Triple in = c.inputs(a->config(), 2, n, n);
+    AttentionCall call = c.call();
+    call.dropout = 0.4f;
+    std::string form = causal ? "causal: " : "", message;
+    if (!c.traits.weight_dropout) {
+      c.require(c.refuses([&] { a->forward(in.q, in.k, in.v, call); }, &message),
+                form + "dropout is not declared, and not refused: " + message);
+      continue;
+    }
+    NoGrad guard;
+    Tensor plain = a->forward(in.q, in.k, in.v, c.call()), total = plain * 0.0;
+    for (int run = 0; run < runs; ++run) {
+      call.random.seed = c.seed + 10000 + static_cast<uint64_t>(run);
+      total = total + a->forward(in.q, in.k, in.v, call);
+    }
+    if (c.traits.weights) {
+      Tensor w = a->weights(in.q, in.k, c.call(), {0, 1, 2, 3, 4, 5});  // [B, H, N, N]
+      Tensor variance = 0.4 / 0.6 * matmul(square(w), square(in.v));    // [B, H, N, E]
+      Tensor z = (total / double(runs) - plain) / sqrt(variance / double(runs) + 1e-30);
+      c.at_most(max(abs(z).reshape({-1}), 0).item(), 5.5, form + "mean over keys, in sigmas");
+      Tensor dropped = a->weights(in.q, in.k, call, {0, 1, 2, 3, 4, 5});
+      c.close(matmul(dropped, in.v), a->forward(in.q, in.k, in.v, call), c.tolerance(n),
+              form + "weights() with dropout differs from forward");
+    }
+    call.dropout = 1;
+    c.zero(a->forward(in.q, in.k, in.v, call), form + "dropout 1");
   }
 }
 

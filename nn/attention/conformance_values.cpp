@@ -179,4 +179,72 @@ void check_weights(Case& c) {
     }
 }
 
+// A fused kernel against its composition, tiles and tails, every term of the mask.
+void check_reference(Case& c) {
+  if (!c.entry.reference) c.not_applicable("the entry names no reference: nothing is fused");
+  for (bool causal : c.forms)
+    for (auto [queries, keys] : {std::pair<int64_t, int64_t>{11, 11}, {70, 70}, {5, 130}}) {
+      if (queries != keys && (!c.traits.cross || c.traits.shared_qk)) continue;
+      AttentionConfig config = c.config(causal, 130);
+      config.heads = 4;
+      config.kv_heads = c.traits.grouped_heads ? 2 : 4;
+      auto a = c.make(config);
+      Triple in = c.inputs(config, 2, queries, keys);
+      std::vector<AttentionCall> calls{c.call()};
+      if (c.traits.key_padding) calls.push_back(c.call(Mask::key_padding({keys, keys / 2})));
+      if (c.traits.pair_mask) {
+        Tensor keep = less(c.normal({queries, keys}, 71), 0.5);
+        calls.push_back(c.call(Mask::window(9, 3)));
+        calls.push_back(c.call(Mask::pairs(keep)));
+      }
+      if (c.traits.bias)
+        calls.push_back(c.call(Mask::relative(c.normal({4, 8}, 72), true, 16) &
+                               Mask::alibi(Tensor::from({0.5f, 0.25f, 0.125f, 0.1f}, {4}))));
+      if (c.traits.weight_dropout) {
+        calls.push_back(c.call());
+        calls.back().dropout = 0.3f;
+      }
+      Tensor cotangent = c.cotangent(*a, in);
+      for (const AttentionCall& call : calls) {
+        auto leaf = [](const Tensor& x) { return x.detach().clone().set_requires_grad(true); };
+        Tensor q = leaf(in.q), k = c.traits.shared_qk ? q : leaf(in.k), v = leaf(in.v);
+        Tensor out = c.entry.reference(*a, q, k, v, call);
+        std::vector<Tensor> g = grad({out}, {q, k, v}, {cotangent}, {.allow_unused = true});
+        Pulled p = c.pull(*a, in, call, cotangent);
+        double bound = c.tolerance(static_cast<double>(keys));
+        std::string where = str(causal ? "causal, " : "", queries, " queries, ", keys, " keys, ",
+                                call.dropout > 0 ? "dropout" : call.mask.to_string());
+        c.close(p.out, out, bound, where + ": output");
+        c.close(p.q, g[0], bound, where + ": gradient of q");
+        if (!c.traits.shared_qk) c.close(p.k, g[1], bound, where + ": gradient of k");
+        c.close(p.v, g[2], bound, where + ": gradient of v");
+      }
+    }
+}
+
+// The same layer and inputs in f32 and in f64.
+void check_precision(Case& c) {
+  if (c.dtype == DType::f64) c.not_applicable("compares f32 with f64");
+  constexpr int64_t n = 33;
+  for (bool causal : c.forms)
+    for (bool padded : {false, true}) {
+      if (padded && !c.traits.key_padding) continue;
+      auto narrow = c.make(c.config(causal, 40)), wide = c.make_like(*narrow, narrow->config());
+      wide->to(DType::f64);
+      Triple in = c.inputs(narrow->config(), 2, n, n), in64;
+      in64.q = in.q.to(DType::f64);
+      in64.k = c.traits.shared_qk ? in64.q : in.k.to(DType::f64);
+      in64.v = in.v.to(DType::f64);
+      AttentionCall call = c.call(padded ? Mask::padding({n, 20}) : Mask());
+      Tensor cotangent = c.cotangent(*narrow, in);
+      std::vector<Tensor> a = c.pull(*narrow, in, call, cotangent).all();
+      std::vector<Tensor> b = c.pull(*wide, in64, call, cotangent.to(DType::f64)).all();
+      const char* const names[] = {"output", "gradient of q", "gradient of k", "gradient of v"};
+      for (size_t i = 0; i < a.size(); ++i)
+        c.close(a[i].to(DType::f64), b[i].to(DType::f64), c.tolerance(n),
+                str(causal ? "causal, " : "", padded ? "padded, " : "",
+                    i < 4 ? names[i] : "gradient of a parameter", ": f32 differs from f64"));
+    }
+}
+
 }  // namespace heed::nn::conformance

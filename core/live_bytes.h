@@ -1,0 +1,13 @@
+// Bytes that live arrays asked for: memory_stats().current_bytes without what size classes and
+// headers add. What cost models are held to.
+#pragma once
+
+#include <cstdint>
+
+#include <heed/core/device.h>
+
+namespace heed {
+
+int64_t live_bytes(Device device = kCpu);
+
+}  // namespace heed
