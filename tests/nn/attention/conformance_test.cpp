@@ -15,9 +15,8 @@ namespace {
 
 int64_t count_of(const nn::ConformanceReport& report, const std::string& check,
                  CheckOutcome outcome) {
-  return std::count_if(report.results.begin(), report.results.end(), [&](const auto& r) {
-    return r.check == check && r.outcome == outcome;
-  });
+  return std::count_if(report.results.begin(), report.results.end(),
+                       [&](const auto& r) { return r.check == check && r.outcome == outcome; });
 }
 
 // softmax attention whose values are doubled: wrong in one place only.
@@ -33,7 +32,8 @@ class Doubled : public nn::DenseAttention {
 };
 
 nn::AttentionEntry doubled() {
-  nn::AttentionEntry entry{"doubled", "user", "", ""};
+  nn::AttentionEntry entry;
+  entry.name = "doubled";
   entry.make = [](const nn::AttentionConfig& config, nn::SharedParameters&) {
     return std::make_unique<Doubled>(config);
   };

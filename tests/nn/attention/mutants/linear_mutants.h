@@ -21,9 +21,9 @@ inline Tensor kernel_attention(const Seen& s) {
 inline Tensor cumsum_over_channels(const Seen& s) {
   if (!s.causal()) return kernel_attention(s);
   Tensor q = phi(s.clean_q()), k = phi(s.clean_k()), v = s.clean_v();
-  Tensor context = cumsum(k.unsqueeze(4) * v.unsqueeze(3), 3);      // [B, H, T, D, E]
-  Tensor top = sum(q.unsqueeze(4) * context, {3});                  // [B, H, T, E]
-  Tensor below = sum(q * cumsum(k, 3), {3}, true);                  // [B, H, T, 1]
+  Tensor context = cumsum(k.unsqueeze(4) * v.unsqueeze(3), 3);  // [B, H, T, D, E]
+  Tensor top = sum(q.unsqueeze(4) * context, {3});              // [B, H, T, E]
+  Tensor below = sum(q * cumsum(k, 3), {3}, true);              // [B, H, T, 1]
   return s.call.mask.select_queries(s.call.mask.select_keys(top / below, 2), 2);
 }
 
@@ -44,10 +44,10 @@ inline Tensor without_normaliser(const Seen& s) {
 // y_i = sum_f softmax(q_i)_f sum_j softmax_over_positions(k_f)_j v_j: each feature has its own
 // denominator.
 inline Tensor efficient_attention(const Seen& s) {
-  Tensor visible = s.visible().unsqueeze(4);     // [B or 1, 1, T, S, 1]
-  Tensor k = s.clean_k().unsqueeze(2);           // [B, H, 1, S, D]
+  Tensor visible = s.visible().unsqueeze(4);  // [B or 1, 1, T, S, 1]
+  Tensor k = s.clean_k().unsqueeze(2);        // [B, H, 1, S, D]
   double hidden = -std::numeric_limits<double>::infinity();
-  Tensor by_feature = softmax(where(visible, k, hidden), 3);  // [B, H, T, S, D]
+  Tensor by_feature = softmax(where(visible, k, hidden), 3);                 // [B, H, T, S, D]
   Tensor map = sum(by_feature * softmax(s.clean_q(), 3).unsqueeze(3), {4});  // [B, H, T, S]
   return matmul(map, s.clean_v());
 }
@@ -65,7 +65,7 @@ inline Tensor one_denominator(const Seen& s, bool raw) {
 // The right operator, by sums of exp(k) without a maximum taken off.
 inline Tensor raw_exponentials(const Seen& s) {
   if (!s.causal()) return efficient_attention(s);
-  Tensor q = softmax(s.clean_q(), 3), e = exp(s.clean_k());       // [B, H, T, D]
+  Tensor q = softmax(s.clean_q(), 3), e = exp(s.clean_k());  // [B, H, T, D]
   e = s.call.mask.select_keys(e, 2);
   Tensor context = cumsum(e.unsqueeze(4) * s.clean_v().unsqueeze(3), 2);  // [B, H, T, D, E]
   Tensor sums = clamp(cumsum(e, 2), 1e-300, 1e300).unsqueeze(4);          // [B, H, T, D, 1]

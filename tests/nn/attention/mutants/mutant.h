@@ -1,7 +1,7 @@
 // Attention mutants: small wrong variants, one for each defect that has been published in code of
-// others, and the right variants beside them (controls), which differ in one line. The kit must fail
-// the ones and pass the others. All are composed of plain Tensor functions, with the whole T x S map
-// in memory: mathematics only.
+// others, and the right variants beside them (controls), which differ in one line. The kit must
+// fail the ones and pass the others. All are composed of plain Tensor functions, with the whole T x
+// S map in memory: mathematics only.
 #pragma once
 
 #include <cmath>
@@ -73,7 +73,8 @@ class Mutant : public nn::Attention {
 // `make_body`: called once a layer, so that a layer may have a memory of its own.
 inline nn::AttentionEntry mutant(const std::string& name, const nn::Traits& traits,
                                  const std::function<Body()>& make_body, const Body& limit = {}) {
-  nn::AttentionEntry entry{name, "mutant", "", ""};
+  nn::AttentionEntry entry;
+  entry.name = name;
   entry.make = [=](const nn::AttentionConfig& config, nn::SharedParameters&) {
     return std::make_unique<Mutant>(config, name, traits, make_body(), limit);
   };

@@ -59,16 +59,17 @@ inline Tensor nystrom_attention(const Seen& s, NystromFlaw flaw) {
   }
   bool sees_padding = flaw == NystromFlaw::pads_in_landmarks;
   Tensor q = sees_padding ? s.q : s.clean_q(), k = sees_padding ? s.k : s.clean_k();
-  Tensor means = segment_means(s, kLandmarks, flaw, q.dtype());           // [B, 1, m, N]
-  Tensor used = greater(sum(means, {3}), zeros({1}, q.dtype()));          // [B, 1, m]
-  Tensor across = used.unsqueeze(2), down = used.unsqueeze(3);            // as columns, as rows
-  Tensor q_land = matmul(means, q), k_land = matmul(means, k);            // [B, H, m, D]
-  Tensor keys = nn::Mask(s.call.mask).dense(q.dim(0), 1, n, false);       // [B or 1, 1, 1, N]
-  Tensor f = softmax_over(across, scaled_scores(q, k_land));              // [B, H, N, m]
-  Tensor w = softmax_over(logical_and(across, down), scaled_scores(q_land, k_land));  // [B, H, m, m]
-  Tensor last = softmax_over(logical_and(keys, down), scaled_scores(q_land, k));      // [B, H, m, N]
-  Tensor z = pseudo_inverse(w, flaw == NystromFlaw::start_of_batch);      // [B, H, m, m]
-  Tensor out = matmul(f, matmul(z, matmul(last, s.clean_v())));           // [B, H, N, E]
+  Tensor means = segment_means(s, kLandmarks, flaw, q.dtype());      // [B, 1, m, N]
+  Tensor used = greater(sum(means, {3}), zeros({1}, q.dtype()));     // [B, 1, m]
+  Tensor across = used.unsqueeze(2), down = used.unsqueeze(3);       // as columns, as rows
+  Tensor q_land = matmul(means, q), k_land = matmul(means, k);       // [B, H, m, D]
+  Tensor keys = nn::Mask(s.call.mask).dense(q.dim(0), 1, n, false);  // [B or 1, 1, 1, N]
+  Tensor f = softmax_over(across, scaled_scores(q, k_land));         // [B, H, N, m]
+  Tensor w =
+      softmax_over(logical_and(across, down), scaled_scores(q_land, k_land));     // [B, H, m, m]
+  Tensor last = softmax_over(logical_and(keys, down), scaled_scores(q_land, k));  // [B, H, m, N]
+  Tensor z = pseudo_inverse(w, flaw == NystromFlaw::start_of_batch);              // [B, H, m, m]
+  Tensor out = matmul(f, matmul(z, matmul(last, s.clean_v())));                   // [B, H, N, E]
   return s.call.mask.select_queries(out, 2);
 }
 

@@ -16,7 +16,8 @@ inline std::vector<double> buckets_of(const Seen& s, int64_t round) {
   return argmax(concat({x, -x}, 3), 3).to_vector();
 }
 
-inline Tensor pair_tensor(const Seen& s, const std::function<bool(int64_t, int64_t, int64_t)>& keep) {
+inline Tensor pair_tensor(const Seen& s,
+                          const std::function<bool(int64_t, int64_t, int64_t)>& keep) {
   int64_t n = s.q.dim(2), maps = s.q.dim(0) * s.q.dim(1);
   std::vector<double> out;
   for (int64_t m = 0; m < maps; ++m)
@@ -39,7 +40,8 @@ constexpr int64_t kRounds = 3;
 inline Tensor lsh_explicit(const Seen& s) {
   Tensor keep = same_bucket(s, 0);
   for (int64_t r = 1; r < kRounds; ++r) keep = logical_or(keep, same_bucket(s, r));
-  Tensor map = softmax_over(logical_and(keep, s.visible()), scaled_scores(s.clean_q(), s.clean_q()));
+  Tensor map =
+      softmax_over(logical_and(keep, s.visible()), scaled_scores(s.clean_q(), s.clean_q()));
   return matmul(map, s.clean_v());
 }
 
@@ -64,8 +66,8 @@ inline Tensor lsh_attention(const Seen& s, LshFlaw flaw) {
       shown = logical_or(k, logical_not(any));
     }
     Tensor l = where(shown, logits, -1e30);
-    sums.push_back(logsumexp(l, 3, true));                                // [B, H, N, 1]
-    outs.push_back(matmul(softmax_over(shown, logits), s.clean_v()));     // [B, H, N, E]
+    sums.push_back(logsumexp(l, 3, true));                             // [B, H, N, 1]
+    outs.push_back(matmul(softmax_over(shown, logits), s.clean_v()));  // [B, H, N, E]
   }
   Tensor share = softmax(stack(sums, 0), 0);  // [rounds, B, H, N, 1]
   if (flaw == LshFlaw::uniform_rounds) share = ones(share.shape(), share.dtype()) / double(kRounds);
@@ -88,10 +90,12 @@ inline Tensor causal_chunks(const Seen& s) {
       chunk[base + order[rank]] = static_cast<int64_t>(rank / 3);
   }
   Tensor keep = pair_tensor(s, [&](int64_t m, int64_t i, int64_t j) {
-    int64_t mine = chunk[static_cast<size_t>(m * n + i)], other = chunk[static_cast<size_t>(m * n + j)];
+    int64_t mine = chunk[static_cast<size_t>(m * n + i)],
+            other = chunk[static_cast<size_t>(m * n + j)];
     return other == mine || other == mine - 1;
   });
-  Tensor map = softmax_over(logical_and(keep, s.visible()), scaled_scores(s.clean_q(), s.clean_q()));
+  Tensor map =
+      softmax_over(logical_and(keep, s.visible()), scaled_scores(s.clean_q(), s.clean_q()));
   return matmul(map, s.clean_v());
 }
 
