@@ -7,7 +7,6 @@
 
 namespace heed::nn {
 
-
 BigBirdAttention::BigBirdAttention(AttentionConfig config)
     : BlockPatternAttention(config, config.options.integer("block", 64, 1, kMostBlock)) {
   const Options& o = this->config().options;
