@@ -7,6 +7,7 @@
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
+#include <heed/nn/attention/score_map.h>
 
 namespace heed::nn {
 
@@ -96,21 +97,17 @@ Cover BlockSparseAttention::cover(Span queries, Span keys) const {
   return cover_ ? cover_(queries, keys) : BlockPatternAttention::cover(queries, keys);
 }
 
-Tensor BlockSparseAttention::reference(const Tensor& q, const Tensor& k, const Tensor& v,
-                                       const AttentionCall& call) const {
+Tensor BlockSparseAttention::by_products(const Tensor& q, const Tensor& k, const Tensor& v,
+                                         const AttentionCall& call) const {
   check_call(q, k, v, call);
   if (call.mask.to_string() != "no mask" || call.dropout > 0)
-    throw ValueError(str("block_sparse: the reference takes no mask and no dropout, got ",
-                         call.mask.to_string()));
-  int64_t batch = q.dim(0), heads = q.dim(1), kv = k.dim(1);
-  auto repeated = [&](const Tensor& x) {
-    Shape shape{batch, kv, heads / kv, x.dim(2), x.dim(3)};
-    return broadcast_to(x.unsqueeze(2), shape).reshape({batch, heads, x.dim(2), x.dim(3)});
-  };
+    throw ValueError(
+        str("block_sparse: by_products takes no mask and no dropout, got ", call.mask.to_string()));
   auto pairs = layout(q.dim(2), k.dim(2));
   double scale = fused_options(call).scale;
-  Tensor scores = sampled_product(q, repeated(k), *pairs) * scale;  // [B, H, N, b, b]
-  return block_sparse_product(block_softmax(scores, *pairs), repeated(v), *pairs);  // [B, H, T, E]
+  Tensor scores = sampled_product(q, repeat_heads(k, q.dim(1)), *pairs) * scale;  // [B, H, N, b, b]
+  return block_sparse_product(block_softmax(scores, *pairs), repeat_heads(v, q.dim(1)),
+                              *pairs);  // [B, H, T, E]
 }
 
 std::optional<ExactLimit> BlockSparseAttention::exact_limit(const AttentionShape&) const {

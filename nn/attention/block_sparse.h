@@ -44,10 +44,10 @@ class BlockSparseAttention : public BlockPatternAttention {
   BlockSparseAttention(AttentionConfig config, int64_t block, CoverFunction cover,
                        KeepFunction keep);
   const char* name() const override { return "block_sparse"; }
-  // Forward, composed of sampled_product, block_softmax and block_sparse_product; no bias, no
-  // padding.
-  Tensor reference(const Tensor& q, const Tensor& k, const Tensor& v,
-                   const AttentionCall& call) const;
+  // Forward by sampled_product, block_softmax and block_sparse_product, memory by blocks kept; no
+  // mask, no dropout.
+  Tensor by_products(const Tensor& q, const Tensor& k, const Tensor& v,
+                     const AttentionCall& call) const;
   bool sees(int64_t r, int64_t c) const override;
   bool keep(int64_t i, int64_t j) const override;
   Cover cover(Span queries, Span keys) const override;

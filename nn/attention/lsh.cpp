@@ -10,7 +10,6 @@
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/reduce.h>
-#include <heed/autograd/ops/selected_attention.h>
 #include <heed/autograd/ops/softmax.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
@@ -30,9 +29,11 @@ int64_t default_buckets(int64_t max_length, int64_t chunk) {
   return std::max<int64_t>(2, wanted + wanted % 2);
 }
 
-// k / |k|; the small addend keeps zero vectors zero.
+// k / |k|. A zero vector has no direction: it stays zero, a constant.
 Tensor directions(const Tensor& k) {
-  return k * rsqrt(sum(square(k), {3}, true) + 1e-30);  // [B, H, S, D]
+  Tensor squared = sum(square(k), {3}, true);  // [B, H, S, 1]
+  Tensor some = greater(squared, 0.0);
+  return where(some, k, 0.0) * rsqrt(where(some, squared, 1.0));  // [B, H, S, D]
 }
 
 std::vector<int64_t> bounds(const Tensor& given, int64_t batch, int64_t fallback, int64_t limit) {
@@ -173,23 +174,36 @@ Tensor LshAttention::candidates(const Tensor& q, const Tensor& k, const Attentio
   return Tensor(index);
 }
 
+LshAttention::Prepared LshAttention::prepared(const Tensor& q, const Tensor& k,
+                                              const AttentionCall& call) const {
+  Prepared p;
+  p.keys = directions(call.mask.select_keys(k, 2));  // [B, H, S, D]
+  p.list = candidates(call.mask.select_queries(q, 2), p.keys, call.mask.terms(), no_offset(q));
+  p.options.base = {.scale = scale_of(call), .dropout = call.dropout, .key = call.random};
+  p.options.self_score = kSelfScore;
+  return p;
+}
+
 Tensor LshAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
                              const AttentionCall& call) const {
   auto scope = enter();
   check_call(q, k, v, call);
-  const AttentionTerms& terms = call.mask.terms();
-  Tensor keys = directions(call.mask.select_keys(k, 2));  // [B, H, S, D]
-  Tensor list = candidates(call.mask.select_queries(q, 2), keys, terms, no_offset(q));
-  SelectedAttentionOptions options;
-  options.base = {.scale = scale_of(call), .dropout = call.dropout, .key = call.random};
-  options.self_score = kSelfScore;
-  return selected_attention(q, keys, v, list, {}, options);  // [B, H, T, E]
+  Prepared p = prepared(q, k, call);
+  return selected_attention(q, p.keys, v, p.list, {}, p.options);  // [B, H, T, E]
+}
+
+Tensor LshAttention::reference(const Tensor& q, const Tensor& k, const Tensor& v,
+                               const AttentionCall& call) const {
+  check_call(q, k, v, call);
+  Prepared p = prepared(q, k, call);
+  return selected_attention_reference(q, p.keys, v, p.list, {}, p.options);  // [B, H, T, E]
 }
 
 Traits LshAttention::traits() const {
   Traits t;
   t.causal = t.key_padding = t.left_padding = t.weight_dropout = true;
   t.shared_qk = t.weights = t.row_stochastic = true;
+  t.prefix = false;  // the two forms choose candidates in different ways
   t.decode = config().causal ? DecodeKind::replay : DecodeKind::none;
   t.why["cross"] = "queries and keys are the same vectors";
   t.why["pair_mask"] = "candidates are chosen by hash and position";

@@ -20,6 +20,7 @@
 // saved buffer [H, rounds, D, buckets / 2]. See docs/attention/lsh.md.
 #pragma once
 
+#include <heed/autograd/ops/selected_attention.h>
 #include <heed/nn/attention/attention.h>
 
 namespace heed::nn {
@@ -30,6 +31,9 @@ class LshAttention : public Attention {
   const char* name() const override { return "lsh"; }
   Tensor forward(const Tensor& q, const Tensor& k, const Tensor& v,
                  const AttentionCall& call) const override;
+  // The same, composed of primitives: gathers T L keys and values.
+  Tensor reference(const Tensor& q, const Tensor& k, const Tensor& v,
+                   const AttentionCall& call) const;
   Traits traits() const override;
   Tensor weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                  const std::vector<int64_t>& rows) const override;
@@ -56,6 +60,12 @@ class LshAttention : public Attention {
                          const AttentionCall& call) const;
 
  private:
+  // The operands and options of the op under forward.
+  struct Prepared {
+    Tensor keys, list;
+    SelectedAttentionOptions options;
+  };
+  Prepared prepared(const Tensor& q, const Tensor& k, const AttentionCall& call) const;
   double scale_of(const AttentionCall& call) const;
   int64_t list_length(int64_t keys) const;
 

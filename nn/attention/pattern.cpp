@@ -57,6 +57,15 @@ Tensor PatternAttention::forward(const Tensor& q, const Tensor& k, const Tensor&
   return fused_attention(q, k, v, terms, fused_options(call));  // [B, H, T, E]
 }
 
+Tensor PatternAttention::reference(const Tensor& q, const Tensor& k, const Tensor& v,
+                                   const AttentionCall& call) const {
+  check_call(q, k, v, call);
+  refuse_offset(call, name());
+  AttentionTerms terms = call.mask.terms(config().causal);
+  terms.layout = layout(q.dim(2), k.dim(2));
+  return fused_attention_reference(q, k, v, terms, fused_options(call));  // [B, H, T, E]
+}
+
 Traits PatternAttention::traits() const {
   Traits t;
   t.causal = t.key_padding = t.pair_mask = t.bias = t.weight_dropout = t.grouped_heads = true;

@@ -26,6 +26,9 @@ class PatternAttention : public Attention {
 
   Tensor forward(const Tensor& q, const Tensor& k, const Tensor& v,
                  const AttentionCall& call) const override;
+  // The same, composed of primitives under a dense mask: O(T S) memory.
+  virtual Tensor reference(const Tensor& q, const Tensor& k, const Tensor& v,
+                           const AttentionCall& call) const;
   Traits traits() const override;
   Tensor weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                  const std::vector<int64_t>& rows) const override;

@@ -44,11 +44,20 @@ Tensor TopkAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
   return attend(q, k, v, selected(q, k, call), call);  // [B, H, T, E]
 }
 
+Tensor TopkAttention::reference(const Tensor& q, const Tensor& k, const Tensor& v,
+                                const AttentionCall& call) const {
+  check_call(q, k, v, call);
+  SelectedAttentionOptions options;
+  options.base = {.scale = scale_of(call), .dropout = call.dropout, .key = call.random};
+  return selected_attention_reference(q, k, v, selected(q, k, call),
+                                      call.mask.terms(config().causal), options);
+}
+
 Traits TopkAttention::traits() const {
   Traits t;
   t.causal = t.cross = t.key_padding = t.left_padding = true;
   t.pair_mask = t.bias = t.weight_dropout = t.grouped_heads = true;
-  t.weights = t.row_stochastic = true;
+  t.weights = t.row_stochastic = t.permutation = true;
   t.decode = DecodeKind::kv;
   return t;
 }

@@ -23,6 +23,9 @@ class TopkAttention : public Attention {
   const char* name() const override { return "topk"; }
   Tensor forward(const Tensor& q, const Tensor& k, const Tensor& v,
                  const AttentionCall& call) const override;
+  // The same, composed of primitives: gathers T k keys and values.
+  Tensor reference(const Tensor& q, const Tensor& k, const Tensor& v,
+                   const AttentionCall& call) const;
   // The keys that forward attends to: i32 [B, H, T, min(k, S)], -1 where fewer are visible.
   Tensor selected(const Tensor& q, const Tensor& k, const AttentionCall& call) const;
   // Forward for a selection made elsewhere.

@@ -67,6 +67,14 @@ Tensor WindowAttention::forward(const Tensor& q, const Tensor& k, const Tensor& 
   return PatternAttention::forward(q, k, v, call);
 }
 
+Tensor WindowAttention::reference(const Tensor& q, const Tensor& k, const Tensor& v,
+                                  const AttentionCall& call) const {
+  if (!plain()) return PatternAttention::reference(q, k, v, call);
+  check_call(q, k, v, call);
+  return fused_attention_reference(q, k, v, windowed(call.mask.terms(config().causal)),
+                                   fused_options(call));  // [B, H, T, E]
+}
+
 // Tokens of one residue class see each other alone: as a sequence of their own, with a window
 // without gaps. Class r of row b becomes row b * dilation + r.
 Tensor WindowAttention::dilated(const Tensor& q, const Tensor& k, const Tensor& v,

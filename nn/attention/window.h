@@ -24,6 +24,8 @@ class WindowAttention : public PatternAttention {
   const char* name() const override { return "window"; }
   Tensor forward(const Tensor& q, const Tensor& k, const Tensor& v,
                  const AttentionCall& call) const override;
+  Tensor reference(const Tensor& q, const Tensor& k, const Tensor& v,
+                   const AttentionCall& call) const override;
   Traits traits() const override;
   std::unique_ptr<DecodeState> new_state(int64_t batch, int64_t capacity, DType dtype = DType::f32,
                                          Device device = kCpu) const override;

@@ -136,13 +136,13 @@ TEST_CASE("block_sparse: the fused op equals the composed sparse products", "[bl
       const auto& sparse = dynamic_cast<const nn::BlockSparseAttention&>(*a);
       Operands x = operands_for(*a, 2, 33);
       auto composed = with_gradients([&](const Tensor& q, const Tensor& k,
-                                         const Tensor& v) { return sparse.reference(q, k, v, {}); },
+                                         const Tensor& v) { return sparse.by_products(q, k, v, {}); },
                                      x);
       require_same(by_variant(*a, {}, x), composed, 1e-12);
     }
   }
   REQUIRE_THROWS_SAYING(dynamic_cast<nn::BlockSparseAttention&>(*made("block_sparse"))
-                            .reference(numbers({1, 2, 4, 3}, 1), numbers({1, 1, 4, 3}, 1),
+                            .by_products(numbers({1, 2, 4, 3}, 1), numbers({1, 1, 4, 3}, 1),
                                        numbers({1, 1, 4, 5}, 1), masked(Mask::key_padding({3}))),
                         ValueError, "no mask");
 }
