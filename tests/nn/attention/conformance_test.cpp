@@ -25,10 +25,9 @@ class Doubled : public nn::DenseAttention {
   using DenseAttention::DenseAttention;
   const char* name() const override { return "doubled"; }
   Tensor forward(const Tensor& q, const Tensor& k, const Tensor& v,
-                 const AttentionCall& call) const override {
+                 const nn::AttentionCall& call) const override {
     return 2.0 * DenseAttention::forward(q, k, v, call);
   }
-  using AttentionCall = nn::AttentionCall;
 };
 
 nn::AttentionEntry doubled() {
