@@ -1,6 +1,7 @@
 #include <heed/nn/attention/catalog.h>
 
 #include <heed/core/error.h>
+#include <heed/nn/attention/additive.h>
 #include <heed/nn/attention/bigbird.h>
 #include <heed/nn/attention/block_sparse.h>
 #include <heed/nn/attention/dense.h>
@@ -8,8 +9,10 @@
 #include <heed/nn/attention/linear.h>
 #include <heed/nn/attention/linformer.h>
 #include <heed/nn/attention/lsh.h>
+#include <heed/nn/attention/luong.h>
 #include <heed/nn/attention/nystrom.h>
 #include <heed/nn/attention/performer.h>
+#include <heed/nn/attention/svd.h>
 #include <heed/nn/attention/topk.h>
 #include <heed/nn/attention/window.h>
 
@@ -51,10 +54,18 @@ std::deque<AttentionEntry>& entries() {
        make<EfficientAttention>,
        {"norm=scaling"},
        composed<EfficientAttention>},
-      {"linformer", "low-rank", "Wang et al. 2020, arXiv 2006.04768",
-       "O((T + S) k) time and memory", make_sharing<LinformerAttention>},
-      {"nystrom", "low-rank", "Xiong et al. 2021, arXiv 2102.03902",
-       "O((T + S) m + m^3) time, O(T + S + m^2) memory", make<NystromAttention>},
+      {"linformer",
+       "low-rank",
+       "Wang et al. 2020, arXiv 2006.04768",
+       "O((T + S) k) time and memory",
+       make_sharing<LinformerAttention>,
+       {"k=3", "k=4,share=kv"}},
+      {"nystrom",
+       "low-rank",
+       "Xiong et al. 2021, arXiv 2102.03902",
+       "O((T + S) m + m^3) time, O(T + S + m^2) memory",
+       make<NystromAttention>,
+       {"landmarks=3", "landmarks=4,ridge=0.1", "landmarks=3,conv=3"}},
       {"linear",
        "linear",
        "Katharopoulos et al. 2020, arXiv 2006.16236",
@@ -112,6 +123,24 @@ std::deque<AttentionEntry>& entries() {
        make<LshAttention>,
        {"buckets=4,chunk=4,rounds=2"},
        composed<LshAttention>},
+      {"svd",
+       "low-rank",
+       "Eckart & Young 1936; Halko et al. 2011, arXiv 0909.4061",
+       "O(T S r + (T + S) D^2) time, O(T + S) memory",
+       make<SvdAttention>,
+       {"rank=1", "rank=3", "rank=2,gradient=projected"}},
+      {"additive",
+       "recurrent",
+       "Bahdanau et al. 2015, arXiv 1409.0473",
+       "O(T S A) time, O((T + S) A) memory",
+       make<AdditiveAttention>,
+       {"width=3"}},
+      {"luong",
+       "recurrent",
+       "Luong et al. 2015, arXiv 1508.04025",
+       "O(T S) time, O(T + S) memory",
+       make<LuongAttention>,
+       {"score=general", "score=concat,width=3"}},
   };
   return list;
 }

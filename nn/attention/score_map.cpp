@@ -25,11 +25,15 @@ Tensor softmax_map(const Tensor& q, const Tensor& k, double scale, const Tensor&
   return softmax(where(visible, scores, hidden), -1);  // [B, H, R, S]
 }
 
-Tensor take_rows(const Tensor& x, const std::vector<int64_t>& rows, const char* who) {
+void check_rows(const std::vector<int64_t>& rows, int64_t queries, const char* who) {
   for (int64_t i : rows)
-    if (i < 0 || i >= x.dim(2))
+    if (i < 0 || i >= queries)
       throw ValueError(
-          str(who, ": weights of row ", i, " asked for, there are ", x.dim(2), " queries"));
+          str(who, ": weights of row ", i, " asked for, there are ", queries, " queries"));
+}
+
+Tensor take_rows(const Tensor& x, const std::vector<int64_t>& rows, const char* who) {
+  check_rows(rows, x.dim(2), who);
   return index_select(x, 2, Tensor::from(rows, {static_cast<int64_t>(rows.size())}));
 }
 

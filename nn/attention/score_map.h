@@ -14,7 +14,9 @@ Tensor repeat_heads(const Tensor& x, int64_t heads);
 // q [B, H, R, D] and k [B, Hkv, S, D] must be finite. A row that sees nothing gives zeros.
 Tensor softmax_map(const Tensor& q, const Tensor& k, double scale, const Tensor& visible);
 
-// Rows `rows` of x [B, H, T, ..] along axis 2; ValueError (with `who`) if one is out of range.
+// ValueError (with `who`) if a row is not one of the queries.
+void check_rows(const std::vector<int64_t>& rows, int64_t queries, const char* who);
+// Rows `rows` of x [B, H, T, ..] along axis 2, checked.
 Tensor take_rows(const Tensor& x, const std::vector<int64_t>& rows, const char* who);
 
 }  // namespace heed::nn

@@ -1,0 +1,219 @@
+#include <heed/nn/attention/additive.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <heed/autograd/checkpoint.h>
+#include <heed/autograd/grad_mode.h>
+#include <heed/autograd/ops/dropout.h>
+#include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/matmul.h>
+#include <heed/autograd/ops/softmax.h>
+#include <heed/autograd/ops/views.h>
+#include <heed/core/error.h>
+#include <heed/nn/attention/dense.h>
+#include <heed/nn/attention/kv_cache.h>
+#include <heed/nn/attention/score_map.h>
+#include <heed/nn/init.h>
+
+namespace heed::nn {
+
+namespace {
+
+constexpr int64_t kBlockNumbers = int64_t{1} << 21;  // numbers in a block of tanh(W q_i + U k_j)
+constexpr double kHidden = -std::numeric_limits<double>::infinity();
+
+Tensor biased_softmax(Tensor scores, const Tensor& visible, const Tensor& bias) {
+  if (bias.defined()) scores = scores + bias;
+  return softmax(where(visible, scores, kHidden), -1);  // [B, H, R, S]
+}
+
+}  // namespace
+
+AdditiveAttention::AdditiveAttention(AttentionConfig config) : Attention(std::move(config)) {
+  const AttentionConfig& c = this->config();
+  width_ = c.options.integer("width", c.head_dim, 1);
+  W = zeros({width_, c.head_dim});
+  U = zeros({width_, c.head_dim});
+  v = zeros({c.heads, width_});
+  init::xavier_uniform_(W);
+  init::xavier_uniform_(U);
+  double bound = std::sqrt(6 / static_cast<double>(width_ + 1));  // Glorot for A inputs, one output
+  init::uniform_(v, -bound, bound);
+  register_parameter("W", W);
+  register_parameter("U", U);
+  register_parameter("v", v);
+}
+
+Traits AdditiveAttention::traits() const {
+  Traits t;
+  t.causal = t.cross = t.key_padding = t.left_padding = true;
+  t.pair_mask = t.bias = t.weight_dropout = t.grouped_heads = true;
+  t.weights = t.row_stochastic = true;
+  t.decode = DecodeKind::kv;
+  return t;
+}
+
+// a = W q [B, H, R, A], b = U k [B, H, S, A] -> [B, H, R, S]
+Tensor AdditiveAttention::scores(const Tensor& a, const Tensor& b, double scale) const {
+  Tensor sums = a.unsqueeze(3) + b.unsqueeze(2);                            // [B, H, R, S, A]
+  Tensor weight = v.to(a.dtype()).reshape({config().heads, 1, width_, 1});  // [H, 1, A, 1]
+  Tensor found = matmul(tanh(sums), weight).squeeze(4);                     // [B, H, R, S]
+  return scale == 1 ? found : found * scale;
+}
+
+Tensor AdditiveAttention::forward(const Tensor& q, const Tensor& k, const Tensor& value,
+                                  const AttentionCall& call) const {
+  auto scope = enter();
+  check_call(q, k, value, call);
+  int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), keys = k.dim(2);
+  double scale = scale_or(call, 1);
+  Tensor a = linear(call.mask.select_queries(q, 2), W.to(q.dtype()));    // [B, H, T, A]
+  Tensor b = linear(call.mask.select_keys(k, 2), U.to(q.dtype()));       // [B, Hkv, S, A]
+  b = repeat_heads(b, heads);                                            // [B, H, S, A]
+  Tensor values = repeat_heads(call.mask.select_keys(value, 2), heads);  // [B, H, S, E]
+  Tensor kept;
+  if (call.dropout > 0)
+    kept = dropout_mask({batch, heads, queries, keys}, call.dropout, call.random, q.dtype());
+  int64_t rows = std::max<int64_t>(kBlockNumbers / std::max<int64_t>(batch * heads * keys * width_, 1), 1);
+  std::vector<Tensor> parts;
+  for (int64_t begin = 0; begin < queries; begin += rows) {
+    int64_t count = std::min(rows, queries - begin);
+    Tensor drop = kept.defined() ? kept.slice(2, begin, begin + count) : kept;
+    // The mask is made inside: blocks of it would add up to a T x S map otherwise.
+    auto block = [=, this, all = call.mask](const std::vector<Tensor>& in) {
+      Mask mask = all.rows(begin, count, batch, queries, keys);
+      Tensor visible = mask.dense(batch, count, keys, config().causal);         // [B|1, H|1, R, S]
+      Tensor bias = mask.dense_bias(batch, count, keys, in[0].dtype());         // or undefined
+      Tensor map = biased_softmax(scores(in[0], in[1], scale), visible, bias);  // [B, H, R, S]
+      return matmul(drop.defined() ? map * drop : map, in[2]);                  // [B, H, R, E]
+    };
+    std::vector<Tensor> in{a.slice(2, begin, begin + count), b, values};
+    parts.push_back(grad_enabled() ? checkpoint(block, in) : block(in));
+  }
+  if (parts.empty()) return zeros({batch, heads, 0, config().value_dim}, q.dtype());
+  return parts.size() == 1 ? parts[0] : concat(parts, 2);  // [B, H, T, E]
+}
+
+Tensor AdditiveAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
+                                  const std::vector<int64_t>& rows) const {
+  check_call(q, k, Tensor(), call);
+  int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), keys = k.dim(2);
+  Tensor asked = take_rows(call.mask.select_queries(q, 2), rows, name());  // [B, H, R, D]
+  if (rows.empty()) return zeros({batch, heads, 0, keys}, q.dtype());
+  Tensor b = linear(call.mask.select_keys(k, 2), U.to(q.dtype()));  // [B, Hkv, S, A]
+  Tensor found = scores(linear(asked, W.to(q.dtype())), repeat_heads(b, heads), scale_or(call, 1));
+  std::vector<Tensor> visible, bias;
+  for (int64_t i : rows) {
+    Mask mask = call.mask.rows(i, 1, batch, queries, keys);
+    visible.push_back(
+        broadcast_to(mask.dense(batch, 1, keys, config().causal), {batch, heads, 1, keys}));
+    Tensor term = mask.dense_bias(batch, 1, keys, q.dtype());
+    if (term.defined()) bias.push_back(broadcast_to(term, {batch, heads, 1, keys}));
+  }
+  Tensor map = biased_softmax(found, concat(visible, 2), bias.empty() ? Tensor() : concat(bias, 2));
+  if (call.dropout == 0) return map;  // [B, H, R, S]
+  Tensor kept = dropout_mask({batch, heads, queries, keys}, call.dropout, call.random, q.dtype());
+  return map * take_rows(kept, rows, name());
+}
+
+std::unique_ptr<DecodeState> AdditiveAttention::new_state(int64_t batch, int64_t capacity,
+                                                          DType dtype, Device device) const {
+  // U k takes the place of k: it is made once for each key.
+  return std::make_unique<KVCache>(batch, config().kv_heads, width_, config().value_dim, capacity,
+                                   dtype, device);
+}
+
+void AdditiveAttention::absorb(const Tensor& k, const Tensor& value, const AttentionCall& call,
+                               DecodeState& state) const {
+  NoGrad guard;
+  const AttentionConfig& c = config();
+  bool good = k.rank() == 4 && value.rank() == 4 && k.dim(1) == c.kv_heads &&
+              k.dim(3) == c.head_dim && value.dim(0) == k.dim(0) && value.dim(1) == c.kv_heads &&
+              value.dim(2) == k.dim(2) && value.dim(3) == c.value_dim;
+  if (!good)
+    throw ShapeError(str(name(), ": k [B, ", c.kv_heads, ", N, ", c.head_dim, "] and v [B, ",
+                         c.kv_heads, ", N, ", c.value_dim, "] expected, got ", k.shape(), " and ",
+                         value.shape()));
+  call.mask.check(k.dim(0), c.heads, k.dim(2), k.dim(2), name());
+  state_as<KVCache>(state).append(linear(k, U.to(k.dtype())), value, call.mask);
+}
+
+Tensor AdditiveAttention::step(const Tensor& q, const Tensor& k, const Tensor& value,
+                               const AttentionCall& call, DecodeState& state) const {
+  NoGrad guard;
+  auto scope = enter();
+  KVCache& cache = state_as<KVCache>(state);
+  if (k.defined() != value.defined())
+    throw ValueError(str(name(), ": step takes k and v, or neither"));
+  if (call.dropout > 0) throw ValueError(str(name(), ": dropout has no meaning while decoding"));
+  if (q.rank() != 4 || q.dim(0) != cache.batch() || q.dim(1) != config().heads ||
+      q.dim(3) != config().head_dim)
+    throw ShapeError(str(name(), ": q [", cache.batch(), ", ", config().heads, ", T, ",
+                         config().head_dim, "] expected, got ", q.shape()));
+  AttentionTerms terms = call.mask.terms(config().causal);
+  int64_t fresh = q.dim(2);
+  // Where query 0 of each row stands among the cached keys; padding before it is left out there.
+  std::vector<int64_t> offset = cache.host_lengths();
+  if (k.defined()) {
+    if (k.dim(2) != fresh)
+      throw ShapeError(str(name(), ": step takes one key a query, got ", k.dim(2), " keys and ",
+                           fresh, " queries; absorb takes keys alone"));
+    if (terms.offset.defined()) throw ValueError(str(name(), ": step sets the offset itself"));
+    std::vector<int64_t> begin = to_integers(terms.key_begin);
+    for (size_t b = 0; b < begin.size() && b < offset.size(); ++b) offset[b] -= begin[b];
+    absorb(k, value, call, state);
+  } else {
+    for (int64_t& x : offset) x -= fresh;
+  }
+  terms.key_begin = Tensor();
+  terms.key_end = cache.lengths();
+  if (!terms.offset.defined()) terms.offset = Tensor::from(offset, {cache.batch()});
+  int64_t batch = cache.batch(), heads = config().heads, held = cache.longest();
+  Tensor rows = call.mask.select_queries(q, 2);  // [B, H, T, D]
+  Tensor found = scores(linear(rows, W.to(q.dtype())), repeat_heads(cache.keys(), heads),
+                        scale_or(call, 1));  // [B, H, T, S]
+  Tensor map = biased_softmax(found, visible_pairs(terms, batch, fresh, held),
+                              bias_terms(terms, batch, fresh, held, q.dtype()));
+  return matmul(map, repeat_heads(cache.values(), heads));  // [B, H, T, E]
+}
+
+std::optional<ExactLimit> AdditiveAttention::exact_limit(const AttentionShape&) const {
+  ExactLimit limit;
+  limit.options = Options(name());
+  limit.prepare = [](Attention& attention) {
+    NoGrad guard;
+    dynamic_cast<AdditiveAttention&>(attention).v.fill_(0);
+  };
+  AttentionConfig c = config();
+  // Scores of zero: the mean of the visible values.
+  limit.reference = [c](const Tensor& q, const Tensor& k, const Tensor& value,
+                        const AttentionCall& call) {
+    AttentionCall flat = call;
+    flat.scale = 0.0f;
+    return DenseAttention(c).reference(q, k, value, flat);
+  };
+  return limit;
+}
+
+Cost AdditiveAttention::cost(const AttentionShape& s, Pass pass) const {
+  int64_t size = static_cast<int64_t>(size_of(s.dtype)), d = s.head_dim, e = s.value_dim;
+  int64_t heads = s.batch * s.heads, kv = s.batch * s.kv_heads;
+  int64_t q = heads * s.queries * d, out = heads * s.queries * e;
+  int64_t k = kv * s.keys * d, value = kv * s.keys * e;
+  int64_t projected = heads * s.queries * width_ + kv * s.keys * width_;
+  int64_t matrices = 2 * projected * d, map = 2 * heads * s.queries * s.keys * (width_ + e);
+  bool back = pass == Pass::backward;
+  Cost c;
+  // Backward makes the map again, and each product has two.
+  c.flops = back ? 2 * matrices + 3 * map : matrices + map;
+  c.bytes = (q + k + value + 2 * projected + out) * size;
+  if (back) c.bytes += (out + q + k + value + projected) * size;
+  c.activation_bytes = (q + k + value + projected + out) * size;
+  if (s.heads != s.kv_heads) c.activation_bytes += heads * s.keys * (width_ + e) * size;
+  c.state_bytes = kv * s.keys * (width_ + e) * size;
+  return c;
+}
+
+}  // namespace heed::nn

@@ -1,0 +1,116 @@
+#include <heed/nn/attention/svd.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/low_rank.h>
+#include <heed/core/error.h>
+#include <heed/nn/attention/dense.h>
+#include <heed/nn/attention/score_map.h>
+
+namespace heed::nn {
+
+SvdAttention::SvdAttention(AttentionConfig config) : Attention(std::move(config)) {
+  const AttentionConfig& c = this->config();
+  rank_ = std::min(c.options.integer("rank", (c.head_dim + 1) / 2, 1), c.head_dim);
+  projected_ = c.options.choice("gradient", "exact", {"exact", "projected"}) == "projected";
+}
+
+Traits SvdAttention::traits() const {
+  Traits t;
+  t.cross = t.key_padding = t.left_padding = t.bias = true;
+  t.weight_dropout = t.grouped_heads = t.weights = t.row_stochastic = true;
+  t.gradient = projected_ ? GradientKind::surrogate : GradientKind::exact;
+  t.why = {
+      {"causal", "the basis is made of all keys, later ones too"},
+      {"pair_mask", "the basis is made of all keys, those hidden from a query too"},
+      {"decode", "each new key changes the basis"},
+  };
+  return t;
+}
+
+FusedAttentionOptions SvdAttention::fused_options(const AttentionCall& call) const {
+  FusedAttentionOptions options;
+  options.scale = scale_or(call, 1 / std::sqrt(static_cast<double>(config().head_dim)));
+  options.dropout = call.dropout;
+  options.key = call.random;
+  return options;
+}
+
+SvdAttention::Factors SvdAttention::factors(const Tensor& q, const Tensor& k,
+                                            const AttentionCall& call) const {
+  // Padding would span directions of its own.
+  Tensor queries = call.mask.select_queries(q, 2);  // [B, H, T, D]
+  Tensor keys = call.mask.select_keys(k, 2);        // [B, Hkv, S, D]
+  // Scores of a smaller rank than r are what they are.
+  if (rank_ >= std::min({config().head_dim, q.dim(2), k.dim(2)})) return {queries, keys};
+  LogitFactors f =
+      low_rank_logits(queries, repeat_heads(keys, config().heads), {rank_, projected_});
+  return {f.q, f.k};
+}
+
+Tensor SvdAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
+                             const AttentionCall& call) const {
+  auto scope = enter();
+  check_call(q, k, v, call);
+  Factors f = factors(q, k, call);
+  Tensor values = f.k.dim(1) == v.dim(1) ? v : repeat_heads(v, config().heads);  // [B, ., S, E]
+  return fused_attention(f.q, f.k, values, call.mask.terms(), fused_options(call));
+}
+
+Tensor SvdAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
+                             const std::vector<int64_t>& rows) const {
+  check_call(q, k, Tensor(), call);
+  check_rows(rows, q.dim(2), name());
+  Factors f = factors(q, k, call);
+  AttentionConfig c = config();
+  c.head_dim = f.q.dim(3);
+  c.kv_heads = f.k.dim(1);
+  AttentionCall scaled = call;
+  scaled.scale = 1.0f;  // a float would round the scale
+  return DenseAttention(c).weights(f.q * fused_options(call).scale, f.k, scaled, rows);
+}
+
+std::optional<ExactLimit> SvdAttention::exact_limit(const AttentionShape& shape) const {
+  ExactLimit limit;
+  limit.options = Options(name());
+  limit.options.set("rank", std::to_string(shape.head_dim));
+  AttentionConfig c = config();
+  limit.reference = [c](const Tensor& q, const Tensor& k, const Tensor& v,
+                        const AttentionCall& call) {
+    return DenseAttention(c).reference(q, k, v, call);
+  };
+  return limit;
+}
+
+Cost SvdAttention::cost(const AttentionShape& s, Pass pass) const {
+  int64_t size = static_cast<int64_t>(size_of(s.dtype)), d = s.head_dim, e = s.value_dim;
+  int64_t heads = s.batch * s.heads, kv = s.batch * s.kv_heads;
+  int64_t all = std::min({d, s.queries, s.keys}), r = std::min(rank_, all), drop = all - r;
+  int64_t pq = std::min(d, s.queries), pk = std::min(d, s.keys);
+  bool back = pass == Pass::backward, cut = r < all;
+  int64_t q = heads * s.queries * d, out = heads * s.queries * e, lse = heads * s.queries;
+  int64_t k = kv * s.keys * d, v = kv * s.keys * e, along = s.queries + s.keys;
+  int64_t channels = cut ? r : d;
+  Cost c;
+  // The map, as dense attention with r channels; then the bases and, in backward, their products.
+  // The factorizations themselves, O((T + S) D^2 + D^3), are no contractions.
+  c.flops = 2 * heads * s.queries * s.keys * (back ? 3 * channels + 2 * e : channels + e);
+  if (cut && !back) c.flops += 2 * heads * (pq * pk * d + s.queries * pq * all + s.keys * pk * all);
+  if (cut && back && projected_) c.flops += 2 * heads * 2 * along * r * d;
+  if (cut && back && !projected_)
+    c.flops += 2 * heads *
+               (along * (4 * r * d + r * r) + s.queries * r * r +
+                along * (r * drop + 2 * drop * d) + 2 * r * drop * 2 * d);
+  c.bytes = (q + k + v + out + lse) * size;
+  if (back) c.bytes += (out + q + k + v) * size;
+  c.activation_bytes = (q + k + v + out + lse) * size;
+  if (cut) {
+    c.activation_bytes += heads * along * (r + all) * size + heads * all * int64_t{8};
+    if (s.heads != s.kv_heads) c.activation_bytes += heads * s.keys * (d + e) * size;
+  }
+  return c;
+}
+
+}  // namespace heed::nn
