@@ -37,6 +37,7 @@
 #include <heed/models/attention_maps.h>
 #include <heed/models/decode.h>
 #include <heed/models/language_model.h>
+#include <heed/models/seq2seq.h>
 #include <heed/models/transformer.h>
 #include <heed/nn/nn.h>
 #include <heed/train/batch_ahead.h>

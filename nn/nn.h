@@ -16,5 +16,6 @@
 #include <heed/nn/position.h>
 #include <heed/nn/position_bias.h>
 #include <heed/nn/pytorch_names.h>
+#include <heed/nn/recurrent.h>
 #include <heed/nn/rope.h>
 #include <heed/nn/transformer.h>

@@ -76,7 +76,8 @@ Tensor AdditiveAttention::forward(const Tensor& q, const Tensor& k, const Tensor
   Tensor kept;
   if (call.dropout > 0)
     kept = dropout_mask({batch, heads, queries, keys}, call.dropout, call.random, q.dtype());
-  int64_t rows = std::max<int64_t>(kBlockNumbers / std::max<int64_t>(batch * heads * keys * width_, 1), 1);
+  int64_t row = std::max<int64_t>(batch * heads * keys * width_, 1);
+  int64_t rows = std::max<int64_t>(kBlockNumbers / row, 1);
   std::vector<Tensor> parts;
   for (int64_t begin = 0; begin < queries; begin += rows) {
     int64_t count = std::min(rows, queries - begin);
