@@ -96,6 +96,9 @@ struct LowRankLogits {
     gu = gu * cast(inverse_of(kept(s)), q.dtype());                 // G^T U_r [.., S, r]
     Tensor ur = kept(u), vr = kept(v);
     Tensor vk = inner(vr, k), uq = inner(ur, q);  // V_r^T k, U_r^T q [.., r, D]
+    // `composed` fixes the rotation within the kept space, which cotangents of second derivatives
+    // feel: then G V_r is as given, and of G^T U_r the part within that space follows from it.
+    gu = gu + matmul(vr, inner(gv, ur) - inner(vr, gu));
     if (options.projected) {
       v_.add(0, matmul(gv, vk));
       v_.add(1, matmul(gu, uq));

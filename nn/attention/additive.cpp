@@ -51,6 +51,7 @@ Traits AdditiveAttention::traits() const {
   t.causal = t.cross = t.key_padding = t.left_padding = true;
   t.pair_mask = t.bias = t.weight_dropout = t.grouped_heads = true;
   t.weights = t.row_stochastic = true;
+  t.permutation = true;
   t.decode = DecodeKind::kv;
   return t;
 }

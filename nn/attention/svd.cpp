@@ -20,7 +20,7 @@ SvdAttention::SvdAttention(AttentionConfig config) : Attention(std::move(config)
 Traits SvdAttention::traits() const {
   Traits t;
   t.cross = t.key_padding = t.left_padding = t.bias = true;
-  t.weight_dropout = t.grouped_heads = t.weights = t.row_stochastic = true;
+  t.weight_dropout = t.grouped_heads = t.weights = t.row_stochastic = t.permutation = true;
   t.gradient = projected_ ? GradientKind::surrogate : GradientKind::exact;
   t.why = {
       {"causal", "the basis is made of all keys, later ones too"},
@@ -76,6 +76,7 @@ std::optional<ExactLimit> SvdAttention::exact_limit(const AttentionShape& shape)
   ExactLimit limit;
   limit.options = Options(name());
   limit.options.set("rank", std::to_string(shape.head_dim));
+  limit.tolerance_f32 = 1e-5;  // below it the factors are rounded to f32
   AttentionConfig c = config();
   limit.reference = [c](const Tensor& q, const Tensor& k, const Tensor& v,
                         const AttentionCall& call) {
