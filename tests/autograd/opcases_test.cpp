@@ -39,12 +39,13 @@ TEST_CASE("op cases: dropout", "[opcase]") { run(dropout_cases()); }
 TEST_CASE("op cases: losses", "[opcase]") { run(loss_cases()); }
 TEST_CASE("op cases: attention", "[opcase]") { run(attention_cases()); }
 TEST_CASE("op cases: optimizer", "[opcase]") { run(optimizer_cases()); }
+TEST_CASE("op cases: factorizations", "[opcase]") { run(decompose_cases()); }
 
 // Functions declared at the start of a line in autograd/ops/*.h that take or return tensors.
 static std::set<std::string> declared_ops() {
   std::set<std::string> names;
   std::regex declaration(
-      R"(^(?:inline )?(?:Tensor|Selected|std::vector<Tensor>|void|int64_t) (\w+)\()");
+      R"(^(?:inline )?(?:Tensor|Selected|QR|SVD|LogitFactors|std::vector<Tensor>|void|int64_t) (\w+)\()");
   int headers = 0;
   for (const auto& entry : std::filesystem::directory_iterator(HEED_SOURCE_DIR "/autograd/ops")) {
     const std::string stem = entry.path().stem().string();

@@ -9,6 +9,7 @@
 
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/reduce.h>
+#include <heed/core/error.h>
 #include <heed/data/safetensors.h>
 #include <heed/nn/nn.h>
 
@@ -18,7 +19,7 @@ namespace heed::test {
 
 inline nn::StateDict golden(const std::string& name) {
   nn::StateDict out;
-  std::string path = std::string(HEED_SOURCE_DIR) + "/tests/golden/" + name + ".safetensors";
+  std::string path = str(HEED_SOURCE_DIR, "/tests/golden/", name, ".safetensors");
   data::SafeTensors file = data::read_safetensors(path);
   for (const data::NamedArray& entry : file.tensors) out[entry.name] = Tensor(entry.array);
   return out;
