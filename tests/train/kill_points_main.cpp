@@ -75,7 +75,7 @@ void save(const fs::path& directory) {
 void verify(const fs::path& directory) {
   Run run;
   train::CheckpointStore store(directory, 2);
-  for (const fs::path& path : store.all()) run.load(path);
+  for (const std::string& path : store.all()) run.load(path);
   if (store.best()) run.load(*store.best());
   run.load(store.last().value());
   std::printf("%lld\n", static_cast<long long>(run.state.step));
