@@ -12,7 +12,6 @@
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/softmax.h>
 #include <heed/autograd/ops/views.h>
-#include <heed/core/memory.h>
 #include <heed/nn/attention/score_map.h>
 #include <heed/tests/nn/golden.h>
 
@@ -184,25 +183,6 @@ inline void check_edges(const nn::Attention& a, const VariantSize& s) {
   for (size_t i = 0; i < result.size(); ++i) REQUIRE(all_finite(result[i]));
   for (size_t i = 0; i < 4; ++i) REQUIRE(all_zero(result[i][0]));
   REQUIRE(all_zero(a.weights(in.q, in.k, call, {0, 1})[0]));
-}
-
-// What forward keeps for backward, the inputs counted in, against the cost model: within 5 %. The
-// allocator rounds up; sizes a little below powers of two keep that small.
-inline void check_activation_bytes(const nn::Attention& a, const VariantSize& s, DType dtype) {
-  Qkv in = inputs(s, 1, dtype);
-  std::vector<Tensor> leaves;
-  int64_t held = 0;
-  for (Tensor x : in.list()) {
-    leaves.push_back(x.set_requires_grad(true));
-    held += x.array().bytes();
-  }
-  { a.forward(leaves[0], leaves[1], leaves[2], {}); }  // whatever is made once
-  int64_t before = memory_stats().current_bytes;
-  Tensor out = a.forward(leaves[0], leaves[1], leaves[2], {});
-  held += memory_stats().current_bytes - before;
-  double expected = static_cast<double>(a.cost(s.shape(dtype), nn::Pass::forward).activation_bytes);
-  CAPTURE(held, expected);
-  REQUIRE(std::fabs(static_cast<double>(held) - expected) < 0.05 * static_cast<double>(held));
 }
 
 }  // namespace heed::test
