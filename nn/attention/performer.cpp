@@ -92,8 +92,8 @@ double PerformerAttention::scale_of(const std::optional<float>& scale) const {
 
 // The factor goes to the rows, which are few.
 Tensor PerformerAttention::projected(const Tensor& x, double root) const {
-  Tensor p = linear(x, (projection_ * root).to(x.dtype()));  // [B, heads, N, m]
-  return hyperbolic_ ? concat({p, -p}, -1) : p;              // [B, heads, N, R]
+  Tensor p = linear(x, projection_.to(x.dtype()) * root);  // [B, heads, N, m]
+  return hyperbolic_ ? concat({p, -p}, -1) : p;            // [B, heads, N, R]
 }
 
 static double root_of(double scale) { return std::sqrt(std::fabs(scale)); }
