@@ -15,6 +15,12 @@ using nn::CheckOutcome;
 
 namespace {
 
+#ifdef __SANITIZE_ADDRESS__
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
 int64_t count_of(const nn::ConformanceReport& report, const std::string& check,
                  CheckOutcome outcome) {
   return std::count_if(report.results.begin(), report.results.end(),
@@ -63,9 +69,12 @@ const std::set<std::string>& open_failures() {
 }
 
 TEST_CASE("conformance: every variant of the catalogue passes, in f64 and f32", "[conformance]") {
+  // Under sanitizers, which slow it thirtyfold: f64 alone.
+  std::vector<DType> dtypes{DType::f64};
+  if (!kSanitized) dtypes.push_back(DType::f32);
   std::set<std::string> failed;
   for (const nn::AttentionEntry& entry : nn::attention_catalog())
-    for (DType dtype : {DType::f64, DType::f32}) {
+    for (DType dtype : dtypes) {
       nn::ConformanceReport report = nn::check_attention(entry, {.dtype = dtype});
       INFO(nn::to_string(report));
       CHECK(report.executed() > 20);
@@ -81,7 +90,7 @@ TEST_CASE("conformance: every variant of the catalogue passes, in f64 and f32", 
         for (const nn::CheckResult& r : report.results)
           if (r.check == check) CHECK(r.outcome == CheckOutcome::passed);
     }
-  CHECK(failed == open_failures());
+  if (!kSanitized) CHECK(failed == open_failures());
 }
 
 TEST_CASE("conformance: dense leaves nothing out", "[conformance]") {
