@@ -50,7 +50,7 @@ nn::AttentionEntry doubled() {
 }  // namespace
 
 // What is not yet true, as attention_check all prints it. An entry that no longer fails has to go.
-const std::set<std::string>& open_failures() {
+static const std::set<std::string>& open_failures() {
   static const std::set<std::string> open = {"additive activations",
                                              "additive memory",
                                              "block_sparse memory",
@@ -68,7 +68,8 @@ const std::set<std::string>& open_failures() {
   return open;
 }
 
-TEST_CASE("conformance: every variant of the catalogue passes, in f64 and f32", "[conformance]") {
+TEST_CASE("conformance: every variant passes but for what is listed as open, in f64 and f32",
+          "[conformance]") {
   // Under sanitizers, which slow it thirtyfold: f64 alone.
   std::vector<DType> dtypes{DType::f64};
   if (!kSanitized) dtypes.push_back(DType::f32);
