@@ -88,7 +88,7 @@ void BlockLayout::finish() {
       int64_t begin = column_[at] * size_, end = std::min(begin + size_, keys_);
       int64_t bits = bits_begin_[at];
       auto unseen = [&](int64_t j) {
-        const int64_t* word = bits_.data() + bits + (j - column_[at] * size_) * words();
+        const int64_t* word = bits_.data() + bits_begin_[at] + (j - column_[at] * size_) * words();
         return std::all_of(word, word + words(), [](int64_t w) { return w == 0; });
       };
       if (bits >= 0) {
