@@ -21,10 +21,12 @@
 namespace heed {
 
 enum class IsaLevel { baseline, avx2, avx512 };
-// The best level of this processor, or HEED_ISA's (ValueError if the processor lacks it).
+// The best level that was built and that this processor has, or HEED_ISA's (ValueError if it is not
+// available).
 IsaLevel isa_level();
 void set_isa_level(IsaLevel level);
-bool isa_available(IsaLevel level);
+bool isa_available(IsaLevel level);  // built, and this processor has it
+bool cpu_supports(IsaLevel level);   // this processor has it
 const char* to_string(IsaLevel level);
 
 namespace kernels {
@@ -42,34 +44,39 @@ struct Kernel<R(A...)> {
 }  // namespace kernels
 }  // namespace heed
 
-#ifdef HEED_CPU_LEVELS_X86
-#define HEED_KERNEL(name, ...)                                                                   \
-  namespace heed::kernels {                                                                      \
-  using name##_signature = __VA_ARGS__;                                                          \
-  namespace baseline {                                                                           \
-  name##_signature name;                                                                         \
-  }                                                                                              \
-  namespace avx2 {                                                                               \
-  name##_signature name;                                                                         \
-  }                                                                                              \
-  namespace avx512 {                                                                             \
-  name##_signature name;                                                                         \
-  }                                                                                              \
-  inline constexpr Kernel<name##_signature> name{{&baseline::name, &avx2::name, &avx512::name}}; \
-  }                                                                                              \
-  static_assert(true)
+// Levels that were not built (CMake's HEED_CPU_LEVELS) have no entry.
+#ifdef HEED_LEVEL_baseline
+#define HEED_AT_BASELINE(name) &baseline::name
 #else
-#define HEED_KERNEL(name, ...)                              \
-  namespace heed::kernels {                                 \
-  using name##_signature = __VA_ARGS__;                     \
-  namespace baseline {                                      \
-  name##_signature name;                                    \
-  }                                                         \
-  inline constexpr Kernel<name##_signature> name{           \
-      {&baseline::name, &baseline::name, &baseline::name}}; \
-  }                                                         \
-  static_assert(true)
+#define HEED_AT_BASELINE(name) nullptr
 #endif
+#ifdef HEED_LEVEL_avx2
+#define HEED_AT_AVX2(name) &avx2::name
+#else
+#define HEED_AT_AVX2(name) nullptr
+#endif
+#ifdef HEED_LEVEL_avx512
+#define HEED_AT_AVX512(name) &avx512::name
+#else
+#define HEED_AT_AVX512(name) nullptr
+#endif
+
+#define HEED_KERNEL(name, ...)                                           \
+  namespace heed::kernels {                                              \
+  using name##_signature = __VA_ARGS__;                                  \
+  namespace baseline {                                                   \
+  name##_signature name;                                                 \
+  }                                                                      \
+  namespace avx2 {                                                       \
+  name##_signature name;                                                 \
+  }                                                                      \
+  namespace avx512 {                                                     \
+  name##_signature name;                                                 \
+  }                                                                      \
+  inline constexpr Kernel<name##_signature> name{                        \
+      {HEED_AT_BASELINE(name), HEED_AT_AVX2(name), HEED_AT_AVX512(name)}}; \
+  }                                                                      \
+  static_assert(true)
 
 #define HEED_KERNEL_ONCE(name, ...)                                                              \
   namespace heed::kernels {                                                                      \

@@ -1,8 +1,8 @@
 # backends/cpu/*.cpp is compiled once per instruction-set level, each time into its own namespace, and
 # the level is picked at run time (backends/kernel.h). Only these files see -m flags.
-set(levels baseline)
-if(HEED_X86 AND HEED_CPU_LEVELS)
-  list(APPEND levels avx2 avx512)
+set(levels ${HEED_CPU_LEVELS})
+if(NOT HEED_X86 OR NOT levels)
+  set(levels baseline)
 endif()
 set(HEED_FLAGS_baseline "")
 set(HEED_FLAGS_avx2 -mavx2 -mfma -mf16c)
@@ -11,6 +11,10 @@ set(HEED_FLAGS_avx512 ${HEED_FLAGS_avx2} -mavx512f -mavx512bw -mavx512dq -mavx51
 
 set(HEED_LEVEL_TARGETS "")
 foreach(level IN LISTS levels)
+  if(NOT DEFINED HEED_FLAGS_${level})
+    message(FATAL_ERROR "HEED_CPU_LEVELS: baseline, avx2 or avx512 expected, not '${level}'")
+  endif()
+  target_compile_definitions(heed_flags INTERFACE HEED_LEVEL_${level})
   heed_objects(cpu_${level} backends/cpu/*.cpp)
   if(TARGET heed_cpu_${level})
     list(APPEND HEED_LEVEL_TARGETS heed_cpu_${level})
@@ -21,9 +25,5 @@ foreach(level IN LISTS levels)
     # No errno and no trap on floating point: both keep loops from becoming vector code.
     target_compile_options(heed_cpu_${level} PRIVATE ${HEED_FLAGS_${level}} -fno-math-errno -fno-trapping-math
       $<$<CONFIG:Release>:-O3>)
-    if(HEED_SANITIZE MATCHES "undefined")
-      # Asked at each access to a vector, these two double the compile time; AddressSanitizer sees bad ones.
-      target_compile_options(heed_cpu_${level} PRIVATE -fno-sanitize=null,alignment)
-    endif()
   endif()
 endforeach()

@@ -87,12 +87,13 @@ TrainSettings file_defaults() {
   TrainSettings s;
   s.tokenizer = "bpe";
   s.vocab_size = 6000;
-  s.max_tokens = 4096;
-  s.dropout = 0.3;
+  s.max_tokens = 2048;
+  s.dropout = 0.2;
   s.label_smoothing = 0.1;
-  s.lr = 0.005;
-  s.warmup = 1000;
-  s.epochs = 40;
+  s.lr = 0.004;
+  s.warmup = 800;
+  s.schedule = "cosine";
+  s.epochs = 30;
   s.average = 8;
   return s;
 }

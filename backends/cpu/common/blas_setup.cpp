@@ -40,7 +40,7 @@ void mend_core() {
   if (!openblas_get_corename || !gotoblas_dynamic_init || !gotoblas_dynamic_quit) return;
   const char* chosen = std::getenv("OPENBLAS_CORETYPE");
   if (chosen && *chosen) return;
-  int possible = isa_available(IsaLevel::avx512) ? 2 : isa_available(IsaLevel::avx2) ? 1 : 0;
+  int possible = cpu_supports(IsaLevel::avx512) ? 2 : cpu_supports(IsaLevel::avx2) ? 1 : 0;
   std::string before = core_name();
   if (rank_of(before) >= possible) return;
   setenv("OPENBLAS_CORETYPE", possible == 2 ? "SkylakeX" : "Haswell", 1);

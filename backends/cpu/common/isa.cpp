@@ -8,30 +8,54 @@
 namespace heed {
 namespace {
 
+constexpr IsaLevel kLevels[] = {IsaLevel::avx512, IsaLevel::avx2, IsaLevel::baseline};
+
+bool is_built(IsaLevel level) {
+#ifdef HEED_LEVEL_baseline
+  if (level == IsaLevel::baseline) return true;
+#endif
+#ifdef HEED_LEVEL_avx2
+  if (level == IsaLevel::avx2) return true;
+#endif
+#ifdef HEED_LEVEL_avx512
+  if (level == IsaLevel::avx512) return true;
+#endif
+  return false;
+}
+
 IsaLevel best() {
-  if (isa_available(IsaLevel::avx512)) return IsaLevel::avx512;
-  return isa_available(IsaLevel::avx2) ? IsaLevel::avx2 : IsaLevel::baseline;
+  for (IsaLevel level : kLevels)
+    if (isa_available(level)) return level;
+  throw DeviceError("heed was built for instruction sets that this processor lacks: "
+                         "configure it with -DHEED_CPU_LEVELS=baseline");
+}
+
+void require_available(const char* who, IsaLevel level) {
+  if (!cpu_supports(level))
+    throw ValueError(str(who, ": this processor has no ", to_string(level), "; its best level is ",
+                         to_string(best())));
+  if (!is_built(level))
+    throw ValueError(str(who, ": this build of heed has no ", to_string(level),
+                         " kernels; its best level here is ", to_string(best())));
 }
 
 IsaLevel from_environment() {
   add_config("instruction set", [] { return std::string(to_string(isa_level())); });
   std::string name = env_choice("HEED_ISA", {"baseline", "avx2", "avx512"}, to_string(best()));
-  for (IsaLevel level : {IsaLevel::baseline, IsaLevel::avx2, IsaLevel::avx512})
+  for (IsaLevel level : kLevels)
     if (name == to_string(level)) {
-      if (!isa_available(level))
-        throw ValueError(str("HEED_ISA: this processor has no ", name, "; its best level is ",
-                             to_string(best())));
+      require_available("HEED_ISA", level);
       return level;
     }
-  return IsaLevel::baseline;
+  return best();
 }
 
 std::atomic<int> current{-1};
 
 }  // namespace
 
-bool isa_available(IsaLevel level) {
-#if defined(HEED_CPU_LEVELS_X86)
+bool cpu_supports(IsaLevel level) {
+#if defined(__x86_64__)
   switch (level) {
     case IsaLevel::baseline:
       return true;
@@ -39,13 +63,15 @@ bool isa_available(IsaLevel level) {
       return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
              __builtin_cpu_supports("f16c");
     case IsaLevel::avx512:
-      return isa_available(IsaLevel::avx2) && __builtin_cpu_supports("avx512f") &&
+      return cpu_supports(IsaLevel::avx2) && __builtin_cpu_supports("avx512f") &&
              __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
              __builtin_cpu_supports("avx512vl");
   }
 #endif
   return level == IsaLevel::baseline;
 }
+
+bool isa_available(IsaLevel level) { return is_built(level) && cpu_supports(level); }
 
 const char* to_string(IsaLevel level) {
   return level == IsaLevel::avx512 ? "avx512" : level == IsaLevel::avx2 ? "avx2" : "baseline";
@@ -58,8 +84,7 @@ IsaLevel isa_level() {
 }
 
 void set_isa_level(IsaLevel level) {
-  if (!isa_available(level))
-    throw ValueError(str("set_isa_level: this processor has no ", to_string(level)));
+  require_available("set_isa_level", level);
   isa_level();
   current = static_cast<int>(level);
 }
