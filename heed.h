@@ -3,17 +3,24 @@
 
 #include <heed/autograd/backward.h>
 #include <heed/autograd/checkpoint.h>
+#include <heed/autograd/flop_counter.h>
 #include <heed/autograd/grad_mode.h>
 #include <heed/autograd/gradcheck.h>
 #include <heed/autograd/ops/attention.h>
+#include <heed/autograd/ops/block_layout.h>
+#include <heed/autograd/ops/block_sparse.h>
+#include <heed/autograd/ops/decompose.h>
 #include <heed/autograd/ops/dropout.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/losses.h>
+#include <heed/autograd/ops/low_rank.h>
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/norm.h>
 #include <heed/autograd/ops/optimizer.h>
+#include <heed/autograd/ops/prefix_product.h>
 #include <heed/autograd/ops/reduce.h>
+#include <heed/autograd/ops/selected_attention.h>
 #include <heed/autograd/ops/softmax.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/autograd/tape.h>
@@ -26,8 +33,11 @@
 #include <heed/data/batches.h>
 #include <heed/data/bleu.h>
 #include <heed/data/corpus.h>
+#include <heed/data/draw.h>
 #include <heed/data/heatmap.h>
+#include <heed/data/images.h>
 #include <heed/data/prefetch.h>
+#include <heed/data/safetensors.h>
 #include <heed/data/sentence_piece.h>
 #include <heed/data/tokenizer.h>
 #include <heed/data/toy_translation.h>

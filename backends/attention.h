@@ -46,7 +46,9 @@ struct AttentionGradients {
 // scores, -inf where nothing is visible.
 HEED_KERNEL(attention_forward,
             void(const AttentionProblem& problem, const Array& out, const Array& lse));
-// `out`, `lse`: what forward gave. `cotangent`: of out, last axis contiguous.
+// `out`, `lse`: what forward gave. `cotangent`: of out, last axis contiguous; `lse_cotangent`: as
+// lse, or undefined.
 HEED_KERNEL(attention_backward,
             void(const AttentionProblem& problem, const Array& out, const Array& lse,
-                 const Array& cotangent, const AttentionGradients& gradients));
+                 const Array& cotangent, const Array& lse_cotangent,
+                 const AttentionGradients& gradients));

@@ -17,8 +17,9 @@ target_compile_definitions(heed_flags INTERFACE $<$<CONFIG:Debug>:_GLIBCXX_ASSER
 target_include_directories(heed_flags INTERFACE ${HEED_INCLUDE_DIR})
 if(HEED_SANITIZE)
   set(sanitize -fsanitize=${HEED_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
-  # Asked at each access, these three double the compile time; AddressSanitizer sees bad accesses.
-  target_compile_options(heed_flags INTERFACE ${sanitize} -fno-sanitize=null,alignment,vptr)
+  # Asked at each access, these double the compile time; AddressSanitizer sees bad accesses.
+  target_compile_options(heed_flags INTERFACE ${sanitize}
+    -fno-sanitize=null,alignment,vptr,pointer-overflow,object-size)
   target_link_options(heed_flags INTERFACE ${sanitize})
 endif()
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")

@@ -5,7 +5,7 @@
 
 using namespace heed;
 
-int main() {
+int main() try {
   // From numbers and a shape. f32 unless said otherwise.
   Tensor a = Tensor::from({1, 2, 3, 4, 5, 6}, {2, 3});
   std::cout << "a =\n" << a << "\nshape " << to_string(a.shape()) << "\n\n";
@@ -37,4 +37,7 @@ int main() {
   }
 
   std::cout << config();  // threads, instruction set: what computes all this
+} catch (const std::exception& error) {
+  std::cerr << "01_tensor: " << error.what() << "\n";
+  return 1;
 }

@@ -6,7 +6,7 @@
 
 using namespace heed;
 
-int main() {
+int main() try {
   // f(x, y) = x^2 y + sin(y), at x = 3, y = 2.
   Tensor x = Tensor::scalar(3, DType::f64).set_requires_grad(true);
   Tensor y = Tensor::scalar(2, DType::f64).set_requires_grad(true);
@@ -42,4 +42,7 @@ int main() {
       gradcheck([](const std::vector<Tensor>& in) { return softmax(in[0], 1); }, {input});
   std::cout << "gradcheck of softmax: " << result.checked << " derivatives, "
             << (result ? "all right" : result.message) << "\n";
+} catch (const std::exception& error) {
+  std::cerr << "02_autograd: " << error.what() << "\n";
+  return 1;
 }

@@ -5,7 +5,7 @@
 
 using namespace heed;
 
-int main() {
+int main() try {
   manual_seed(1);
 
   // The data: 200 points of y = 3 x - 2, with noise.
@@ -24,4 +24,7 @@ int main() {
     if (step == 1 || step % 20 == 0) std::printf("step %3d  loss %.4f\n", step, loss.item());
   }
   std::printf("w = %.2f (true: 3), b = %.2f (true: -2)\n", model.weight.item(), model.bias.item());
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "03_linear_regression: %s\n", error.what());
+  return 1;
 }

@@ -67,7 +67,7 @@ void draw(const Classifier& model) {
   }
 }
 
-int main() {
+int main() try {
   manual_seed(1);
   Generator random(7);
   Points train_points = make_spirals(300, random), test_points = make_spirals(100, random);
@@ -87,4 +87,7 @@ int main() {
                   100 * accuracy(model, test_points));
   }
   draw(model);
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "04_classifier: %s\n", error.what());
+  return 1;
 }

@@ -31,7 +31,7 @@ double entropy(const Tensor& weights) {  // [T, S]
   return mean(sum(p * log(p), {1})).item() / -std::log(2.0);
 }
 
-int main() {
+int main() try {
   manual_seed(1);
   auto words = static_cast<int64_t>(kWords.size());
   NoGrad guard;
@@ -104,4 +104,7 @@ int main() {
     pictures.push_back({weights[0][h].array(), str("head ", h), kWords, kWords});
   data::write_heatmaps("attention.png", pictures);
   std::printf("both heads are drawn in attention.png\n");
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "05_attention: %s\n", error.what());
+  return 1;
 }

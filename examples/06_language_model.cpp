@@ -14,7 +14,7 @@ std::string make_text() {
   return text;
 }
 
-int main() {
+int main() try {
   manual_seed(1);
   std::string text = make_text();
 
@@ -62,4 +62,7 @@ int main() {
                                {.max_tokens = 200, .temperature = temperature, .seed = 3});
     std::printf("\ntemperature %.1f:\nthe %s\n", temperature, tokenizer.decode(made).c_str());
   }
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "06_language_model: %s\n", error.what());
+  return 1;
 }

@@ -86,7 +86,7 @@ std::vector<std::string> learn(const Task& task, const std::string& attention,
   return said;
 }
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   auto number = [&](int i, int64_t fallback) {
     return argc > i ? std::strtoll(argv[i], nullptr, 10) : fallback;
   };
@@ -139,4 +139,7 @@ int main(int argc, char** argv) {
     std::printf(" %9.1f", data::corpus_bleu(lines_said, task.test.target).score);
   data::write_png("recurrent_attention.png", canvas.image());
   std::printf("\n\nwritten: recurrent_attention.png, recurrent_map.png\n");
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "07_recurrent_attention: %s\n", error.what());
+  return 1;
 }

@@ -6,8 +6,6 @@
 #include <string>
 
 #include <heed/heed.h>
-#include <heed/nn/attention/conformance.h>
-#include <heed/nn/attention/score_map.h>
 
 using namespace heed;
 
@@ -109,7 +107,7 @@ double train_translator(const std::string& spec, int64_t steps) {
   return exact / static_cast<double>(found.size());
 }
 
-int main() {
+int main() try {
   nn::AttentionEntry entry;
   entry.name = "sigmoid";
   entry.family = "dense";
@@ -131,4 +129,7 @@ int main() {
   for (const char* spec : {"sigmoid", "dense"})
     std::printf("%s in the encoder: %.0f %% of unseen sentences translated to the letter\n", spec,
                 100 * train_translator(spec, 600));
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "my_attention: %s\n", error.what());
+  return 1;
 }

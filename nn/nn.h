@@ -2,8 +2,24 @@
 #pragma once
 
 #include <heed/nn/activation.h>
+#include <heed/nn/attention/additive.h>
+#include <heed/nn/attention/bigbird.h>
+#include <heed/nn/attention/block_sparse.h>
 #include <heed/nn/attention/catalog.h>
+#include <heed/nn/attention/conformance.h>
 #include <heed/nn/attention/dense.h>
+#include <heed/nn/attention/efficient.h>
+#include <heed/nn/attention/linear.h>
+#include <heed/nn/attention/linformer.h>
+#include <heed/nn/attention/lsh.h>
+#include <heed/nn/attention/luong.h>
+#include <heed/nn/attention/nystrom.h>
+#include <heed/nn/attention/performer.h>
+#include <heed/nn/attention/score_map.h>
+#include <heed/nn/attention/spectrum.h>
+#include <heed/nn/attention/svd.h>
+#include <heed/nn/attention/topk.h>
+#include <heed/nn/attention/window.h>
 #include <heed/nn/dropout.h>
 #include <heed/nn/embedding.h>
 #include <heed/nn/feed_forward.h>

@@ -58,6 +58,26 @@ Tensor fused_attention(const Tensor& q, const Tensor& k, const Tensor& v,
 Tensor fused_attention_reference(const Tensor& q, const Tensor& k, const Tensor& v,
                                  const AttentionTerms& terms, const FusedAttentionOptions& options);
 
+// The same with the log-sum-exp of each row's scores, differentiable too. It makes parts into a
+// whole: whoever has `out` and `lse` over two disjoint sets of keys has them over both.
+struct AttentionParts {
+  Tensor out;  // [B, H, T, E]
+  Tensor lse;  // [B, H, T]; -inf where no key is visible
+};
+AttentionParts fused_attention_parts(const Tensor& q, const Tensor& k, const Tensor& v,
+                                     const AttentionTerms& terms,
+                                     const FusedAttentionOptions& options);
+AttentionParts fused_attention_parts_reference(const Tensor& q, const Tensor& k, const Tensor& v,
+                                               const AttentionTerms& terms,
+                                               const FusedAttentionOptions& options);
+// Attention over the keys of both, which must have none in common: lse = log(e^lse_a + e^lse_b),
+// out = e^(lse_a - lse) out_a + e^(lse_b - lse) out_b. ShapeError where the shapes differ.
+AttentionParts merge_attention(const AttentionParts& a, const AttentionParts& b);
+// A sink: one more key of logit c_h and value 0, so that a head may look at nothing.
+//   P = exp(S) / (exp(c) + sum exp(S)),   out' = out sigmoid(lse - c)
+// sinks [H]; -inf is plain softmax, 0 the "softmax off by one". (Xiao et al. 2023; gpt-oss 2025.)
+Tensor with_sinks(const AttentionParts& parts, const Tensor& sinks);  // [B, H, T, E]
+
 // T5's bucket of a relative position (Raffel et al. 2020): half the buckets exact, half
 // logarithmic.
 int64_t relative_bucket(int64_t relative, bool bidirectional, int64_t buckets,

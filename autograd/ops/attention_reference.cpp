@@ -4,11 +4,14 @@
 #include <heed/autograd/ops/dropout.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/matmul.h>
+#include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/softmax.h>
 #include <heed/autograd/ops/views.h>
 
 namespace heed {
 namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 struct Seen {
   Tensor queries;  // bool [B or 1, H or 1, T, 1]: sees a key
@@ -30,7 +33,7 @@ Seen seen(const Tensor& visible, int64_t group, DType dtype) {
         queries.data<bool>()[row] = true;
         keys.data<bool>()[row / t / per * s + j] = true;
       }
-  Tensor minus_infinity = full({1}, -std::numeric_limits<double>::infinity(), dtype);
+  Tensor minus_infinity = full({1}, -kInfinity, dtype);
   return {Tensor(queries), Tensor(keys), where(Tensor(queries), minus_infinity, 0.0)};
 }
 
@@ -40,11 +43,9 @@ Tensor repeat_heads(const Tensor& x, int64_t group) {
   return reshape(broadcast_to(unsqueeze(x, 2), {b, h, group, s, d}), {b, h * group, s, d});
 }
 
-}  // namespace
-
-Tensor fused_attention_reference(const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
-                                 const AttentionTerms& terms,
-                                 const FusedAttentionOptions& options) {
+AttentionParts composed(const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
+                        const AttentionTerms& terms, const FusedAttentionOptions& options,
+                        bool with_lse) {
   check_attention(q_in, k_in, v_in, terms, options);
   Tensor q = q_in, k = k_in, v = v_in;
   int64_t batch = q.dim(0), t = q.dim(2), s = k.dim(2), group = k.dim(1) ? q.dim(1) / k.dim(1) : 1;
@@ -60,9 +61,29 @@ Tensor fused_attention_reference(const Tensor& q_in, const Tensor& k_in, const T
   Tensor bias = bias_terms(terms, batch, t, s, q.dtype());
   if (bias.defined()) scores = scores + bias;
   scores = where(visible, scores, any.fill);
+  Tensor lse;
+  if (with_lse) {  // rows without a key hold zeros: -inf by definition, and no gradient
+    lse = s > 0 ? where(any.queries, logsumexp(scores, -1, true), -kInfinity)
+                : full({batch, q.dim(1), t, 1}, -kInfinity, q.dtype());
+    lse = lse.squeeze(3);
+  }
   Tensor weights = where(visible, softmax(scores, -1), 0.0);
   if (options.dropout > 0) weights = dropout(weights, options.dropout, options.key);
-  return matmul(weights, v);  // [B, H, T, E]
+  return {matmul(weights, v), lse};  // [B, H, T, E], [B, H, T]
+}
+
+}  // namespace
+
+Tensor fused_attention_reference(const Tensor& q, const Tensor& k, const Tensor& v,
+                                 const AttentionTerms& terms,
+                                 const FusedAttentionOptions& options) {
+  return composed(q, k, v, terms, options, false).out;
+}
+
+AttentionParts fused_attention_parts_reference(const Tensor& q, const Tensor& k, const Tensor& v,
+                                               const AttentionTerms& terms,
+                                               const FusedAttentionOptions& options) {
+  return composed(q, k, v, terms, options, true);
 }
 
 }  // namespace heed

@@ -88,9 +88,9 @@ class Tasks {
 
 template <class T>
 void run(const AttentionProblem& p, const Array& out, const Array& lse, const Array& cotangent,
-         const AttentionGradients& g) {
+         const Array& lse_cotangent, const AttentionGradients& g) {
   const Partition cut = partition<T>(p, g);
-  const Backward<T> backward(p, out, lse, cotangent, g);
+  const Backward<T> backward(p, out, lse, cotangent, lse_cotangent, g);
   const int64_t group = p.q.dim(1) / p.k.dim(1), tasks = cut.units * cut.parts;
   auto layout = [&](Scratch scratch, T*& sums, double*& bucket_sums) {
     sums = scratch.take<T>(cut.parts > 1 ? tasks * backward.key_sums() : 0);
@@ -111,10 +111,12 @@ void run(const AttentionProblem& p, const Array& out, const Array& lse, const Ar
 }  // namespace
 
 void attention_backward(const AttentionProblem& problem, const Array& out, const Array& lse,
-                        const Array& cotangent, const AttentionGradients& gradients) {
+                        const Array& cotangent, const Array& lse_cotangent,
+                        const AttentionGradients& gradients) {
   if (problem.q.dim(0) * problem.k.dim(1) == 0) return;
-  if (problem.q.dtype() == DType::f32) run<float>(problem, out, lse, cotangent, gradients);
-  else run<double>(problem, out, lse, cotangent, gradients);
+  if (problem.q.dtype() == DType::f32)
+    run<float>(problem, out, lse, cotangent, lse_cotangent, gradients);
+  else run<double>(problem, out, lse, cotangent, lse_cotangent, gradients);
 }
 
 }  // namespace heed::kernels::HEED_ISA_NAMESPACE

@@ -1,5 +1,5 @@
 // Backward by tiles. With P = exp(S - lse) made again, Z what dropout multiplies P by, and
-// D_i = sum_c dO_ic O_ic:
+// D_i = sum_c dO_ic O_ic - dlse_i (dlse: the cotangent of the row's log-sum-exp, if it has one):
 //
 //   dV = (P Z)^T dO        dS = P (Z (dO V^T) - D)        dQ = scale dS K        dK = scale dS^T Q
 //
@@ -17,12 +17,14 @@ template <class T>
 class Backward {
  public:
   Backward(const AttentionProblem& p, const Array& out, const Array& lse, const Array& cotangent,
-           const AttentionGradients& g)
+           const Array& lse_cotangent, const AttentionGradients& g)
       : p_(p),
         g_(g),
         out_(out),
         lse_(static_cast<const T*>(lse.raw())),
         cotangent_(cotangent),
+        lse_cotangent_(lse_cotangent.defined() ? static_cast<const T*>(lse_cotangent.raw())
+                                               : nullptr),
         dropout_(p),
         group_(p.q.dim(1) / p.k.dim(1)),
         t_(p.q.dim(2)),
@@ -121,12 +123,12 @@ class Backward {
     }
     if (buckets() > 0)
       for (int64_t n = 0; n < t_ + s_ + kTileLanes<T>; ++n) distance_sums_[n] = T(0);
-    const T* lse = lse_ + (b * terms.heads + h) * t_;
+    const int64_t row = (b * terms.heads + h) * t_;
     constexpr int64_t size = kTileLanes<T>;
     for (int64_t n = part; n < terms.tile_count(size); n += parts) {
       Range x = terms.tile_at(n, size);
       if (x.empty()) continue;
-      load_rows(q, cotangent, out, lse, x.begin, x.end - x.begin);
+      load_rows(q, cotangent, out, row, x.begin, x.end - x.begin);
       queries(terms, keys, x.begin, x.end - x.begin, dq);
     }
     for (int64_t n = 0; n < buckets(); ++n) bucket_sums[n] = 0;
@@ -137,8 +139,8 @@ class Backward {
 
   // The operands of a tile of queries. Rows that see nothing are replaced by 0, since they may hold
   // NaN.
-  void load_rows(Rows<T> q, Rows<T> cotangent, Rows<T> out, const T* lse, int64_t i,
-                 int64_t count) {
+  void load_rows(Rows<T> q, Rows<T> cotangent, Rows<T> out, int64_t row, int64_t i, int64_t count) {
+    const T* lse = lse_ + row;
     const T infinity = static_cast<T>(__builtin_inf());
     constexpr int64_t w = Vec<T>::width;
     const int64_t lanes = round_up(count, w);
@@ -164,6 +166,8 @@ class Backward {
       for (int64_t c = 0; c < w; ++c) sum += Vec<T>::load(transposed + c * lanes + n);
       sum.store(delta_ + n);
     }
+    if (lse_cotangent_)
+      for (int64_t n = 0; n < count; ++n) delta_[n] -= lse_cotangent_[row + i + n];
     transpose(q_rows_.data, d_wide_, count, d_, q_, lanes, static_cast<T>(p_.scale));
     transpose(do_rows_.data, e_wide_, count, e_, do_, lanes);
   }
@@ -270,6 +274,7 @@ class Backward {
   const Array& out_;
   const T* lse_;
   const Array& cotangent_;
+  const T* lse_cotangent_;
   Dropout<T> dropout_;
   int64_t group_, t_, s_, d_, e_, d_wide_, e_wide_;
   Rows<T> q_rows_, do_rows_, dk_, dv_;

@@ -194,7 +194,7 @@ std::optional<ExactLimit> AdditiveAttention::exact_limit(const AttentionShape&) 
                         const AttentionCall& call) {
     AttentionCall flat = call;
     flat.scale = 0.0f;
-    return DenseAttention(c).reference(q, k, value, flat);
+    return DenseAttention(dense_config(c)).reference(q, k, value, flat);
   };
   return limit;
 }

@@ -45,7 +45,7 @@ std::deque<AttentionEntry>& entries() {
        "Vaswani et al. 2017, arXiv 1706.03762",
        "O(T S) time, O(T) memory",
        make<DenseAttention>,
-       {},
+       {"sinks=true"},
        composed<DenseAttention>},
       {"efficient",
        "efficient",

@@ -9,6 +9,7 @@
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/matmul.h>
+#include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/softmax.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
@@ -16,7 +17,16 @@
 
 namespace heed::nn {
 
-DenseAttention::DenseAttention(AttentionConfig config) : Attention(std::move(config)) {}
+DenseAttention::DenseAttention(AttentionConfig config) : Attention(std::move(config)) {
+  if (!this->config().options.flag("sinks", false)) return;
+  sinks = zeros({this->config().heads});
+  register_parameter("sinks", sinks);
+}
+
+AttentionConfig dense_config(AttentionConfig other) {
+  other.options = Options("dense");
+  return other;
+}
 
 FusedAttentionOptions DenseAttention::fused_options(const AttentionCall& call) const {
   FusedAttentionOptions options;
@@ -26,24 +36,34 @@ FusedAttentionOptions DenseAttention::fused_options(const AttentionCall& call) c
   return options;
 }
 
+Tensor DenseAttention::fused(const Tensor& q, const Tensor& k, const Tensor& v,
+                             const AttentionTerms& terms, const AttentionCall& call) const {
+  if (!sinks.defined()) return fused_attention(q, k, v, terms, fused_options(call));
+  return with_sinks(fused_attention_parts(q, k, v, terms, fused_options(call)), sinks);
+}
+
 Tensor DenseAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
                                const AttentionCall& call) const {
   auto scope = enter();
   check_call(q, k, v, call);
-  return fused_attention(q, k, v, call.mask.terms(config().causal), fused_options(call));
+  return fused(q, k, v, call.mask.terms(config().causal), call);  // [B, H, T, E]
 }
 
 Tensor DenseAttention::reference(const Tensor& q, const Tensor& k, const Tensor& v,
                                  const AttentionCall& call) const {
   check_call(q, k, v, call);
-  return fused_attention_reference(q, k, v, call.mask.terms(config().causal), fused_options(call));
+  AttentionTerms terms = call.mask.terms(config().causal);
+  FusedAttentionOptions options = fused_options(call);
+  if (!sinks.defined()) return fused_attention_reference(q, k, v, terms, options);
+  return with_sinks(fused_attention_parts_reference(q, k, v, terms, options), sinks);
 }
 
 Traits DenseAttention::traits() const {
   Traits t;
   t.causal = t.cross = t.key_padding = t.left_padding = true;
   t.pair_mask = t.bias = t.weight_dropout = t.grouped_heads = true;
-  t.weights = t.row_stochastic = t.permutation = true;
+  t.weights = t.permutation = true;
+  t.row_stochastic = !sinks.defined();  // the sink has its share
   t.decode = DecodeKind::kv;
   return t;
 }
@@ -79,7 +99,10 @@ Tensor DenseAttention::weights(const Tensor& q, const Tensor& k, const Attention
     Tensor bias = mask.dense_bias(batch, count, keys, q.dtype());
     if (bias.defined()) scores = scores + bias;
     Tensor visible = mask.dense(batch, count, keys, config().causal);  // [B or 1, H or 1, n, S]
-    parts.push_back(softmax(where(visible, scores, hidden), -1));      // [B, H, n, S]
+    scores = where(visible, scores, hidden);
+    Tensor map = softmax(scores, -1);  // [B, H, n, S]
+    if (sinks.defined() && keys > 0) map = with_sinks({map, logsumexp(scores, -1)}, sinks);
+    parts.push_back(map);
   }
   Tensor map = parts.size() == 1 ? parts[0] : concat(parts, 2);  // [B, H, R, S]
   if (options.dropout == 0) return map;
@@ -144,16 +167,23 @@ Tensor DenseAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
   bool usual =
       std::all_of(offset.begin(), offset.end(), [&](int64_t x) { return x == held - fresh; });
   if (!usual && !terms.offset.defined()) terms.offset = Tensor::from(offset, {cache.batch()});
-  return fused_attention(q, keys, values, terms, fused_options(call));  // [B, H, T, E]
+  return fused(q, keys, values, terms, call);  // [B, H, T, E]
 }
 
 std::optional<ExactLimit> DenseAttention::exact_limit(const AttentionShape&) const {
   ExactLimit limit;
-  AttentionConfig c = config();
-  limit.reference = [c](const Tensor& q, const Tensor& k, const Tensor& v,
-                        const AttentionCall& call) {
-    return DenseAttention(c).reference(q, k, v, call);
-  };
+  limit.options = config().options;
+  auto same = std::make_shared<DenseAttention>(config());
+  if (sinks.defined()) {
+    same->sinks = sinks;
+    Tensor values = sinks.detach().clone();
+    limit.prepare = [values](Attention& other) {
+      NoGrad guard;
+      dynamic_cast<DenseAttention&>(other).sinks.set_value(values.array());
+    };
+  }
+  limit.reference = [same](const Tensor& q, const Tensor& k, const Tensor& v,
+                           const AttentionCall& call) { return same->reference(q, k, v, call); };
   return limit;
 }
 
@@ -175,6 +205,8 @@ Cost DenseAttention::cost(const AttentionShape& s, Pass pass) const {
   c.bytes = (q + k + v + out + lse) * size;
   if (pass == Pass::backward) c.bytes += (out + q + k + v) * size;  // dO in; dQ, dK, dV out
   c.activation_bytes = (q + k + v + out + lse) * size;
+  // Output and log-sum-exp once more, before the sink; the share of the keys.
+  if (sinks.defined()) c.activation_bytes += (out + 2 * lse) * size;
   c.state_bytes = (k + v) * size;
   return c;
 }

@@ -4,7 +4,11 @@
 //
 // Everything is supported exactly: causal, cross, padding on either side, pair masks, biases,
 // grouped heads (head h reads key head h / (H / Hkv)), dropout on the weights, decoding with a
-// key-value cache. A query without a visible key gives 0. No options. See docs/attention/dense.md.
+// key-value cache. A query without a visible key gives 0. See docs/attention/dense.md.
+//
+// Option sinks=true: one more key per head, of learned logit c_h (parameter `sinks` [H], 0 at
+// first) and value 0, so that a head can look at nothing: P = exp(S) / (exp(c) + sum exp S).
+// "dense:sinks=true"
 #pragma once
 
 #include <heed/nn/attention/attention.h>
@@ -32,8 +36,15 @@ class DenseAttention : public Attention {
   std::optional<ExactLimit> exact_limit(const AttentionShape& shape) const override;
   Cost cost(const AttentionShape& shape, Pass pass) const override;
 
+  Tensor sinks;  // [H]; undefined without the option
+
  private:
   FusedAttentionOptions fused_options(const AttentionCall& call) const;
+  Tensor fused(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionTerms& terms,
+               const AttentionCall& call) const;
 };
+
+// The sizes of another variant, without its options: for a reference of dense attention.
+AttentionConfig dense_config(AttentionConfig other);
 
 }  // namespace heed::nn

@@ -221,7 +221,7 @@ std::optional<ExactLimit> LinformerAttention::exact_limit(const AttentionShape& 
   AttentionConfig c = config();
   limit.reference = [c](const Tensor& q, const Tensor& k, const Tensor& v,
                         const AttentionCall& call) {
-    return DenseAttention(c).reference(q, k, v, call);
+    return DenseAttention(dense_config(c)).reference(q, k, v, call);
   };
   return limit;
 }

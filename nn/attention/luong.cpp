@@ -20,7 +20,7 @@ LuongAttention::LuongAttention(AttentionConfig config) : Attention(std::move(con
   }
   if (c.options.has("width"))
     throw ValueError(str("luong: option 'width' belongs to score=concat, not to score=", score_));
-  inner_ = std::make_unique<DenseAttention>(c);
+  inner_ = std::make_unique<DenseAttention>(dense_config(c));
   if (score_ == "general") {
     weight = zeros({c.head_dim, c.head_dim});
     init::xavier_uniform_(weight);
@@ -83,7 +83,7 @@ std::optional<ExactLimit> LuongAttention::exact_limit(const AttentionShape&) con
                         const AttentionCall& call) {
     AttentionCall own = call;
     if (!own.scale) own.scale = 1.0f;
-    return DenseAttention(c).reference(q, k, v, own);
+    return DenseAttention(dense_config(c)).reference(q, k, v, own);
   };
   return limit;
 }

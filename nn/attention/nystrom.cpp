@@ -159,7 +159,7 @@ std::optional<ExactLimit> NystromAttention::exact_limit(const AttentionShape& sh
   AttentionConfig c = config();
   limit.reference = [c](const Tensor& q, const Tensor& k, const Tensor& v,
                         const AttentionCall& call) {
-    return DenseAttention(c).reference(q, k, v, call);
+    return DenseAttention(dense_config(c)).reference(q, k, v, call);
   };
   // Singular values of W below 1e-7 or so are not reached in 30 iterations; in f32 the rounding of
   // F and B V passes through the inverse, too.

@@ -101,7 +101,7 @@ Tensor PatternAttention::weights(const Tensor& q, const Tensor& k, const Attenti
       throw ValueError(
           str(name(), ": weights of row ", i, " asked for, there are ", queries, " queries"));
   if (rows.empty()) return zeros({batch, heads, 0, keys}, q.dtype());
-  DenseAttention dense(config());
+  DenseAttention dense(dense_config(config()));
   std::vector<Tensor> parts;
   for (size_t r = 0; r < rows.size();) {
     int64_t first = rows[r], count = 0;
@@ -178,7 +178,7 @@ ExactLimit PatternAttention::dense_limit(Options options) const {
   c.options = Options("dense");
   limit.reference = [c](const Tensor& q, const Tensor& k, const Tensor& v,
                         const AttentionCall& call) {
-    return DenseAttention(c).reference(q, k, v, call);
+    return DenseAttention(dense_config(c)).reference(q, k, v, call);
   };
   return limit;
 }

@@ -69,7 +69,8 @@ Tensor SvdAttention::weights(const Tensor& q, const Tensor& k, const AttentionCa
   c.kv_heads = f.k.dim(1);
   AttentionCall scaled = call;
   scaled.scale = 1.0f;  // a float would round the scale
-  return DenseAttention(c).weights(f.q * fused_options(call).scale, f.k, scaled, rows);
+  return DenseAttention(dense_config(c))
+      .weights(f.q * fused_options(call).scale, f.k, scaled, rows);
 }
 
 std::optional<ExactLimit> SvdAttention::exact_limit(const AttentionShape& shape) const {
@@ -80,7 +81,7 @@ std::optional<ExactLimit> SvdAttention::exact_limit(const AttentionShape& shape)
   AttentionConfig c = config();
   limit.reference = [c](const Tensor& q, const Tensor& k, const Tensor& v,
                         const AttentionCall& call) {
-    return DenseAttention(c).reference(q, k, v, call);
+    return DenseAttention(dense_config(c)).reference(q, k, v, call);
   };
   return limit;
 }

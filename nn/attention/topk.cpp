@@ -67,7 +67,7 @@ Tensor TopkAttention::weights(const Tensor& q, const Tensor& k, const AttentionC
                               const std::vector<int64_t>& rows) const {
   check_call(q, k, Tensor(), call);
   int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), keys = k.dim(2);
-  DenseAttention dense(config());
+  DenseAttention dense(dense_config(config()));
   AttentionCall part;
   part.scale = call.scale;
   std::vector<Tensor> parts;
@@ -123,7 +123,7 @@ std::optional<ExactLimit> TopkAttention::exact_limit(const AttentionShape& shape
   c.options = Options("dense");
   limit.reference = [c](const Tensor& q, const Tensor& k, const Tensor& v,
                         const AttentionCall& call) {
-    return DenseAttention(c).reference(q, k, v, call);
+    return DenseAttention(dense_config(c)).reference(q, k, v, call);
   };
   return limit;
 }

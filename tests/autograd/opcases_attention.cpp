@@ -2,7 +2,9 @@
 #include <cmath>
 
 #include <heed/autograd/ops/attention.h>
+#include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/prefix_product.h>
+#include <heed/autograd/ops/views.h>
 #include <heed/tests/support/opcase.h>
 
 namespace heed::test {
@@ -11,12 +13,14 @@ namespace {
 
 constexpr double kScale = 0.6;
 
-// Operands q, k, v and, where `biased`, a bias of the map's full shape.
-Naive attention(bool causal, bool biased) {
+// Operands q, k, v and, where `biased`, a bias of the map's full shape. `parts`: one more channel,
+// the sum of exponentials.
+Naive attention(bool causal, bool biased, bool parts) {
   return [=](const std::vector<Values>& in) {
     const Values &q = in[0], &k = in[1], &v = in[2];
     int64_t t = q.shape[2], s = k.shape[2], group = q.shape[1] / k.shape[1];
-    Values out(Shape{q.shape[0], q.shape[1], t, v.shape[3]});
+    int64_t e = v.shape[3];
+    Values out(Shape{q.shape[0], q.shape[1], t, parts ? e + 1 : e});
     for (int64_t b = 0; b < q.shape[0]; ++b)
       for (int64_t h = 0; h < q.shape[1]; ++h)
         for (int64_t i = 0; i < t; ++i) {
@@ -32,14 +36,20 @@ Naive attention(bool causal, bool biased) {
           }
           for (int64_t c = 0; c < v.shape[3]; ++c)
             if (total > 0) out({b, h, i, c}) /= total;
+          if (parts) out({b, h, i, e}) = total;
         }
     return out;
   };
 }
 
-OpCase fused(bool causal, bool biased) {
+// e^lse beside the output: finite where there is no key.
+Tensor joined(const AttentionParts& parts) {
+  return concat({parts.out, exp(parts.lse).unsqueeze(3)}, 3);
+}
+
+OpCase fused(bool causal, bool biased, bool parts = false) {
   OpCase c;
-  c.op = "fused_attention";
+  c.op = parts ? "fused_attention_parts" : "fused_attention";
   c.label = str(causal ? "causal" : "full", biased ? ", bias" : "");
   struct Size {
     int64_t b, h, kv, t, s, d, e;
@@ -58,12 +68,74 @@ OpCase fused(bool causal, bool biased) {
       AttentionTerms terms;
       terms.causal = causal;
       if (biased) terms.bias = in[3];
-      return form(in[0], in[1], in[2], terms, FusedAttentionOptions{.scale = kScale});
+      FusedAttentionOptions options{.scale = kScale};
+      if constexpr (std::is_same_v<decltype(form), decltype(&fused_attention)>)
+        return form(in[0], in[1], in[2], terms, options);
+      else return joined(form(in[0], in[1], in[2], terms, options));
     };
   };
-  c.run = run(fused_attention);
-  c.reference = run(fused_attention_reference);
-  c.naive = attention(causal, biased);
+  c.run = parts ? run(&fused_attention_parts) : Run(run(&fused_attention));
+  c.reference =
+      parts ? run(&fused_attention_parts_reference) : Run(run(&fused_attention_reference));
+  c.naive = attention(causal, biased, parts);
+  return c;
+}
+
+// Operands out and lse of two parts.
+OpCase merged() {
+  OpCase c;
+  c.op = "merge_attention";
+  for (Shape s : {Shape{1, 2, 3}, Shape{2, 1, 1}, Shape{1, 1, 0}, Shape{2, 3, 65}}) {
+    Shape out = s;
+    out.push_back(5);
+    c.shapes.push_back({out, s, out, s});
+  }
+  c.operands = std::vector<Operand>(4, in_range(-2, 2));
+  c.run = [](const std::vector<Tensor>& in) {
+    AttentionParts all = merge_attention({in[0], in[1]}, {in[2], in[3]});
+    return concat({all.out, all.lse.unsqueeze(3)}, 3);
+  };
+  c.naive = [](const std::vector<Values>& in) {
+    Shape shape = in[0].shape;
+    int64_t e = shape[3];
+    shape[3] = e + 1;
+    Values out(shape);
+    for (int64_t b = 0; b < shape[0]; ++b)
+      for (int64_t h = 0; h < shape[1]; ++h)
+        for (int64_t i = 0; i < shape[2]; ++i) {
+          double x = std::exp(in[1]({b, h, i})), y = std::exp(in[3]({b, h, i}));
+          for (int64_t n = 0; n < e; ++n)
+            out({b, h, i, n}) = (x * in[0]({b, h, i, n}) + y * in[2]({b, h, i, n})) / (x + y);
+          out({b, h, i, e}) = std::log(x + y);
+        }
+    return out;
+  };
+  return c;
+}
+
+// Operands out, lse and the sinks.
+OpCase sunk() {
+  OpCase c;
+  c.op = "with_sinks";
+  for (Shape s : {Shape{1, 2, 3}, Shape{2, 1, 1}, Shape{1, 1, 0}, Shape{2, 3, 65}}) {
+    Shape out = s;
+    out.push_back(5);
+    c.shapes.push_back({out, s, {s[1]}});
+  }
+  c.operands = std::vector<Operand>(3, in_range(-2, 2));
+  c.terms = 15;  // the gradient of a sink is a sum of as many and more
+  c.run = [](const std::vector<Tensor>& in) { return with_sinks({in[0], in[1]}, in[2]); };
+  c.naive = [](const std::vector<Values>& in) {
+    Values out = in[0];
+    for (int64_t b = 0; b < out.shape[0]; ++b)
+      for (int64_t h = 0; h < out.shape[1]; ++h)
+        for (int64_t i = 0; i < out.shape[2]; ++i) {
+          double total = std::exp(in[1]({b, h, i}));
+          for (int64_t n = 0; n < out.shape[3]; ++n)
+            out({b, h, i, n}) *= total / (total + std::exp(in[2]({h})));
+        }
+    return out;
+  };
   return c;
 }
 
@@ -178,6 +250,10 @@ std::vector<OpCase> attention_cases() {
   std::vector<OpCase> list = {fused(false, false),
                               fused(true, false),
                               fused(true, true),
+                              fused(false, true, true),
+                              fused(true, false, true),
+                              merged(),
+                              sunk(),
                               prefix(false, false),
                               prefix(false, true),
                               prefix(true, false),

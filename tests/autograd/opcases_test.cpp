@@ -44,8 +44,8 @@ TEST_CASE("op cases: factorizations", "[opcase]") { run(decompose_cases()); }
 // Functions declared at the start of a line in autograd/ops/*.h that take or return tensors.
 static std::set<std::string> declared_ops() {
   std::set<std::string> names;
-  std::regex declaration(
-      R"(^(?:inline )?(?:Tensor|Selected|QR|SVD|LogitFactors|std::vector<Tensor>|void|int64_t) (\w+)\()");
+  std::regex declaration(R"(^(?:inline )?(?:Tensor|Selected|QR|SVD|LogitFactors|AttentionParts|)"
+                         R"(std::vector<Tensor>|void|int64_t) (\w+)\()");
   int headers = 0;
   for (const auto& entry : std::filesystem::directory_iterator(HEED_SOURCE_DIR "/autograd/ops")) {
     const std::string stem = entry.path().stem().string();

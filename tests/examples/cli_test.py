@@ -95,6 +95,14 @@ def main(work):
     bad("no such directory", "translate", "train", "--out", work / "nowhere", "--resume")
     bad("HEED_ISA", "translate", "train", *out, env={"HEED_ISA": "abacus"})
     bad("HEED_THREADS", "translate", "train", *out, env={"HEED_THREADS": "many"})
+    for name in ("01_tensor", "02_autograd", "03_linear_regression", "04_classifier", "05_attention",
+                 "06_language_model", "07_recurrent_attention", "my_attention", "figures"):
+        bad("HEED_ISA", name, env={"HEED_ISA": "abacus"})
+
+    bad("nonesuch", "attention_bench", "nonesuch", "--tokens", "8")
+    bad("--tokens 0", "attention_bench", "dense", "--tokens", "0")
+    bad("linformer", "attention_bench", "linformer", "--tokens", "8", "--causal")
+    bad("one directory", "figures", work / "a", work / "b")
 
     # Files.
     bad("missing.en", "translate", "train", *out, "--src", work / "missing.en", "--tgt", tgt)

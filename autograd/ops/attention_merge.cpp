@@ -1,0 +1,44 @@
+#include <limits>
+
+#include <heed/autograd/ops/attention.h>
+#include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/reduce.h>
+#include <heed/autograd/ops/views.h>
+#include <heed/core/error.h>
+
+namespace heed {
+
+namespace {
+
+constexpr double kNoKeys = -std::numeric_limits<double>::infinity();
+
+// Rows without a visible key get a finite number that loses against any score: differences of
+// infinities are NaN, and derivatives stay finite.
+Tensor finite(const Tensor& lse) {
+  return where(equal(lse, kNoKeys), lse.dtype() == DType::f64 ? -1e300 : -1e37, lse);
+}
+
+}  // namespace
+
+// With d = lse_a - lse_b, the weights of the parts are sigmoid(d) and sigmoid(-d): nothing
+// overflows.
+AttentionParts merge_attention(const AttentionParts& a, const AttentionParts& b) {
+  if (!(a.out.shape() == b.out.shape()) || !(a.lse.shape() == b.lse.shape()))
+    throw ShapeError(str("merge_attention: parts of one shape expected, got ", a.out.shape(),
+                         " and ", b.out.shape()));
+  Tensor at_a = finite(a.lse), at_b = finite(b.lse), d = at_a - at_b;       // [B, H, T]
+  Tensor share = sigmoid(d).unsqueeze(3), rest = sigmoid(-d).unsqueeze(3);  // [B, H, T, 1]
+  Tensor lse = logsumexp(stack({at_a, at_b}, 3), 3);
+  Tensor none = logical_and(equal(a.lse, kNoKeys), equal(b.lse, kNoKeys));
+  return {a.out * share + b.out * rest, where(none, kNoKeys, lse)};
+}
+
+Tensor with_sinks(const AttentionParts& parts, const Tensor& sinks) {
+  int64_t heads = parts.out.dim(1);
+  if (!(sinks.shape() == Shape{heads}))
+    throw ShapeError(str("with_sinks: sinks [", heads, "] expected, got ", sinks.shape()));
+  Tensor share = sigmoid(finite(parts.lse) - sinks.to(parts.lse.dtype()).reshape({heads, 1}));
+  return parts.out * share.unsqueeze(3);  // [B, H, T, E]
+}
+
+}  // namespace heed

@@ -1,0 +1,201 @@
+// Attention variants beside dense attention: time and memory of one call, without projections.
+//   attention_bench linear performer:features=128 --tokens 1024,4096 --train
+//   attention_bench nystrom:landmarks=64 linformer:k=256 --tokens 8192
+//   attention_bench linear efficient --decode --tokens 1024,8192,65536
+// `composed` is dense attention of primitives (scores, softmax, product), `dense` the fused kernel.
+// Each figure is the median of --runs; memory is the most that was held beyond the operands.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <heed/autograd/backward.h>
+#include <heed/autograd/grad_mode.h>
+#include <heed/autograd/ops/attention.h>
+#include <heed/autograd/ops/views.h>
+#include <heed/core/error.h>
+#include <heed/core/memory.h>
+#include <heed/core/parallel.h>
+#include <heed/core/random.h>
+#include <heed/nn/attention/catalog.h>
+#include <heed/nn/attention/dense.h>
+
+#include "common/cli.h"
+
+using namespace heed;
+
+namespace {
+
+struct Request {
+  std::vector<std::string> specs;
+  std::vector<int64_t> tokens{4096};
+  int64_t batch = 1, heads = 8, head_dim = 64, runs = 5, threads = 0;
+  bool causal = false, train = false, decode = false;
+};
+
+struct Figure {
+  double milliseconds = 0, mebibytes = 0;
+};
+
+double median(std::vector<double> x) {
+  std::nth_element(x.begin(), x.begin() + static_cast<int64_t>(x.size() / 2), x.end());
+  return x[x.size() / 2];
+}
+
+Figure measure(int64_t runs, const std::function<void()>& f) {
+  f();
+  Figure figure;
+  std::vector<double> times;
+  for (int64_t i = 0; i < runs; ++i) {
+    int64_t before = memory_stats().current_bytes;
+    reset_peak_memory();
+    auto start = std::chrono::steady_clock::now();
+    f();
+    std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+    times.push_back(took.count());
+    figure.mebibytes = static_cast<double>(memory_stats().peak_bytes - before) / (1 << 20);
+  }
+  figure.milliseconds = median(times);
+  return figure;
+}
+
+// One call, forward or forward and backward, on [B, H, N, D] as projections give it.
+class Call {
+ public:
+  Call(const Request& r, int64_t n) : request_(r) {
+    manual_seed(1);
+    for (Tensor* x : {&q_, &k_, &v_, &cotangent_})
+      *x = randn({r.batch, n, r.heads, r.head_dim}).transpose(1, 2).detach();
+    if (r.train)
+      for (Tensor* x : {&q_, &k_, &v_}) x->set_requires_grad(true);
+  }
+
+  Figure of(const nn::Attention& attention, bool composed = false) const {
+    auto* dense = composed ? &dynamic_cast<const nn::DenseAttention&>(attention) : nullptr;
+    std::vector<Tensor> leaves{q_, k_, v_};
+    for (const Tensor& p : attention.parameters()) leaves.push_back(p);
+    return measure(request_.runs, [&] {
+      nn::AttentionCall call;
+      call.random = {1, 0};
+      if (!request_.train) {
+        NoGrad guard;
+        static_cast<void>(dense ? dense->reference(q_, k_, v_, call)
+                                : attention.forward(q_, k_, v_, call));
+        return;
+      }
+      Tensor out = dense ? dense->reference(q_, k_, v_, call) : attention.forward(q_, k_, v_, call);
+      grad({out}, leaves, {cotangent_}, {.allow_unused = true});
+    });
+  }
+
+ private:
+  const Request& request_;
+  Tensor q_, k_, v_, cotangent_;
+};
+
+nn::AttentionConfig config_for(const Request& r, int64_t n) {
+  return {.heads = r.heads,
+          .kv_heads = r.heads,
+          .head_dim = r.head_dim,
+          .value_dim = r.head_dim,
+          .max_length = n,
+          .causal = r.causal || r.decode};
+}
+
+void calls(const Request& r) {
+  std::printf("forward%s, batch %lld, %lld heads of %lld, f32%s, %d threads\n",
+              r.train ? " + backward" : "", static_cast<long long>(r.batch),
+              static_cast<long long>(r.heads), static_cast<long long>(r.head_dim),
+              r.causal ? ", causal" : "", num_threads());
+  std::printf("%8s  %-32s %11s %11s  %14s %14s  %12s\n", "tokens", "attention", "ms", "MiB",
+              "composed / ms", "composed / MiB", "dense / ms");
+  for (int64_t n : r.tokens) {
+    Call call(r, n);
+    auto dense = nn::make_attention("dense", config_for(r, n));
+    Figure composed = call.of(*dense, true), fused = call.of(*dense);
+    auto line = [&](const char* name, Figure f) {
+      std::printf("%8lld  %-32s %11.2f %11.1f  %14.2f %14.2f  %12.2f\n", static_cast<long long>(n),
+                  name, f.milliseconds, f.mebibytes, composed.milliseconds / f.milliseconds,
+                  composed.mebibytes / f.mebibytes, fused.milliseconds / f.milliseconds);
+      std::fflush(stdout);
+    };
+    line("composed", composed);
+    line("dense", fused);
+    for (const std::string& spec : r.specs)
+      line(spec.c_str(), call.of(*nn::make_attention(spec, config_for(r, n))));
+  }
+}
+
+// Time of one more token after n: the state is filled once and every measured step is undone.
+void decoding(const Request& r) {
+  NoGrad guard;
+  std::printf("one decoding step, batch %lld, %lld heads of %lld, f32, %d threads\n",
+              static_cast<long long>(r.batch), static_cast<long long>(r.heads),
+              static_cast<long long>(r.head_dim), num_threads());
+  std::printf("%8s  %-32s %11s %14s  %16s\n", "tokens", "attention", "us", "state KiB",
+              "/ fewest tokens");
+  constexpr int64_t steps = 64;
+  for (const std::string& spec : r.specs) {
+    double first = 0;
+    for (int64_t n : r.tokens) {
+      manual_seed(1);
+      auto attention = nn::make_attention(spec, config_for(r, n + steps));
+      auto rows = [&](int64_t count) { return randn({r.batch, r.heads, count, r.head_dim}); };
+      auto state = attention->new_state(r.batch, n + steps);
+      constexpr int64_t part = 4096;
+      for (int64_t at = 0; at < n; at += part) {
+        int64_t count = std::min(part, n - at);
+        attention->absorb(rows(count), rows(count), {}, *state);
+      }
+      Tensor q = rows(1), k = rows(1), v = rows(1);
+      std::vector<double> times;
+      for (int64_t run = 0; run < r.runs; ++run) {
+        auto copy = state->clone();
+        auto start = std::chrono::steady_clock::now();
+        for (int64_t i = 0; i < steps; ++i) attention->step(q, k, v, {}, *copy);
+        std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - start;
+        times.push_back(took.count() / steps);
+      }
+      double us = median(times);
+      if (n == r.tokens[0]) first = us;
+      std::printf("%8lld  %-32s %11.2f %14.1f  %16.2f\n", static_cast<long long>(n), spec.c_str(),
+                  us, static_cast<double>(state->bytes()) / 1024, us / first);
+      std::fflush(stdout);
+    }
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("times attention variants beside dense attention", "attention_bench");
+  Request r;
+  app.add_option("attention", r.specs, "variants, name:key=value,..")->required();
+  app.add_option("--tokens", r.tokens, "lengths")->delimiter(',');
+  app.add_option("--batch", r.batch);
+  app.add_option("--heads", r.heads);
+  app.add_option("--head-dim", r.head_dim);
+  app.add_option("--runs", r.runs, "each figure is the median of so many");
+  app.add_option("--threads", r.threads, "0 = all processors");
+  app.add_flag("--causal", r.causal);
+  app.add_flag("--train", r.train, "forward and backward");
+  app.add_flag("--decode", r.decode, "one token more after so many, with the decoding state");
+  return examples::run_cli(app, argc, argv, [&] {
+    for (auto [name, value] : {std::pair{"--batch", r.batch},
+                               {"--heads", r.heads},
+                               {"--head-dim", r.head_dim},
+                               {"--runs", r.runs}})
+      if (value < 1) throw ValueError(str(name, " ", value, ": at least 1 expected"));
+    for (int64_t n : r.tokens)
+      if (n < 1) throw ValueError(str("--tokens ", n, ": at least 1 expected"));
+    if (r.threads < 0 || r.threads > 1024)
+      throw ValueError(str("--threads ", r.threads, ": 1 to 1024 expected, or 0 for all"));
+    if (r.threads > 0) set_num_threads(static_cast<int>(r.threads));
+    if (r.decode) decoding(r);
+    else calls(r);
+    return 0;
+  });
+}
