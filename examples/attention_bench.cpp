@@ -129,40 +129,58 @@ void calls(const Request& r) {
   }
 }
 
-// Time of one more token after n: the state is filled once and every measured step is undone.
+// A state that holds n tokens, and the time of one more; every measured step is undone.
+struct Decoding {
+  static constexpr int64_t kSteps = 64;
+  int64_t tokens;
+  std::unique_ptr<nn::Attention> attention;
+  std::unique_ptr<nn::DecodeState> state;
+  Tensor q, k, v;
+  std::vector<double> microseconds{};
+
+  Decoding(const Request& r, const std::string& spec, int64_t n) : tokens(n) {
+    manual_seed(1);
+    attention = nn::make_attention(spec, config_for(r, n + kSteps));
+    auto rows = [&](int64_t count) { return randn({r.batch, r.heads, count, r.head_dim}); };
+    state = attention->new_state(r.batch, n + kSteps);
+    constexpr int64_t part = 4096;
+    for (int64_t at = 0; at < n; at += part) {
+      int64_t count = std::min(part, n - at);
+      attention->absorb(rows(count), rows(count), {}, *state);
+    }
+    q = rows(1), k = rows(1), v = rows(1);
+  }
+
+  void run() {
+    auto copy = state->clone();
+    auto start = std::chrono::steady_clock::now();
+    for (int64_t i = 0; i < kSteps; ++i) attention->step(q, k, v, {}, *copy);
+    std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - start;
+    microseconds.push_back(took.count() / kSteps);
+  }
+};
+
 void decoding(const Request& r) {
   NoGrad guard;
   std::printf("one decoding step, batch %lld, %lld heads of %lld, f32, %d threads\n",
               static_cast<long long>(r.batch), static_cast<long long>(r.heads),
               static_cast<long long>(r.head_dim), num_threads());
   std::printf("%8s  %-32s %11s %14s  %16s\n", "tokens", "attention", "us", "state KiB",
-              "/ fewest tokens");
-  constexpr int64_t steps = 64;
+              "/ first length");
   for (const std::string& spec : r.specs) {
-    double first = 0;
-    for (int64_t n : r.tokens) {
-      manual_seed(1);
-      auto attention = nn::make_attention(spec, config_for(r, n + steps));
-      auto rows = [&](int64_t count) { return randn({r.batch, r.heads, count, r.head_dim}); };
-      auto state = attention->new_state(r.batch, n + steps);
-      constexpr int64_t part = 4096;
-      for (int64_t at = 0; at < n; at += part) {
-        int64_t count = std::min(part, n - at);
-        attention->absorb(rows(count), rows(count), {}, *state);
+    std::vector<Decoding> all;
+    for (int64_t n : r.tokens) all.emplace_back(r, spec, n);
+    // In turn, so that whatever else the machine does meets all lengths alike.
+    for (int64_t run = 0; run <= r.runs; ++run)
+      for (Decoding& d : all) {
+        d.run();
+        if (run == 0) d.microseconds.clear();  // warm-up
       }
-      Tensor q = rows(1), k = rows(1), v = rows(1);
-      std::vector<double> times;
-      for (int64_t run = 0; run < r.runs; ++run) {
-        auto copy = state->clone();
-        auto start = std::chrono::steady_clock::now();
-        for (int64_t i = 0; i < steps; ++i) attention->step(q, k, v, {}, *copy);
-        std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - start;
-        times.push_back(took.count() / steps);
-      }
-      double us = median(times);
-      if (n == r.tokens[0]) first = us;
-      std::printf("%8lld  %-32s %11.2f %14.1f  %16.2f\n", static_cast<long long>(n), spec.c_str(),
-                  us, static_cast<double>(state->bytes()) / 1024, us / first);
+    double first = median(all[0].microseconds);
+    for (const Decoding& d : all) {
+      double us = median(d.microseconds);
+      std::printf("%8lld  %-32s %11.2f %14.1f  %16.3f\n", static_cast<long long>(d.tokens),
+                  spec.c_str(), us, static_cast<double>(d.state->bytes()) / 1024, us / first);
       std::fflush(stdout);
     }
   }

@@ -240,10 +240,11 @@ Tensor EfficientAttention::step(const Tensor& q, const Tensor& k, const Tensor& 
   if (k.defined()) {
     s.require_batch(name(), k);
     Keys keys = prepare(k, v, mask);
-    if (causal_keys) out = causal(rho, keys, &s.keys(), 0);
+    // A single new query sees all that is there once its key has been taken in.
+    if (causal_keys && q.dim(2) > 1) out = causal(rho, keys, &s.keys(), 0);
     s.add(sum_keys(keys), k.dim(2), mask);
   }
-  if (!causal_keys) out = apply(rho, s.keys());
+  if (!out.defined()) out = apply(rho, s.keys());
   if (!softmax_) {
     if (!causal_keys) held = s.host_lengths();
     // Without keys of its own, a step sees what is held and nothing else.

@@ -214,11 +214,12 @@ Tensor FeatureAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
   if (fresh) {
     s.require_batch(name(), k);
     Keys keys = prepare(k, v, call, first);
-    // A query sees the new keys up to its own, so the state takes them in afterwards.
+    // A query sees the new keys up to its own, so the state takes them in afterwards; a single one
+    // sees all that is there then.
     Tensor out;
-    if (config().causal) out = causal(phi_q, keys, &s.keys(), 0);
+    if (config().causal && q.dim(2) > 1) out = causal(phi_q, keys, &s.keys(), 0);
     s.add(sum_keys(keys), k.dim(2), call.mask);
-    if (config().causal) return normalised(out, call);
+    if (out.defined()) return normalised(out, call);
   }
   Tensor sums = matmul(by_key_head(phi_q, config().kv_heads), s.keys().sums.unsqueeze(2));
   return normalised(sums.reshape({q.dim(0), q.dim(1), q.dim(2), config().value_dim + 1}), call);
