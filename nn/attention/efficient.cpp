@@ -275,7 +275,8 @@ Cost EfficientAttention::cost(const AttentionShape& s, Pass pass) const {
     c.flops = twice * 2 * d * e * (queries + keys);
   } else if (softmax_) {
     c.flops = twice * 2 * d * w * s.kv_heads * shared;
-    if (live > 0) c.flops += prefix_softmax_flops(live, d, e, s.heads, s.kv_heads, pass);
+    if (live > 0)
+      c.flops += prefix_softmax_flops(live, d, e, s.heads, s.kv_heads, shared > 0, pass);
   } else {
     c.flops = prefix_product_flops(live, d, e, s.heads, s.kv_heads, pass);
     if (shared > 0) c.flops += twice * 2 * d * e * (s.heads * live + s.kv_heads * shared);
@@ -286,13 +287,23 @@ Cost EfficientAttention::cost(const AttentionShape& s, Pass pass) const {
   c.bytes = twice * s.batch * (io + (softmax_ ? (queries + keys) * d : 0)) * size;
   int64_t numbers = io + (softmax_ ? (queries + keys) * d : queries * e);
   if (!config().causal) numbers += s.kv_heads * d * e;
+  int64_t bits = 0;
   if (config().causal && softmax_) {
-    // Seven exponentials of the keys' size, half of them in blocks beside their factors, the
-    // denominators and their inverse, the queries over them; scores of the blocks; carried sums.
-    numbers = io + queries * (6 * d + 33) + keys * (12 * d + d / 4 + w);
-    numbers += s.kv_heads * 3 * ((live + kPrefixChunk - 1) / kPrefixChunk) * d * w;
+    // prefix_softmax fills its rows up to whole chunks.
+    int64_t chunks = (live + kPrefixChunk - 1) / kPrefixChunk, rows = chunks * kPrefixChunk;
+    // A head of queries: rho, and filled up where that is a copy; over the denominators, times what
+    // is carried, in six levels of half of the rows each; scores of the levels; the result.
+    int64_t of_queries = s.queries * d + (rows > live ? rows * d : 0);
+    of_queries += rows * (5 * d + kPrefixChunk / 2 + 1 + e);
+    // A head of keys: the own exponential, the denominator's inverse, what is carried; keys and
+    // factors of the levels with their totals; values. Carried sums, and those of each chunk.
+    int64_t of_keys = rows * (11 * d + w) + chunks * d * w;
+    if (chunks > 1) of_keys += rows * d + 2 * chunks * d * (w + 1);
+    if (shared > 0) of_keys += shared * d + s.keys * w;  // keys that all queries see
+    numbers = queries * d + keys * (d + e) + s.heads * of_queries + s.kv_heads * of_keys;
+    bits = s.kv_heads * rows * d;  // where a denominator is 0
   }
-  c.activation_bytes = s.batch * numbers * size;
+  c.activation_bytes = s.batch * (numbers * size + bits);
   c.state_bytes = s.batch * s.kv_heads * (softmax_ ? d * (e + 2) : d * e) * size;
   return c;
 }

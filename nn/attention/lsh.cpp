@@ -355,8 +355,9 @@ Cost LshAttention::cost(const AttentionShape& s, Pass pass) const {
   if (pass == Pass::forward) c.flops += 2 * 2 * q * rounds_ * (buckets_ / 2);
   c.bytes = (3 * q + 2 * out + tokens) * size + list;
   if (pass == Pass::backward) c.bytes += (2 * q + 2 * out) * size;
-  // q, k, the directions with their norms, v, out, log-sum-exps and the lists.
-  c.activation_bytes = (4 * q + 2 * out + 3 * tokens) * size + list;
+  // q, which is k; of its directions they themselves, what they are made of, and 1 / |k| with
+  // whether there is one; v, out, log-sum-exps and the lists.
+  c.activation_bytes = (3 * q + 2 * out + 2 * tokens) * size + tokens + list;
   c.state_bytes = s.batch * s.kv_heads * s.keys * (d + e) * size;
   return c;
 }

@@ -184,8 +184,9 @@ Cost NystromAttention::cost(const AttentionShape& s, Pass pass) const {
   c.flops = back ? across * (3 * d + 2 * e) + 2 * core : across * (d + e) + core;
   c.bytes = (2 * q + 2 * k + v + out) * size;
   if (back) c.bytes += (2 * q + 2 * k + v + 2 * out) * size;
-  // Kept of each iteration: W Z, the three brackets and Z, in double.
-  int64_t small = (4 * r * r + r * l) * iterations_ + 4 * r * l;
+  // Kept of each iteration: W Z, the three brackets and Z, in double; of the start W and its Z, and
+  // with a ridge the map itself, of which W is a copy.
+  int64_t small = (4 * r * r + r * l) * iterations_ + 2 * r * l + (ridge_ > 0 ? mq * mk : 0);
   int64_t landmarks = heads * mq * (d + e + 1) + kv * mk * d + heads * mk * e;
   bool copied = s.dtype != DType::f64;
   int64_t doubles = heads * (small + mq * d) + (copied ? kv * mk * d + heads * mq * e : 0);

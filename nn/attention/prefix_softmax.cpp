@@ -124,7 +124,7 @@ Tensor prefix_softmax(const Tensor& g, const Tensor& k_in, const Tensor& values_
 }
 
 int64_t prefix_softmax_flops(int64_t length, int64_t d, int64_t e, int64_t heads, int64_t kv_heads,
-                             Pass pass) {
+                             bool before, Pass pass) {
   int64_t rows = (length + kChunk - 1) / kChunk * kChunk, levels = 0;
   for (int64_t h = 1; h < kChunk; h *= 2) ++levels;
   int64_t own = 2 * rows * d * (e + 1) * kv_heads;         // the sums of each chunk
@@ -132,7 +132,10 @@ int64_t prefix_softmax_flops(int64_t length, int64_t d, int64_t e, int64_t heads
   int64_t inside = (kChunk - 1) * rows * (d + e) * heads;  // blocks meet queries, and values
   int64_t old = 2 * rows * d * e * heads;                  // queries meet the carried sums
   if (pass == Pass::forward) return own + counts + inside + old;
-  return 2 * (own + inside + old) + counts;  // the counts themselves are constants
+  // Two products for each, but one where an operand is constant: the counts, and the carried sums
+  // where nothing comes before the only chunk. No chunk follows that takes its own sums in, then.
+  bool several = rows > kChunk;
+  return 2 * inside + counts + (several ? 2 * own : 0) + (several || before ? 2 : 1) * old;
 }
 
 }  // namespace heed::nn

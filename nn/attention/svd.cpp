@@ -100,11 +100,11 @@ Cost SvdAttention::cost(const AttentionShape& s, Pass pass) const {
   // The factorizations themselves, O((T + S) D^2 + D^3), are no contractions.
   c.flops = 2 * heads * s.queries * s.keys * (back ? 3 * channels + 2 * e : channels + e);
   if (cut && !back) c.flops += 2 * heads * (pq * pk * d + s.queries * pq * all + s.keys * pk * all);
-  if (cut && back && projected_) c.flops += 2 * heads * 2 * along * r * d;
-  if (cut && back && !projected_)
-    c.flops += 2 * heads *
-               (along * (4 * r * d + r * r) + s.queries * r * r +
-                along * (r * drop + 2 * drop * d) + 2 * r * drop * 2 * d);
+  // Backward: V_r^T k and U_r^T q, with what is the same in G V_r and G^T U_r, T r^2 + 2 S r^2.
+  int64_t common = along * r * d + (s.queries + 2 * s.keys) * r * r;
+  int64_t kept = along * (3 * r * d + r * r) + s.queries * r * r;  // gradients in the kept space
+  int64_t rest = along * (r * drop + r * d + 2 * drop * d) + 4 * r * drop * d;  // with the dropped
+  if (cut && back) c.flops += 2 * heads * (common + (projected_ ? along * r * d : kept + rest));
   c.bytes = (q + k + v + out + lse) * size;
   if (back) c.bytes += (out + q + k + v) * size;
   c.activation_bytes = (q + k + v + out + lse) * size;

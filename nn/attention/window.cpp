@@ -20,7 +20,7 @@ int64_t divide_up(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a
 }  // namespace
 
 WindowAttention::WindowAttention(AttentionConfig config)
-    : PatternAttention(std::move(config), kBlock) {
+    : PatternAttention(std::move(config), kBlock, kBlock) {
   const Options& o = this->config().options;
   left_ = o.integer("left", 128, 0, kFar);
   right_ = o.integer("right", 128, 0, kFar);
@@ -223,6 +223,14 @@ std::optional<ExactLimit> WindowAttention::exact_limit(const AttentionShape& sha
 Cost WindowAttention::cost(const AttentionShape& s, Pass pass) const {
   if (!plain()) {
     Cost c = PatternAttention::cost(s, pass);
+    if (globals_ == 0) {  // `dilated` keeps the classes' own q, k, v and result beside those of all
+      int64_t size = static_cast<int64_t>(size_of(s.dtype)), d = s.head_dim, e = s.value_dim;
+      int64_t classes = std::max<int64_t>(1, std::min(dilation_, s.queries));
+      int64_t tokens = divide_up(s.queries, classes) * classes;  // filled up
+      int64_t given = s.heads * s.queries * d + s.kv_heads * s.keys * (d + e);
+      int64_t copies = tokens * (s.heads * (d + e + 1) + s.kv_heads * (d + e));
+      c.activation_bytes = s.batch * (given + copies + s.heads * tokens * e) * size;
+    }
     if (config().causal) {
       int64_t held = std::min(s.keys, globals_ + left_ * dilation_ + 1);
       c.state_bytes = s.batch * s.kv_heads * held * (s.head_dim + s.value_dim) *
