@@ -21,7 +21,10 @@ namespace heed::nn {
 
 namespace {
 
-constexpr int64_t kBlockNumbers = int64_t{1} << 21;  // numbers in a block of tanh(W q_i + U k_j)
+// A block of tanh(W q_i + U k_j) has at most so many numbers, and at most so many query rows: with
+// few channels it would be the whole map otherwise, whose memory grows as T S.
+constexpr int64_t kBlockNumbers = int64_t{1} << 21;
+constexpr int64_t kBlockRows = 64;
 constexpr double kHidden = -std::numeric_limits<double>::infinity();
 
 Tensor biased_softmax(Tensor scores, const Tensor& visible, const Tensor& bias) {
@@ -78,7 +81,7 @@ Tensor AdditiveAttention::forward(const Tensor& q, const Tensor& k, const Tensor
   if (call.dropout > 0)
     kept = dropout_mask({batch, heads, queries, keys}, call.dropout, call.random, q.dtype());
   int64_t row = std::max<int64_t>(batch * heads * keys * width_, 1);
-  int64_t rows = std::max<int64_t>(kBlockNumbers / row, 1);
+  int64_t rows = std::clamp<int64_t>(kBlockNumbers / row, 1, kBlockRows);
   std::vector<Tensor> parts;
   for (int64_t begin = 0; begin < queries; begin += rows) {
     int64_t count = std::min(rows, queries - begin);
@@ -212,8 +215,10 @@ Cost AdditiveAttention::cost(const AttentionShape& s, Pass pass) const {
   c.flops = back ? 2 * matrices + 3 * map : matrices + map;
   c.bytes = (q + k + value + 2 * projected + out) * size;
   if (back) c.bytes += (out + q + k + value + projected) * size;
-  c.activation_bytes = (q + k + value + projected + out) * size;
-  if (s.heads != s.kv_heads) c.activation_bytes += heads * s.keys * (width_ + e) * size;
+  // q, k, v, out; W q, and U k and v once for each query head where those are more.
+  int64_t kept = heads * s.queries * width_ + heads * s.keys * width_;
+  if (s.heads != s.kv_heads) kept += heads * s.keys * e;
+  c.activation_bytes = (q + k + value + out + kept) * size;
   c.state_bytes = kv * s.keys * (width_ + e) * size;
   return c;
 }
