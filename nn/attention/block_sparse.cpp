@@ -19,7 +19,17 @@ int64_t checked_block(int64_t block) {
   return block;
 }
 
+// Blocks of fewer tokens than a vector has lanes become bits of larger ones: a run of keys for each
+// would take more memory than the tokens do, and more time than the pairs in it.
+int64_t tile_of(int64_t block) {
+  constexpr int64_t few = 8, many = 64;
+  return block < few ? many / block * block : block;
+}
+
 }  // namespace
+
+BlockPatternAttention::BlockPatternAttention(AttentionConfig config, int64_t block)
+    : PatternAttention(std::move(config), block, tile_of(block)) {}
 
 // Spans need not lie on the grid: while decoding, queries start anywhere.
 Cover BlockPatternAttention::cover(Span i, Span j) const {
@@ -61,7 +71,7 @@ BlockSparseAttention::BlockSparseAttention(AttentionConfig config, int64_t block
 
 BlockSparseAttention::BlockSparseAttention(AttentionConfig config, int64_t block,
                                            CoverFunction cover, KeepFunction keep)
-    : BlockPatternAttention(std::move(config), checked_block(block)),
+    : BlockPatternAttention(std::move(config), checked_block(block), block),
       cover_(std::move(cover)),
       keep_(std::move(keep)) {
   if (!cover_ || !keep_) throw ValueError("block_sparse: both cover and keep are needed");
@@ -103,7 +113,7 @@ Tensor BlockSparseAttention::by_products(const Tensor& q, const Tensor& k, const
   if (call.mask.to_string() != "no mask" || call.dropout > 0)
     throw ValueError(
         str("block_sparse: by_products takes no mask and no dropout, got ", call.mask.to_string()));
-  auto pairs = layout(q.dim(2), k.dim(2));
+  auto pairs = layout_of(q.dim(2), k.dim(2), 0, block());
   double scale = fused_options(call).scale;
   Tensor scores = sampled_product(q, repeat_heads(k, q.dim(1)), *pairs) * scale;  // [B, H, N, b, b]
   return block_sparse_product(block_softmax(scores, *pairs), repeat_heads(v, q.dim(1)),

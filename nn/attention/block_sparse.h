@@ -28,8 +28,9 @@ class BlockPatternAttention : public PatternAttention {
   Cover cover(Span queries, Span keys) const override;
 
  protected:
-  BlockPatternAttention(AttentionConfig config, int64_t block)
-      : PatternAttention(std::move(config), block) {}
+  BlockPatternAttention(AttentionConfig config, int64_t block);
+  BlockPatternAttention(AttentionConfig config, int64_t block, int64_t tile)
+      : PatternAttention(std::move(config), block, tile) {}
 };
 
 class BlockSparseAttention : public BlockPatternAttention {

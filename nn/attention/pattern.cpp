@@ -14,11 +14,16 @@
 
 namespace heed::nn {
 
-PatternAttention::PatternAttention(AttentionConfig config, int64_t block)
-    : Attention(std::move(config)), block_(block) {}
+PatternAttention::PatternAttention(AttentionConfig config, int64_t block, int64_t tile)
+    : Attention(std::move(config)), block_(block), tile_(tile) {}
 
 std::shared_ptr<const BlockLayout> PatternAttention::layout(int64_t queries, int64_t keys,
                                                             int64_t first) const {
+  return layout_of(queries, keys, first, tile_);
+}
+
+std::shared_ptr<const BlockLayout> PatternAttention::layout_of(int64_t queries, int64_t keys,
+                                                               int64_t first, int64_t size) const {
   const bool causal = config().causal;
   auto moved = [&](Span i) { return Span{i.begin + first, i.end + first}; };
   auto covers = [&](Span at, Span j) {
@@ -30,7 +35,7 @@ std::shared_ptr<const BlockLayout> PatternAttention::layout(int64_t queries, int
   auto keeps = [&](int64_t i, int64_t j) {
     return (!causal || j <= i + first) && keep(i + first, j);
   };
-  return BlockLayout::make(queries, keys, block_, covers, keeps);
+  return BlockLayout::make(queries, keys, size, covers, keeps);
 }
 
 FusedAttentionOptions PatternAttention::fused_options(const AttentionCall& call) const {

@@ -43,7 +43,10 @@ class PatternAttention : public Attention {
   Cost cost(const AttentionShape& shape, Pass pass) const override;
 
  protected:
-  PatternAttention(AttentionConfig config, int64_t block);
+  // The pattern's blocks, and those of which the layout is made.
+  PatternAttention(AttentionConfig config, int64_t block, int64_t tile);
+  std::shared_ptr<const BlockLayout> layout_of(int64_t queries, int64_t keys, int64_t first,
+                                               int64_t size) const;
   FusedAttentionOptions fused_options(const AttentionCall& call) const;
   // As dense at the same config; what the layer is where its pattern keeps everything.
   ExactLimit dense_limit(Options options) const;
@@ -51,7 +54,7 @@ class PatternAttention : public Attention {
   Cost cost_of(int64_t pairs, const AttentionShape& shape, Pass pass) const;
 
  private:
-  int64_t block_;
+  int64_t block_, tile_;
   mutable LayoutCache cache_;
 };
 

@@ -101,6 +101,27 @@ TEST_CASE("block patterns: the exact limit is dense, cover and keep agree", "[bl
   }
 }
 
+TEST_CASE("block patterns: the layout of small blocks is one of large ones", "[block_sparse]") {
+  auto size = [](const std::string& spec) {
+    auto a = made(spec);
+    return dynamic_cast<const nn::PatternAttention&>(*a).layout(100, 100)->size();
+  };
+  REQUIRE(size("strided:block=1,stride=4,local=4") == 64);
+  REQUIRE(size("block_sparse:block=3") == 63);
+  REQUIRE(size("bigbird:block=7") == 63);
+  REQUIRE(size("block_sparse:block=8") == 8);
+  REQUIRE(size("block_sparse:block=80") == 80);
+  // A pattern's own functions are asked about blocks of the size that was given.
+  nn::BlockSparseAttention own(
+      variant_config(2, 1, 3, 5), 4,
+      [](auto i, auto j) {
+        REQUIRE((i.end - i.begin <= 4 && j.end - j.begin <= 4));
+        return i.begin == j.begin ? Cover::full : Cover::empty;
+      },
+      [](int64_t, int64_t) { return true; });
+  REQUIRE(own.layout(10, 10)->pairs() == 4 * 4 + 4 * 4 + 2 * 2);
+}
+
 TEST_CASE("block_sparse: lists and functions", "[block_sparse]") {
   auto config = variant_config(2, 1, 3, 5, true);
   nn::BlockSparseAttention listed(config, 4, {{0}, {1, 0}, {2, 0}});
@@ -135,15 +156,16 @@ TEST_CASE("block_sparse: the fused op equals the composed sparse products", "[bl
       auto a = made(spec, causal);
       const auto& sparse = dynamic_cast<const nn::BlockSparseAttention&>(*a);
       Operands x = operands_for(*a, 2, 33);
-      auto composed = with_gradients([&](const Tensor& q, const Tensor& k,
-                                         const Tensor& v) { return sparse.by_products(q, k, v, {}); },
-                                     x);
+      auto composed =
+          with_gradients([&](const Tensor& q, const Tensor& k,
+                             const Tensor& v) { return sparse.by_products(q, k, v, {}); },
+                         x);
       require_same(by_variant(*a, {}, x), composed, 1e-12);
     }
   }
   REQUIRE_THROWS_SAYING(dynamic_cast<nn::BlockSparseAttention&>(*made("block_sparse"))
                             .by_products(numbers({1, 2, 4, 3}, 1), numbers({1, 1, 4, 3}, 1),
-                                       numbers({1, 1, 4, 5}, 1), masked(Mask::key_padding({3}))),
+                                         numbers({1, 1, 4, 5}, 1), masked(Mask::key_padding({3}))),
                         ValueError, "no mask");
 }
 
