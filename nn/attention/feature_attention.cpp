@@ -14,6 +14,31 @@
 
 namespace heed::nn {
 
+namespace {
+
+// The value of each row's first valid key, a constant [B, Hkv, 1, E]; 0 where there is none.
+Tensor first_values(const Tensor& v, const Mask& mask) {
+  int64_t keys = v.dim(2);
+  if (v.numel() == 0) return {};
+  NoGrad guard;
+  Tensor constant = v.detach();
+  if (!mask.has_key_padding()) return constant.slice(2, 0, 1).clone();
+  std::vector<int64_t> begin = to_integers(mask.terms().key_begin),
+                       end = to_integers(mask.terms().key_end);
+  begin.resize(static_cast<size_t>(v.dim(0)), 0);
+  end.resize(static_cast<size_t>(v.dim(0)), keys);
+  std::vector<Tensor> rows;
+  for (int64_t b = 0; b < v.dim(0); ++b) {
+    int64_t first = std::max<int64_t>(begin[static_cast<size_t>(b)], 0);
+    bool some = first < std::min(end[static_cast<size_t>(b)], keys);
+    rows.push_back(some ? constant.slice(0, b, b + 1).slice(2, first, first + 1)
+                        : zeros({1, v.dim(1), 1, v.dim(3)}, v.dtype()));
+  }
+  return concat(rows, 0);
+}
+
+}  // namespace
+
 // The level is differentiated like everything else: eps keeps it from cancelling wholly.
 Features exponential_features(const Tensor& x) {
   Tensor level = max(x, -1, true);  // [.., N, 1]
@@ -25,7 +50,8 @@ FeatureAttention::FeatureAttention(AttentionConfig config, double eps)
 
 FeatureAttention::Keys FeatureAttention::prepare(const Tensor& k, const Tensor& v,
                                                  const AttentionCall& call,
-                                                 const std::vector<int64_t>& first) const {
+                                                 const std::vector<int64_t>& first,
+                                                 const Tensor& centre) const {
   const Mask& mask = call.mask;
   Keys keys;
   keys.features = key_features(mask.select_keys(k, 2), call, first);  // [B, Hkv, S, R]
@@ -40,7 +66,8 @@ FeatureAttention::Keys FeatureAttention::prepare(const Tensor& k, const Tensor& 
   }
   if (v.defined()) {
     Tensor one = ones({v.dim(0), v.dim(1), v.dim(2), 1}, v.dtype());
-    keys.values = concat({mask.select_keys(v, 2), one}, 3);  // [B, Hkv, S, E + 1]
+    Tensor relative = centre.defined() ? v - centre : v;            // [B, Hkv, S, E]
+    keys.values = concat({mask.select_keys(relative, 2), one}, 3);  // [B, Hkv, S, E + 1]
   }
   return keys;
 }
@@ -97,11 +124,19 @@ Tensor FeatureAttention::causal(const Tensor& phi_q, const Keys& keys, const Key
   return pad(out, 2, blind, 0);  // [B, H, T, E + 1]
 }
 
-Tensor FeatureAttention::normalised(const Tensor& sums, const AttentionCall& call) const {
+Tensor FeatureAttention::normalised(const Tensor& sums, const AttentionCall& call,
+                                    const Tensor& centre) const {
   int64_t e = sums.dim(3) - 1;
-  Tensor total = sums.slice(3, e, e + 1);  // [B, H, T, 1]
-  Tensor out = eps_ > 0 ? sums.slice(3, 0, e) / (total + eps_)
-                        : sums.slice(3, 0, e) * inverse(total);  // [B, H, T, E]
+  Tensor total = sums.slice(3, e, e + 1);                              // [B, H, T, 1]
+  Tensor over = eps_ > 0 ? reciprocal(total + eps_) : inverse(total);  // [B, H, T, 1]
+  Tensor out = sums.slice(3, 0, e) * over;                             // [B, H, T, E]
+  if (centre.defined()) {
+    // total / (total + eps), in a form whose derivative is as small as it should be. A row that
+    // sees nothing, or has no feature in common with any key, stays 0.
+    Tensor share = 1.0 - eps_ * over;                           // [B, H, T, 1]
+    Tensor common = repeat_heads(centre, sums.dim(1)) * share;  // [B, H, T, E]
+    out = out + where(equal(total, 0.0), 0.0, common);
+  }
   return call.mask.select_queries(out, 2);
 }
 
@@ -111,15 +146,17 @@ Tensor FeatureAttention::forward(const Tensor& q, const Tensor& k, const Tensor&
   check_call(q, k, v, call);
   std::vector<int64_t> offset = query_offsets(call.mask, q.dim(2), k.dim(2));
   Tensor phi_q = query_features(call.mask.select_queries(q, 2), call, offset).phi;  // [B, H, T, R]
-  Keys keys = prepare(k, v, call, {0});
+  Tensor centre = first_values(v, call.mask);  // [B, Hkv, 1, E]
+  Keys keys = prepare(k, v, call, {0}, centre);
   if (!config().causal) {
     // The query heads of one key head stand one below the other.
     Tensor rows = phi_q.reshape(
         {q.dim(0), config().kv_heads, config().heads / config().kv_heads * q.dim(2), features()});
     Tensor sums = matmul(rows, sum_keys(keys).sums);  // [B, Hkv, G T, E + 1]
-    return normalised(sums.reshape({q.dim(0), config().heads, q.dim(2), v.dim(3) + 1}), call);
+    return normalised(sums.reshape({q.dim(0), config().heads, q.dim(2), v.dim(3) + 1}), call,
+                      centre);
   }
-  if (offset.size() == 1) return normalised(causal(phi_q, keys, nullptr, offset[0]), call);
+  if (offset.size() == 1) return normalised(causal(phi_q, keys, nullptr, offset[0]), call, centre);
   std::vector<Tensor> rows;
   for (int64_t b = 0; b < q.dim(0); ++b) {
     Keys own;
@@ -128,7 +165,7 @@ Tensor FeatureAttention::forward(const Tensor& q, const Tensor& k, const Tensor&
     own.values = keys.values.slice(0, b, b + 1);
     rows.push_back(causal(phi_q.slice(0, b, b + 1), own, nullptr, offset[static_cast<size_t>(b)]));
   }
-  return normalised(concat(rows, 0), call);
+  return normalised(concat(rows, 0), call, centre);
 }
 
 Tensor FeatureAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
@@ -256,9 +293,9 @@ Cost FeatureAttention::cost(const AttentionShape& s, Pass pass) const {
   int64_t io = queries * s.head_dim + keys * (s.head_dim + s.value_dim) + queries * s.value_dim;
   c.bytes = s.batch * (io + (queries + keys) * r) * size;
   if (!forward) c.bytes += s.batch * (io + (queries + keys) * r) * size;
-  // Inputs, features with what their map keeps, values beside a column of ones, sums with their
-  // denominators, result.
-  int64_t numbers = io + (queries + keys) * r + keys * w + queries * (w + 1);
+  // Inputs, features with what their map keeps, values beside a column of ones, sums with the
+  // inverse of their denominators and the share that is not eps's, result.
+  int64_t numbers = io + (queries + keys) * r + keys * w + queries * (w + 2);
   numbers += s.heads * map_activations(s.queries) + s.kv_heads * map_activations(s.keys);
   if (!config().causal) {
     numbers += s.kv_heads * r * w;

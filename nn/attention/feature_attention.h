@@ -12,6 +12,12 @@
 //
 // Not causal: phi(Q) (phi(K)^T [V, 1]), two products. Causal: prefix_product, in chunks.
 //
+// forward takes the values relative to one that every row sees, c, that of the first valid key:
+//   o_i = c + (sum_j w_ij (v_j - c) - eps c) / (sum_j w_ij + eps)
+// The same number, but in its gradient with respect to w_ij, (g . v_j - g . o_i) / (..), two sums
+// of products cancel: what the values have in common would cost its digits, all of them in a row
+// with a single key, where the gradient is 0.
+//
 // A map derives from FeatureAttention and gives query_features, key_features and their number;
 // forward, weights, decoding, cost and the exact limit follow.
 #pragma once
@@ -65,13 +71,14 @@ class FeatureAttention : public PrefixAttention {
  private:
   struct Keys {
     Features features;  // 0 and lowest at padding
-    Tensor values;      // [B, Hkv, S, E + 1]: v, 0 at padding, and a column of ones
+    Tensor values;      // [B, Hkv, S, E + 1]: v - centre, 0 at padding, and a column of ones
   };
+  // `centre` [B, Hkv, 1, E], or undefined: 0.
   Keys prepare(const Tensor& k, const Tensor& v, const AttentionCall& call,
-               const std::vector<int64_t>& first) const;
+               const std::vector<int64_t>& first, const Tensor& centre = {}) const;
   KeySums sum_keys(const Keys& keys) const;
   Tensor causal(const Tensor& phi_q, const Keys& keys, const KeySums* before, int64_t offset) const;
-  Tensor normalised(const Tensor& sums, const AttentionCall& call) const;
+  Tensor normalised(const Tensor& sums, const AttentionCall& call, const Tensor& centre = {}) const;
   double eps_;
 };
 

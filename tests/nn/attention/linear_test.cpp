@@ -188,3 +188,33 @@ TEST_CASE("linear: cost counts the products of both forms", "[linear]") {
   REQUIRE(whole->cost(shape, nn::Pass::forward).state_bytes == 2 * 2 * 4 * 4 * 4);
   REQUIRE(whole->cost(shape, nn::Pass::forward).state_bytes == whole->new_state(2, 0)->bytes());
 }
+
+TEST_CASE("linear, performer: what the values have in common costs their gradients no digits",
+          "[linear][performer]") {
+  for (const char* spec :
+       {"linear", "linear:map=cosformer,max_length=300", "performer:features=16"})
+    for (bool causal : {false, true}) {
+      INFO(spec << " causal " << causal);
+      Made a = made(spec, causal);
+      Operands in = operands(*a, 2, 20, 20, DType::f32);
+      in.v = in.v + 100.0;
+      auto gradients = [&](DType dtype) {
+        auto leaf = [&](const Tensor& x) { return x.to(dtype).set_requires_grad(true); };
+        Tensor q = leaf(in.q), k = leaf(in.k), v = leaf(in.v);
+        Tensor out = a->forward(q, k, v, with_mask(Mask::padding({20, 9})));
+        return grad({out}, {q, k, v}, {numbers(out.shape(), 9, DType::f32).to(dtype)});
+      };
+      std::vector<Tensor> rough = gradients(DType::f32), fine = gradients(DType::f64);
+      for (size_t i = 0; i < 3; ++i) REQUIRE(difference(rough[i].to(DType::f64), fine[i]) < 2e-5);
+    }
+  // A single key has all the weight, whatever its score.
+  for (const char* spec : {"linear:eps=0", "performer:features=16,eps=0"}) {
+    Made a = made(spec, true);
+    Operands in = operands(*a, 1, 1, 1, DType::f32);
+    Tensor q = in.q.detach().set_requires_grad(true), k = in.k.detach().set_requires_grad(true);
+    Tensor out = a->forward(q, k, in.v, {});
+    REQUIRE(difference(out, in.v) == 0);
+    for (const Tensor& g : grad({out}, {q, k}, {numbers(out.shape(), 9, DType::f32)}))
+      REQUIRE(difference(g, zeros(g.shape())) == 0);
+  }
+}
