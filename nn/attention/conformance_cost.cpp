@@ -85,6 +85,7 @@ std::string name_of(const Setup& s) {
 
 // Highest number of bytes held during forward and backward, inputs included.
 int64_t peak_of(const Case& c, const Attention& a, int64_t n) {
+  release_cached_memory();  // blocks that others left may be twice as large as what they serve
   int64_t before = memory_stats().current_bytes;
   reset_peak_memory();
   Leaves l = leaves_of(c, a, 1, n, n);
