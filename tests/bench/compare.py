@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Joins heed's figures with the peers' by name: compare.py HEED_LINES PEERS_PYTHON THREADS
+"""Joins heed's figures with the peers' by name: compare.py HEED_LINES PEERS_PYTHON THREADS [FILTER]
 
 ratio > 1: heed is faster. Times are better when lower, figures per second when higher.
 """
@@ -18,12 +18,13 @@ def ratio(value, unit, peer, peer_unit):
     return value / peer if unit == peer_unit and unit.endswith("/s") else None
 
 
-def peers(python, threads):
+def peers(python, threads, filter):
     figures = {}
     for script in sorted(pathlib.Path(__file__).with_name("peers").glob("*.py")):
         if "__main__" not in script.read_text():
             continue
-        out = subprocess.run([python, script, "--threads", threads], stdout=subprocess.PIPE, text=True)
+        out = subprocess.run([python, script, filter, "--threads", threads],
+                             stdout=subprocess.PIPE, text=True)
         for line in out.stdout.splitlines():
             if line.startswith("{"):
                 figure = json.loads(line)
@@ -36,8 +37,8 @@ def peers(python, threads):
 
 
 def main():
-    path, python, threads = sys.argv[1:]
-    others = peers(python, threads)
+    path, python, threads, *rest = sys.argv[1:]
+    others = peers(python, threads, rest[0] if rest else "")
     for line in open(path):
         name, value, unit = line.split(maxsplit=2)
         value, unit = float(value), unit.strip()

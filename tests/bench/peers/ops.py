@@ -5,7 +5,7 @@
 """
 import argparse
 
-from timing import emit, median_seconds, need_torch
+from timing import emit, median_seconds, need_torch, wanted
 
 
 def forward_backward(torch, f, inputs):
@@ -87,7 +87,7 @@ def main():
     torch.manual_seed(1)
     for family in (matmuls, rows, losses, attention, chain):
         for name, run in family(torch):
-            if args.filter in name:
+            if wanted(args.filter, name):
                 emit(name, median_seconds(run, args.seconds) * 1e6, "us")
 
 

@@ -1,5 +1,6 @@
 """Shared by the peer benchmarks: settings, one way to time, one way to print."""
 import json
+import re
 import statistics
 import sys
 import time
@@ -14,6 +15,11 @@ def need_torch(threads):
         sys.exit(0)
     torch.set_num_threads(threads)
     return torch
+
+
+def wanted(filter, name):
+    """As Google Benchmark filters: an expression that is found somewhere in the name."""
+    return re.search(filter, name) is not None
 
 
 def median_seconds(run, seconds=1.0, least=5, most=200):

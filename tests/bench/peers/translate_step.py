@@ -10,10 +10,11 @@ import argparse
 import math
 import sys
 
-from timing import emit, median_seconds, need_torch
+from timing import emit, median_seconds, need_torch, wanted
 
 VOCAB, DIM, FFN, HEADS, LAYERS = 9000, 128, 256, 4, 4
 PAIRS, LENGTH, DROPOUT = 160, 25, 0.1
+FIGURES = ["step/translate", "step/translate_time", "step/translate_parameters"]
 
 
 def positions(torch, length, dim):
@@ -54,11 +55,14 @@ def build(torch, pre_norm):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("filter", nargs="?", default="", help="of the figures' names")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=10, help="timed steps (the median counts)")
     parser.add_argument("--pre-norm", action="store_true", help="default: post-norm, as in 2017")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
+    if not any(wanted(args.filter, name) for name in FIGURES):
+        return
 
     torch = need_torch(args.threads)
     torch.manual_seed(args.seed)
