@@ -1,5 +1,7 @@
-// heed_bench [FILTER] [--benchmark_...]: one line a figure, `name value unit`, the median of five runs.
-// A benchmark with a counter (such as "tokens/s") prints that under its name, and its time as NAME_time.
+// heed_bench [FILTER] [--benchmark_...]: one line a figure, `name value unit`, the median of five
+// runs. A benchmark with a counter (such as "tokens/s") prints that under its name, and its time as
+// NAME_time; a counter that begins with % is a note: it goes under NAME_share, and the time keeps
+// the name.
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -17,8 +19,12 @@ class Lines : public benchmark::BenchmarkReporter {
       if (run.run_type == Run::RT_Iteration && run.repetitions > 1) continue;
       std::string name = run.run_name.function_name;
       if (!run.run_name.args.empty()) name += "/" + run.run_name.args;
-      for (const auto& [unit, counter] : run.counters) print(name, counter.value, unit);
-      const bool named = !run.counters.empty();
+      bool named = false;
+      for (const auto& [unit, counter] : run.counters) {
+        const bool note = unit[0] == '%';
+        print(note ? name + "_share" : name, counter.value, unit);
+        named = named || !note;
+      }
       print_time(named ? name + "_time" : name,
                  run.GetAdjustedRealTime() / benchmark::GetTimeUnitMultiplier(run.time_unit));
     }
@@ -40,7 +46,8 @@ class Lines : public benchmark::BenchmarkReporter {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::vector<std::string> words = {argv[0], "--benchmark_repetitions=5", "--benchmark_min_time=0.2"};
+  std::vector<std::string> words = {argv[0], "--benchmark_repetitions=5",
+                                    "--benchmark_min_time=0.2"};
   for (int i = 1; i < argc; ++i) {
     std::string word = argv[i];
     if (!word.empty()) words.push_back(word[0] == '-' ? word : "--benchmark_filter=" + word);
