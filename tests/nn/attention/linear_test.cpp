@@ -199,7 +199,7 @@ TEST_CASE("linear, performer: what the values have in common costs their gradien
       Operands in = operands(*a, 2, 20, 20, DType::f32);
       in.v = in.v + 100.0;
       auto gradients = [&](DType dtype) {
-        auto leaf = [&](const Tensor& x) { return x.to(dtype).set_requires_grad(true); };
+        auto leaf = [&](const Tensor& x) { return x.detach().to(dtype).set_requires_grad(true); };
         Tensor q = leaf(in.q), k = leaf(in.k), v = leaf(in.v);
         Tensor out = a->forward(q, k, v, with_mask(Mask::padding({20, 9})));
         return grad({out}, {q, k, v}, {numbers(out.shape(), 9, DType::f32).to(dtype)});
