@@ -3,7 +3,8 @@
 //   attention_bench nystrom:landmarks=64 linformer:k=256 --tokens 8192
 //   attention_bench linear efficient --decode --tokens 1024,8192,65536
 // `composed` is dense attention of primitives (scores, softmax, product), `dense` the fused kernel.
-// Each figure is the median of --runs; memory is the most that was held beyond the operands.
+// Each figure is the median of --runs; memory is the most that was held beyond the operands; `work`
+// is the share of dense attention's contractions, as cost() has it.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -105,27 +106,47 @@ nn::AttentionConfig config_for(const Request& r, int64_t n) {
           .causal = r.causal || r.decode};
 }
 
+double work(const Request& r, const nn::Attention& attention, const nn::Attention& dense,
+            int64_t n) {
+  nn::AttentionShape shape{.batch = r.batch,
+                           .heads = r.heads,
+                           .kv_heads = r.heads,
+                           .queries = n,
+                           .keys = n,
+                           .head_dim = r.head_dim,
+                           .value_dim = r.head_dim};
+  auto flops = [&](const nn::Attention& a) {
+    int64_t sum = a.cost(shape, nn::Pass::forward).flops;
+    if (r.train) sum += a.cost(shape, nn::Pass::backward).flops;
+    return static_cast<double>(sum);
+  };
+  return flops(attention) / flops(dense);
+}
+
 void calls(const Request& r) {
   std::printf("forward%s, batch %lld, %lld heads of %lld, f32%s, %d threads\n",
               r.train ? " + backward" : "", static_cast<long long>(r.batch),
               static_cast<long long>(r.heads), static_cast<long long>(r.head_dim),
               r.causal ? ", causal" : "", num_threads());
-  std::printf("%8s  %-32s %11s %11s  %14s %14s  %12s\n", "tokens", "attention", "ms", "MiB",
-              "composed / ms", "composed / MiB", "dense / ms");
+  std::printf("%8s  %-32s %10s %10s  %13s %14s  %10s %7s\n", "tokens", "attention", "ms", "MiB",
+              "composed / ms", "composed / MiB", "dense / ms", "work");
   for (int64_t n : r.tokens) {
     Call call(r, n);
     auto dense = nn::make_attention("dense", config_for(r, n));
     Figure composed = call.of(*dense, true), fused = call.of(*dense);
-    auto line = [&](const char* name, Figure f) {
-      std::printf("%8lld  %-32s %11.2f %11.1f  %14.2f %14.2f  %12.2f\n", static_cast<long long>(n),
-                  name, f.milliseconds, f.mebibytes, composed.milliseconds / f.milliseconds,
-                  composed.mebibytes / f.mebibytes, fused.milliseconds / f.milliseconds);
+    auto line = [&](const char* name, Figure f, double share) {
+      std::printf("%8lld  %-32s %10.2f %10.1f  %13.2f %14.2f  %10.2f %7.4f\n",
+                  static_cast<long long>(n), name, f.milliseconds, f.mebibytes,
+                  composed.milliseconds / f.milliseconds, composed.mebibytes / f.mebibytes,
+                  fused.milliseconds / f.milliseconds, share);
       std::fflush(stdout);
     };
-    line("composed", composed);
-    line("dense", fused);
-    for (const std::string& spec : r.specs)
-      line(spec.c_str(), call.of(*nn::make_attention(spec, config_for(r, n))));
+    line("composed", composed, 1);
+    line("dense", fused, 1);
+    for (const std::string& spec : r.specs) {
+      auto attention = nn::make_attention(spec, config_for(r, n));
+      line(spec.c_str(), call.of(*attention), work(r, *attention, *dense, n));
+    }
   }
 }
 
