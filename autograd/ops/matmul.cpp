@@ -35,6 +35,15 @@ void add_product(Vjp& v, int i, const Array& a, const Array& b) {
   if (!accumulate) v.add(i, Tensor(slot));
 }
 
+// A gradient that is laid out as its operand spares a copy by strides where the transposition is
+// taken back. Not where a batch axis is shared: there the usual order is one product of all rows.
+bool lies_transposed(const Array& x, const Array& other) {
+  if (x.rank() < 3 || other.rank() != x.rank()) return false;
+  for (int i = 0; i < x.rank() - 2; ++i)
+    if (x.dim(i) != other.dim(i)) return false;
+  return x.strides()[x.rank() - 2] == 1 && x.dim(-2) > 1 && x.dim(-1) > 1;
+}
+
 struct MatMul {
   static constexpr const char* name = "matmul";
   static constexpr unsigned saves = 0b11;
@@ -70,10 +79,14 @@ struct MatMul {
     bool plain = !v.create_graph() && a.rank() == 2 && b.rank() == 2;
     if (v.needs(0)) {
       if (plain) add_product(v, 0, g.array(), b.array().transpose(0, 1));
+      else if (lies_transposed(a.array(), b.array()))  // dA^T = B dC^T
+        v.add(0, transpose(matmul(b, transpose(g, -1, -2)), -1, -2));
       else v.add(0, sum_to(matmul(g, transpose(b, -1, -2)), v.shape(0)));
     }
     if (v.needs(1)) {
       if (plain) add_product(v, 1, a.array().transpose(0, 1), g.array());
+      else if (lies_transposed(b.array(), a.array()))  // dB^T = dC^T A
+        v.add(1, transpose(matmul(transpose(g, -1, -2), a), -1, -2));
       else v.add(1, sum_to(matmul(transpose(a, -1, -2), g), v.shape(1)));
     }
   }

@@ -7,24 +7,34 @@
 
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 
+// The last few elements, and those that are not neighbours. Apart from load_any, so that this one
+// is inlined: called for every vector, it took longer than the arithmetic.
 template <class T>
-Vec<T> load_any(const char* p, int64_t stride, int64_t i, int64_t n) {
-  const T* q = reinterpret_cast<const T*>(p + i * stride);
-  if (stride == static_cast<int64_t>(sizeof(T)))
-    return n >= Vec<T>::width ? Vec<T>::load(q) : Vec<T>::load_part(q, n);
-  if (stride == 0) return Vec<T>(typename Vec<T>::Batch(*q));
-  return Vec<T>::load_strided(q, stride / static_cast<int64_t>(sizeof(T)),
-                              n < Vec<T>::width ? n : Vec<T>::width);
+__attribute__((noinline)) Vec<T> load_rest(const T* q, int64_t stride, int64_t n) {
+  if (stride == 1) return Vec<T>::load_part(q, n);
+  return Vec<T>::load_strided(q, stride, n < Vec<T>::width ? n : Vec<T>::width);
+}
+template <class T>
+__attribute__((noinline)) void store_rest(Vec<T> v, T* q, int64_t stride, int64_t n) {
+  if (stride == 1) v.store_part(q, n);
+  else v.store_strided(q, stride, n < Vec<T>::width ? n : Vec<T>::width);
 }
 
 template <class T>
-void store_any(Vec<T> v, char* p, int64_t stride, int64_t i, int64_t n) {
+inline __attribute__((always_inline)) Vec<T> load_any(const char* p, int64_t stride, int64_t i,
+                                                      int64_t n) {
+  const T* q = reinterpret_cast<const T*>(p + i * stride);
+  if (stride == 0) return Vec<T>(typename Vec<T>::Batch(*q));
+  if (stride == static_cast<int64_t>(sizeof(T)) && n >= Vec<T>::width) return Vec<T>::load(q);
+  return load_rest<T>(q, stride / static_cast<int64_t>(sizeof(T)), n);
+}
+
+template <class T>
+inline __attribute__((always_inline)) void store_any(Vec<T> v, char* p, int64_t stride, int64_t i,
+                                                     int64_t n) {
   T* q = reinterpret_cast<T*>(p + i * stride);
-  if (n > Vec<T>::width) n = Vec<T>::width;
-  if (stride != static_cast<int64_t>(sizeof(T)))
-    v.store_strided(q, stride / static_cast<int64_t>(sizeof(T)), n);
-  else if (n == Vec<T>::width) v.store(q);
-  else v.store_part(q, n);
+  if (stride == static_cast<int64_t>(sizeof(T)) && n >= Vec<T>::width) return v.store(q);
+  store_rest<T>(v, q, stride / static_cast<int64_t>(sizeof(T)), n);
 }
 
 // arrays = {out, in...}; f(vectors of in...) -> vector.
