@@ -108,6 +108,7 @@ double train_translator(const std::string& spec, int64_t steps) {
 }
 
 int main() try {
+  check_environment();  // a bad setting ends here, not as a check that failed
   nn::AttentionEntry entry;
   entry.name = "sigmoid";
   entry.family = "dense";

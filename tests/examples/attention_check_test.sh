@@ -8,7 +8,7 @@ fail() { echo "FAILED: $1"; failures=$((failures + 1)); }
 
 out=$("$program" dense --checks causality,linearity 2>&1) || fail "dense: exit code $?"
 [[ $out == *"causality"*"f64"*"ok"* && $out == *"f32"* ]] || fail "no line for causality: $out"
-[[ $out == *"1 variants, 4 checks, 0 failed"* ]] || fail "no summary: $out"
+[[ $out == *"1 variants, 8 checks, 0 failed"* ]] || fail "no summary: $out"
 
 refused() {  # refused PART ARGS...: exit code 1, one line on stderr that says PART, nothing on stdout
   local part=$1 code; shift
