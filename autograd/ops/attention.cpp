@@ -22,8 +22,7 @@ struct FusedAttention {
   AttentionTerms terms;  // without the two that are inputs
   FusedAttentionOptions options;
   bool has_table, has_bias;
-  bool with_lse =
-      false;  // the result has one more channel, E: the log-sum-exp, for an op has one result
+  bool with_lse;  // the log-sum-exp is channel E of the result, for an op has one result
   Array lse;  // [B, H, T]: log sum exp of each row, all that backward needs of the map
 
   Array forward(Inputs in) {

@@ -167,7 +167,8 @@ class Backward {
       sum.store(delta_ + n);
     }
     if (lse_cotangent_)
-      for (int64_t n = 0; n < count; ++n) delta_[n] -= lse_cotangent_[row + i + n];
+      for (int64_t n = 0; n < count; ++n)
+        if (lse_lanes_[n] != infinity) delta_[n] -= lse_cotangent_[row + i + n];
     transpose(q_rows_.data, d_wide_, count, d_, q_, lanes, static_cast<T>(p_.scale));
     transpose(do_rows_.data, e_wide_, count, e_, do_, lanes);
   }

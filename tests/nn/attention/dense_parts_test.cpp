@@ -70,6 +70,17 @@ TEST_CASE("attention parts: two disjoint sets of keys merge into the whole, grad
   }
 }
 
+TEST_CASE("attention parts: what comes back to a row without keys reaches nothing, NaN included") {
+  std::vector<Tensor> in;
+  for (uint64_t seed : {1, 2, 3}) in.push_back(numbers({2, 1, 4, 3}, seed).set_requires_grad(true));
+  AttentionTerms terms;  // row 1 sees nothing, its neighbours in the tile do
+  terms.pair_mask = Tensor::from({1.0, 0.0, 1.0, 1.0}, {4, 1}).to(DType::boolean);
+  AttentionParts parts = fused_attention_parts(in[0], in[1], in[2], terms, {.scale = 0.7});
+  Tensor by_row = Tensor::from({1.0, std::nan(""), 1.0, 1.0}, {4}).to(DType::f64);
+  for (const Tensor& g : grad({parts.lse}, in, {broadcast_to(by_row, {2, 1, 4})}))
+    for (double x : g.to_vector()) REQUIRE(std::isfinite(x));
+}
+
 TEST_CASE("attention parts: bad input") {
   Tensor x = zeros({1, 2, 3, 4}), lse = zeros({1, 2, 3});
   REQUIRE_THROWS_SAYING(merge_attention({x, lse}, {x.slice(2, 0, 2), lse.slice(2, 0, 2)}),
