@@ -17,9 +17,11 @@ target_compile_definitions(heed_flags INTERFACE $<$<CONFIG:Debug>:_GLIBCXX_ASSER
 target_include_directories(heed_flags INTERFACE ${HEED_INCLUDE_DIR})
 if(HEED_SANITIZE)
   set(sanitize -fsanitize=${HEED_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
-  # Asked at each access, these double the compile time; AddressSanitizer sees bad accesses.
+  # Asked at each access, these double the compile time; AddressSanitizer sees bad accesses. Its own
+  # questions are calls instead of inline code, which halves the time of the kernels.
   target_compile_options(heed_flags INTERFACE ${sanitize}
-    -fno-sanitize=null,alignment,vptr,pointer-overflow,object-size)
+    -fno-sanitize=null,alignment,vptr,pointer-overflow,object-size
+    $<$<CXX_COMPILER_ID:GNU>:--param=asan-instrumentation-with-call-threshold=0>)
   target_link_options(heed_flags INTERFACE ${sanitize})
 endif()
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")

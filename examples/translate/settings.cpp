@@ -71,7 +71,7 @@ Settings stored_settings(TrainSettings& s) {
 TrainSettings toy_defaults() {
   TrainSettings s;
   s.tokenizer = "word";
-  s.toy_pairs = 65000;
+  s.toy_pairs = 50000;
   s.max_tokens = 2048;
   s.pre_norm = true;
   s.lr = 0.004;
