@@ -25,6 +25,19 @@ Tensor means_of_all(const Tensor& x, int64_t m) {
   return concat({first, part(longer * (less + 1), m - longer, less)}, 2);
 }
 
+// Z [.., c, r] after `iterations` more.
+Tensor iterate(const Tensor& w, Tensor z, int64_t iterations) {
+  Tensor one = eye(w.dim(-2), w.dtype());
+  for (int64_t i = 0; i < iterations; ++i) {
+    Tensor wz = matmul(w, z);        // [.., r, r]
+    Tensor t = 7.0 * one - wz;       // [.., r, r]
+    t = 15.0 * one - matmul(wz, t);  // [.., r, r]
+    t = 13.0 * one - matmul(wz, t);  // [.., r, r]
+    z = matmul(z, t) * 0.25;         // [.., c, r]
+  }
+  return z;
+}
+
 }  // namespace
 
 Tensor Landmarks::end() const {
@@ -74,25 +87,19 @@ Landmarks segment_means(const Tensor& x, const Tensor& begin, const Tensor& end,
   return out;
 }
 
-Tensor iterated_pseudo_inverse(const Tensor& w, int64_t iterations) {
+Tensor iterated_pseudo_inverse(const Tensor& w, int64_t iterations, int64_t single) {
   int64_t rows = w.dim(-2), columns = w.dim(-1);
   if (rows == 0 || columns == 0) return transpose(w, -1, -2);
   if (rows > columns)  // W Z is then the smaller matrix
-    return transpose(iterated_pseudo_inverse(transpose(w, -1, -2), iterations), -1, -2);
+    return transpose(iterated_pseudo_inverse(transpose(w, -1, -2), iterations, single), -1, -2);
   Tensor by_column = max(sum(w, {-2}, true), -1, true);  // [.., 1, 1]
   Tensor by_row = max(sum(w, {-1}, true), -2, true);     // [.., 1, 1]
   Tensor norm = by_column * by_row;
   norm = where(greater(norm, 0.0), norm, 1.0);
   Tensor z = transpose(w, -1, -2) / norm;  // [.., c, r]
-  Tensor one = eye(rows, w.dtype());
-  for (int64_t i = 0; i < iterations; ++i) {
-    Tensor wz = matmul(w, z);        // [.., r, r]
-    Tensor t = 7.0 * one - wz;       // [.., r, r]
-    t = 15.0 * one - matmul(wz, t);  // [.., r, r]
-    t = 13.0 * one - matmul(wz, t);  // [.., r, r]
-    z = matmul(z, t) * 0.25;         // [.., c, r]
-  }
-  return z;
+  if (single == 0) return iterate(w, z, iterations);
+  z = iterate(w.to(DType::f32), z.to(DType::f32), single);
+  return iterate(w, z.to(w.dtype()), iterations - single);
 }
 
 }  // namespace heed::nn

@@ -23,7 +23,7 @@ Landmarks segment_means(const Tensor& x, const Tensor& begin, const Tensor& end,
 // Approaches W^+ of W >= 0, [.., r, c] -> [.., c, r], for each matrix by itself:
 //   Z_0 = W^T / (|W|_1 |W|_inf);  Z <- 1/4 Z (13 I - W Z (15 I - W Z (7 I - W Z)))
 // (Razavi et al. 2014). Singular values too small for `iterations` stay damped. A zero matrix
-// gives zeros.
-Tensor iterated_pseudo_inverse(const Tensor& w, int64_t iterations);
+// gives zeros. The first `single` <= iterations run in f32.
+Tensor iterated_pseudo_inverse(const Tensor& w, int64_t iterations, int64_t single = 0);
 
 }  // namespace heed::nn

@@ -56,6 +56,12 @@ struct NystromAttention::Core {
   Tensor inverse;  // W^+ [B, H, mk, mq], f64
 };
 
+// Z grows by 13/4 an iteration at most: after seven, f32's rounding is still below 3e-4 of what Z
+// inverts, and the last iteration, in double, takes it out where Z has converged.
+int64_t NystromAttention::single(DType dtype) const {
+  return dtype == DType::f32 ? std::min<int64_t>(iterations_ - 1, 7) : 0;
+}
+
 NystromAttention::Core NystromAttention::core(const Tensor& q, const Tensor& k,
                                               const AttentionCall& call) const {
   const AttentionTerms& mask = call.mask.terms();
@@ -72,7 +78,8 @@ NystromAttention::Core NystromAttention::core(const Tensor& q, const Tensor& k,
                                 {w.dim(0), w.dim(1), columns, columns});
     w = concat({w, below}, 2);  // [B, H, mq + mk, mk]
   }
-  c.inverse = iterated_pseudo_inverse(w, iterations_).slice(3, 0, rows);  // [B, H, mk, mq]
+  c.inverse = iterated_pseudo_inverse(w, iterations_, single(q.dtype()))
+                  .slice(3, 0, rows);  // [B, H, mk, mq]
   return c;
 }
 
@@ -184,15 +191,17 @@ Cost NystromAttention::cost(const AttentionShape& s, Pass pass) const {
   c.flops = back ? across * (3 * d + 2 * e) + 2 * core : across * (d + e) + core;
   c.bytes = (2 * q + 2 * k + v + out) * size;
   if (back) c.bytes += (2 * q + 2 * k + v + 2 * out) * size;
-  // Kept of each iteration: W Z, the three brackets and Z, in double; of the start W and its Z, and
-  // with a ridge the map itself, of which W is a copy.
-  int64_t small = (4 * r * r + r * l) * iterations_ + 2 * r * l + (ridge_ > 0 ? mq * mk : 0);
+  // Kept of each iteration: W Z, the three brackets and Z; of the start W and its Z, and with a
+  // ridge the map itself, of which W is a copy. In double, but for the single ones and their W.
+  int64_t each = 4 * r * r + r * l, early = single(s.dtype);
+  int64_t small = each * (iterations_ - early) + 2 * r * l + (ridge_ > 0 ? mq * mk : 0);
+  int64_t singles = early > 0 ? each * early + r * l : 0;
   int64_t landmarks = heads * mq * (d + e + 1) + kv * mk * d + heads * mk * e;
   bool copied = s.dtype != DType::f64;
   int64_t doubles = heads * (small + mq * d) + (copied ? kv * mk * d + heads * mq * e : 0);
   if (s.heads != s.kv_heads) landmarks += heads * mk * d;
-  c.activation_bytes =
-      (q + k + v + out + heads * s.queries + landmarks) * size + doubles * int64_t{8};
+  c.activation_bytes = (q + k + v + out + heads * s.queries + landmarks) * size +
+                       heads * singles * int64_t{4} + doubles * int64_t{8};
   if (conv_ > 0) c.activation_bytes += (heads * (s.keys + conv_ - 1) * e + out) * size;
   return c;
 }

@@ -10,9 +10,10 @@
 // convolution over the positions of V, one learned kernel a head (self-attention only).
 //
 // Means are over valid tokens only; the pseudo-inverse starts and runs for each matrix by itself
-// and in double. F and B are never stored: O(T + S) memory beside m x m. Weights may be negative,
-// rows sum to about 1. Not causal: a landmark has seen all of its segment. With landmarks = max(T,
-// S) and 30 iterations it is dense attention, to 1e-6. See docs/attention/nystrom.md.
+// and in double; in f32 calls up to seven iterations before the last run in f32. F and B are never
+// stored: O(T + S) memory beside m x m. Weights may be negative, rows sum to about 1. Not causal: a
+// landmark has seen all of its segment. With landmarks = max(T, S) and 30 iterations it is dense
+// attention, to 1e-6. See docs/attention/nystrom.md.
 #pragma once
 
 #include <heed/nn/attention/attention.h>
@@ -38,6 +39,7 @@ class NystromAttention : public Attention {
   struct Core;
   Core core(const Tensor& q, const Tensor& k, const AttentionCall& call) const;
   double scale(const AttentionCall& call) const;
+  int64_t single(DType dtype) const;  // how many iterations run in f32
   Tensor convolved(const Tensor& v, const AttentionCall& call) const;
   Tensor band(const std::vector<int64_t>& rows, int64_t keys) const;
 
