@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Joins heed's figures with the peers' by name: compare.py HEED_LINES PEERS_PYTHON THREADS [FILTER]
+"""heed's figures beside the peers' by name: compare.py HEED_BENCH PEERS_PYTHON THREADS ROUNDS [FILTER]
 
-ratio > 1: heed is faster. Times are better when lower, figures per second when higher.
+A round runs heed's half and the peers' half, so that a slow minute of the machine meets both. Values are
+medians of the rounds; so is the ratio, with the lowest and the highest behind it. ratio > 1: heed is faster.
+Times are better when lower, figures per second when higher.
 """
 import json
 import pathlib
+import statistics
 import subprocess
 import sys
 
@@ -16,6 +19,22 @@ def ratio(value, unit, peer, peer_unit):
     if unit in SECONDS and peer_unit in SECONDS:
         return peer * SECONDS[peer_unit] / (value * SECONDS[unit])
     return value / peer if unit == peer_unit and unit.endswith("/s") else None
+
+
+def median(figures):
+    """Of [(value, unit)], in the first one's unit."""
+    unit = figures[0][1]
+    return statistics.median(v * SECONDS[u] / SECONDS[unit] if u in SECONDS else v
+                             for v, u in figures), unit
+
+
+def heed(program, filter):
+    out = subprocess.run([program, filter], stdout=subprocess.PIPE, text=True, check=True)
+    figures = {}
+    for line in out.stdout.splitlines():
+        name, value, unit = line.split(maxsplit=2)
+        figures[name] = (float(value), unit.strip())
+    return figures
 
 
 def peers(python, threads, filter):
@@ -36,20 +55,32 @@ def peers(python, threads, filter):
     return figures
 
 
+def text(name, ours, theirs):
+    """One line; `theirs` has None for a round without the figure."""
+    value, unit = median(ours)
+    line = f"{name:<48} {value:>12.5g} {unit:<9}"
+    both = [(o, t) for o, t in zip(ours, theirs) if t is not None]
+    if not both:
+        return line.rstrip()
+    peer, peer_unit = median([t for _, t in both])
+    line += f" {peer:>12.5g} {peer_unit:<9}"
+    ratios = [ratio(*o, *t) for o, t in both]
+    if None not in ratios:
+        line += f" ratio = {statistics.median(ratios):.2f}"
+        if len(ratios) > 1:
+            line += f" ({min(ratios):.2f} to {max(ratios):.2f})"
+    return line.rstrip()
+
+
 def main():
-    path, python, threads, *rest = sys.argv[1:]
-    others = peers(python, threads, rest[0] if rest else "")
-    for line in open(path):
-        name, value, unit = line.split(maxsplit=2)
-        value, unit = float(value), unit.strip()
-        text = f"{name:<48} {value:>12.5g} {unit:<9}"
-        if name in others:
-            peer, peer_unit = others[name]
-            text += f" {peer:>12.5g} {peer_unit:<9}"
-            times = ratio(value, unit, peer, peer_unit)
-            if times is not None:
-                text += f" ratio = {times:.2f}"
-        print(text.rstrip())
+    program, python, threads, rounds, *rest = sys.argv[1:]
+    filter = rest[0] if rest else ""
+    ours, theirs = [], []
+    for _ in range(int(rounds)):
+        ours.append(heed(program, filter))
+        theirs.append(peers(python, threads, filter))
+    for name in ours[0]:
+        print(text(name, [o[name] for o in ours], [t.get(name) for t in theirs]))
 
 
 if __name__ == "__main__":
