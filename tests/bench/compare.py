@@ -74,6 +74,8 @@ def text(name, ours, theirs):
 
 def main():
     program, python, threads, rounds, *rest = sys.argv[1:]
+    if not rounds.isdigit() or int(rounds) < 1:
+        sys.exit(f"compare.py: HEED_BENCH_ROUNDS={rounds}: a whole number from 1 expected")
     filter = rest[0] if rest else ""
     ours, theirs = [], []
     for _ in range(int(rounds)):
