@@ -15,13 +15,15 @@ target_compile_options(heed_flags INTERFACE -Wall -Wextra $<$<CXX_COMPILER_ID:GN
   $<$<BOOL:${HEED_WERROR}>:-Werror -Wno-error=maybe-uninitialized>)
 target_compile_definitions(heed_flags INTERFACE $<$<CONFIG:Debug>:_GLIBCXX_ASSERTIONS>)
 target_include_directories(heed_flags INTERFACE ${HEED_INCLUDE_DIR})
+set(HEED_ASAN_CALLS --param=asan-instrumentation-with-call-threshold=0)
 if(HEED_SANITIZE)
   set(sanitize -fsanitize=${HEED_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   # Asked at each access, these double the compile time; AddressSanitizer sees bad accesses. Its own
-  # questions are calls instead of inline code, which takes less time to compile (kernels: cpu_levels.cmake).
+  # questions are calls instead of inline code, which takes less time to compile, but
+  # not in vector code, where they take too long to run.
   target_compile_options(heed_flags INTERFACE ${sanitize}
     -fno-sanitize=null,alignment,vptr,pointer-overflow,object-size
-    $<$<CXX_COMPILER_ID:GNU>:--param=asan-instrumentation-with-call-threshold=0>)
+    $<$<AND:$<CXX_COMPILER_ID:GNU>,$<NOT:$<BOOL:$<TARGET_PROPERTY:HEED_VECTOR_CODE>>>>:${HEED_ASAN_CALLS}>)
   target_link_options(heed_flags INTERFACE ${sanitize})
 endif()
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
