@@ -12,7 +12,10 @@ set(HEED_FLAGS_avx512 ${HEED_FLAGS_avx2} -mavx512f -mavx512bw -mavx512dq -mavx51
 # Many short loops, vector code as written: -O3 makes them no faster and takes half as long again; and
 # with AddressSanitizer compiling them is what takes long, not running them.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  set(short_loops "$<$<CONFIG:Release>:-O2;-fvect-cost-model=dynamic>" "$<$<BOOL:${HEED_SANITIZE}>:${HEED_ASAN_CALLS}>")
+  set(short_loops "$<$<CONFIG:Release>:-O2;-fvect-cost-model=dynamic>")
+  if(HEED_SANITIZE)
+    list(APPEND short_loops ${HEED_ASAN_CALLS})
+  endif()
   set_source_files_properties(backends/cpu/elementwise_unary.cpp backends/cpu/elementwise_binary.cpp
     backends/cpu/copy.cpp PROPERTIES COMPILE_OPTIONS "${short_loops}")
 endif()
