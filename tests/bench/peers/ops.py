@@ -3,14 +3,18 @@
 
 `ops.py softmax` times only figures with "softmax" in their name. `_train` is forward plus backward.
 """
-import argparse
-
-from timing import emit, median_seconds, need_torch, wanted
+from timing import time_families
 
 
-def forward_backward(torch, f, inputs):
+def forward(torch, f, *shapes):
+    """A step of f on random tensors that need no gradient."""
+    inputs = [torch.randn(shape) for shape in shapes]
+    return lambda: f(*inputs)
+
+
+def forward_backward(torch, f, *shapes):
     """A step as in training: forward, then backward from a given cotangent, fresh gradients."""
-    leaves = [t.requires_grad_() for t in inputs]
+    leaves = [torch.randn(shape).requires_grad_() for shape in shapes]
     with torch.no_grad():
         cotangent = torch.randn_like(f(*leaves))
 
@@ -24,36 +28,34 @@ def forward_backward(torch, f, inputs):
 def matmuls(torch):
     for name, (m, k, n) in {"512": (512,) * 3, "1024": (1024,) * 3,
                             "4000x128x128": (4000, 128, 128)}.items():
-        a, b = torch.randn(m, k), torch.randn(k, n)
-        yield f"op/matmul_{name}", lambda: a @ b
-    a, b = torch.randn(640, 32, 32), torch.randn(640, 32, 32)
-    yield "op/matmul_640x32x32x32_nn", lambda: a @ b
-    yield "op/matmul_640x32x32x32_nt", lambda: a @ b.transpose(1, 2)
+        yield (f"op/matmul_{name}", lambda m=m, k=k, n=n:
+               forward(torch, torch.matmul, (m, k), (k, n)))
+    batch = (640, 32, 32)
+    yield "op/matmul_640x32x32x32_nn", lambda: forward(torch, torch.matmul, batch, batch)
+    yield ("op/matmul_640x32x32x32_nt", lambda:
+           forward(torch, lambda a, b: a @ b.transpose(1, 2), batch, batch))
 
 
 def rows(torch):
     F = torch.nn.functional
-    square, x = torch.randn(2048, 2048), torch.randn(4096, 512)
-    weight, bias, million = torch.randn(512), torch.randn(512), torch.randn(1_000_000)
-    yield "op/softmax_2048x2048", lambda: F.softmax(square, dim=-1)
-    yield "op/layer_norm_4096x512", lambda: F.layer_norm(x, (512,), weight, bias)
-    yield "op/exp_1000000", lambda: torch.exp(million)
-    yield ("op/softmax_2048x2048_train",
-           forward_backward(torch, lambda x: F.softmax(x, dim=-1), [square.clone()]))
-    yield ("op/layer_norm_4096x512_train",
-           forward_backward(torch, lambda x, w, b: F.layer_norm(x, (512,), w, b),
-                            [x.clone(), weight.clone(), bias.clone()]))
-    yield ("op/dropout_4096x512_train",
-           forward_backward(torch, lambda x: F.dropout(x, 0.1), [x.clone()]))
+    softmax = lambda x: F.softmax(x, dim=-1)
+    norm = lambda x, w, b: F.layer_norm(x, (512,), w, b)
+    square, x, row = (2048, 2048), (4096, 512), (512,)
+    yield "op/softmax_2048x2048", lambda: forward(torch, softmax, square)
+    yield "op/layer_norm_4096x512", lambda: forward(torch, norm, x, row, row)
+    yield "op/exp_1000000", lambda: forward(torch, torch.exp, (1_000_000,))
+    yield "op/softmax_2048x2048_train", lambda: forward_backward(torch, softmax, square)
+    yield "op/layer_norm_4096x512_train", lambda: forward_backward(torch, norm, x, row, row)
+    yield ("op/dropout_4096x512_train", lambda:
+           forward_backward(torch, lambda x: F.dropout(x, 0.1), x))
 
 
 def losses(torch):
     F = torch.nn.functional
-    x, weight = torch.randn(4000, 128), torch.randn(9000, 128) * 0.05
     labels = torch.randint(0, 9000, (4000,))
-    yield ("op/linear_cross_entropy_4000x128x9000_train",
-           forward_backward(torch, lambda x, w: F.cross_entropy(F.linear(x, w), labels),
-                            [x, weight]))
+    loss = lambda x, w: F.cross_entropy(F.linear(x, w), labels)
+    yield ("op/linear_cross_entropy_4000x128x9000_train", lambda:
+           forward_backward(torch, loss, (4000, 128), (9000, 128)))
 
 
 def attention(torch):
@@ -62,9 +64,9 @@ def attention(torch):
                                 ("b1h8t2048d64_causal", (1, 8, 2048, 64), True),
                                 ("b8h8t512d64_causal", (8, 8, 512, 64), True),
                                 ("b32h4t32d32", (32, 4, 32, 32), False)):
-        qkv = [torch.randn(shape) for _ in range(3)]
-        yield (f"op/attention_{name}_train",
-               forward_backward(torch, lambda q, k, v: sdpa(q, k, v, is_causal=causal), qkv))
+        f = lambda q, k, v, causal=causal: sdpa(q, k, v, is_causal=causal)
+        yield (f"op/attention_{name}_train", lambda f=f, shape=shape:
+               forward_backward(torch, f, shape, shape, shape))
 
 
 def chain(torch):
@@ -73,23 +75,8 @@ def chain(torch):
         for _ in range(500):
             x = x * 1.001 + 0.001
         return x
-    yield "op/chain_1000_one_element_train", forward_backward(torch, thousand, [torch.ones(1)])
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("filter", nargs="?", default="")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=1.0, help="time spent on each figure")
-    args = parser.parse_args()
-
-    torch = need_torch(args.threads)
-    torch.manual_seed(1)
-    for family in (matmuls, rows, losses, attention, chain):
-        for name, run in family(torch):
-            if wanted(args.filter, name):
-                emit(name, median_seconds(run, args.seconds) * 1e6, "us")
+    yield "op/chain_1000_one_element_train", lambda: forward_backward(torch, thousand, (1,))
 
 
 if __name__ == "__main__":
-    main()
+    time_families(__doc__.splitlines()[0], (matmuls, rows, losses, attention, chain))

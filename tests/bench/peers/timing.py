@@ -1,4 +1,5 @@
 """Shared by the peer benchmarks: settings, one way to time, one way to print."""
+import argparse
 import json
 import re
 import statistics
@@ -39,3 +40,24 @@ def median_seconds(run, seconds=1.0, least=5, most=200):
 def emit(name, value, unit):
     value = value if isinstance(value, int) else float(f"{value:.5g}")
     print(json.dumps({"name": name, "value": value, "unit": unit}), flush=True)
+
+
+def time_families(description, families):
+    """The main of a script of figures in microseconds. A family is a function of torch that yields
+    (name, make), where make() gives the step to time: only what the filter wants is made.
+    A family whose package is missing is left out, with a line that says so."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("filter", nargs="?", default="")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=1.0, help="time spent on each figure")
+    args = parser.parse_args()
+
+    torch = need_torch(args.threads)
+    torch.manual_seed(1)
+    for family in families:
+        try:
+            for name, make in family(torch):
+                if wanted(args.filter, name):
+                    emit(name, median_seconds(make(), args.seconds) * 1e6, "us")
+        except ImportError as e:
+            print(f"{family.__name__} is left out: {e}", flush=True)

@@ -5,11 +5,10 @@ Batch 1, 8 heads of 64 channels, 2,048 tokens unless said; attention alone, with
 what a package makes of a token is given instead. `variants.py nystrom` times only figures with that
 in their name.
 """
-import argparse
 import contextlib
 import sys
 
-from timing import emit, median_seconds, need_torch, wanted
+from timing import time_families
 
 HEADS, TOKENS, CHANNELS = 8, 2048, 64
 WIDTH = HEADS * CHANNELS
@@ -51,19 +50,19 @@ def given(torch, value):
 
 
 def performer(torch):
-    from performer_pytorch import FastAttention
-    yield "variant/performer_m256_train", lambda: attention(
-        torch, FastAttention(CHANNELS, nb_features=256))
+    def step(tokens, causal):
+        from performer_pytorch import FastAttention
+        with contextlib.redirect_stdout(sys.stderr):  # it tells of the CUDA code that it lacks
+            a = FastAttention(CHANNELS, nb_features=256, causal=causal)
+        return attention(torch, a, tokens)
+    yield "variant/performer_m256_train", lambda: step(TOKENS, False)
     # Its causal form holds a matrix [256, 64] for each token and head: at 2,048 it takes gigabytes.
-    with contextlib.redirect_stdout(sys.stderr):  # it tells of the CUDA code that it lacks
-        causal = FastAttention(CHANNELS, nb_features=256, causal=True)
-    yield "variant/performer_m256_causal_t512_train", lambda: attention(torch, causal, 512)
+    yield "variant/performer_m256_causal_t512_train", lambda: step(512, True)
 
 
 def nystrom(torch):
-    from nystrom_attention import NystromAttention
-
     def step(landmarks):
+        from nystrom_attention import NystromAttention
         a = NystromAttention(WIDTH, CHANNELS, HEADS, landmarks, residual=False)
         qkv = leaf(torch, 1, TOKENS, 3 * WIDTH)
         a.to_qkv, a.to_out = given(torch, qkv), torch.nn.Identity()
@@ -73,9 +72,8 @@ def nystrom(torch):
 
 
 def linformer(torch):
-    from linformer import LinformerSelfAttention
-
     def step():
+        from linformer import LinformerSelfAttention
         a = LinformerSelfAttention(WIDTH, TOKENS, k=256, heads=HEADS)
         leaves = [leaf(torch, 1, TOKENS, WIDTH) for _ in range(3)]
         a.to_q, a.to_k, a.to_v = (given(torch, x) for x in leaves)
@@ -85,19 +83,20 @@ def linformer(torch):
 
 
 def x_transformers(torch):
-    from x_transformers.attend import Attend
-    for name, settings in (("variant/dense_train", dict(flash=True)),
-                           ("variant/topk_k32_train", dict(sparse_topk=32))):
+    def step(**settings):
+        from x_transformers.attend import Attend
         a = Attend(heads=HEADS, **settings)
-        yield name, lambda a=a: attention(torch, lambda q, k, v: a(q, k, v)[0])
+        return attention(torch, lambda q, k, v: a(q, k, v)[0])
+    yield "variant/dense_train", lambda: step(flash=True)
+    yield "variant/topk_k32_train", lambda: step(sparse_topk=32)
 
 
 def window(torch):
-    from local_attention import LocalAttention
-    for name, causal in ("variant/window_w128_train", False), \
-                        ("variant/window_w128_causal_train", True):
-        yield name, lambda causal=causal: attention(
-            torch, LocalAttention(128, causal=causal, exact_windowsize=True))
+    def step(causal):
+        from local_attention import LocalAttention
+        return attention(torch, LocalAttention(128, causal=causal, exact_windowsize=True))
+    yield "variant/window_w128_train", lambda: step(False)
+    yield "variant/window_w128_causal_train", lambda: step(True)
 
 
 def efficient(torch):
@@ -107,23 +106,6 @@ def efficient(torch):
     yield "variant/efficient_train", lambda: attention(torch, attend)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("filter", nargs="?", default="")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=1.0, help="time spent on each figure")
-    args = parser.parse_args()
-
-    torch = need_torch(args.threads)
-    torch.manual_seed(1)
-    for family in (x_transformers, performer, nystrom, linformer, efficient, window):
-        try:
-            for name, step in family(torch):
-                if wanted(args.filter, name):
-                    emit(name, median_seconds(step(), args.seconds) * 1e6, "us")
-        except ImportError as e:
-            print(f"{family.__name__} is left out: {e}", flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    time_families(__doc__.splitlines()[0],
+                  (x_transformers, performer, nystrom, linformer, efficient, window))
