@@ -24,6 +24,7 @@
 #include <heed/nn/attention/catalog.h>
 #include <heed/nn/attention/dense.h>
 
+#include "common/checks.h"
 #include "common/cli.h"
 
 using namespace heed;
@@ -223,16 +224,12 @@ int main(int argc, char** argv) {
   app.add_flag("--train", r.train, "forward and backward");
   app.add_flag("--decode", r.decode, "one token more after so many, with the decoding state");
   return examples::run_cli(app, argc, argv, [&] {
-    for (auto [name, value] : {std::pair{"--batch", r.batch},
-                               {"--heads", r.heads},
-                               {"--head-dim", r.head_dim},
-                               {"--runs", r.runs}})
-      if (value < 1) throw ValueError(str(name, " ", value, ": at least 1 expected"));
-    for (int64_t n : r.tokens)
-      if (n < 1) throw ValueError(str("--tokens ", n, ": at least 1 expected"));
-    if (r.threads < 0 || r.threads > 1024)
-      throw ValueError(str("--threads ", r.threads, ": 1 to 1024 expected, or 0 for all"));
-    if (r.threads > 0) set_num_threads(static_cast<int>(r.threads));
+    examples::require_at_least({{"--batch", r.batch, 1},
+                                {"--heads", r.heads, 1},
+                                {"--head-dim", r.head_dim, 1},
+                                {"--runs", r.runs, 1}});
+    for (int64_t n : r.tokens) examples::require_at_least({{"--tokens", n, 1}});
+    examples::set_threads(r.threads);
     if (r.decode) decoding(r);
     else calls(r);
     return 0;

@@ -3,11 +3,15 @@
 // that is resumed, the defaults.
 #pragma once
 
+#include <algorithm>
+#include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <heed/core/error.h>
 #include <heed/models/config_json.h>
+#include <heed/train/checkpoint.h>
 
 namespace heed::examples {
 
@@ -20,6 +24,19 @@ struct Setting {
   bool given = false;  // on the command line
 };
 using Settings = std::vector<Setting>;
+
+inline bool given(const Settings& settings, std::string_view name) {
+  return std::any_of(settings.begin(), settings.end(),
+                     [&](const Setting& s) { return s.name == name && s.given; });
+}
+
+// Those that a checkpoint keeps.
+inline Settings stored(Settings settings) {
+  std::erase_if(settings, [](const Setting& s) {
+    return s.name == "out" || s.name == "resume" || s.name == "quiet";
+  });
+  return settings;
+}
 
 inline models::ConfigFields config_fields(const Settings& settings) {
   models::ConfigFields fields;
@@ -41,21 +58,35 @@ inline void assign(const models::ConfigValue& to, const models::ConfigValue& fro
   std::visit([&](auto* v) { *v = *std::get<decltype(v)>(from); }, to);
 }
 
-// What the command line did not give comes from `others`, the same settings of another struct.
-inline void fill(const Settings& settings, const Settings& others) {
-  for (size_t i = 0; i < settings.size(); ++i)
-    if (!settings[i].given) assign(settings[i].value, others[i].value);
-}
-
 // ValueError where the command line contradicts the run that is to go on.
-inline void check_same_run(const Settings& settings, const Settings& stored,
+inline void check_same_run(const Settings& settings, const Settings& run_settings,
                            const std::string& run) {
   for (size_t i = 0; i < settings.size(); ++i) {
     const Setting& s = settings[i];
-    std::string now = to_string(s.value), then = to_string(stored[i].value);
+    std::string now = to_string(s.value), then = to_string(run_settings[i].value);
     if (s.given && s.fixed && now != then)
       throw ValueError(str("--", s.name, " ", now, ": the run in ", run, " has ", then,
                            ", and --resume goes on with that run"));
+  }
+}
+
+// What the command line did not give comes from `defaults`, the same settings of another struct.
+inline void fill(const Settings& settings, const Settings& defaults) {
+  for (size_t i = 0; i < settings.size(); ++i)
+    if (!settings[i].given) assign(settings[i].value, defaults[i].value);
+}
+
+// Turns `defaults` into the settings of the run whose last checkpoint is below `run`.
+// check_model(config) throws a ValueError where that is a model of another kind.
+template <class CheckModel>
+void read_run(const Settings& defaults, const std::string& run, CheckModel&& check_model) {
+  std::filesystem::path last = train::find_checkpoint(run);
+  std::string config = train::read_config(last);
+  try {
+    check_model(config);
+    models::read_section(config, "training", config_fields(stored(defaults)));
+  } catch (const ValueError& error) {
+    throw ValueError(str(last.string(), ": ", error.what()));
   }
 }
 

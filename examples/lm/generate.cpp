@@ -2,17 +2,16 @@
 #include <cstdio>
 #include <filesystem>
 
-#include <heed/core/parallel.h>
 #include <heed/data/utf8.h>
 #include <heed/train/checkpoint.h>
 
+#include "../common/checks.h"
 #include "settings.h"
 
 namespace heed::examples {
 
 int generate_command(const GenerateSettings& s) {
-  if (s.threads < 0) throw ValueError(str("--threads ", s.threads, ": at least 0 expected"));
-  if (s.threads > 0) set_num_threads(static_cast<int>(std::min<int64_t>(s.threads, 1025)));
+  set_threads(s.threads);
   if (size_t at = data::utf8_error(s.prompt); at != std::string_view::npos)
     throw ValueError(str("--prompt: invalid UTF-8 at byte ", at + 1));
   if (s.tokens < 0) throw ValueError(str("--tokens ", s.tokens, ": at least 0 expected"));

@@ -1,11 +1,9 @@
 #include "settings.h"
 
 #include <algorithm>
-#include <cmath>
-#include <filesystem>
 #include <sstream>
 
-#include <heed/train/checkpoint.h>
+#include "../common/checks.h"
 
 namespace heed::examples {
 
@@ -47,58 +45,30 @@ Settings settings_of(LmSettings& s) {
   };
 }
 
-Settings stored_settings(LmSettings& s) {
-  Settings settings = settings_of(s);
-  std::erase_if(settings, [](const Setting& x) {
-    return x.name == "out" || x.name == "resume" || x.name == "quiet";
-  });
-  return settings;
-}
-
 namespace {
-void require(bool good, const std::string& what) {
-  if (!good) throw ValueError(what);
-}
-
 void check(const LmSettings& s) {
-  auto one_of = [](const char* flag, const std::string& value,
-                   const std::vector<std::string>& allowed) {
-    std::string list;
-    for (const std::string& a : allowed) list += (list.empty() ? "" : ", ") + a;
-    require(std::find(allowed.begin(), allowed.end(), value) != allowed.end(),
-            str(flag, " ", value, ": one of ", list, " expected"));
-  };
-  one_of("--tokenizer", s.tokenizer, {"byte", "word", "bpe", "unigram"});
-  one_of("--preset", s.preset, models::language_model_presets());
-  one_of("--schedule", s.schedule, {"cosine", "inverse_sqrt", "constant"});
-  require(s.text.empty() ? s.valid_text.empty() : true, "--valid-text needs --text");
+  require_one_of("--tokenizer", s.tokenizer, {"byte", "word", "bpe", "unigram"});
+  require_one_of("--preset", s.preset, models::language_model_presets());
+  require_one_of("--schedule", s.schedule, {"cosine", "inverse_sqrt", "constant"});
+  require(!s.text.empty() || s.valid_text.empty(), "--valid-text needs --text");
   require(!s.out.empty(), "--out: a directory expected");
-  struct Whole {
-    const char* flag;
-    int64_t value, low;
-  };
-  for (Whole w : {Whole{"--vocab-size", s.vocab_size, 8},
-                  {"--batch", s.batch, 1},
-                  {"--context", s.context, 2},
-                  {"--epochs", s.epochs, 0},
-                  {"--steps", s.steps, 0},
-                  {"--warmup", s.warmup, 0},
-                  {"--accumulate", s.accumulate, 1},
-                  {"--eval-every", s.eval_every, 0},
-                  {"--keep-last", s.keep_last, 1},
-                  {"--patience", s.patience, 0},
-                  {"--seed", s.seed, 0},
-                  {"--threads", s.threads, 0}})
-    require(w.value >= w.low, str(w.flag, " ", w.value, ": at least ", w.low, " expected"));
-  auto part = [](const char* flag, double v) {
-    require(v >= 0 && v < 1, str(flag, " ", v, ": 0 <= value < 1 expected"));
-  };
-  part("--dropout", s.dropout);
-  part("--attention-dropout", s.attention_dropout.value_or(0));
-  require(std::isfinite(s.lr) && s.lr > 0, str("--lr ", s.lr, ": a number above 0 expected"));
-  for (auto [flag, v] :
-       {std::pair("--clip", s.clip), {"--minutes", s.minutes}, {"--weight-decay", s.weight_decay}})
-    require(std::isfinite(v) && v >= 0, str(flag, " ", v, ": at least 0 expected"));
+  require_at_least({{"--vocab-size", s.vocab_size, 8},
+                    {"--batch", s.batch, 1},
+                    {"--context", s.context, 2},
+                    {"--epochs", s.epochs, 0},
+                    {"--steps", s.steps, 0},
+                    {"--warmup", s.warmup, 0},
+                    {"--accumulate", s.accumulate, 1},
+                    {"--eval-every", s.eval_every, 0},
+                    {"--keep-last", s.keep_last, 1},
+                    {"--patience", s.patience, 0},
+                    {"--seed", s.seed, 0},
+                    {"--threads", s.threads, 0}});
+  require_probability(
+      {{"--dropout", s.dropout}, {"--attention-dropout", s.attention_dropout.value_or(0)}});
+  require_positive("--lr", s.lr);
+  require_not_negative(
+      {{"--clip", s.clip}, {"--minutes", s.minutes}, {"--weight-decay", s.weight_decay}});
   require(s.epochs > 0 || s.minutes > 0 || s.steps > 0,
           "--epochs, --steps or --minutes above 0 expected");
   require(s.schedule != "cosine" || s.epochs > 0 || s.steps > 0,
@@ -107,32 +77,20 @@ void check(const LmSettings& s) {
 }  // namespace
 
 void complete(LmSettings& s, const Settings& settings) {
-  auto given = [&](const char* name) {
-    return std::any_of(settings.begin(), settings.end(),
-                       [&](const Setting& x) { return x.name == name && x.given; });
-  };
-  int limits = given("epochs") + given("steps") + given("minutes");
-  require(limits <= 1, "--epochs, --steps and --minutes: only one of them");
+  bool epochs = given(settings, "epochs"), steps = given(settings, "steps"),
+       minutes = given(settings, "minutes");
+  require(epochs + steps + minutes <= 1, "--epochs, --steps and --minutes: only one of them");
   LmSettings base;
   if (s.resume) {
-    std::filesystem::path last = train::find_checkpoint(s.out);
-    std::string config = train::read_config(last);
-    try {
-      models::language_model_from_json(config);  // is it a language model at all?
-      models::read_section(config, "training", config_fields(stored_settings(base)));
-    } catch (const ValueError& error) {
-      throw ValueError(str(last.string(), ": ", error.what()));
-    }
+    read_run(settings_of(base), s.out, models::language_model_from_json);
     check_same_run(settings, settings_of(base), s.out);
   }
-  base.out = s.out;
-  base.resume = s.resume;
   fill(settings, settings_of(base));
-  if (limits == 1) {
-    if (!given("epochs")) s.epochs = 0;
-    if (!given("steps")) s.steps = 0;
-    if (!given("minutes")) s.minutes = 0;
-    if (given("minutes") && s.schedule == "cosine" && !given("schedule") && !s.resume)
+  if (epochs || steps || minutes) {
+    if (!epochs) s.epochs = 0;
+    if (!steps) s.steps = 0;
+    if (!minutes) s.minutes = 0;
+    if (minutes && s.schedule == "cosine" && !given(settings, "schedule") && !s.resume)
       s.schedule = "inverse_sqrt";
   }
   check(s);

@@ -39,7 +39,6 @@ struct GenerateSettings {
 };
 
 Settings settings_of(LmSettings& s);
-Settings stored_settings(LmSettings& s);  // those that a checkpoint keeps
 void complete(LmSettings& s, const Settings& settings);
 
 int train_command(const LmSettings& settings);

@@ -14,6 +14,7 @@
 #include <heed/train/evaluation_mode.h>
 #include <heed/train/trainer.h>
 
+#include "../common/checks.h"
 #include "../common/program.h"
 #include "settings.h"
 
@@ -86,7 +87,7 @@ double mean_loss(const models::LanguageModel& model, const data::TokenWindows& w
 }  // namespace
 
 int train_command(const LmSettings& s) {
-  if (s.threads > 0) set_num_threads(static_cast<int>(std::min<int64_t>(s.threads, 1025)));
+  set_threads(s.threads);
   // Whatever can be wrong with the model is found before the data is read.
   models::LanguageModel probe(model_config(s, 4));
   std::string text = load_text(s);
@@ -164,7 +165,7 @@ int train_command(const LmSettings& s) {
   config.resume = s.resume;
   config.seed = seed;
   config.config = models::add_section(models::to_json(model.config()), "training",
-                                      config_fields(stored_settings(kept)));
+                                      config_fields(stored(settings_of(kept))));
   config.metric_name = "valid_loss";
   config.quiet = s.quiet;
   train::TrainResult result =

@@ -6,6 +6,7 @@
 #include <heed/core/error.h>
 #include <heed/data/utf8.h>
 
+#include "../common/checks.h"
 #include "commands.h"
 #include "report.h"
 #include "saved_model.h"

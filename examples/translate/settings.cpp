@@ -1,11 +1,8 @@
 #include "settings.h"
 
 #include <algorithm>
-#include <cmath>
-#include <filesystem>
 
-#include <heed/core/parallel.h>
-#include <heed/train/checkpoint.h>
+#include "../common/checks.h"
 
 namespace heed::examples {
 
@@ -58,14 +55,6 @@ Settings settings_of(TrainSettings& s) {
   };
 }
 
-Settings stored_settings(TrainSettings& s) {
-  Settings settings = settings_of(s);
-  std::erase_if(settings, [](const Setting& x) {
-    return x.name == "out" || x.name == "resume" || x.name == "quiet";
-  });
-  return settings;
-}
-
 // The toy pair has no noise to be robust against: no dropout, no smoothing, and pre-norm, which
 // gets there in half the steps.
 TrainSettings toy_defaults() {
@@ -99,18 +88,6 @@ TrainSettings file_defaults() {
 }
 
 namespace {
-void require(bool good, const std::string& what) {
-  if (!good) throw ValueError(what);
-}
-
-void require_one_of(const char* flag, const std::string& value,
-                    const std::vector<std::string>& allowed) {
-  std::string list;
-  for (const std::string& a : allowed) list += (list.empty() ? "" : ", ") + a;
-  bool good = std::find(allowed.begin(), allowed.end(), value) != allowed.end();
-  require(good, str(flag, " ", value, ": one of ", list, " expected"));
-}
-
 void check(const TrainSettings& s) {
   require(s.src.empty() == s.tgt.empty(), "--src and --tgt are needed together");
   require(s.valid_src.empty() == s.valid_tgt.empty(),
@@ -120,38 +97,27 @@ void check(const TrainSettings& s) {
   require_one_of("--tokenizer", s.tokenizer, {"word", "bpe", "unigram"});
   require_one_of("--preset", s.preset, models::transformer_presets());
   require_one_of("--schedule", s.schedule, {"inverse_sqrt", "cosine", "constant"});
-  struct Whole {
-    const char* flag;
-    int64_t value, low;
-  };
   int64_t vocabulary = s.tokenizer == "word" ? 0 : 8;
-  for (Whole w : {Whole{"--toy-pairs", s.toy_pairs, s.is_toy() ? 1 : 0},
-                  {"--vocab-size", s.vocab_size, vocabulary},
-                  {"--max-tokens", s.max_tokens, 8},
-                  {"--max-length", s.max_length, 2},
-                  {"--epochs", s.epochs, 0},
-                  {"--warmup", s.warmup, 0},
-                  {"--accumulate", s.accumulate, 1},
-                  {"--average", s.average, 0},
-                  {"--keep-last", s.keep_last, 0},
-                  {"--patience", s.patience, 0},
-                  {"--seed", s.seed, 0},
-                  {"--threads", s.threads, 0},
-                  {"--beam", s.beam, 1},
-                  {"--bleu-sentences", s.bleu_sentences, 0}})
-    require(w.value >= w.low, str(w.flag, " ", w.value, ": at least ", w.low, " expected"));
-  auto part = [](const char* flag, double v) {
-    require(v >= 0 && v < 1, str(flag, " ", v, ": 0 <= value < 1 expected"));
-  };
-  part("--dropout", s.dropout);
-  part("--attention-dropout", s.attention_dropout.value_or(0));
-  part("--label-smoothing", s.label_smoothing);
-  require(std::isfinite(s.lr) && s.lr > 0, str("--lr ", s.lr, ": a number above 0 expected"));
-  require(std::isfinite(s.clip) && s.clip >= 0, str("--clip ", s.clip, ": at least 0 expected"));
-  require(std::isfinite(s.minutes) && s.minutes >= 0,
-          str("--minutes ", s.minutes, ": at least 0 expected"));
-  require(std::isfinite(s.length_penalty) && s.length_penalty >= 0,
-          str("--length-penalty ", s.length_penalty, ": at least 0 expected"));
+  require_at_least({{"--toy-pairs", s.toy_pairs, s.is_toy() ? 1 : 0},
+                    {"--vocab-size", s.vocab_size, vocabulary},
+                    {"--max-tokens", s.max_tokens, 8},
+                    {"--max-length", s.max_length, 2},
+                    {"--epochs", s.epochs, 0},
+                    {"--warmup", s.warmup, 0},
+                    {"--accumulate", s.accumulate, 1},
+                    {"--average", s.average, 0},
+                    {"--keep-last", s.keep_last, 0},
+                    {"--patience", s.patience, 0},
+                    {"--seed", s.seed, 0},
+                    {"--threads", s.threads, 0},
+                    {"--beam", s.beam, 1},
+                    {"--bleu-sentences", s.bleu_sentences, 0}});
+  require_probability({{"--dropout", s.dropout},
+                       {"--attention-dropout", s.attention_dropout.value_or(0)},
+                       {"--label-smoothing", s.label_smoothing}});
+  require_positive("--lr", s.lr);
+  require_not_negative(
+      {{"--clip", s.clip}, {"--minutes", s.minutes}, {"--length-penalty", s.length_penalty}});
   require(s.epochs > 0 || s.minutes > 0, "--epochs or --minutes above 0 expected");
   require(s.schedule != "cosine" || s.epochs > 0,
           "--schedule cosine needs --epochs, which say where it ends");
@@ -159,34 +125,21 @@ void check(const TrainSettings& s) {
 }  // namespace
 
 void complete(TrainSettings& s, const Settings& settings) {
-  auto given = [&](const char* name) {
-    for (const Setting& x : settings)
-      if (x.name == name) return x.given;
-    return false;
-  };
-  bool epochs = given("epochs"), minutes = given("minutes");
+  bool epochs = given(settings, "epochs"), minutes = given(settings, "minutes");
   require(!epochs || !minutes, "--epochs and --minutes: only one of them");
   require(!epochs || s.epochs > 0, str("--epochs ", s.epochs, ": at least 1 expected"));
   require(!minutes || s.minutes > 0, str("--minutes ", s.minutes, ": a number above 0 expected"));
 
   TrainSettings base = s.is_toy() ? toy_defaults() : file_defaults();
   if (s.resume) {
-    std::filesystem::path last = train::find_checkpoint(s.out);
-    std::string config = train::read_config(last);
-    try {
-      models::transformer_from_json(config);  // is it a translation model at all?
-      models::read_section(config, "training", config_fields(stored_settings(base)));
-    } catch (const ValueError& error) {
-      throw ValueError(str(last.string(), ": ", error.what()));
-    }
+    read_run(settings_of(base), s.out, models::transformer_from_json);
     check_same_run(settings, settings_of(base), s.out);
   }
-  base.out = s.out;
-  base.resume = s.resume;
   fill(settings, settings_of(base));
   if (minutes) {  // instead of epochs, not beside them
     s.epochs = 0;
-    if (s.schedule == "cosine" && !given("schedule") && !s.resume) s.schedule = "inverse_sqrt";
+    if (s.schedule == "cosine" && !given(settings, "schedule") && !s.resume)
+      s.schedule = "inverse_sqrt";
   }
   if (epochs) s.minutes = 0;
   s.keep_last = std::max({s.keep_last, s.average, int64_t{1}});
@@ -213,13 +166,6 @@ models::DecodeOptions decode_options(int64_t beam, double length_penalty) {
   options.beam = beam;
   options.length_penalty = length_penalty;
   return options;
-}
-
-void set_threads(int64_t threads) {
-  if (threads == 0) return;
-  require(threads >= 1 && threads <= 1024,
-          str("--threads ", threads, ": 1 to 1024 expected, or 0 for all"));
-  set_num_threads(static_cast<int>(threads));
 }
 
 }  // namespace heed::examples

@@ -44,7 +44,6 @@ struct TrainSettings {
 };
 
 Settings settings_of(TrainSettings& s);
-Settings stored_settings(TrainSettings& s);  // those that a checkpoint keeps
 TrainSettings toy_defaults();
 TrainSettings file_defaults();
 
@@ -54,6 +53,5 @@ void complete(TrainSettings& s, const Settings& settings);
 
 models::TransformerConfig model_config(const TrainSettings& s, int64_t vocab);
 models::DecodeOptions decode_options(int64_t beam, double length_penalty);
-void set_threads(int64_t threads);  // 0: as many as there are
 
 }  // namespace heed::examples

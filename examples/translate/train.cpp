@@ -11,6 +11,7 @@
 #include <heed/train/metrics.h>
 #include <heed/train/trainer.h>
 
+#include "../common/checks.h"
 #include "../common/program.h"
 #include "commands.h"
 #include "corpus.h"
@@ -62,13 +63,14 @@ void TranslationRun::prepare() {
   // Whatever can be wrong with the model is found before the data is read.
   models::Transformer probe(model_config(s_, 4));
   corpora_ = load_corpora(s_);
-  if (s_.resume) tokenizer_ = data::load_tokenizer(fs::path(train::find_checkpoint(s_.out)) / kTokenizer);
+  if (s_.resume)
+    tokenizer_ = data::load_tokenizer(fs::path(train::find_checkpoint(s_.out)) / kTokenizer);
   else tokenizer_ = make_tokenizer(s_, corpora_.train);
 
   manual_seed(static_cast<uint64_t>(s_.seed));
   model_ = std::make_unique<models::Transformer>(model_config(s_, tokenizer_->size()));
   config_ = models::add_section(models::to_json(model_->config()), "training",
-                                config_fields(stored_settings(s_)));
+                                config_fields(stored(settings_of(s_))));
 
   data::BatchOptions options{.max_tokens = s_.max_tokens,
                              .max_length = s_.max_length,
