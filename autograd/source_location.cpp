@@ -63,7 +63,8 @@ bool is_heeds_file(const std::string& place) {
   const std::string self = __FILE__;  // ROOT/autograd/source_location.cpp
   const std::string root = self.substr(0, self.rfind("autograd/"));
   if (root.empty() || place.compare(0, root.size(), root) != 0) return false;
-  for (const char* folder : {"autograd/", "backends/", "core/", "data/", "models/", "nn/", "train/"})
+  for (const char* folder :
+       {"autograd/", "backends/", "core/", "data/", "models/", "nn/", "train/"})
     if (place.compare(root.size(), std::strlen(folder), folder) == 0) return true;
   return false;
 }
@@ -71,6 +72,7 @@ bool is_heeds_file(const std::string& place) {
 bool is_users(const std::string& function, const std::string& place) {
   if (is_heeds_file(place)) return false;
   if (place.empty() || place[0] == '?' || place.compare(0, 5, "/usr/") == 0) return false;
+  if (place.compare(0, 2, "./") == 0) return false;  // the C library's own files
   if (place.size() > 2 && place.compare(place.size() - 2, 2, ":0") == 0) return false;
   return place.find(":?") == std::string::npos &&
          qualified_name(function).compare(0, 6, "heed::") != 0;

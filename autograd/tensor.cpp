@@ -14,6 +14,11 @@ namespace heed {
 TensorImpl::TensorImpl(Array v, Ref<Node> n) : value(std::move(v)), node(std::move(n)) {}
 TensorImpl::~TensorImpl() = default;
 
+void Tensor::fail_undefined() {
+  throw ValueError(
+      "an undefined tensor has no value (made by Tensor(), or a gradient before backward)");
+}
+
 Tensor::Tensor(Array value) : Tensor(std::move(value), Ref<Node>()) {}
 Tensor::Tensor(Array value, Ref<Node> node)
     : impl_(new TensorImpl(std::move(value), std::move(node))) {}

@@ -39,7 +39,11 @@ class Tensor {
   static Tensor scalar(double value, DType dtype = DType::f32);
 
   bool defined() const { return static_cast<bool>(impl_); }
-  const Array& array() const { return impl_->value; }
+  const Array& array() const {  // ValueError on an undefined tensor, as all that asks for a value
+    if (!impl_) [[unlikely]]
+      fail_undefined();
+    return impl_->value;
+  }
   const Shape& shape() const { return array().shape(); }
   int rank() const { return array().rank(); }
   int64_t dim(int axis) const { return array().dim(axis); }
@@ -83,10 +87,15 @@ class Tensor {
   Tensor to(DType dtype) const;  // differentiable between f32 and f64
   Tensor clone() const;          // a copy of its own, differentiable
 
-  const Ref<Node>& node() const { return impl_->node; }
+  const Ref<Node>& node() const {
+    if (!impl_) [[unlikely]]
+      fail_undefined();
+    return impl_->node;
+  }
   TensorImpl* impl() const { return impl_.get(); }
 
  private:
+  [[noreturn]] static void fail_undefined();
   Ref<TensorImpl> impl_;
 };
 

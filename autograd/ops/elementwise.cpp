@@ -1,5 +1,7 @@
 #include <heed/autograd/ops/elementwise.h>
 
+#include <cmath>
+
 #include <heed/autograd/ops/views.h>
 #include <heed/autograd/tape.h>
 #include <heed/backends/elementwise.h>
@@ -26,6 +28,17 @@ void check_float(const char* op, const Array& x) {
     throw DTypeError(str(op, ": f32 or f64 expected, got ", x.dtype()));
 }
 
+// `number` in the dtype of the tensor beside it.
+void check_number(const char* op, double number, DType beside) {
+  if (!is_differentiable(beside) && number != std::floor(number))
+    throw DTypeError(str(op, ": ", number, " beside a tensor of ", beside,
+                         ", where a whole number is expected; to() converts the tensor"));
+}
+Tensor number(const char* op, double value, const Tensor& beside) {
+  check_number(op, value, beside.dtype());
+  return Tensor::scalar(value, beside.dtype());
+}
+
 bool is_arithmetic(DType d) { return is_differentiable(d) || d == DType::i32 || d == DType::i64; }
 
 // a x + b: add, mul and neg with numbers.
@@ -36,11 +49,26 @@ struct Affine {
   Array forward(Inputs in) {
     if (!is_arithmetic(in[0].dtype()))
       throw DTypeError(str("affine: a number type expected, got ", in[0].dtype()));
+    for (double x : {a, b}) check_number("affine", x, in[0].dtype());
     Array out = Array::empty(in[0].shape(), in[0].dtype());
     kernels::unary(UnaryOp::affine, {a, b}, in[0], out);
     return out;
   }
   void vjp(Vjp& v) { v.add(0, a == 1 ? v.cotangent() : mul(v.cotangent(), a)); }  // (a x + b)' = a
+};
+
+struct DivNumber {
+  static constexpr const char* name = "div";
+  static constexpr unsigned saves = 0;
+  double by;
+  Array forward(Inputs in) {
+    check_float(name, in[0]);
+    Array out = Array::empty(in[0].shape(), in[0].dtype());
+    Tensor divisor = Tensor::scalar(by, in[0].dtype());
+    kernels::binary(BinaryOp::div, in[0], divisor.array().broadcast_to(in[0].shape()), out);
+    return out;
+  }
+  void vjp(Vjp& v) { v.add(0, div(v.cotangent(), by)); }
 };
 
 template <class Row>
@@ -76,11 +104,15 @@ Tensor unary(const Tensor& x, UnaryParams p = {}) {
 Array binary_forward(const char* name, BinaryOp op, Inputs in) {
   const Array &a = in[0], &b = in[1];
   bool logical = op == BinaryOp::logical_and || op == BinaryOp::logical_or;
-  bool fits = logical                                      ? a.dtype() == DType::boolean
-              : op == BinaryOp::div || op == BinaryOp::pow ? is_differentiable(a.dtype())
-                                                           : is_arithmetic(a.dtype());
+  bool floating = op == BinaryOp::div || op == BinaryOp::pow;
+  bool fits = logical    ? a.dtype() == DType::boolean
+              : floating ? is_differentiable(a.dtype())
+                         : is_arithmetic(a.dtype());
   if (a.dtype() != b.dtype() || !fits)
-    throw DTypeError(str(name, ": two operands of one ", logical ? "bool" : "number",
+    throw DTypeError(str(name, ": two operands of one ",
+                         logical    ? "bool"
+                         : floating ? "floating-point"
+                                    : "number",
                          " type expected, got ", a.dtype(), " and ", b.dtype()));
   Shape shape = broadcast(a.shape(), b.shape(), name);
   Array out = Array::empty(shape, a.dtype());
@@ -207,8 +239,13 @@ Tensor add(const Tensor& a, double b) { return apply(Affine{1, b}, a); }
 Tensor mul(const Tensor& a, double b) { return apply(Affine{b, 0}, a); }
 Tensor neg(const Tensor& x) { return apply(Affine{-1, 0}, x); }
 Tensor rsub(double a, const Tensor& b) { return apply(Affine{-1, a}, b); }
-Tensor rdiv(double a, const Tensor& b) { return a == 1 ? reciprocal(b) : mul(reciprocal(b), a); }
+Tensor div(const Tensor& a, double b) { return apply(DivNumber{b}, a); }
+Tensor rdiv(double a, const Tensor& b) {
+  check_float("div", b.array());
+  return a == 1 ? reciprocal(b) : div(Tensor::scalar(a, b.dtype()), b);
+}
 Tensor pow(const Tensor& a, double exponent) {
+  check_float("pow", a.array());
   if (exponent == 2) return square(a);
   if (exponent == 1) return apply(Affine{1, 0}, a);
   if (exponent == 0) return apply(Affine{0, 1}, a);
@@ -253,9 +290,9 @@ Tensor greater(const Tensor& a, const Tensor& b) {
 Tensor greater_equal(const Tensor& a, const Tensor& b) {
   return compare("greater_equal", CompareOp::greater_equal, a, b);
 }
-Tensor equal(const Tensor& a, double b) { return equal(a, Tensor::scalar(b, a.dtype())); }
-Tensor less(const Tensor& a, double b) { return less(a, Tensor::scalar(b, a.dtype())); }
-Tensor greater(const Tensor& a, double b) { return greater(a, Tensor::scalar(b, a.dtype())); }
+Tensor equal(const Tensor& a, double b) { return equal(a, number("equal", b, a)); }
+Tensor less(const Tensor& a, double b) { return less(a, number("less", b, a)); }
+Tensor greater(const Tensor& a, double b) { return greater(a, number("greater", b, a)); }
 
 static Tensor logical(const char* name, BinaryOp op, const Tensor& a, const Tensor& b) {
   const Tensor* in[] = {&a, &b};
@@ -273,10 +310,10 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   return apply(Where{}, condition, a, b);
 }
 Tensor where(const Tensor& condition, const Tensor& a, double b) {
-  return where(condition, a, Tensor::scalar(b, a.dtype()));
+  return where(condition, a, number("where", b, a));
 }
 Tensor where(const Tensor& condition, double a, const Tensor& b) {
-  return where(condition, Tensor::scalar(a, b.dtype()), b);
+  return where(condition, number("where", a, b), b);
 }
 
 }  // namespace heed

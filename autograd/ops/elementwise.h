@@ -1,6 +1,7 @@
 // Elementwise ops. Operands broadcast (NumPy's rule) and have the same dtype: there is no implicit
-// promotion (DTypeError), except that a `double` beside a tensor takes the tensor's dtype.
-// Arithmetic: f32, f64, i32, i64. Functions: f32, f64. ShapeError if the shapes do not broadcast.
+// promotion (DTypeError), except that a `double` beside a tensor takes the tensor's dtype; beside
+// integers it must be a whole number. Sums, products, minimum and maximum: f32, f64, i32, i64.
+// Quotients, powers, functions: f32, f64. ShapeError if the shapes do not broadcast.
 #pragma once
 
 #include <heed/autograd/tensor.h>
@@ -12,11 +13,13 @@ Tensor sub(const Tensor& a, const Tensor& b);
 Tensor mul(const Tensor& a, const Tensor& b);
 Tensor div(const Tensor& a, const Tensor& b);
 Tensor pow(const Tensor& a, const Tensor& b);  // a > 0 where the gradient in b is wanted
-Tensor minimum(const Tensor& a, const Tensor& b);  // NaN if either is; a tie's gradient goes half to each
+Tensor minimum(const Tensor& a,
+               const Tensor& b);  // NaN if either is; a tie's gradient goes half to each
 Tensor maximum(const Tensor& a, const Tensor& b);
 
 Tensor add(const Tensor& a, double b);
 Tensor mul(const Tensor& a, double b);
+Tensor div(const Tensor& a, double b);
 Tensor pow(const Tensor& a, double exponent);
 Tensor rsub(double a, const Tensor& b);  // a - b
 Tensor rdiv(double a, const Tensor& b);  // a / b
@@ -28,7 +31,7 @@ inline Tensor operator/(const Tensor& a, const Tensor& b) { return div(a, b); }
 inline Tensor operator+(const Tensor& a, double b) { return add(a, b); }
 inline Tensor operator-(const Tensor& a, double b) { return add(a, -b); }
 inline Tensor operator*(const Tensor& a, double b) { return mul(a, b); }
-inline Tensor operator/(const Tensor& a, double b) { return mul(a, 1 / b); }
+inline Tensor operator/(const Tensor& a, double b) { return div(a, b); }
 inline Tensor operator+(double a, const Tensor& b) { return add(b, a); }
 inline Tensor operator-(double a, const Tensor& b) { return rsub(a, b); }
 inline Tensor operator*(double a, const Tensor& b) { return mul(b, a); }
@@ -43,18 +46,18 @@ Tensor rsqrt(const Tensor& x);       // 1 / sqrt(x)
 Tensor reciprocal(const Tensor& x);  // 1 / x
 Tensor square(const Tensor& x);
 Tensor tanh(const Tensor& x);
-Tensor sigmoid(const Tensor& x);     // 1 / (1 + exp(-x))
-Tensor relu(const Tensor& x);        // max(x, 0); derivative 0 at 0
-Tensor gelu(const Tensor& x);        // x Phi(x), exact (Hendrycks & Gimpel 2016)
-Tensor gelu_tanh(const Tensor& x);   // its tanh approximation, as in GPT-2
-Tensor silu(const Tensor& x);        // x sigmoid(x)
+Tensor sigmoid(const Tensor& x);                // 1 / (1 + exp(-x))
+Tensor relu(const Tensor& x);                   // max(x, 0); derivative 0 at 0
+Tensor gelu(const Tensor& x);                   // x Phi(x), exact (Hendrycks & Gimpel 2016)
+Tensor gelu_tanh(const Tensor& x);              // its tanh approximation, as in GPT-2
+Tensor silu(const Tensor& x);                   // x sigmoid(x)
 Tensor elu(const Tensor& x, double alpha = 1);  // x > 0 ? x : alpha (exp(x) - 1)
-Tensor softplus(const Tensor& x);    // log(1 + exp(x)), without overflow
+Tensor softplus(const Tensor& x);               // log(1 + exp(x)), without overflow
 Tensor erf(const Tensor& x);
 Tensor sin(const Tensor& x);
 Tensor cos(const Tensor& x);
-Tensor abs(const Tensor& x);         // derivative sign(x), 0 at 0
-Tensor sign(const Tensor& x);        // -1, 0, 1; derivative 0
+Tensor abs(const Tensor& x);   // derivative sign(x), 0 at 0
+Tensor sign(const Tensor& x);  // -1, 0, 1; derivative 0
 // low <= x <= high; derivative 1 inside and on the borders, 0 outside. NaN stays.
 Tensor clamp(const Tensor& x, double low, double high);
 

@@ -148,6 +148,13 @@ TEST_CASE("wrong element types", "[bad_input]") {
   refuse<DTypeError>({
       {[&] { add(a23, wide); }, {"add", "f32", "f64"}},
       {[&] { exp(whole); }, {"exp", "i64"}},
+      {[&] { whole / 2.0; }, {"div", "f32 or f64", "i64"}},
+      {[&] { 2.0 / whole; }, {"div", "f32 or f64", "i64"}},
+      {[&] { whole / whole; }, {"div", "floating-point", "i64"}},
+      {[&] { pow(whole, 2.0); }, {"pow", "f32 or f64", "i64"}},
+      {[&] { whole * 0.5; }, {"0.5", "i64", "whole number"}},
+      {[&] { less(whole, 2.5); }, {"less: 2.5", "i64", "whole number"}},
+      {[&] { where(equal(whole, 1.0), whole, 0.5); }, {"where: 0.5", "i64", "whole number"}},
       {[&] { less(a23, whole); }, {"less", "f32", "i64"}},
       {[&] { where(a23, a23, a23); }, {"where", "bool", "f32"}},
       {[&] { matmul(whole, whole.transpose(0, 1)); }, {"matmul", "i64"}},
@@ -164,6 +171,28 @@ TEST_CASE("wrong element types", "[bad_input]") {
       {[&] { softmax(whole, 0); }, {"softmax", "i64"}},
       {[&] { gradcheck([](auto& in) { return in[0]; }, {zeros({1}).set_requires_grad(true)}); },
        {"gradcheck", "f32"}},
+  });
+}
+
+TEST_CASE("undefined tensors", "[bad_input]") {
+  Tensor w = zeros({2}).set_requires_grad(true), none;
+  refuse<ValueError>({
+      {[&] { w.grad() * 2.0; }, {"undefined", "gradient before backward"}},
+      {[&] { none.item(); }, {"undefined"}},
+      {[&] { none.shape(); }, {"undefined"}},
+      {[&] { none.detach(); }, {"undefined"}},
+      {[&] { none.fill_(1); }, {"undefined"}},
+      {[&] { none.set_requires_grad(true); }, {"undefined"}},
+      {[&] { none.set_value(w.array()); }, {"undefined"}},
+      {[&] { zeros({2}).copy_(none); }, {"undefined"}},
+      {[&] { add(w, none); }, {"undefined"}},
+      {[&] { matmul(none, w); }, {"undefined"}},
+      {[&] {
+         concat({w, none}, 0);
+       },
+       {"undefined"}},
+      {[&] { softmax(none, 0); }, {"undefined"}},
+      {[&] { where(none, w, w); }, {"undefined"}},
   });
 }
 

@@ -95,6 +95,9 @@ std::vector<OpCase> unary_cases() {
           "mul", "number", [](auto& in) { return mul(in[0], -2.5); },
           [](double x) { return -2.5 * x; }),
       with_settings(
+          "div", "number", [](auto& in) { return div(in[0], 49.0); },
+          [](double x) { return x / 49; }),
+      with_settings(
           "rsub", "", [](auto& in) { return rsub(1.5, in[0]); }, [](double x) { return 1.5 - x; }),
       with_settings(
           "rdiv", "", [](auto& in) { return rdiv(1.5, in[0]); }, [](double x) { return 1.5 / x; },

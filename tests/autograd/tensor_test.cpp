@@ -48,6 +48,14 @@ TEST_CASE("slices are views", "[tensor]") {
   CHECK(x.transpose(0, 1).reshape({12}).to_vector()[1] == 4);  // no view: a copy
 }
 
+TEST_CASE("a quotient is rounded once", "[tensor]") {
+  CHECK((zeros({1}, DType::f64) / 1e-310).item() == 0);
+  for (float x : {7.0f, 5.0f, 0.3f}) {
+    CHECK(float((Tensor::from({x}, {1}) / 49.0).item()) == x / 49.0f);
+    CHECK(float((x / Tensor::from({49}, {1})).item()) == x / 49.0f);
+  }
+}
+
 TEST_CASE("conversion between types", "[tensor]") {
   Tensor x = Tensor::from({-1.7f, 0, 2.9f}, {3});
   CHECK(x.to(DType::i64).to_vector() == std::vector<double>{-1, 0, 2});
