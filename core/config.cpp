@@ -4,9 +4,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <mutex>
-#include <thread>
-#include <vector>
 
 #include <heed/core/error.h>
 
@@ -23,13 +20,6 @@ LogLevel log_level() {
   return level;
 }
 
-struct Line { std::string key; std::string (*value)(); };
-std::mutex lines_mutex;
-std::vector<Line>& lines() {
-  static std::vector<Line> all;
-  return all;
-}
-
 }  // namespace
 
 void set_log_handler(LogHandler h) { handler = h; }
@@ -40,7 +30,8 @@ void log(LogLevel level, std::string_view message) {
   std::fprintf(stderr, "heed: %.*s\n", static_cast<int>(message.size()), message.data());
 }
 
-std::string env_choice(const char* name, std::initializer_list<const char*> allowed, const char* fallback) {
+std::string env_choice(const char* name, std::initializer_list<const char*> allowed,
+                       const char* fallback) {
   const char* value = std::getenv(name);
   if (!value || !*value) return fallback;
   std::string list;
@@ -65,27 +56,11 @@ int64_t env_integer(const char* name, int64_t low, int64_t high, int64_t fallbac
 void check_environment() {
   env_choice("HEED_ISA", {"baseline", "avx2", "avx512"}, "");
   env_integer("HEED_THREADS", 1, 1024, 1);
-  env_choice("HEED_DEVICE", {"cpu", "cuda"}, "cpu");
+  if (env_choice("HEED_DEVICE", {"cpu", "cuda"}, "cpu") == "cuda")
+    throw ValueError(
+        "HEED_DEVICE: 'cuda', but this build of heed has no CUDA kernels: cpu expected");
   env_choice("HEED_LOG", {"quiet", "info", "debug"}, "info");
   env_choice("HEED_BLAS_SETUP", {"0", "1"}, "1");
-}
-
-std::string config() {
-  std::vector<Line> copy;
-  {
-    std::lock_guard lock(lines_mutex);
-    copy = lines();
-  }
-  std::string out;
-  for (const Line& line : copy) out += str(line.key, " = ", line.value(), "\n");
-  return out;
-}
-
-void add_config(std::string_view key, std::string (*value)()) {
-  std::lock_guard lock(lines_mutex);
-  for (const Line& line : lines())
-    if (line.key == key) return;
-  lines().push_back({std::string(key), value});
 }
 
 }  // namespace heed

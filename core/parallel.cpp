@@ -64,7 +64,10 @@ class Pool {
  private:
   static void run_here(int64_t count, FunctionRef<void(int64_t)> f) {
     bool before = std::exchange(inside_task, true);
-    struct Restore { bool value; ~Restore() { inside_task = value; } } restore{before};
+    struct Restore {
+      bool value;
+      ~Restore() { inside_task = value; }
+    } restore{before};
     for (int64_t i = 0; i < count; ++i) f(i);
   }
 
@@ -118,14 +121,15 @@ class Pool {
 };
 
 std::mutex pool_mutex;
-std::atomic<Pool*> pool_pointer{nullptr};  // lives until exit: its threads may be needed by destructors
+std::atomic<Pool*> pool_pointer{
+    nullptr};  // lives until exit: its threads may be needed by destructors
 
 Pool& pool() {
   if (Pool* p = pool_pointer.load(std::memory_order_acquire)) return *p;
   std::lock_guard lock(pool_mutex);
   if (!pool_pointer) {
-    add_config("threads", [] { return std::to_string(num_threads()); });
-    pool_pointer = new Pool(static_cast<int>(env_integer("HEED_THREADS", 1, 1024, available_processors())));
+    pool_pointer =
+        new Pool(static_cast<int>(env_integer("HEED_THREADS", 1, 1024, available_processors())));
   }
   return *pool_pointer;
 }

@@ -7,11 +7,13 @@
 #include <lapacke.h>
 
 #include <cstdint>
+#include <string>
 
 namespace heed::blas {
 
 // Once per process: mends OpenBLAS's choice of kernels and makes it single-threaded. See setup.cpp.
 void setup();
+std::string core_name();  // of OpenBLAS's kernels
 
 // C = A B + beta C, row-major with leading dimensions; `ta`, `tb`: the operand is stored
 // transposed. Single-threaded; may be called from inside parallel pieces.

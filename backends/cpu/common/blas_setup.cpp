@@ -1,9 +1,9 @@
-// OpenBLAS picks its kernels by a list of processor models; on a chip that is newer than the library
-// it falls back, silently, to SSE2 kernels (0.3.21 on a 2023 Xeon: 77 GFLOP/s where its AVX-512 ones
-// give 400). So heed asks once which core type it chose and, where that is below what the processor
-// can do and the user has not decided (OPENBLAS_CORETYPE), starts it again with the right one. The
-// symbols are weak: MKL, BLIS or a static OpenBLAS link too. HEED_BLAS_SETUP=0 leaves it alone, for
-// programs that use BLAS in other threads at that moment.
+// OpenBLAS picks its kernels by a list of processor models; on a chip that is newer than the
+// library it falls back, silently, to SSE2 kernels (0.3.21 on a 2023 Xeon: 77 GFLOP/s where its
+// AVX-512 ones give 400). So heed asks once which core type it chose and, where that is below what
+// the processor can do and the user has not decided (OPENBLAS_CORETYPE), starts it again with the
+// right one. The symbols are weak: MKL, BLIS or a static OpenBLAS link too. HEED_BLAS_SETUP=0
+// leaves it alone, for programs that use BLAS in other threads at that moment.
 #include <heed/backends/cpu/blas.h>
 
 #include <cstdlib>
@@ -23,9 +23,12 @@ __attribute__((weak)) void gotoblas_dynamic_quit(void);
 }
 
 namespace heed::blas {
-namespace {
 
-std::string core_name() { return openblas_get_corename ? openblas_get_corename() : "unknown library"; }
+std::string core_name() {
+  return openblas_get_corename ? openblas_get_corename() : "unknown library";
+}
+
+namespace {
 
 int rank_of(const std::string& core) {  // the widest vectors of OpenBLAS's x86 core types
   for (const char* name : {"SkylakeX", "Cooperlake", "SapphireRapids"})
@@ -47,7 +50,8 @@ void mend_core() {
   gotoblas_dynamic_quit();
   gotoblas_dynamic_init();
   unsetenv("OPENBLAS_CORETYPE");
-  log(LogLevel::info, str("OpenBLAS chose the kernels of ", before, "; now those of ", core_name()));
+  log(LogLevel::info,
+      str("OpenBLAS chose the kernels of ", before, "; now those of ", core_name()));
 #endif
 }
 
@@ -58,7 +62,6 @@ void setup() {
   std::call_once(once, [] {
     if (env_choice("HEED_BLAS_SETUP", {"0", "1"}, "1") == "1") mend_core();
     if (openblas_set_num_threads) openblas_set_num_threads(1);
-    add_config("blas core", core_name);
   });
 }
 

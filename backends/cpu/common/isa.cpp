@@ -26,8 +26,9 @@ bool is_built(IsaLevel level) {
 IsaLevel best() {
   for (IsaLevel level : kLevels)
     if (isa_available(level)) return level;
-  throw DeviceError("heed was built for instruction sets that this processor lacks: "
-                         "configure it with -DHEED_CPU_LEVELS=baseline");
+  throw DeviceError(
+      "heed was built for instruction sets that this processor lacks: "
+      "configure it with -DHEED_CPU_LEVELS=baseline");
 }
 
 void require_available(const char* who, IsaLevel level) {
@@ -40,7 +41,7 @@ void require_available(const char* who, IsaLevel level) {
 }
 
 IsaLevel from_environment() {
-  add_config("instruction set", [] { return std::string(to_string(isa_level())); });
+  check_environment();
   std::string name = env_choice("HEED_ISA", {"baseline", "avx2", "avx512"}, to_string(best()));
   for (IsaLevel level : kLevels)
     if (name == to_string(level)) {
