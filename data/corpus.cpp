@@ -9,8 +9,8 @@ namespace heed::data {
 
 namespace {
 void check_empty(const std::string& file, int64_t line, const char* what) {
-  throw IoError(
-      str(file, ":", line, ": empty ", what, ", text expected (skip_empty would drop the pair)"));
+  throw IoError(str(file, ":", line, ": empty ", what,
+                    ", text expected (skip_empty, --skip-empty in training, would drop the pair)"));
 }
 
 void require_some(const ParallelCorpus& corpus, const std::string& file) {

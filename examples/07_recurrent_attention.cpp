@@ -38,6 +38,7 @@ std::vector<std::string> learn(const Task& task, const std::string& attention,
   config.vocab = task.vocab.size();
   config.attention = attention;
   config.cell = cell;
+  config.max_length = 64;  // for variants that ask; toy sentences have 20 tokens at most
   models::Seq2Seq model(config);
   data::PairBatches batches(encode(task, task.train), {.max_tokens = 2000, .seed = 1});
   train::Adam optimizer(model.named_parameters(), {.beta2 = 0.98});
@@ -87,14 +88,21 @@ std::vector<std::string> learn(const Task& task, const std::string& attention,
 }
 
 int main(int argc, char** argv) try {
-  auto number = [&](int i, int64_t fallback) {
-    return argc > i ? std::strtoll(argv[i], nullptr, 10) : fallback;
+  auto number = [&](int i, int64_t fallback, int64_t low, const char* what) {
+    if (argc <= i) return fallback;
+    char* end = nullptr;
+    int64_t value = std::strtoll(argv[i], &end, 10);
+    if (*argv[i] == 0 || *end != 0 || value < low || value > 10'000'000)
+      throw ValueError(
+          str(what, " '", argv[i], "': a whole number of at least ", low,
+              " expected; 07_recurrent_attention [PAIRS [EPOCHS [ATTENTION [CELL]]]]"));
+    return value;
   };
-  data::ParallelCorpus train = data::make_toy_pairs(std::max<int64_t>(number(1, 12000), 100), 1);
+  data::ParallelCorpus train = data::make_toy_pairs(number(1, 12000, 100, "PAIRS"), 1);
   std::vector<std::string> lines = train.source;
   lines.insert(lines.end(), train.target.begin(), train.target.end());
   Task task{train, data::make_toy_pairs(2000, 1, data::ToySplit::test),
-            data::WordVocab::build(lines), std::max<int64_t>(number(2, 8), 1)};
+            data::WordVocab::build(lines), number(2, 8, 1, "EPOCHS")};
   std::string attention = argc > 3 ? argv[3] : "additive", cell = argc > 4 ? argv[4] : "gru";
 
   const std::vector<std::string> names = {attention, "none"};

@@ -224,11 +224,11 @@ int main(int argc, char** argv) {
   app.add_flag("--train", r.train, "forward and backward");
   app.add_flag("--decode", r.decode, "one token more after so many, with the decoding state");
   return examples::run_cli(app, argc, argv, [&] {
-    examples::require_at_least({{"--batch", r.batch, 1},
+    examples::require_in_range({{"--batch", r.batch, 1},
                                 {"--heads", r.heads, 1},
                                 {"--head-dim", r.head_dim, 1},
                                 {"--runs", r.runs, 1}});
-    for (int64_t n : r.tokens) examples::require_at_least({{"--tokens", n, 1}});
+    for (int64_t n : r.tokens) examples::require_in_range({{"--tokens", n, 1}});
     examples::set_threads(r.threads);
     if (r.decode) decoding(r);
     else calls(r);

@@ -179,7 +179,8 @@ void draw(const Shown& shown, const std::string& directory) {
 
 int main(int argc, char** argv) {
   return examples::run_program("figures", [&] {
-    if (argc > 2) throw ValueError("figures [DIRECTORY]: one directory expected");
+    if (argc > 2 || (argc == 2 && argv[1][0] == '-'))
+      throw ValueError("figures [DIRECTORY]: one directory expected");
     std::string directory = argc == 2 ? argv[1] : "docs/figures";
     std::filesystem::create_directories(directory);
     order_of_products(directory + "/order_of_products.png");

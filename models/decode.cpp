@@ -34,7 +34,8 @@ void check(const Transformer& model, const DecodeOptions& o) {
   auto require = [](bool good, const std::string& what) {
     if (!good) throw ValueError("beam_search: " + what);
   };
-  require(o.beam >= 1, str("beam >= 1 expected, got ", o.beam));
+  require(o.beam >= 1 && o.beam <= kMostBeams,
+          str("1 <= beam <= ", kMostBeams, " expected, got ", o.beam));
   require(o.length_penalty >= 0, str("length_penalty >= 0 expected, got ", o.length_penalty));
   require(o.length_factor >= 0 && o.length_extra >= 0 && o.length_factor + o.length_extra > 0,
           "a longest length above 0 expected");

@@ -19,8 +19,10 @@
 
 namespace heed::models {
 
+inline constexpr int64_t kMostBeams = 1000;
+
 struct DecodeOptions {
-  int64_t beam = 5;             // 1: greedy
+  int64_t beam = 5;             // 1: greedy; at most kMostBeams
   double length_penalty = 0.6;  // alpha >= 0; 0: none
   // The longest translation of S source tokens: factor * S + extra tokens, eos not counted.
   double length_factor = 2;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <initializer_list>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -28,12 +29,15 @@ inline void require_one_of(const char* flag, const std::string& value,
 
 struct WholeNumber {
   const char* flag;
-  int64_t value, low;
+  int64_t value, low, high = 1'000'000'000;
 };
-inline void require_at_least(std::initializer_list<WholeNumber> numbers) {
-  for (const auto& [flag, value, low] : numbers)
+inline void require_in_range(std::initializer_list<WholeNumber> numbers) {
+  for (const auto& [flag, value, low, high] : numbers) {
     require(value >= low, str(flag, " ", value, ": at least ", low, " expected"));
+    require(value <= high, str(flag, " ", value, ": at most ", high, " expected"));
+  }
 }
+inline constexpr int64_t kAnyHigh = std::numeric_limits<int64_t>::max();
 
 struct RealNumber {
   const char* flag;
@@ -45,7 +49,8 @@ inline void require_probability(std::initializer_list<RealNumber> numbers) {
 }
 inline void require_not_negative(std::initializer_list<RealNumber> numbers) {
   for (const auto& [flag, value] : numbers)
-    require(std::isfinite(value) && value >= 0, str(flag, " ", value, ": at least 0 expected"));
+    require(std::isfinite(value) && value >= 0,
+            str(flag, " ", value, ": a finite number of at least 0 expected"));
 }
 inline void require_positive(const char* flag, double value) {
   require(std::isfinite(value) && value > 0, str(flag, " ", value, ": a number above 0 expected"));

@@ -2,6 +2,8 @@
 // slowly.
 #pragma once
 
+#include <charconv>
+
 #include <CLI/CLI.hpp>
 
 #include "program.h"
@@ -9,13 +11,27 @@
 
 namespace heed::examples {
 
+// CLI11 reads a number that does not fit as the largest that does.
+inline std::string fits(const std::string& text) {
+  int64_t value = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc::result_out_of_range ? text + ": too large a number" : "";
+}
+
+template <class T>
+CLI::Option* add_value(CLI::App& app, const std::string& flag, T& value, const std::string& help) {
+  CLI::Option* option = app.add_option(flag, value, help);
+  if constexpr (std::is_same_v<T, int64_t>) option->check(fits);
+  return option;
+}
+
 inline void add_settings(CLI::App& app, const Settings& settings) {
   for (const Setting& s : settings)
     std::visit(
         [&](auto* v) {
           if constexpr (std::is_same_v<std::decay_t<decltype(*v)>, bool>)
             app.add_flag("--" + s.name + (s.off.empty() ? "" : ",!--" + s.off), *v, s.help);
-          else app.add_option("--" + s.name, *v, s.help);
+          else add_value(app, "--" + s.name, *v, s.help);
         },
         s.value);
 }
@@ -32,8 +48,13 @@ int run_cli(CLI::App& app, int argc, char** argv, Run&& run) {
   } catch (const CLI::CallForHelp& help) {
     return app.exit(help);
   } catch (const CLI::ParseError& error) {
-    std::string hint = str(" (", app.get_name(), " --help lists what there is)");
-    return fail(app.get_name().c_str(), error.what() + hint);
+    std::string commands;
+    if (app.get_subcommands().empty())
+      for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; }))
+        commands += (commands.empty() ? "one of " : ", ") + sub->get_name();
+    if (!commands.empty()) commands += "; ";
+    return fail(app.get_name().c_str(),
+                str(error.what(), " (", commands, app.get_name(), " --help lists what there is)"));
   }
   return run_program(app.get_name().c_str(), run);
 }

@@ -38,7 +38,10 @@ template <class Body>
 int run_program(const char* program, Body&& body) {
   try {
     check_environment();
-    return body();
+    int code = body();
+    if (code == 0 && (std::fflush(stdout) != 0 || std::ferror(stdout)))
+      return fail(program, "stdout: cannot be written");
+    return code;
   } catch (const std::bad_alloc&) {
     return fail(program, "out of memory");
   } catch (const std::exception& error) {

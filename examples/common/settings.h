@@ -76,6 +76,15 @@ inline void fill(const Settings& settings, const Settings& defaults) {
     if (!settings[i].given) assign(settings[i].value, defaults[i].value);
 }
 
+// Steps in so many epochs, whose batches count(epoch) tells: the sum for the first hundred, at that
+// rate from there on (epochs differ by a batch or two, and to count them is to plan them).
+template <class Count>
+int64_t planned_steps(int64_t epochs, int64_t accumulate, Count&& count) {
+  int64_t counted = std::min<int64_t>(epochs, 100), steps = 0;
+  for (int64_t e = 0; e < counted; ++e) steps += (count(e) + accumulate - 1) / accumulate;
+  return counted == epochs ? steps : steps / counted * epochs;
+}
+
 // Turns `defaults` into the settings of the run whose last checkpoint is below `run`.
 // check_model(config) throws a ValueError where that is a model of another kind.
 template <class CheckModel>

@@ -14,7 +14,7 @@ int generate_command(const GenerateSettings& s) {
   set_threads(s.threads);
   if (size_t at = data::utf8_error(s.prompt); at != std::string_view::npos)
     throw ValueError(str("--prompt: invalid UTF-8 at byte ", at + 1));
-  if (s.tokens < 0) throw ValueError(str("--tokens ", s.tokens, ": at least 0 expected"));
+  require_in_range({{"--tokens", s.tokens, 0}, {"--seed", s.seed, 0, kAnyHigh}});
 
   std::filesystem::path directory = train::find_checkpoint(s.model);
   std::string json = train::read_config(directory);

@@ -23,13 +23,13 @@ int main(int argc, char** argv) {
   generate_app->add_option("--model", generate.model, "a run's directory, or a checkpoint")
       ->required();
   generate_app->add_option("--prompt", generate.prompt, "how the text begins");
-  generate_app->add_option("--tokens", generate.tokens, "how many to add");
+  add_value(*generate_app, "--tokens", generate.tokens, "how many to add");
   generate_app->add_option("--temperature", generate.temperature, "0: always the likeliest token");
-  generate_app->add_option("--top-k", generate.top_k, "draw from the k likeliest; 0 = all");
+  add_value(*generate_app, "--top-k", generate.top_k, "draw from the k likeliest; 0 = all");
   generate_app->add_option("--top-p", generate.top_p,
                            "draw from the likeliest that reach p together; 1 = all");
-  generate_app->add_option("--seed", generate.seed, "of the draws");
-  generate_app->add_option("--threads", generate.threads, "0 = all processors");
+  add_value(*generate_app, "--seed", generate.seed, "of the draws");
+  add_value(*generate_app, "--threads", generate.threads, "0 = all processors");
 
   return run_cli(app, argc, argv, [&] {
     if (*generate_app) return generate_command(generate);

@@ -52,17 +52,17 @@ void check(const LmSettings& s) {
   require_one_of("--schedule", s.schedule, {"cosine", "inverse_sqrt", "constant"});
   require(!s.text.empty() || s.valid_text.empty(), "--valid-text needs --text");
   require(!s.out.empty(), "--out: a directory expected");
-  require_at_least({{"--vocab-size", s.vocab_size, 8},
-                    {"--batch", s.batch, 1},
-                    {"--context", s.context, 2},
-                    {"--epochs", s.epochs, 0},
+  require_in_range({{"--vocab-size", s.vocab_size, 8},
+                    {"--batch", s.batch, 1, 1'000'000},
+                    {"--context", s.context, 2, 1'000'000},
+                    {"--epochs", s.epochs, 0, 100'000},
                     {"--steps", s.steps, 0},
                     {"--warmup", s.warmup, 0},
                     {"--accumulate", s.accumulate, 1},
                     {"--eval-every", s.eval_every, 0},
                     {"--keep-last", s.keep_last, 1},
                     {"--patience", s.patience, 0},
-                    {"--seed", s.seed, 0},
+                    {"--seed", s.seed, 0, kAnyHigh},
                     {"--threads", s.threads, 0}});
   require_probability(
       {{"--dropout", s.dropout}, {"--attention-dropout", s.attention_dropout.value_or(0)}});

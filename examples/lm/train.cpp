@@ -69,8 +69,7 @@ train::Schedule make_schedule(const LmSettings& s, const data::TokenWindows& win
     return train::inverse_sqrt_schedule(s.lr, std::max<int64_t>(s.warmup, 1));
   int64_t steps = s.steps;
   if (steps == 0)
-    for (int64_t e = 0; e < s.epochs; ++e)
-      steps += (windows.count(e) + s.accumulate - 1) / s.accumulate;
+    steps = planned_steps(s.epochs, s.accumulate, [&](int64_t e) { return windows.count(e); });
   return train::cosine_schedule(s.lr, std::max(steps, s.warmup + 1), s.warmup, s.lr / 10);
 }
 

@@ -25,9 +25,9 @@ int main(int argc, char** argv) {
       app.add_subcommand("eval", "translate a file and compare it with a reference");
   for (CLI::App* sub : {run_app, eval_app}) {
     sub->add_option("--model", translate.model, "a run's directory, or a checkpoint")->required();
-    sub->add_option("--beam", translate.beam, "hypotheses kept; 1 = greedy");
+    add_value(*sub, "--beam", translate.beam, "hypotheses kept; 1 = greedy");
     sub->add_option("--length-penalty", translate.length_penalty, "alpha of the beam search");
-    sub->add_option("--threads", translate.threads, "0 = all processors");
+    add_value(*sub, "--threads", translate.threads, "0 = all processors");
   }
   eval_app->add_option("--src", translate.src, "source sentences")->required();
   eval_app->add_option("--ref", translate.ref, "their translations")->required();

@@ -4,7 +4,7 @@
 #include <iostream>
 
 #include <heed/core/error.h>
-#include <heed/data/utf8.h>
+#include <heed/data/lines.h>
 
 #include "../common/checks.h"
 #include "commands.h"
@@ -15,9 +15,8 @@ namespace heed::examples {
 
 namespace {
 void check(const TranslateSettings& s) {
-  if (s.beam < 1) throw ValueError(str("--beam ", s.beam, ": at least 1 expected"));
-  if (!(s.length_penalty >= 0))
-    throw ValueError(str("--length-penalty ", s.length_penalty, ": at least 0 expected"));
+  require_in_range({{"--beam", s.beam, 1, models::kMostBeams}});
+  require_not_negative({{"--length-penalty", s.length_penalty}});
   set_threads(s.threads);
 }
 }  // namespace
@@ -36,12 +35,8 @@ int run_command(const TranslateSettings& s) {
     if (!std::cout) throw IoError("stdout: cannot be written");
     lines.clear();
   };
-  int64_t number = 0;
-  for (std::string line; std::getline(std::cin, line);) {
-    ++number;
-    if (size_t at = data::utf8_error(line); at != std::string_view::npos)
-      throw IoError(str("stdin: line ", number, ": invalid UTF-8 at byte ", at + 1));
-    if (!line.empty() && line.back() == '\r') line.pop_back();
+  data::LineReader input("/dev/stdin");
+  for (std::string line; input.next(line);) {
     lines.push_back(std::move(line));
     if (lines.size() == kPiece) flush();
   }

@@ -98,19 +98,19 @@ void check(const TrainSettings& s) {
   require_one_of("--preset", s.preset, models::transformer_presets());
   require_one_of("--schedule", s.schedule, {"inverse_sqrt", "cosine", "constant"});
   int64_t vocabulary = s.tokenizer == "word" ? 0 : 8;
-  require_at_least({{"--toy-pairs", s.toy_pairs, s.is_toy() ? 1 : 0},
+  require_in_range({{"--toy-pairs", s.toy_pairs, s.is_toy() ? 1 : 0, 10'000'000},
                     {"--vocab-size", s.vocab_size, vocabulary},
                     {"--max-tokens", s.max_tokens, 8},
                     {"--max-length", s.max_length, 2},
-                    {"--epochs", s.epochs, 0},
+                    {"--epochs", s.epochs, 0, 100'000},
                     {"--warmup", s.warmup, 0},
                     {"--accumulate", s.accumulate, 1},
                     {"--average", s.average, 0},
                     {"--keep-last", s.keep_last, 0},
                     {"--patience", s.patience, 0},
-                    {"--seed", s.seed, 0},
+                    {"--seed", s.seed, 0, kAnyHigh},
                     {"--threads", s.threads, 0},
-                    {"--beam", s.beam, 1},
+                    {"--beam", s.beam, 1, models::kMostBeams},
                     {"--bleu-sentences", s.bleu_sentences, 0}});
   require_probability({{"--dropout", s.dropout},
                        {"--attention-dropout", s.attention_dropout.value_or(0)},

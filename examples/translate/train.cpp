@@ -110,9 +110,8 @@ train::Schedule TranslationRun::make_schedule() const {
   if (s_.schedule == "constant") return train::constant_schedule(s_.lr, s_.warmup);
   if (s_.schedule == "inverse_sqrt")
     return train::inverse_sqrt_schedule(s_.lr, std::max<int64_t>(s_.warmup, 1));
-  int64_t steps = 0;
-  for (int64_t e = 0; e < s_.epochs; ++e)
-    steps += (batches_->count(e) + s_.accumulate - 1) / s_.accumulate;
+  int64_t steps =
+      planned_steps(s_.epochs, s_.accumulate, [&](int64_t e) { return batches_->count(e); });
   return train::cosine_schedule(s_.lr, std::max(steps, s_.warmup + 1), s_.warmup);
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <benchmark/benchmark.h>
+#include <heed/examples/common/program.h>
 
 namespace {
 
@@ -57,6 +58,8 @@ int main(int argc, char** argv) {
   int count = static_cast<int>(pointers.size());
   benchmark::Initialize(&count, pointers.data());
   if (benchmark::ReportUnrecognizedArguments(count, pointers.data())) return 1;
-  Lines lines;
-  return benchmark::RunSpecifiedBenchmarks(&lines) == 0;
+  return heed::examples::run_program("heed_bench", [] {
+    Lines lines;
+    return benchmark::RunSpecifiedBenchmarks(&lines) == 0 ? 1 : 0;
+  });
 }

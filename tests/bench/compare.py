@@ -29,7 +29,9 @@ def median(figures):
 
 
 def heed(program, filter):
-    out = subprocess.run([program, filter], stdout=subprocess.PIPE, text=True, check=True)
+    out = subprocess.run([program, filter], stdout=subprocess.PIPE, text=True)
+    if out.returncode:
+        sys.exit(out.returncode)  # it has said why
     figures = {}
     for line in out.stdout.splitlines():
         name, value, unit = line.split(maxsplit=2)

@@ -70,7 +70,7 @@ def main(work):
 
     # The command line.
     bad("required", "translate")
-    bad("required", "translate", "learn")
+    bad("one of train, run, eval", "translate", "learn")
     bad("--colour", "translate", "train", "--colour", "red")
     bad("--epochs", "translate", "train", *out, "--epochs", "three")
     bad("--epochs 0", "translate", "train", *out, "--epochs", "0")
@@ -81,6 +81,11 @@ def main(work):
     bad("--attention-dropout", "translate", "train", *out, "--attention-dropout", "-0.1")
     bad("--threads", "translate", "train", *out, "--threads", "5000")
     bad("--seed", "translate", "train", *out, "--seed", "-1")
+    bad("too large", "translate", "train", *out, "--seed", "99999999999999999999")
+    bad("at most", "translate", "train", *out, "--epochs", "999999999999")
+    bad("at most", "translate", "train", *out, "--toy-pairs", "999999999999")
+    bad("finite", "translate", "train", *out, "--clip", "inf")
+    bad("HEED_DEVICE", "translate", "train", *out, env={"HEED_DEVICE": "cuda"})
     bad("tiny, base, big", "translate", "train", *out, "--preset", "huge")
     bad("word, bpe, unigram", "translate", "train", *out, "--tokenizer", "letters")
     bad("cosine", "translate", "train", *out, "--schedule", "linear")
@@ -97,12 +102,15 @@ def main(work):
     bad("HEED_THREADS", "translate", "train", *out, env={"HEED_THREADS": "many"})
     for name in ("01_tensor", "02_autograd", "03_linear_regression", "04_classifier", "05_attention",
                  "06_language_model", "07_recurrent_attention", "my_attention", "figures"):
-        bad("HEED_ISA", name, env={"HEED_ISA": "abacus"})
+        for variable in ("HEED_ISA", "HEED_LOG", "HEED_THREADS"):
+            bad(variable, name, env={variable: "abacus"})
 
     bad("nonesuch", "attention_bench", "nonesuch", "--tokens", "8")
     bad("--tokens 0", "attention_bench", "dense", "--tokens", "0")
     bad("linformer", "attention_bench", "linformer", "--tokens", "8", "--causal")
     bad("one directory", "figures", work / "a", work / "b")
+    bad("one directory", "figures", "--help")
+    bad("PAIRS '--help'", "07_recurrent_attention", "--help")
 
     # Files.
     bad("missing.en", "translate", "train", *out, "--src", work / "missing.en", "--tgt", tgt)
@@ -138,8 +146,12 @@ def main(work):
     result = good("translate", "eval", "--model", run_dir, "--src", src, "--ref", tgt, "--beam", "1")
     if not result.startswith("BLEU = ") or "(greedy, 13a, cased, 24 sentences)" not in result:
         failures.append(f"eval: {result!r}")
-    bad("stdin: line 2", "translate", "run", "--model", run_dir, stdin=b"fine\n\xc3\x28\n")
+    bad("stdin:2", "translate", "run", "--model", run_dir, stdin=b"fine\n\xc3\x28\n")
     bad("--beam 0", "translate", "run", "--model", run_dir, "--beam", "0", stdin=b"a\n")
+    bad("at most 1000", "translate", "run", "--model", run_dir, "--beam", "99999999", stdin=b"a\n")
+    marked = good("translate", "run", "--model", run_dir, "--beam", "2", stdin=b"\xef\xbb\xbfthe old dog\n")
+    if marked.splitlines() != lines.splitlines()[:1]:
+        failures.append(f"run: a byte order mark is not dropped: {marked!r}")
     bad("--length-penalty", "translate", "run", "--model", run_dir, "--length-penalty", "-1", stdin=b"a\n")
     bad("short.de", "translate", "eval", "--model", run_dir, "--src", src, "--ref", work / "short.de")
 
@@ -166,6 +178,8 @@ def main(work):
     bad("required", "lm")
     bad("top_p", "lm", "generate", "--model", lm_dir, "--top-p", "0")
     bad("temperature", "lm", "generate", "--model", lm_dir, "--temperature", "-1")
+    bad("--seed -1", "lm", "generate", "--model", lm_dir, "--seed", "-1")
+    bad("at most", "lm", "train", "--out", work / "lm2", "--batch", "99999999999")
     bad("--prompt", "lm", "generate", "--model", lm_dir, "--prompt", b"\xff")
     bad("no text", "lm", "train", "--out", work / "lm2", "--text", write("blank.txt", "\n \n"))
     bad("tokens expected", "lm", "train", "--out", work / "lm2", "--text", write("short.txt", "abc\n"))

@@ -63,6 +63,9 @@ def attention(torch):
     for name, shape, causal in (("b1h8t2048d64", (1, 8, 2048, 64), False),
                                 ("b1h8t2048d64_causal", (1, 8, 2048, 64), True),
                                 ("b8h8t512d64_causal", (8, 8, 512, 64), True),
+                                ("b8h8t256d64_causal", (8, 8, 256, 64), True),
+                                ("b8h8t128d64_causal", (8, 8, 128, 64), True),
+                                ("b32h4t32d64", (32, 4, 32, 64), False),
                                 ("b32h4t32d32", (32, 4, 32, 32), False)):
         f = lambda q, k, v, causal=causal: sdpa(q, k, v, is_causal=causal)
         yield (f"op/attention_{name}_train", lambda f=f, shape=shape:
