@@ -17,8 +17,9 @@ MultiHeadAttentionConfig completed(int64_t width, MultiHeadAttentionConfig c) {
                          ", heads ", c.heads, ", kv_heads ", c.kv_heads, ", head_dim ",
                          c.head_dim));
   if (c.head_dim == 0 && width % c.heads != 0)
-    throw ValueError(
-        str("MultiHeadAttention: width ", width, " does not divide into ", c.heads, " heads"));
+    throw ValueError(str("MultiHeadAttention(", c.attention, "): width ", width,
+                         " does not divide into ", c.heads,
+                         " heads; head_dim sets their width apart from it"));
   if (c.kv_heads == 0) c.kv_heads = c.heads;
   if (c.head_dim == 0) c.head_dim = width / c.heads;
   if (c.key_width == 0) c.key_width = width;
@@ -76,6 +77,14 @@ MultiHeadAttention::MultiHeadAttention(const MultiHeadAttentionConfig& c, int64_
     if (linear != &out_proj) init::xavier_uniform_(linear->weight, gain);
     if (linear->bias.defined()) init::zeros_(linear->bias);
   }
+  if (c.qk_norm) {
+    q_norm = std::make_unique<RMSNorm>(c.head_dim);
+    register_module("q_norm", *q_norm);
+    if (k_proj) {
+      k_norm = std::make_unique<RMSNorm>(c.head_dim);
+      register_module("k_norm", *k_norm);
+    }
+  }
   if (c.rope) rope_.emplace(c.head_dim, *c.rope);
   require_probability(c.default_dropout);
   require_probability(c.attention_dropout.value_or(0));
@@ -93,13 +102,16 @@ void MultiHeadAttention::require_input(const Tensor& x, int64_t width, const cha
 
 Tensor MultiHeadAttention::project_queries(const Tensor& query) const {
   require_input(query, q_proj.in(), "query");
-  return split_heads(q_proj.forward(query), heads());  // [B, H, T, D]
+  Tensor q = split_heads(q_proj.forward(query), heads());  // [B, H, T, D]
+  return q_norm ? q_norm->forward(q) : q;
 }
 
 Tensor MultiHeadAttention::project_keys(const Tensor& key) const {
   const Linear& linear = k_proj ? *k_proj : q_proj;
   require_input(key, linear.in(), "key");
-  return split_heads(linear.forward(key), kv_heads());  // [B, Hkv, S, D]
+  Tensor k = split_heads(linear.forward(key), kv_heads());  // [B, Hkv, S, D]
+  const RMSNorm* norm = k_proj ? k_norm.get() : q_norm.get();
+  return norm ? norm->forward(k) : k;
 }
 
 Tensor MultiHeadAttention::project_values(const Tensor& value) const {
@@ -228,7 +240,7 @@ Tensor MultiHeadAttention::step_cross(const Tensor& query, const Mask& mask,
 std::string MultiHeadAttention::type_name() const {
   std::string groups = kv_heads() == heads() ? "" : str(", kv_heads ", kv_heads());
   return str("MultiHeadAttention(", q_proj.in(), ", heads ", heads(), groups, rope_ ? ", RoPE" : "",
-             dropout_ > 0 ? str(", dropout ", dropout_) : "", ")");
+             q_norm ? ", QK norm" : "", dropout_ > 0 ? str(", dropout ", dropout_) : "", ")");
 }
 
 }  // namespace heed::nn

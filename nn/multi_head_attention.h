@@ -11,6 +11,7 @@
 
 #include <heed/nn/attention/catalog.h>
 #include <heed/nn/linear.h>
+#include <heed/nn/norm.h>
 #include <heed/nn/rope.h>
 
 namespace heed::nn {
@@ -31,6 +32,9 @@ struct MultiHeadAttentionConfig {
   double default_dropout = 0;
   std::optional<float> scale{};       // empty: the variant's own
   std::optional<RopeOptions> rope{};  // turns queries and keys; self-attention only
+  // RMSNorm of each head's queries and keys, before RoPE: bounds the scores (Henry et al. 2020,
+  // arXiv 2010.04245; Dehghani et al. 2023, arXiv 2302.05442).
+  bool qk_norm = false;
 };
 
 class MultiHeadAttention : public Module {
@@ -66,6 +70,7 @@ class MultiHeadAttention : public Module {
   Linear q_proj;
   std::unique_ptr<Linear> k_proj;  // empty where the variant's keys are its queries
   Linear v_proj, out_proj;
+  std::unique_ptr<RMSNorm> q_norm, k_norm;  // with qk_norm; over head_dim
 
  private:
   struct Heads {

@@ -118,9 +118,7 @@ Tensor AdditiveAttention::weights(const Tensor& q, const Tensor& k, const Attent
     if (term.defined()) bias.push_back(broadcast_to(term, {batch, heads, 1, keys}));
   }
   Tensor map = biased_softmax(found, concat(visible, 2), bias.empty() ? Tensor() : concat(bias, 2));
-  if (call.dropout == 0) return map;  // [B, H, R, S]
-  Tensor kept = dropout_mask({batch, heads, queries, keys}, call.dropout, call.random, q.dtype());
-  return map * take_rows(kept, rows, name());
+  return drop_weights(map, rows, queries, call);  // [B, H, R, S]
 }
 
 std::unique_ptr<DecodeState> AdditiveAttention::new_state(int64_t batch, int64_t capacity,
@@ -191,13 +189,13 @@ std::optional<ExactLimit> AdditiveAttention::exact_limit(const AttentionShape&) 
     NoGrad guard;
     dynamic_cast<AdditiveAttention&>(attention).v.fill_(0);
   };
-  AttentionConfig c = config();
   // Scores of zero: the mean of the visible values.
-  limit.reference = [c](const Tensor& q, const Tensor& k, const Tensor& value,
-                        const AttentionCall& call) {
+  limit.reference = [dense = dense_reference(config())](const Tensor& q, const Tensor& k,
+                                                        const Tensor& value,
+                                                        const AttentionCall& call) {
     AttentionCall flat = call;
     flat.scale = 0.0f;
-    return DenseAttention(dense_config(c)).reference(q, k, value, flat);
+    return dense(q, k, value, flat);
   };
   return limit;
 }

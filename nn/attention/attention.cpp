@@ -1,5 +1,7 @@
 #include <heed/nn/attention/attention.h>
 
+#include <algorithm>
+
 #include <heed/core/error.h>
 
 namespace heed::nn {
@@ -44,13 +46,13 @@ std::string to_string(const Traits& t) {
 
 Attention::Attention(AttentionConfig config) : config_(std::move(config)) {
   const AttentionConfig& c = config_;
+  const std::string who = c.options.variant().empty() ? "attention" : c.options.variant();
   if (c.heads < 1 || c.kv_heads < 1 || c.head_dim < 1 || c.value_dim < 1 || c.max_length < 0)
-    throw ValueError(str("attention: sizes must be positive, got heads ", c.heads, ", kv_heads ",
+    throw ValueError(str(who, ": sizes must be positive, got heads ", c.heads, ", kv_heads ",
                          c.kv_heads, ", head_dim ", c.head_dim, ", value_dim ", c.value_dim,
                          ", max_length ", c.max_length));
   if (c.heads % c.kv_heads != 0)
-    throw ValueError(
-        str("attention: kv_heads must divide heads, got ", c.kv_heads, " and ", c.heads));
+    throw ValueError(str(who, ": kv_heads must divide heads, got ", c.kv_heads, " and ", c.heads));
 }
 
 std::string Attention::type_name() const {
@@ -72,6 +74,11 @@ void Attention::check_config() const {
     refuse(
         str("grouped-query attention (", config_.kv_heads, " key heads for ", config_.heads, ")"),
         "grouped_heads");
+}
+
+void Attention::refuse_offset(const AttentionCall& call) const {
+  if (call.mask.terms().offset.defined())
+    throw ValueError(str(name(), ": an offset is not supported: query i stands at key i"));
 }
 
 void Attention::check_call(const Tensor& q, const Tensor& k, const Tensor& v,
@@ -99,7 +106,15 @@ void Attention::check_call(const Tensor& q, const Tensor& k, const Tensor& v,
   if (mask.terms().causal)
     throw ValueError(str(name(), ": causal belongs to AttentionConfig, not to a call's mask"));
   if (mask.has_key_padding() && !t.key_padding) refuse("key padding", "key_padding");
-  if (!t.left_padding && mask.has_left_padding()) refuse("left padding", "left_padding");
+  if (!t.left_padding && mask.has_left_padding()) {
+    std::vector<int64_t> begin = to_integers(mask.terms().key_begin);
+    if (begin.empty()) begin = to_integers(mask.terms().query_begin);
+    auto row = std::find_if(begin.begin(), begin.end(), [](int64_t x) { return x > 0; });
+    refuse(row == begin.end() ? std::string("left padding")
+                              : str("left padding (row ", row - begin.begin(), " begins at token ",
+                                    *row, ", where 0 is expected)"),
+           "left_padding");
+  }
   if ((mask.has_pairs() || mask.has_window()) && !t.pair_mask)
     refuse("a pair mask or window", "pair_mask");
   if (mask.has_bias() && !t.bias) refuse("a bias on the scores", "bias");

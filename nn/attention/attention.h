@@ -63,13 +63,14 @@ struct Cost {
 
 class Attention;
 
+using AttentionFunction = std::function<Tensor(const Tensor& q, const Tensor& k, const Tensor& v,
+                                               const AttentionCall& call)>;
+
 // The setting at which a variant equals something known; the conformance kit tests it there.
 struct ExactLimit {
   Options options{};
   std::function<void(Attention&)> prepare;  // may be empty
-  std::function<Tensor(const Tensor& q, const Tensor& k, const Tensor& v,
-                       const AttentionCall& call)>
-      reference;
+  AttentionFunction reference;
   double tolerance_f64 = 1e-12;
   double tolerance_f32 = 2e-6;
 };
@@ -116,6 +117,8 @@ class Attention : public Module {
   // Shapes, dtypes and everything that traits() excludes. v may be undefined (weights).
   void check_call(const Tensor& q, const Tensor& k, const Tensor& v,
                   const AttentionCall& call) const;
+  // For variants in which query i always stands at key i: ValueError where the mask has an offset.
+  void refuse_offset(const AttentionCall& call) const;
   double scale_or(const AttentionCall& call, double fallback) const {
     return call.scale ? *call.scale : fallback;
   }

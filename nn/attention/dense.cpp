@@ -5,15 +5,14 @@
 #include <limits>
 
 #include <heed/autograd/grad_mode.h>
-#include <heed/autograd/ops/dropout.h>
 #include <heed/autograd/ops/elementwise.h>
-#include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/softmax.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
-#include <heed/nn/attention/kv_cache.h>
+#include <heed/nn/attention/kv_step.h>
+#include <heed/nn/attention/score_map.h>
 
 namespace heed::nn {
 
@@ -26,6 +25,13 @@ DenseAttention::DenseAttention(AttentionConfig config) : Attention(std::move(con
 AttentionConfig dense_config(AttentionConfig other) {
   other.options = Options("dense");
   return other;
+}
+
+AttentionFunction dense_reference(const AttentionConfig& other) {
+  return [c = dense_config(other)](const Tensor& q, const Tensor& k, const Tensor& v,
+                                   const AttentionCall& call) {
+    return DenseAttention(c).reference(q, k, v, call);
+  };
 }
 
 FusedAttentionOptions DenseAttention::fused_options(const AttentionCall& call) const {
@@ -73,29 +79,19 @@ Tensor DenseAttention::weights(const Tensor& q, const Tensor& k, const Attention
                                const std::vector<int64_t>& rows) const {
   check_call(q, k, Tensor(), call);
   int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), keys = k.dim(2);
-  for (int64_t i : rows)
-    if (i < 0 || i >= queries)
-      throw ValueError(
-          str("dense: weights of row ", i, " asked for, there are ", queries, " queries"));
+  check_rows(rows, queries, name());
   if (rows.empty()) return zeros({batch, heads, 0, keys}, q.dtype());
-  int64_t group = heads / k.dim(1);
-  FusedAttentionOptions options = fused_options(call);
+  double scale = fused_options(call).scale;
   // Selected to 0: NaN in padding would survive a product.
-  Tensor clean_q = call.mask.select_queries(q, 2);  // [B, H, T, D]
-  Tensor key_t = call.mask.select_keys(k, 2);       // [B, Hkv, S, D]
-  if (group > 1) {
-    Shape shared{batch, k.dim(1), group, keys, k.dim(3)};
-    key_t = broadcast_to(key_t.unsqueeze(2), shared).reshape({batch, heads, keys, k.dim(3)});
-  }
-  key_t = key_t.transpose(2, 3);  // [B, H, D, S]
+  Tensor clean_q = call.mask.select_queries(q, 2);                                  // [B, H, T, D]
+  Tensor key_t = repeat_heads(call.mask.select_keys(k, 2), heads).transpose(2, 3);  // [B, H, D, S]
   double hidden = -std::numeric_limits<double>::infinity();
   std::vector<Tensor> parts;
   for (size_t r = 0; r < rows.size();) {
     int64_t first = rows[r], count = 0;
     while (r < rows.size() && rows[r] == first + count) ++count, ++r;
     Mask mask = call.mask.rows(first, count, batch, queries, keys);
-    Tensor scores =
-        matmul(clean_q.slice(2, first, first + count) * options.scale, key_t);  // [B, H, n, S]
+    Tensor scores = matmul(clean_q.slice(2, first, first + count) * scale, key_t);  // [B, H, n, S]
     Tensor bias = mask.dense_bias(batch, count, keys, q.dtype());
     if (bias.defined()) scores = scores + bias;
     Tensor visible = mask.dense(batch, count, keys, config().causal);  // [B or 1, H or 1, n, S]
@@ -105,69 +101,25 @@ Tensor DenseAttention::weights(const Tensor& q, const Tensor& k, const Attention
     parts.push_back(map);
   }
   Tensor map = parts.size() == 1 ? parts[0] : concat(parts, 2);  // [B, H, R, S]
-  if (options.dropout == 0) return map;
-  Tensor kept =
-      dropout_mask({batch, heads, queries, keys}, options.dropout, options.key, q.dtype());
-  return map * index_select(kept, 2, Tensor::from(rows, {static_cast<int64_t>(rows.size())}));
+  return drop_weights(map, rows, queries, call);
 }
 
 std::unique_ptr<DecodeState> DenseAttention::new_state(int64_t batch, int64_t capacity, DType dtype,
                                                        Device device) const {
-  const AttentionConfig& c = config();
-  return std::make_unique<KVCache>(batch, c.kv_heads, c.head_dim, c.value_dim, capacity, dtype,
-                                   device);
-}
-
-static void require_new_keys(const AttentionConfig& c, const Tensor& k, const Tensor& v) {
-  bool good = k.rank() == 4 && v.rank() == 4 && k.dim(1) == c.kv_heads && k.dim(3) == c.head_dim &&
-              v.dim(0) == k.dim(0) && v.dim(1) == c.kv_heads && v.dim(2) == k.dim(2) &&
-              v.dim(3) == c.value_dim;
-  if (!good)
-    throw ShapeError(str("dense: k [B, ", c.kv_heads, ", N, ", c.head_dim, "] and v [B, ",
-                         c.kv_heads, ", N, ", c.value_dim, "] expected, got ", k.shape(), " and ",
-                         v.shape()));
+  return new_kv_cache(config(), batch, capacity, dtype, device);
 }
 
 void DenseAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
                             DecodeState& state) const {
-  require_new_keys(config(), k, v);
-  call.mask.check(k.dim(0), config().heads, k.dim(2), k.dim(2), name());
-  state_as<KVCache>(state).append(k, v, call.mask);
+  absorb_keys(*this, k, v, call, state_as<KVCache>(state));
 }
 
 Tensor DenseAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
                             const AttentionCall& call, DecodeState& state) const {
   NoGrad guard;
   auto scope = enter();
-  KVCache& cache = state_as<KVCache>(state);
-  if (k.defined() != v.defined()) throw ValueError("dense: step takes k and v, or neither");
-  if (call.dropout > 0) throw ValueError("dense: dropout has no meaning while decoding");
-  if (q.rank() != 4 || q.dim(0) != cache.batch())
-    throw ShapeError(str("dense: q [", cache.batch(), ", H, T, D] expected, got ", q.shape()));
-  AttentionTerms terms = call.mask.terms(config().causal);
-  int64_t fresh = q.dim(2);
-  // Where query 0 of each row stands among the cached keys: padding before it is left out there.
-  std::vector<int64_t> offset = cache.host_lengths();
-  if (k.defined()) {
-    require_new_keys(config(), k, v);
-    if (k.dim(2) != fresh)
-      throw ShapeError(str("dense: step takes one key a query, got ", k.dim(2), " keys and ", fresh,
-                           " queries; absorb takes keys alone"));
-    if (terms.offset.defined()) throw ValueError("dense: step sets the offset itself");
-    std::vector<int64_t> begin = to_integers(terms.key_begin);
-    for (size_t b = 0; b < begin.size() && b < offset.size(); ++b) offset[b] -= begin[b];
-    cache.append(k, v, call.mask);
-  } else {
-    for (int64_t& x : offset) x -= fresh;
-  }
-  Tensor keys = cache.keys(), values = cache.values();  // [B, Hkv, S, D], [B, Hkv, S, E]
-  int64_t held = keys.dim(2);
-  terms.key_begin = Tensor();
-  terms.key_end = cache.uniform() ? Tensor() : cache.lengths();
-  bool usual =
-      std::all_of(offset.begin(), offset.end(), [&](int64_t x) { return x == held - fresh; });
-  if (!usual && !terms.offset.defined()) terms.offset = Tensor::from(offset, {cache.batch()});
-  return fused(q, keys, values, terms, call);  // [B, H, T, E]
+  KVStep s = begin_kv_step(*this, q, k, v, call, state_as<KVCache>(state));
+  return fused(q, s.keys, s.values, s.terms, call);  // [B, H, T, E]
 }
 
 std::optional<ExactLimit> DenseAttention::exact_limit(const AttentionShape&) const {
@@ -194,6 +146,15 @@ Cost DenseAttention::cost(const AttentionShape& s, Pass pass) const {
     for (int64_t i = 0; i < s.queries; ++i)
       pairs += std::clamp<int64_t>(i + 1 + s.keys - s.queries, 0, s.keys);
   }
+  Cost c = softmax_cost(pairs, s, pass);
+  // Output and log-sum-exp once more, before the sink; the share of the keys.
+  if (sinks.defined())
+    c.activation_bytes +=
+        s.batch * s.heads * s.queries * (s.value_dim + 2) * static_cast<int64_t>(size_of(s.dtype));
+  return c;
+}
+
+Cost softmax_cost(int64_t pairs, const AttentionShape& s, Pass pass) {
   int64_t size = static_cast<int64_t>(size_of(s.dtype)), d = s.head_dim, e = s.value_dim;
   int64_t q = s.batch * s.heads * s.queries * d, out = s.batch * s.heads * s.queries * e;
   int64_t k = s.batch * s.kv_heads * s.keys * d, v = s.batch * s.kv_heads * s.keys * e;
@@ -205,8 +166,6 @@ Cost DenseAttention::cost(const AttentionShape& s, Pass pass) const {
   c.bytes = (q + k + v + out + lse) * size;
   if (pass == Pass::backward) c.bytes += (out + q + k + v) * size;  // dO in; dQ, dK, dV out
   c.activation_bytes = (q + k + v + out + lse) * size;
-  // Output and log-sum-exp once more, before the sink; the share of the keys.
-  if (sinks.defined()) c.activation_bytes += (out + 2 * lse) * size;
   c.state_bytes = (k + v) * size;
   return c;
 }

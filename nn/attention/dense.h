@@ -44,7 +44,11 @@ class DenseAttention : public Attention {
                const AttentionCall& call) const;
 };
 
-// The sizes of another variant, without its options: for a reference of dense attention.
+// The sizes of another variant, without its options.
 AttentionConfig dense_config(AttentionConfig other);
+// reference() of dense attention of those sizes: what many an exact limit is compared with.
+AttentionFunction dense_reference(const AttentionConfig& other);
+// The fused kernels' cost on so many query-key pairs a head.
+Cost softmax_cost(int64_t pairs, const AttentionShape& shape, Pass pass);
 
 }  // namespace heed::nn

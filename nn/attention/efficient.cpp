@@ -169,10 +169,7 @@ Tensor EfficientAttention::weights(const Tensor& q, const Tensor& k, const Atten
                                    const std::vector<int64_t>& rows) const {
   check_call(q, k, Tensor(), call);
   int64_t batch = q.dim(0), heads = q.dim(1), queries_count = q.dim(2), s = k.dim(2);
-  for (int64_t i : rows)
-    if (i < 0 || i >= queries_count)
-      throw ValueError(str("efficient: weights of row ", i, " asked for, there are ", queries_count,
-                           " queries"));
+  check_rows(rows, queries_count, name());
   if (rows.empty() || s == 0)
     return zeros({batch, heads, static_cast<int64_t>(rows.size()), s}, q.dtype());
   Tensor rho = queries(q, call);                                   // [B, H, T, D]
@@ -200,6 +197,7 @@ Tensor EfficientAttention::reference(const Tensor& q, const Tensor& k, const Ten
 Traits EfficientAttention::traits() const {
   Traits t;
   t.causal = t.cross = t.key_padding = t.left_padding = t.grouped_heads = t.weights = true;
+  t.permutation = true;
   t.row_stochastic = softmax_;
   t.decode = DecodeKind::fixed;
   t.why["pair_mask"] = t.why["bias"] =

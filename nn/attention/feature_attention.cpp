@@ -172,10 +172,7 @@ Tensor FeatureAttention::weights(const Tensor& q, const Tensor& k, const Attenti
                                  const std::vector<int64_t>& rows) const {
   check_call(q, k, Tensor(), call);
   int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), s = k.dim(2);
-  for (int64_t i : rows)
-    if (i < 0 || i >= queries)
-      throw ValueError(
-          str(name(), ": weights of row ", i, " asked for, there are ", queries, " queries"));
+  check_rows(rows, queries, name());
   if (rows.empty() || s == 0)
     return zeros({batch, heads, static_cast<int64_t>(rows.size()), s}, q.dtype());
   std::vector<int64_t> offset = query_offsets(call.mask, queries, s);
@@ -213,6 +210,7 @@ Tensor FeatureAttention::reference(const Tensor& q, const Tensor& k, const Tenso
 Traits FeatureAttention::traits() const {
   Traits t;
   t.causal = t.cross = t.key_padding = t.left_padding = t.grouped_heads = t.weights = true;
+  t.permutation = true;
   t.decode = DecodeKind::fixed;
   t.why["pair_mask"] = t.why["bias"] =
       "keys are summed before any query is known, so that no pair can be treated on its own";

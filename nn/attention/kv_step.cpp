@@ -6,6 +6,12 @@
 
 namespace heed::nn {
 
+std::unique_ptr<DecodeState> new_kv_cache(const AttentionConfig& config, int64_t batch,
+                                          int64_t capacity, DType dtype, Device device) {
+  return std::make_unique<KVCache>(batch, config.kv_heads, config.head_dim, config.value_dim,
+                                   capacity, dtype, device);
+}
+
 void require_new_keys(const Attention& attention, const Tensor& k, const Tensor& v) {
   const AttentionConfig& c = attention.config();
   bool good = k.rank() == 4 && v.rank() == 4 && k.dim(1) == c.kv_heads && k.dim(3) == c.head_dim &&

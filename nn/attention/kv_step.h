@@ -1,7 +1,8 @@
-// What every step on a key-value cache begins with: checks, the new keys taken in, and the terms of
-// the call moved to where the queries stand among the cached keys.
+// Decoding on a key-value cache. Every step begins with checks, the new keys taken in, and the
+// terms of the call moved to where the queries stand among the cached keys.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include <heed/nn/attention/attention.h>
@@ -16,6 +17,9 @@ struct KVStep {
   bool same_offset = true;
 };
 
+// An empty cache of keys and values of the config's sizes.
+std::unique_ptr<DecodeState> new_kv_cache(const AttentionConfig& config, int64_t batch,
+                                          int64_t capacity, DType dtype, Device device);
 // `attention` names the variant in errors and says which sizes are expected. k and v undefined: the
 // queries stand at the last cached keys.
 KVStep begin_kv_step(const Attention& attention, const Tensor& q, const Tensor& k, const Tensor& v,

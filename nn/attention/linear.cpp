@@ -19,8 +19,9 @@ LinearAttention::LinearAttention(AttentionConfig c)
   size_t at = 0;
   while (kMaps[at] != map) ++at;
   map_ = static_cast<Map>(at);
+  if (map_ != Map::cosformer) return;
   max_length_ = c.options.integer("max_length", c.max_length, 1);
-  if (map_ == Map::cosformer && max_length_ < 1)
+  if (max_length_ < 1)
     throw ValueError(
         "linear: map=cosformer needs max_length >= every length (option max_length or "
         "AttentionConfig::max_length)");
@@ -41,7 +42,7 @@ Traits LinearAttention::traits() const {
   // eps takes its share of each row; the other maps have tokens without features, whose rows are 0.
   t.row_stochastic = eps() == 0 && (map_ == Map::elu || map_ == Map::exp || map_ == Map::taylor2);
   if (map_ == Map::cosformer) {
-    t.cross = false;
+    t.cross = t.permutation = false;
     t.why["cross"] = "cosformer weighs by distance, and the tokens of two sequences have none";
   }
   return t;

@@ -49,7 +49,7 @@ class LinearAttention : public FeatureAttention {
   Features map(const Tensor& x, const std::vector<int64_t>& first) const;
   Tensor turned(const Tensor& x, const std::vector<int64_t>& first) const;
   Map map_;
-  int64_t max_length_;
+  int64_t max_length_ = 0;
 };
 
 }  // namespace heed::nn

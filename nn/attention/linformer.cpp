@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include <heed/autograd/grad_mode.h>
-#include <heed/autograd/ops/dropout.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/views.h>
@@ -135,11 +134,7 @@ Tensor LinformerAttention::weights(const Tensor& q, const Tensor& k, const Atten
   Tensor slots = project(corner(E, p.slots, 0, p.columns), valid);             // [B, Hkv, k, D]
   Tensor asked = take_rows(call.mask.select_queries(q, 2), rows, name());      // [B, H, R, D]
   Tensor map = softmax_map(asked, slots, fused_options(call).scale, visible);  // [B, H, R, k]
-  if (call.dropout > 0) {
-    Tensor kept =
-        dropout_mask({batch, q.dim(1), queries, p.slots}, call.dropout, call.random, q.dtype());
-    map = map * take_rows(kept, rows, name());
-  }
+  map = drop_weights(map, rows, queries, call);
   Tensor spread = corner(value_projection(), p.slots, 0, p.columns).to(q.dtype());  // [k, N]
   map = pad(matmul(map, spread), 3, 0, keys - p.columns);                           // [B, H, R, S]
   return call.mask.select_keys(map, 3);
@@ -218,11 +213,7 @@ std::optional<ExactLimit> LinformerAttention::exact_limit(const AttentionShape& 
       e->slice(0, 0, n).slice(1, 0, n).copy_(eye(n, e->dtype()));
     }
   };
-  AttentionConfig c = config();
-  limit.reference = [c](const Tensor& q, const Tensor& k, const Tensor& v,
-                        const AttentionCall& call) {
-    return DenseAttention(dense_config(c)).reference(q, k, v, call);
-  };
+  limit.reference = dense_reference(config());
   return limit;
 }
 

@@ -15,6 +15,7 @@
 #include <heed/core/error.h>
 #include <heed/core/parallel.h>
 #include <heed/nn/attention/kv_step.h>
+#include <heed/nn/attention/score_map.h>
 
 namespace heed::nn {
 
@@ -176,6 +177,7 @@ Tensor LshAttention::candidates(const Tensor& q, const Tensor& k, const Attentio
 
 LshAttention::Prepared LshAttention::prepared(const Tensor& q, const Tensor& k,
                                               const AttentionCall& call) const {
+  refuse_offset(call);
   Prepared p;
   p.keys = directions(call.mask.select_keys(k, 2));  // [B, H, S, D]
   p.list = candidates(call.mask.select_queries(q, 2), p.keys, call.mask.terms(), no_offset(q));
@@ -219,10 +221,8 @@ Tensor LshAttention::weights(const Tensor& q, const Tensor& k, const AttentionCa
   check_call(q, k, Tensor(), call);
   int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), keys = k.dim(2);
   int64_t count = static_cast<int64_t>(rows.size());
-  for (int64_t i : rows)
-    if (i < 0 || i >= queries)
-      throw ValueError(
-          str("lsh: weights of row ", i, " asked for, there are ", queries, " queries"));
+  refuse_offset(call);
+  check_rows(rows, queries, name());
   if (count == 0) return zeros({batch, heads, 0, keys}, q.dtype());
   Tensor at = Tensor::from(rows, {count});
   Tensor clean = call.mask.select_queries(q, 2), unit = directions(call.mask.select_keys(k, 2));
@@ -239,17 +239,13 @@ Tensor LshAttention::weights(const Tensor& q, const Tensor& k, const AttentionCa
   Tensor scores = matmul(index_select(clean, 2, at) * scale_of(call), unit.transpose(2, 3));
   scores = where(Tensor(own), kSelfScore, scores);  // [B, H, R, S]
   Tensor map = softmax(where(Tensor(seen), scores, -std::numeric_limits<double>::infinity()), -1);
-  if (call.dropout == 0) return map;
-  Tensor kept = dropout_mask({batch, heads, queries, keys}, call.dropout, call.random, q.dtype());
-  return map * index_select(kept, 2, at);
+  return drop_weights(map, rows, queries, call);
 }
 
 std::unique_ptr<DecodeState> LshAttention::new_state(int64_t batch, int64_t capacity, DType dtype,
                                                      Device device) const {
-  const AttentionConfig& c = config();
-  if (!c.causal) refuse("decoding", "decode");
-  return std::make_unique<KVCache>(batch, c.kv_heads, c.head_dim, c.value_dim, capacity, dtype,
-                                   device);
+  if (!config().causal) refuse("decoding", "decode");
+  return new_kv_cache(config(), batch, capacity, dtype, device);
 }
 
 void LshAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,

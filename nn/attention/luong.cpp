@@ -78,12 +78,12 @@ std::optional<ExactLimit> LuongAttention::exact_limit(const AttentionShape&) con
   ExactLimit limit;
   limit.options = Options(name());
   limit.options.set("score", "dot");
-  AttentionConfig c = config();
-  limit.reference = [c](const Tensor& q, const Tensor& k, const Tensor& v,
-                        const AttentionCall& call) {
+  limit.reference = [dense = dense_reference(config())](const Tensor& q, const Tensor& k,
+                                                        const Tensor& v,
+                                                        const AttentionCall& call) {
     AttentionCall own = call;
     if (!own.scale) own.scale = 1.0f;
-    return DenseAttention(dense_config(c)).reference(q, k, v, own);
+    return dense(q, k, v, own);
   };
   return limit;
 }

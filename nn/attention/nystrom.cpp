@@ -163,11 +163,7 @@ std::optional<ExactLimit> NystromAttention::exact_limit(const AttentionShape& sh
   int64_t most = std::max({shape.queries, shape.keys, int64_t{1}});
   limit.options.set("landmarks", std::to_string(most));
   limit.options.set("iterations", "30");
-  AttentionConfig c = config();
-  limit.reference = [c](const Tensor& q, const Tensor& k, const Tensor& v,
-                        const AttentionCall& call) {
-    return DenseAttention(dense_config(c)).reference(q, k, v, call);
-  };
+  limit.reference = dense_reference(config());
   // Singular values of W below 1e-7 or so are not reached in 30 iterations; in f32 the rounding of
   // F and B V passes through the inverse, too.
   limit.tolerance_f64 = 1e-6;

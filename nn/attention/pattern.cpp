@@ -4,13 +4,12 @@
 #include <cmath>
 
 #include <heed/autograd/grad_mode.h>
-#include <heed/autograd/ops/dropout.h>
 #include <heed/autograd/ops/elementwise.h>
-#include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
 #include <heed/nn/attention/dense.h>
 #include <heed/nn/attention/kv_step.h>
+#include <heed/nn/attention/score_map.h>
 
 namespace heed::nn {
 
@@ -46,16 +45,11 @@ FusedAttentionOptions PatternAttention::fused_options(const AttentionCall& call)
   return options;
 }
 
-static void refuse_offset(const AttentionCall& call, const char* name) {
-  if (call.mask.terms().offset.defined())
-    throw ValueError(str(name, ": an offset is not supported: query i stands at key i"));
-}
-
 Tensor PatternAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
                                  const AttentionCall& call) const {
   auto scope = enter();
   check_call(q, k, v, call);
-  refuse_offset(call, name());
+  refuse_offset(call);
   AttentionTerms terms = call.mask.terms(config().causal);
   terms.layout =
       cache_.get(q.dim(2), k.dim(2), [this](int64_t t, int64_t s) { return layout(t, s); });
@@ -65,7 +59,7 @@ Tensor PatternAttention::forward(const Tensor& q, const Tensor& k, const Tensor&
 Tensor PatternAttention::reference(const Tensor& q, const Tensor& k, const Tensor& v,
                                    const AttentionCall& call) const {
   check_call(q, k, v, call);
-  refuse_offset(call, name());
+  refuse_offset(call);
   AttentionTerms terms = call.mask.terms(config().causal);
   terms.layout = layout(q.dim(2), k.dim(2));
   return fused_attention_reference(q, k, v, terms, fused_options(call));  // [B, H, T, E]
@@ -99,12 +93,9 @@ Tensor pattern_pairs(const PatternAttention& pattern, const std::vector<int64_t>
 Tensor PatternAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                                  const std::vector<int64_t>& rows) const {
   check_call(q, k, Tensor(), call);
-  refuse_offset(call, name());
+  refuse_offset(call);
   int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), keys = k.dim(2);
-  for (int64_t i : rows)
-    if (i < 0 || i >= queries)
-      throw ValueError(
-          str(name(), ": weights of row ", i, " asked for, there are ", queries, " queries"));
+  check_rows(rows, queries, name());
   if (rows.empty()) return zeros({batch, heads, 0, keys}, q.dtype());
   DenseAttention dense(dense_config(config()));
   std::vector<Tensor> parts;
@@ -119,16 +110,12 @@ Tensor PatternAttention::weights(const Tensor& q, const Tensor& k, const Attenti
     parts.push_back(dense.weights(q.slice(2, first, first + count), k, part, all));  // [B, H, n, S]
   }
   Tensor map = parts.size() == 1 ? parts[0] : concat(parts, 2);  // [B, H, R, S]
-  if (call.dropout == 0) return map;
-  Tensor kept = dropout_mask({batch, heads, queries, keys}, call.dropout, call.random, q.dtype());
-  return map * index_select(kept, 2, Tensor::from(rows, {static_cast<int64_t>(rows.size())}));
+  return drop_weights(map, rows, queries, call);
 }
 
 std::unique_ptr<DecodeState> PatternAttention::new_state(int64_t batch, int64_t capacity,
                                                          DType dtype, Device device) const {
-  const AttentionConfig& c = config();
-  return std::make_unique<KVCache>(batch, c.kv_heads, c.head_dim, c.value_dim, capacity, dtype,
-                                   device);
+  return new_kv_cache(config(), batch, capacity, dtype, device);
 }
 
 void PatternAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
@@ -179,33 +166,12 @@ std::vector<int64_t> PatternAttention::reach(const Tensor& q, const Tensor& k,
 ExactLimit PatternAttention::dense_limit(Options options) const {
   ExactLimit limit;
   limit.options = std::move(options);
-  AttentionConfig c = config();
-  c.options = Options("dense");
-  limit.reference = [c](const Tensor& q, const Tensor& k, const Tensor& v,
-                        const AttentionCall& call) {
-    return DenseAttention(dense_config(c)).reference(q, k, v, call);
-  };
+  limit.reference = dense_reference(config());
   return limit;
 }
 
 Cost PatternAttention::cost(const AttentionShape& shape, Pass pass) const {
-  return cost_of(layout(shape.queries, shape.keys)->pairs(), shape, pass);
-}
-
-Cost PatternAttention::cost_of(int64_t pairs, const AttentionShape& s, Pass pass) const {
-  int64_t size = static_cast<int64_t>(size_of(s.dtype)), d = s.head_dim, e = s.value_dim;
-  int64_t q = s.batch * s.heads * s.queries * d, out = s.batch * s.heads * s.queries * e;
-  int64_t k = s.batch * s.kv_heads * s.keys * d, v = s.batch * s.kv_heads * s.keys * e;
-  int64_t lse = s.batch * s.heads * s.queries;  // log-sum-exp of each row, kept for backward
-  Cost c;
-  // The products of dense attention, on fewer pairs.
-  int64_t channels = pass == Pass::forward ? d + e : 3 * d + 2 * e;
-  c.flops = 2 * s.batch * s.heads * pairs * channels;
-  c.bytes = (q + k + v + out + lse) * size;
-  if (pass == Pass::backward) c.bytes += (out + q + k + v) * size;  // dO in; dQ, dK, dV out
-  c.activation_bytes = (q + k + v + out + lse) * size;
-  c.state_bytes = (k + v) * size;
-  return c;
+  return softmax_cost(layout(shape.queries, shape.keys)->pairs(), shape, pass);
 }
 
 }  // namespace heed::nn

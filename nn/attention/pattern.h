@@ -50,8 +50,6 @@ class PatternAttention : public Attention {
   FusedAttentionOptions fused_options(const AttentionCall& call) const;
   // As dense at the same config; what the layer is where its pattern keeps everything.
   ExactLimit dense_limit(Options options) const;
-  // The flops and bytes of `pairs` pairs a head.
-  Cost cost_of(int64_t pairs, const AttentionShape& shape, Pass pass) const;
 
  private:
   int64_t block_, tile_;

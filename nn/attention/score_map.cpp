@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include <heed/autograd/ops/dropout.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/matmul.h>
@@ -35,6 +36,14 @@ void check_rows(const std::vector<int64_t>& rows, int64_t queries, const char* w
 Tensor take_rows(const Tensor& x, const std::vector<int64_t>& rows, const char* who) {
   check_rows(rows, x.dim(2), who);
   return index_select(x, 2, Tensor::from(rows, {static_cast<int64_t>(rows.size())}));
+}
+
+Tensor drop_weights(const Tensor& map, const std::vector<int64_t>& rows, int64_t queries,
+                    const AttentionCall& call) {
+  if (call.dropout == 0) return map;
+  Shape whole{map.dim(0), map.dim(1), queries, map.dim(3)};
+  Tensor kept = dropout_mask(whole, call.dropout, call.random, map.dtype());
+  return map * index_select(kept, 2, Tensor::from(rows, {static_cast<int64_t>(rows.size())}));
 }
 
 }  // namespace heed::nn

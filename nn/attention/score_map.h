@@ -1,9 +1,10 @@
-// What variants composed of softmax maps share.
+// What weights() of the variants, and variants composed of softmax maps, share.
 #pragma once
 
 #include <vector>
 
 #include <heed/autograd/tensor.h>
+#include <heed/nn/attention/attention.h>
 
 namespace heed::nn {
 
@@ -18,5 +19,8 @@ Tensor softmax_map(const Tensor& q, const Tensor& k, double scale, const Tensor&
 void check_rows(const std::vector<int64_t>& rows, int64_t queries, const char* who);
 // Rows `rows` of x [B, H, T, ..] along axis 2, checked.
 Tensor take_rows(const Tensor& x, const std::vector<int64_t>& rows, const char* who);
+// The rows `map` [B, H, R, S] of T queries after the call's dropout, as forward() draws it.
+Tensor drop_weights(const Tensor& map, const std::vector<int64_t>& rows, int64_t queries,
+                    const AttentionCall& call);
 
 }  // namespace heed::nn

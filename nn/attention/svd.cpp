@@ -78,11 +78,7 @@ std::optional<ExactLimit> SvdAttention::exact_limit(const AttentionShape& shape)
   limit.options = Options(name());
   limit.options.set("rank", std::to_string(shape.head_dim));
   limit.tolerance_f32 = 1e-5;  // below it the factors are rounded to f32
-  AttentionConfig c = config();
-  limit.reference = [c](const Tensor& q, const Tensor& k, const Tensor& v,
-                        const AttentionCall& call) {
-    return DenseAttention(dense_config(c)).reference(q, k, v, call);
-  };
+  limit.reference = dense_reference(config());
   return limit;
 }
 

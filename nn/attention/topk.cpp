@@ -4,14 +4,13 @@
 #include <cmath>
 
 #include <heed/autograd/grad_mode.h>
-#include <heed/autograd/ops/dropout.h>
 #include <heed/autograd/ops/elementwise.h>
-#include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/selected_attention.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
 #include <heed/nn/attention/dense.h>
 #include <heed/nn/attention/kv_step.h>
+#include <heed/nn/attention/score_map.h>
 
 namespace heed::nn {
 
@@ -67,14 +66,12 @@ Tensor TopkAttention::weights(const Tensor& q, const Tensor& k, const AttentionC
                               const std::vector<int64_t>& rows) const {
   check_call(q, k, Tensor(), call);
   int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), keys = k.dim(2);
+  check_rows(rows, queries, name());
   DenseAttention dense(dense_config(config()));
   AttentionCall part;
   part.scale = call.scale;
   std::vector<Tensor> parts;
   for (int64_t i : rows) {
-    if (i < 0 || i >= queries)
-      throw ValueError(
-          str("topk: weights of row ", i, " asked for, there are ", queries, " queries"));
     part.mask = call.mask.rows(i, 1, batch, queries, keys);
     Tensor row = q.slice(2, i, i + 1);  // [B, H, 1, D]
     Tensor list = selected(row, k, part);
@@ -87,16 +84,12 @@ Tensor TopkAttention::weights(const Tensor& q, const Tensor& k, const AttentionC
   }
   if (parts.empty()) return zeros({batch, heads, 0, keys}, q.dtype());
   Tensor map = concat(parts, 2);  // [B, H, R, S]
-  if (call.dropout == 0) return map;
-  Tensor kept = dropout_mask({batch, heads, queries, keys}, call.dropout, call.random, q.dtype());
-  return map * index_select(kept, 2, Tensor::from(rows, {static_cast<int64_t>(rows.size())}));
+  return drop_weights(map, rows, queries, call);
 }
 
 std::unique_ptr<DecodeState> TopkAttention::new_state(int64_t batch, int64_t capacity, DType dtype,
                                                       Device device) const {
-  const AttentionConfig& c = config();
-  return std::make_unique<KVCache>(batch, c.kv_heads, c.head_dim, c.value_dim, capacity, dtype,
-                                   device);
+  return new_kv_cache(config(), batch, capacity, dtype, device);
 }
 
 void TopkAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
@@ -119,12 +112,7 @@ std::optional<ExactLimit> TopkAttention::exact_limit(const AttentionShape& shape
   ExactLimit limit;
   limit.options = Options("topk");
   limit.options.set("k", std::to_string(std::max<int64_t>(1, shape.keys)));
-  AttentionConfig c = config();
-  c.options = Options("dense");
-  limit.reference = [c](const Tensor& q, const Tensor& k, const Tensor& v,
-                        const AttentionCall& call) {
-    return DenseAttention(dense_config(c)).reference(q, k, v, call);
-  };
+  limit.reference = dense_reference(config());
   return limit;
 }
 

@@ -242,7 +242,7 @@ Cost WindowAttention::cost(const AttentionShape& s, Pass pass) const {
   for (int64_t i = 0; i < s.queries; ++i)
     pairs += std::max<int64_t>(0, std::min(s.keys - 1, i + (config().causal ? 0 : right_)) -
                                       std::max<int64_t>(0, i - left_) + 1);
-  Cost c = cost_of(pairs, s, pass);
+  Cost c = softmax_cost(pairs, s, pass);
   if (config().causal)
     c.state_bytes = s.batch * s.kv_heads * std::min(s.keys, left_ + 1) *
                     (s.head_dim + s.value_dim) * static_cast<int64_t>(size_of(s.dtype));

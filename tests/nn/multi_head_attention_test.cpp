@@ -157,9 +157,34 @@ TEST_CASE("MultiHeadAttention: dropout on the weights in training only, seeded")
   REQUIRE(MultiHeadAttention(8, {.heads = 2, .default_dropout = 0.3}).attention_dropout() == 0.3);
 }
 
+TEST_CASE("MultiHeadAttention: norms of queries and keys") {
+  manual_seed(6);
+  for (bool rope : {false, true}) {
+    nn::MultiHeadAttentionConfig config{.heads = 2, .kv_heads = 1, .causal = true, .qk_norm = true};
+    if (rope) config.rope = nn::RopeOptions{};
+    MultiHeadAttention a(8, config);
+    a.to(DType::f64);
+    REQUIRE(a.q_norm->weight.shape() == Shape{4});
+    nn::StateDict names = a.state_dict();
+    REQUIRE(names.count("q_norm.weight") + names.count("k_norm.weight") == 2);
+    // However large the tokens, |q . k| / sqrt(D) <= sqrt(D): no weight below e^(-2 sqrt(D)) / T.
+    Tensor x = 1e4 * randn({2, 5, 8}, DType::f64);
+    for (double w : a.weights(x, x, {}, {4}).to_vector()) REQUIRE(w > std::exp(-4.0) / 5 * 0.999);
+    Tensor whole = a.forward(x);
+    auto state = a.new_state(2, 5);
+    for (int64_t t = 0; t < 5; ++t)
+      REQUIRE(difference(a.step(x.slice(1, t, t + 1), {}, *state), whole.slice(1, t, t + 1)) <
+              kTolerance);
+  }
+  MultiHeadAttention shared(8, {.heads = 2, .attention = "lsh", .qk_norm = true});
+  REQUIRE(shared.state_dict().count("q_norm.weight") == 1);
+  REQUIRE(shared.k_norm == nullptr);
+  REQUIRE(shared.forward(randn({1, 3, 8})).shape() == Shape{1, 3, 8});
+}
+
 TEST_CASE("MultiHeadAttention: bad input") {
   REQUIRE_THROWS_SAYING(MultiHeadAttention(10, {.heads = 4}), ValueError,
-                        "width 10 does not divide into 4 heads");
+                        "MultiHeadAttention(dense): width 10 does not divide into 4 heads");
   REQUIRE_THROWS_SAYING(MultiHeadAttention(8, {.heads = 0}), ValueError, "heads 0");
   REQUIRE_THROWS_SAYING(MultiHeadAttention(8, {.heads = 4, .kv_heads = 3}), ValueError,
                         "kv_heads must divide");

@@ -143,7 +143,7 @@ TEST_CASE("catalogue: variants from outside, refused by their traits") {
                         "grouped-query attention (1 key heads for 2)");
   config.kv_heads = 3;
   REQUIRE_THROWS_SAYING(nn::make_attention("dense", config), ValueError,
-                        "kv_heads must divide heads");
+                        "dense: kv_heads must divide heads, got 3 and 2");
 
   REQUIRE_THROWS_SAYING(
       nn::MultiHeadAttention(8, {.heads = 2, .attention = "mean", .attention_dropout = 0.1}),
