@@ -27,6 +27,7 @@ const std::vector<CheckRow>& check_rows() {
        check_exact_limit},
       {"prefix", "causal row i is the last row of the non-causal form on tokens 0 to i",
        check_prefix},
+      {"offset", "an offset moves the queries among the keys, or is refused by name", check_offset},
       {"padding", "padding of any content, NaN too, changes nothing and gets gradient 0",
        check_padding},
       {"left-padding", "the same for padding before and around the tokens", check_left_padding},

@@ -101,6 +101,7 @@ Tensor integers(const std::vector<int64_t>& values);
 void check_causality(Case& c);  // masking
 void check_reach(Case& c);
 void check_prefix(Case& c);
+void check_offset(Case& c);
 void check_padding(Case& c);  // padding
 void check_left_padding(Case& c);
 void check_batch(Case& c);

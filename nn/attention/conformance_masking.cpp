@@ -181,4 +181,30 @@ void check_prefix(Case& c) {
   }
 }
 
+// Item 0 stands two keys earlier than usual, item 1 one key later.
+void check_offset(Case& c) {
+  c.require_trait(c.traits.causal, "causal");
+  constexpr int64_t n = 9;
+  auto a = c.make(c.config(true, 16));
+  Triple in = c.inputs(a->config(), 2, n, n);
+  AttentionCall call = c.call(Mask::offset(integers({-2, 1})));
+  std::string message;
+  if (c.refuses([&] { a->forward(in.q, in.k, in.v, call); }, &message)) {
+    c.require(message.find("offset") != std::string::npos, "refused, but not for the offset");
+    return;
+  }
+  Tensor out = a->forward(in.q, in.k, in.v, call);
+  auto item = [](const Tensor& x, int64_t b) { return x.slice(0, b, b + 1); };
+  c.zero(row_range(item(out, 0), 0, 2), "rows that stand before the first key");
+  if (c.traits.shared_qk) return;
+  auto against = [&](int64_t b, int64_t first, int64_t last, int64_t keys) {
+    Tensor expected = a->forward(row_range(in.q, first, last), row_range(in.k, 0, keys),
+                                 row_range(in.v, 0, keys), c.call());
+    c.close(row_range(item(out, b), first, last), item(expected, b), c.tolerance(n),
+            str("rows ", first, " to ", last, " beside the same on ", keys, " keys"));
+  };
+  against(0, 2, n, n - 2);
+  if (c.traits.cross) against(1, 0, n - 1, n);
+}
+
 }  // namespace heed::nn::conformance

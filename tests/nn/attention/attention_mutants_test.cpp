@@ -47,8 +47,12 @@ std::vector<MutantRow> published_defects() {
       {mutant("4_nystrom_start_of_batch", open, nystrom_body(NystromFlaw::start_of_batch)),
        {"batch"},
        {"determinism", "linearity"}},
-      {mutant("5_nystrom_pads_in_landmarks", open, nystrom_body(NystromFlaw::pads_in_landmarks)),
+      {mutant("5a_nystrom_pads_in_landmarks", open, nystrom_body(NystromFlaw::pads_in_landmarks)),
        {"padding", "lengths"}},
+      {mutant("5b_nystrom_convolves_padding", open,
+              [](const Seen& s) { return nystrom_with_convolution(s, true); }),
+       {"padding"},
+       {"batch"}},
       {mutant("6_nystrom_zeros_in_front", open, nystrom_body(NystromFlaw::zeros_in_front)),
        {"padding", "lengths"},
        {"batch"}},
@@ -81,9 +85,12 @@ std::vector<MutantRow> published_defects() {
            [](const Seen& s) { return topk_attention(s, TopkFlaw::raises_beyond); }, topk_right),
        {"lengths"},
        {"exact-limit"}},
-      {mutant("11_without_normaliser", both, without_normaliser, kernel_attention),
-       {"exact-limit", "row-sums", "padding", "lengths"},
-       {"linearity"}},
+      {mutant("11a_without_normaliser", both, without_normaliser, kernel_attention),
+       {"exact-limit", "row-sums"},
+       {"linearity", "padding", "lengths"}},
+      {mutant("11b_scaled_by_length", both, scaled_by_length, kernel_attention),
+       {"exact-limit", "padding", "lengths", "prefix"},
+       {"linearity", "row-sums"}},
       {mutant("12_sticky_full_attention", both,
               std::function<Body()>([] { return window_body(true); })),
        {"memoryless"},
@@ -98,13 +105,15 @@ std::vector<nn::AttentionEntry> controls() {
       mutant("kernel", both, kernel_attention, kernel_attention),
       mutant("efficient", both, efficient_attention, efficient_attention),
       mutant("nystrom", traits_of(false), nystrom_body(NystromFlaw::none)),
+      mutant("nystrom_with_convolution", traits_of(false),
+             [](const Seen& s) { return nystrom_with_convolution(s, false); }),
       mutant(
           "lsh", of_lsh(true), [](const Seen& s) { return lsh_attention(s, LshFlaw::none); },
           lsh_explicit),
       mutant("topk", both, [](const Seen& s) { return topk_attention(s, TopkFlaw::none); }),
       mutant("window", both, std::function<Body()>([] { return window_body(false); })),
   };
-  for (size_t i = 3; i < list.size(); ++i) list[i].family = "sparse";
+  for (size_t i = 4; i < list.size(); ++i) list[i].family = "sparse";
   return list;
 }
 

@@ -1,4 +1,4 @@
-// Kernel and efficient attention: four defects.
+// Kernel and efficient attention: five defects.
 #pragma once
 
 #include <heed/tests/nn/attention/mutants/mutant.h>
@@ -34,11 +34,17 @@ inline Tensor masks_values_only(const Seen& s) {
   return s.call.mask.select_queries(matmul(map / sum(map, {3}, true), s.clean_v()), 2);
 }
 
-// No denominator, and a scale by the length instead of the width.
+// No denominator.
 inline Tensor without_normaliser(const Seen& s) {
-  double scale = std::pow(static_cast<double>(s.q.dim(2)), -0.25);
-  Tensor map = matmul(phi(scale * s.clean_q()), phi(scale * s.clean_k()).transpose(2, 3));
+  Tensor map = matmul(phi(s.clean_q()), phi(s.clean_k()).transpose(2, 3));
   return matmul(where(s.visible(), map, 0.0), s.clean_v());  // [B, H, T, E]
+}
+
+// Queries and keys are scaled by the length instead of the width.
+inline Tensor scaled_by_length(const Seen& s) {
+  double scale = std::pow(static_cast<double>(s.q.dim(2)), -0.25);
+  Tensor q = scale * s.clean_q(), k = scale * s.clean_k();
+  return kernel_attention({s.config, q, k, s.v, s.call});
 }
 
 // y_i = sum_f softmax(q_i)_f sum_j softmax_over_positions(k_f)_j v_j: each feature has its own

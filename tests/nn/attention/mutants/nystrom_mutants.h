@@ -1,4 +1,4 @@
-// Nystrom attention: five defects around its landmarks and its pseudo-inverse.
+// Nystrom attention: six defects around its landmarks and its pseudo-inverse.
 #pragma once
 
 #include <heed/tests/nn/attention/mutants/mutant.h>
@@ -71,6 +71,14 @@ inline Tensor nystrom_attention(const Seen& s, NystromFlaw flaw) {
   Tensor z = pseudo_inverse(w, flaw == NystromFlaw::start_of_batch);              // [B, H, m, m]
   Tensor out = matmul(f, matmul(z, matmul(last, s.clean_v())));                   // [B, H, N, E]
   return s.call.mask.select_queries(out, 2);
+}
+
+// With the convolution of values beside it, which must not see padding either.
+inline Tensor nystrom_with_convolution(const Seen& s, bool sees_padding) {
+  Tensor v = pad(sees_padding ? s.v : s.clean_v(), 2, 1, 1);  // [B, H, N + 2, E]
+  int64_t n = s.v.dim(2);
+  Tensor around = 0.2 * v.slice(2, 0, n) + 0.5 * v.slice(2, 1, n + 1) + 0.3 * v.slice(2, 2, n + 2);
+  return nystrom_attention(s, NystromFlaw::none) + s.call.mask.select_queries(around, 2);
 }
 
 inline Body nystrom_body(NystromFlaw flaw) {
