@@ -1,3 +1,5 @@
+#include <fstream>
+
 #include <heed/tests/nn/golden.h>
 
 using namespace heed;
@@ -180,4 +182,48 @@ TEST_CASE("attention_on_step reaches every attention of a model, each with its o
   REQUIRE(model.a.seen[0].first == 7);
   REQUIRE(model.a.seen[0] == model.a.seen[1]);
   REQUIRE(model.a.seen[0].second != model.b.seen[0].second);
+}
+
+// "| [`dense`](dense.md) | yes | | kv |" -> {"dense", "yes", "", "kv"}
+static std::vector<std::string> cells(const std::string& line) {
+  std::vector<std::string> list;
+  for (size_t at = 1; at < line.size();) {
+    size_t end = line.find('|', at);
+    std::string cell = line.substr(at, end - at);
+    size_t first = cell.find_first_not_of(' '), last = cell.find_last_not_of(' ');
+    list.push_back(first == std::string::npos ? "" : cell.substr(first, last - first + 1));
+    at = end + 1;
+  }
+  size_t tick = list[0].find('`');
+  if (tick != std::string::npos) list[0] = list[0].substr(tick + 1, list[0].rfind('`') - tick - 1);
+  return list;
+}
+
+TEST_CASE("catalogue: the table of what each variant can do is what the traits say") {
+  std::ifstream page(HEED_SOURCE_DIR "/docs/attention/README.md");
+  size_t rows = 0;
+  for (std::string line; std::getline(page, line);) {
+    if (!line.starts_with("| [`")) continue;
+    ++rows;
+    std::vector<std::string> row = cells(line);
+    INFO(row[0]);
+    nn::AttentionConfig config{
+        .heads = 2, .kv_heads = 2, .head_dim = 4, .value_dim = 4, .max_length = 16};
+    nn::Traits t = nn::make_attention(row[0], config)->traits();
+    nn::DecodeKind decode = t.decode;
+    if (t.causal) {
+      config.causal = true;
+      decode = nn::make_attention(row[0], config)->traits().decode;
+    }
+    auto yes = [](bool has) { return std::string(has ? "yes" : ""); };
+    REQUIRE(row == std::vector<std::string>{row[0], yes(t.causal), yes(t.cross), yes(t.key_padding),
+                                            yes(t.left_padding), yes(t.pair_mask), yes(t.bias),
+                                            yes(t.weight_dropout), yes(t.grouped_heads),
+                                            yes(t.weights), nn::to_string(decode)});
+  }
+  size_t built_in = 0;  // other cases of this program register variants of their own
+  for (const nn::AttentionEntry& entry : nn::attention_catalog())
+    built_in += entry.family != "test";
+  REQUIRE(rows >= 15);
+  REQUIRE(rows == built_in);
 }
