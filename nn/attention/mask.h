@@ -17,7 +17,8 @@ namespace heed::nn {
 class Mask {
  public:
   Mask() = default;  // everything is visible
-  // Valid tokens of row b: [0, lengths[b]), or [begin[b], end[b]) given as i64 [B].
+  // Valid tokens of row b: [0, lengths[b]), or [begin[b], end[b]) given as i64 [B]. What lies
+  // beyond the sequence is not there: a length of 9 on 3 tokens means all 3.
   static Mask key_padding(const std::vector<int64_t>& lengths);
   static Mask key_padding(const Tensor& begin, const Tensor& end);  // begin may be undefined: 0
   static Mask query_padding(const std::vector<int64_t>& lengths);

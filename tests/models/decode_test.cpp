@@ -172,7 +172,8 @@ TEST_CASE("decode: bad calls") {
   auto search = [&](models::DecodeOptions options) {
     return models::beam_search(l.model, l.batch.source, l.batch.source_lengths, options);
   };
-  REQUIRE_THROWS_SAYING(search({.beam = 0}), ValueError, "beam >= 1");
+  REQUIRE_THROWS_SAYING(search({.beam = 0}), ValueError, "1 <= beam <= 1000");
+  REQUIRE_THROWS_SAYING(search({.beam = 1001}), ValueError, "got 1001");
   REQUIRE_THROWS_SAYING(search({.length_penalty = -1}), ValueError, "length_penalty >= 0");
   REQUIRE_THROWS_SAYING(search({.length_factor = 0, .length_extra = 0}), ValueError,
                         "longest length");

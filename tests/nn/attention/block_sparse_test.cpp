@@ -217,5 +217,6 @@ TEST_CASE("block patterns: bad options", "[block_sparse]") {
   Operands x = operands_for(*a, 2, 6);
   REQUIRE_THROWS_SAYING(
       a->forward(x.q, x.k, x.v, masked(Mask::padding(integers({1, 0}), integers({6, 6})))),
-      ValueError, "bigbird: left padding is not supported");
+      ValueError,
+      "bigbird: left padding (row 0 begins at token 1, where 0 is expected) is not supported");
 }

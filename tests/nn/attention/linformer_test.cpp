@@ -80,7 +80,7 @@ TEST_CASE("linformer: refused uses and options name what is wrong", "[linformer]
   Qkv in = inputs(s);
   Mask left = Mask::key_padding(integers({0, 1}), integers({7, 7}));
   REQUIRE_THROWS_SAYING(a->forward(in.q, in.k, in.v, masked(left)), ValueError,
-                        "linformer: left padding is not supported: E and F");
+                        "row 1 begins at token 1, where 0 is expected) is not supported: E and F");
   REQUIRE_THROWS_SAYING(a->forward(in.q, in.k, in.v, masked(Mask::window(1, 1))), ValueError,
                         "linformer: a pair mask or window is not supported");
   REQUIRE_THROWS_SAYING(

@@ -145,7 +145,7 @@ TEST_CASE("window: reach, cost and traits", "[window]") {
   REQUIRE(plain->traits().left_padding == true);
   REQUIRE_THROWS_SAYING(
       a->forward(x.q, x.k, x.v, masked(Mask::padding(integers({1}), integers({9})))), ValueError,
-      "window: left padding is not supported: the global tokens");
+      "begins at token 1, where 0 is expected) is not supported: the global tokens");
 }
 
 TEST_CASE("window: bad options", "[window]") {
