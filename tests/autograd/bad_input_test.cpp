@@ -177,22 +177,22 @@ TEST_CASE("wrong element types", "[bad_input]") {
 TEST_CASE("undefined tensors", "[bad_input]") {
   Tensor w = zeros({2}).set_requires_grad(true), none;
   refuse<ValueError>({
-      {[&] { w.grad() * 2.0; }, {"undefined", "gradient before backward"}},
-      {[&] { none.item(); }, {"undefined"}},
-      {[&] { none.shape(); }, {"undefined"}},
-      {[&] { none.detach(); }, {"undefined"}},
-      {[&] { none.fill_(1); }, {"undefined"}},
-      {[&] { none.set_requires_grad(true); }, {"undefined"}},
-      {[&] { none.set_value(w.array()); }, {"undefined"}},
-      {[&] { zeros({2}).copy_(none); }, {"undefined"}},
-      {[&] { add(w, none); }, {"undefined"}},
-      {[&] { matmul(none, w); }, {"undefined"}},
+      {[&] { w.grad() * 2.0; }, {"undefined tensor", "gradient before backward"}},
+      {[&] { none.item(); }, {"undefined tensor", "no value"}},
+      {[&] { none.shape(); }, {"undefined tensor", "no value"}},
+      {[&] { none.detach(); }, {"undefined tensor", "no value"}},
+      {[&] { none.fill_(1); }, {"undefined tensor", "no value"}},
+      {[&] { none.set_requires_grad(true); }, {"undefined tensor", "no value"}},
+      {[&] { none.set_value(w.array()); }, {"undefined tensor", "no value"}},
+      {[&] { zeros({2}).copy_(none); }, {"undefined tensor", "no value"}},
+      {[&] { add(w, none); }, {"undefined tensor", "no value"}},
+      {[&] { matmul(none, w); }, {"undefined tensor", "no value"}},
       {[&] {
          concat({w, none}, 0);
        },
-       {"undefined"}},
-      {[&] { softmax(none, 0); }, {"undefined"}},
-      {[&] { where(none, w, w); }, {"undefined"}},
+       {"undefined tensor", "no value"}},
+      {[&] { softmax(none, 0); }, {"undefined tensor", "no value"}},
+      {[&] { where(none, w, w); }, {"undefined tensor", "no value"}},
   });
 }
 
