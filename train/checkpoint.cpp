@@ -202,8 +202,8 @@ void restore_generator(const TrainState& state) {
   default_generator().set_state(state.rng_seed, state.rng_offset);
 }
 
-nn::StateDict average_weights(const std::vector<std::string>& directories) {
-  if (directories.empty()) throw ValueError("average_weights: no checkpoints");
+void load_average(const std::vector<std::string>& directories, nn::Module& model) {
+  if (directories.empty()) throw ValueError("load_average: no checkpoints");
   nn::StateDict last;
   std::map<std::string, std::vector<double>> sums;
   for (const std::string& directory : directories) {
@@ -217,7 +217,6 @@ nn::StateDict average_weights(const std::vector<std::string>& directories) {
       if (!last.empty() && (before == last.end() || before->second.shape() != value.shape() ||
                             before->second.dtype() != value.dtype()))
         throw ValueError(str(directory, ": ", name, " does not match the checkpoint before"));
-      if (!is_floating(value.dtype())) continue;
       std::vector<double> values = value.to_vector();
       std::vector<double>& sum = sums[name];
       sum.resize(values.size());
@@ -225,12 +224,14 @@ nn::StateDict average_weights(const std::vector<std::string>& directories) {
     }
     last = std::move(state);
   }
+  // Random projections and the like are no estimates of one value: the mean of several is none.
+  for (const auto& [name, buffer] : model.named_buffers()) sums.erase(name);
   for (auto& [name, sum] : sums) {
     for (double& x : sum) x /= static_cast<double>(directories.size());
     Tensor& value = last.at(name);
     value = Tensor(Array::from(sum, value.shape())).to(value.dtype());
   }
-  return last;
+  model.load_state_dict(last);
 }
 
 }  // namespace heed::train

@@ -79,7 +79,8 @@ TrainState read_train_state(const std::string& directory);
 std::string read_config(const std::string& directory);  // IoError without config.json
 void restore_generator(const TrainState& state);        // the default one
 
-// Mean of the weights of several checkpoints, in double; what is not floating comes from the last.
-nn::StateDict average_weights(const std::vector<std::string>& directories);
+// The mean of the parameters of several checkpoints, taken in double; buffers are the last one's.
+// ValueError: none, of different models, or of another than this one; nothing is changed then.
+void load_average(const std::vector<std::string>& directories, nn::Module& model);
 
 }  // namespace heed::train

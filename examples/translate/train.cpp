@@ -191,7 +191,7 @@ void TranslationRun::finish(const train::TrainState& state) {
   fs::path out = s_.out;
   if (s_.average > 1) {
     auto last = train::last_checkpoints(out, s_.average);
-    model_->load_state_dict(train::average_weights(last));
+    train::load_average(last, *model_);
     train::CheckpointStore store(out / kAverage, 1);
     train::CheckpointContent content{
         *model_, nullptr, state, config_,

@@ -245,40 +245,50 @@ TEST_CASE("a checkpoint of another model is refused before anything changes", "[
   require_refused<ValueError>(saved.path, "unexpected", model, part);
 }
 
-TEST_CASE("weights are averaged in double", "[checkpoint]") {
+TEST_CASE("parameters are averaged in double, buffers are the last", "[checkpoint]") {
+  struct Model : Mlp {
+    Tensor projection = zeros({2, 3});
+    explicit Model(uint64_t seed) : Mlp(seed) {
+      projection.fill_(1.5 * static_cast<double>(seed));
+      register_buffer("projection", projection);
+    }
+  };
   TempDir directory;
   CheckpointStore store(directory, 3);
-  Mlp model;
   std::map<std::string, std::vector<double>> sums;
   for (uint64_t i = 1; i <= 3; ++i) {
-    Mlp other(i);
+    Model other(i);
     other.count.fill_(static_cast<double>(i));
     TrainState state;
     state.step = static_cast<int64_t>(i);
     store.save({.model = other, .state = state});
-    for (auto& [name, value] : other.state_dict()) {
+    for (auto& [name, value] : other.named_parameters()) {
       auto values = value.to_vector();
       auto& sum = sums[name];
       sum.resize(values.size());
       for (size_t j = 0; j < values.size(); ++j) sum[j] += values[j];
     }
   }
-  nn::StateDict mean = average_weights(last_checkpoints(directory, 3));
-  REQUIRE(mean.size() == sums.size());
-  for (auto& [name, value] : mean) {
+  Model model(4), third(3);
+  load_average(last_checkpoints(directory, 3), model);
+  REQUIRE(model.named_parameters().size() == sums.size());
+  for (auto& [name, value] : model.named_parameters()) {
     auto values = value.to_vector();
     for (size_t j = 0; j < values.size(); ++j)
       REQUIRE(values[j] == static_cast<double>(static_cast<float>(sums[name][j] / 3)));
   }
-  model.load_state_dict(mean);
-  REQUIRE(model.count.item() == 2);
+  REQUIRE(model.count.item() == 3);
+  REQUIRE(model.projection.to_vector() == third.projection.to_vector());
 
+  Mlp narrow(1);
+  REQUIRE_THROWS_SAYING(load_average(last_checkpoints(directory, 3), narrow), ValueError,
+                        "projection");
   Mlp wide(1, 24);
   TrainState state;
   state.step = 4;
   store.save({.model = wide, .state = state});
-  REQUIRE_THROWS_SAYING(average_weights(last_checkpoints(directory, 2)), ValueError, "step-4");
-  REQUIRE_THROWS_SAYING(average_weights({}), ValueError, "no checkpoints");
+  REQUIRE_THROWS_SAYING(load_average(last_checkpoints(directory, 2), model), ValueError, "step-4");
+  REQUIRE_THROWS_SAYING(load_average({}, model), ValueError, "no checkpoints");
   TempDir empty;
   REQUIRE_THROWS_SAYING(last_checkpoints(empty, 2), IoError, "no checkpoint");
   REQUIRE_THROWS_SAYING(find_checkpoint(empty), IoError, "no checkpoint");
