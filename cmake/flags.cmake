@@ -39,8 +39,8 @@ if(PROJECT_IS_TOP_LEVEL)
   endif()
   find_program(HEED_CCACHE ccache)
   if(HEED_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-    # Paths relative to the source root: clones share what they compile, except under -g, where ccache counts the
-    # folder in, since debug information names it.
+    # Paths relative to the source root: clones share what they compile, except under -g, where ccache counts
+    # the folder in, since debug information names it.
     set(CMAKE_CXX_COMPILER_LAUNCHER env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR}
         CCACHE_SLOPPINESS=pch_defines,time_macros ${HEED_CCACHE})
   endif()
