@@ -185,31 +185,27 @@ class Backward {
   void queries(const HeadTerms<T>& terms, const HeadKeys<T>& keys, int64_t i, int64_t count,
                Rows<T> dq) {
     int64_t lanes = round_up(count, Vec<T>::width);
-    bool first = true;
-    terms.each_run(i, count, [&](Range seen, const int64_t* bits) {
-      int64_t size = tile_size(seen.end - seen.begin, kTileKeys);
-      for (int64_t j = seen.begin; j < seen.end; j += size) {
-        Tile x{
-            i, count, lanes, j, smaller(size, seen.end - j), terms.bits_at(bits, j - seen.begin)};
-        tile(terms, keys, x, first, static_cast<bool>(dq));
-        first = false;
-      }
+    bool none = true;
+    terms.each_tile(i, count, kTileKeys, [&](const Tile& x, bool first) {
+      tile(terms, keys, x, lanes, first, static_cast<bool>(dq));
+      none = false;
     });
-    if (first) return clear(dq, {i, i + count}, d_);
+    if (none) return clear(dq, {i, i + count}, d_);
     if (!dq) return;
     transpose(dq_, lanes, d_, count, dq.row(i), dq.stride, static_cast<T>(p_.scale));
   }
 
-  void tile(const HeadTerms<T>& terms, const HeadKeys<T>& keys, const Tile& x, bool first,
-            bool want_dq) {
+  // `lanes`: of the whole tile of queries.
+  void tile(const HeadTerms<T>& terms, const HeadKeys<T>& keys, const Tile& x, int64_t lanes,
+            bool first, bool want_dq) {
     const Rows<T> k{keys.k.row(x.j), keys.k.stride}, v{keys.v.row(x.j), keys.v.stride};
     product<T, Layout::rows>(
         x.keys, x.lanes,
-        {d_, k.data, k.stride, q_, x.lanes, weights_, x.lanes, Into::overwrite, nullptr});
+        {d_, k.data, k.stride, q_ + x.skip, lanes, weights_, x.lanes, Into::overwrite, nullptr});
     terms.apply(x, weights_);
     product<T, Layout::rows>(
         x.keys, x.lanes,
-        {e_, v.data, v.stride, do_, x.lanes, scores_, x.lanes, Into::overwrite, nullptr});
+        {e_, v.data, v.stride, do_ + x.skip, lanes, scores_, x.lanes, Into::overwrite, nullptr});
     if (dropout_.active()) {
       dropout_.scales(terms, x, keep_rows_, keep_);
       differentiate<true>(x);
@@ -218,15 +214,15 @@ class Backward {
     }
     if (dv_)
       product<T, Layout::rows>(x.keys, e_wide_,
-                               {x.count, weights_, x.lanes, do_rows_.data, e_wide_, dv_.row(x.j),
-                                e_wide_, Into::add, nullptr});
+                               {x.count, weights_, x.lanes, do_rows_.row(x.skip), e_wide_,
+                                dv_.row(x.j), e_wide_, Into::add, nullptr});
     if (dk_)
       product<T, Layout::rows>(x.keys, d_wide_,
-                               {x.count, scores_, x.lanes, q_rows_.data, d_wide_, dk_.row(x.j),
-                                d_wide_, Into::add, nullptr});
+                               {x.count, scores_, x.lanes, q_rows_.row(x.skip), d_wide_,
+                                dk_.row(x.j), d_wide_, Into::add, nullptr});
     if (want_dq)
       product<T, Layout::columns>(d_, x.lanes,
-                                  {x.keys, k.data, k.stride, scores_, x.lanes, dq_, x.lanes,
+                                  {x.keys, k.data, k.stride, scores_, x.lanes, dq_ + x.skip, lanes,
                                    first ? Into::overwrite : Into::add, nullptr});
     if (buckets() > 0) add_distances(x);
     if (g_.bias.defined()) add_bias(terms, x);
@@ -236,7 +232,8 @@ class Backward {
   template <bool kDrop>
   void differentiate(const Tile& x) {
     for (int64_t i = 0; i < x.lanes; i += Vec<T>::width) {
-      Vec<T> lse = Vec<T>::load(lse_lanes_ + i), delta = Vec<T>::load(delta_ + i);
+      Vec<T> lse = Vec<T>::load(lse_lanes_ + x.skip + i);
+      Vec<T> delta = Vec<T>::load(delta_ + x.skip + i);
       for (int64_t j = 0; j < x.keys; ++j) {
         int64_t at = j * x.lanes + i;
         Vec<T> p = exp(Vec<T>::load(weights_ + at) - lse), dp = Vec<T>::load(scores_ + at);

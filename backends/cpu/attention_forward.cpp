@@ -19,6 +19,8 @@ struct Online {
     }
   }
 
+  Online from(int64_t lane) const { return {most + lane, sum + lane, factor + lane}; }
+
   // tile = exp(tile - m), with m and l brought up to date; factor = exp(old m - m).
   void step(T* tile, int64_t keys, int64_t lanes) {
     constexpr int64_t w = Vec<T>::width;
@@ -139,42 +141,39 @@ class Forward {
   void tile(const HeadTerms<T>& terms, const HeadKeys<T>& keys, Rows<T> q, int64_t i, int64_t count,
             Rows<T> out, T* lse) {
     int64_t lanes = round_up(count, Vec<T>::width);
-    bool first = true;
-    terms.each_run(i, count, [&](Range seen, const int64_t* bits) {
+    bool none = true;
+    terms.each_tile(i, count, kTileKeys, [&](const Tile& x, bool first) {
       if (first) {
         transpose(q.row(i), q.stride, count, d_, queries_, lanes, static_cast<T>(p_.scale));
         online_.start(lanes);
       }
-      int64_t size = tile_size(seen.end - seen.begin, kTileKeys);
-      for (int64_t j = seen.begin; j < seen.end; j += size) {
-        Tile x{
-            i, count, lanes, j, smaller(size, seen.end - j), terms.bits_at(bits, j - seen.begin)};
-        add_keys(terms, keys, x, first);
-        first = false;
-      }
+      add_keys(terms, keys, x, lanes, first);
+      none = false;
     });
-    if (first) return clear(out, lse, {i, i + count});
+    if (none) return clear(out, lse, {i, i + count});
     online_.finish(lanes);
     for (int64_t c = 0; c < e_; ++c) multiply(output_ + c * lanes, online_.factor, lanes);
     transpose(output_, lanes, e_, count, out.row(i), out.stride);
     for (int64_t n = 0; n < count; ++n) lse[i + n] = online_.most[n];
   }
 
-  void add_keys(const HeadTerms<T>& terms, const HeadKeys<T>& keys, const Tile& x, bool first) {
-    int64_t lanes = x.lanes;
-    product<T, Layout::rows>(x.keys, lanes,
-                             {d_, keys.k.row(x.j), keys.k.stride, queries_, lanes, tile_, lanes,
-                              Into::overwrite, nullptr});
+  // `lanes`: of the whole tile of queries.
+  void add_keys(const HeadTerms<T>& terms, const HeadKeys<T>& keys, const Tile& x, int64_t lanes,
+                bool first) {
+    Online<T> online = online_.from(x.skip);
+    product<T, Layout::rows>(x.keys, x.lanes,
+                             {d_, keys.k.row(x.j), keys.k.stride, queries_ + x.skip, lanes, tile_,
+                              x.lanes, Into::overwrite, nullptr});
     terms.apply(x, tile_);
-    online_.step(tile_, x.keys, lanes);
+    online.step(tile_, x.keys, x.lanes);
     if (dropout_.active()) {
       dropout_.scales(terms, x, keep_rows_, keep_);
-      multiply(tile_, keep_, x.keys * lanes);
+      multiply(tile_, keep_, x.keys * x.lanes);
     }
     Into into = first ? Into::overwrite : Into::rescale;
-    product<T, Layout::columns>(e_, lanes,
-                                {x.keys, keys.v.row(x.j), keys.v.stride, tile_, lanes, output_,
-                                 lanes, into, online_.factor});
+    product<T, Layout::columns>(e_, x.lanes,
+                                {x.keys, keys.v.row(x.j), keys.v.stride, tile_, x.lanes,
+                                 output_ + x.skip, lanes, into, online.factor});
   }
 
   const AttentionProblem& p_;

@@ -18,11 +18,19 @@ inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t larger(int64_t a, int64_t b) { return a < b ? b : a; }
 inline int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
-// Queries of a tile [i, i + count), held in `lanes` >= count lanes, and its keys [j, j + keys).
-// `bits`: those of key j, if the layout hides some of these pairs.
+// Equal pieces of at most `most`.
+inline int64_t tile_size(int64_t count, int64_t most) {
+  int64_t tiles = (count + most - 1) / most;
+  return tiles > 0 ? (count + tiles - 1) / tiles : most;
+}
+
+// Queries [i, i + count), held in `lanes` >= count lanes, and keys [j, j + keys). `bits`: those of
+// key j, if the layout hides some of these pairs. Query i stands in lane `skip` of what belongs to
+// the whole tile of queries.
 struct Tile {
   int64_t i, count, lanes, j, keys;
   const int64_t* bits = nullptr;
+  int64_t skip = 0;
 };
 
 template <class T>
@@ -114,6 +122,33 @@ struct HeadTerms {
     return bits ? bits + keys_on * ((block + 63) / 64) : nullptr;
   }
 
+  // f(tile) for the tiles that queries [i, i + count) make with the keys they see, of up to `size`
+  // keys. Where the diagonal or the edge of a window runs through a tile, it is cut into strips of
+  // keys with those queries alone that see one of them; but the first has all queries.
+  template <class F>
+  void each_tile(int64_t i, int64_t count, int64_t size, F&& f) const {
+    const int64_t strip = larger(Vec<T>::width, size / 4);
+    bool first = true;
+    each_run(i, count, [&](Range seen, const int64_t* bits) {
+      const int64_t step = tile_size(seen.end - seen.begin, size);
+      for (int64_t j = seen.begin; j < seen.end;) {
+        Tile x{i,
+               count,
+               round_up(count, Vec<T>::width),
+               j,
+               smaller(step, seen.end - j),
+               bits_at(bits, j - seen.begin)};
+        if (!in_range(x)) {
+          x.keys = smaller(x.keys, strip);
+          if (!first) trim(x);
+        }
+        if (x.count > 0) f(x, first);
+        j += x.keys;
+        first = false;
+      }
+    });
+  }
+
   // The bucket that a pair at element `n` of by_distance falls into.
   int64_t bucket(const AttentionProblem& p, int64_t n) const {
     int64_t reach = p.relative_index.numel() / 2, relative = s - 1 - n - offset;
@@ -128,8 +163,8 @@ struct HeadTerms {
   }
 
   bool has_bias() const { return by_distance || bias; }
-  bool all_visible(const Tile& x) const {
-    return !mask && x.j + x.keys - 1 - x.i - offset <= highest &&
+  bool in_range(const Tile& x) const {
+    return x.j + x.keys - 1 - x.i - offset <= highest &&
            x.j - (x.i + x.count - 1) - offset >= lowest;
   }
 
@@ -147,7 +182,7 @@ struct HeadTerms {
       for (int64_t i = 0; i < x.count; ++i)
         for (int64_t j = 0; j < x.keys; ++j) tile[j * x.lanes + i] += from[i * bias_t + j * bias_s];
     }
-    if (!all_visible(x)) hide(x, tile);
+    if (mask || !in_range(x)) hide(x, tile);
     if (x.bits) hide_bits(x, tile);
   }
 
@@ -162,6 +197,17 @@ struct HeadTerms {
   }
 
  private:
+  // Leaves out queries before and behind those that see a key of the tile, in whole vectors.
+  void trim(Tile& x) const {
+    constexpr int64_t w = Vec<T>::width;
+    int64_t first = larger(0, x.j - offset - highest - x.i) / w * w;
+    int64_t last = larger(first, x.j + x.keys - offset - lowest - x.i);
+    x.skip = first;
+    x.i += first;
+    x.count = larger(0, smaller(x.count, round_up(last, w)) - first);
+    x.lanes = round_up(x.count, w);
+  }
+
   void hide(const Tile& x, T* tile) const {
     constexpr T minus_infinity = -__builtin_inf();
     for (int64_t j = 0; j < x.keys; ++j) {

@@ -37,12 +37,6 @@ class Scratch {
   int64_t used_ = 0;
 };
 
-// Equal pieces of at most `most`.
-inline int64_t tile_size(int64_t count, int64_t most) {
-  int64_t tiles = (count + most - 1) / most;
-  return tiles > 0 ? (count + tiles - 1) / tiles : most;
-}
-
 // One operand of one head: rows of channels.
 template <class T>
 struct Rows {

@@ -126,17 +126,12 @@ class Search {
       threshold_[n] = -static_cast<T>(__builtin_inf());
       counts_[n] = 0;
     }
-    terms.each_run(i, count, [&](Range seen, const int64_t* bits) {
-      int64_t size = tile_size(seen.end - seen.begin, kTileKeys);
-      for (int64_t j = seen.begin; j < seen.end; j += size) {
-        Tile x{
-            i, count, lanes, j, smaller(size, seen.end - j), terms.bits_at(bits, j - seen.begin)};
-        product<T, Layout::rows>(
-            x.keys, lanes,
-            {d_, k.row(j), k.stride, queries_, lanes, tile_, lanes, Into::overwrite, nullptr});
-        terms.apply(x, tile_);
-        offer(x);
-      }
+    terms.each_tile(i, count, kTileKeys, [&](const Tile& x, bool) {
+      product<T, Layout::rows>(x.keys, x.lanes,
+                               {d_, k.row(x.j), k.stride, queries_ + x.skip, lanes, tile_, x.lanes,
+                                Into::overwrite, nullptr});
+      terms.apply(x, tile_);
+      offer(x);
     });
     for (int64_t n = 0; n < count; ++n) best(n).write(index + (i + n) * limit_);
   }
@@ -153,13 +148,15 @@ class Search {
       most.store(largest_ + i);
     }
     for (int64_t i = 0; i < x.count; ++i) {
-      if (largest_[i] <= threshold_[i]) continue;  // not so where it is NaN
-      Best<T> mine = best(i);
+      const int64_t lane = x.skip + i;
+      if (largest_[i] <= threshold_[lane]) continue;  // not so where it is NaN
+      Best<T> mine = best(lane);
       for (int64_t j = 0; j < x.keys; ++j) {
         T score = tile_[j * x.lanes + i];
-        if (score > threshold_[i]) threshold_[i] = mine.offer(score, static_cast<int32_t>(x.j + j));
+        if (score > threshold_[lane])
+          threshold_[lane] = mine.offer(score, static_cast<int32_t>(x.j + j));
       }
-      counts_[i] = mine.count;
+      counts_[lane] = mine.count;
     }
   }
 
