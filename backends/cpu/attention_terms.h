@@ -124,7 +124,8 @@ struct HeadTerms {
 
   // f(tile) for the tiles that queries [i, i + count) make with the keys they see, of up to `size`
   // keys. Where the diagonal or the edge of a window runs through a tile, it is cut into strips of
-  // keys with those queries alone that see one of them; but the first has all queries.
+  // keys with those queries alone that see one of them, so that less of what is hidden is computed.
+  // The first tile has all queries: its results overwrite what the others add to.
   template <class F>
   void each_tile(int64_t i, int64_t count, int64_t size, F&& f) const {
     const int64_t strip = larger(Vec<T>::width, size / 4);
@@ -197,7 +198,8 @@ struct HeadTerms {
   }
 
  private:
-  // Leaves out queries before and behind those that see a key of the tile, in whole vectors.
+  // Leaves out queries before and behind those that see a key of the tile, in whole vectors: a lane
+  // beyond `count` would be a query whose hidden keys nothing hides.
   void trim(Tile& x) const {
     constexpr int64_t w = Vec<T>::width;
     int64_t first = larger(0, x.j - offset - highest - x.i) / w * w;
