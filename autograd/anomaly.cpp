@@ -1,6 +1,7 @@
 // Anomaly mode: who made the first value that is not finite.
 //
-// NaN and +inf are faults wherever they appear. -inf is one only if the op made it of inputs without
+// NaN and +inf are faults wherever they appear. -inf is one only if the op made it of inputs
+// without
 // -inf, for scores are masked with it. A gradient has to be finite.
 #include <cmath>
 #include <optional>
@@ -82,8 +83,8 @@ void check_gradient(const Node& node, int input, const Tensor& gradient) {
   auto fault = first(gradient.array(), [](double v) { return !std::isfinite(v); });
   if (!fault) return;
   throw NumericError(str("anomaly: the gradient of '", node.name(), "' by input ", input, " is ",
-                         describe(*fault, gradient.array()), "; its output was ", node.shape, " ", node.dtype,
-                         detail::resolve_location(node.where)));
+                         describe(*fault, gradient.array()), "; its output was ", node.shape, " ",
+                         node.dtype, detail::resolve_location(node.where)));
 }
 
 }  // namespace heed

@@ -23,7 +23,9 @@ bool anomaly_mode() { return detail::anomaly; }
 AnomalyMode::AnomalyMode() : before_(detail::anomaly) { detail::anomaly = true; }
 AnomalyMode::~AnomalyMode() { detail::anomaly = before_; }
 
-ModuleScope::ModuleScope(const std::string* name) : name_(name), outer_(module_scope) { module_scope = this; }
+ModuleScope::ModuleScope(const std::string* name) : name_(name), outer_(module_scope) {
+  module_scope = this;
+}
 ModuleScope::~ModuleScope() { module_scope = outer_; }
 std::string ModuleScope::path() {
   std::string path;
@@ -65,7 +67,8 @@ bool wants_node(const Tensor* const* inputs, int count) {
 
 std::string user_location();  // anomaly.cpp
 
-Tensor record(Ref<Node> node, const Tensor* const* inputs, int count, unsigned saves, Array output) {
+Tensor record(Ref<Node> node, const Tensor* const* inputs, int count, unsigned saves,
+              Array output) {
   node->shape = output.shape();
   node->dtype = output.dtype();
   node->inputs.resize(static_cast<size_t>(count));

@@ -6,8 +6,10 @@
 namespace heed {
 
 enum class UnaryOp {
+  // clang-format off
   affine, exp, log, sqrt, rsqrt, reciprocal, square, pow, tanh, sigmoid, relu, gelu, gelu_tanh, silu,
   elu, softplus, erf, sin, cos, abs, sign, clamp
+  // clang-format on
 };
 // affine: a x + b; pow: x^a; elu: alpha = a; clamp: [a, b].
 struct UnaryParams {
@@ -20,7 +22,8 @@ enum class CompareOp { equal, not_equal, less, less_equal, greater, greater_equa
 
 // f32, f64; affine also i32, i64. out may be x.
 HEED_KERNEL(unary, void(UnaryOp op, UnaryParams params, const Array& x, const Array& out));
-// out = g df(x, y), y = f(x); f32, f64. out may be any input. Rows need x or y only, but both are passed.
+// out = g df(x, y), y = f(x); f32, f64. out may be any input. Rows need x or y only, but both are
+// passed.
 HEED_KERNEL(unary_backward, void(UnaryOp op, UnaryParams params, const Array& x, const Array& y,
                                  const Array& g, const Array& out));
 // f32, f64, i32, i64; logical_*: bool. out may be a or b.

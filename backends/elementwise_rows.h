@@ -18,14 +18,18 @@ using P = UnaryParams;
 
 template <class T>
 T gelu_tanh_slope(const T& x, const T& t) {
-  return 0.5 * (1.0 + t) + (0.5 * x) * (1.0 - t * t) * (kSqrt2OverPi * (1.0 + (3 * kGeluCubic) * (x * x)));
+  return 0.5 * (1.0 + t) +
+         (0.5 * x) * (1.0 - t * t) * (kSqrt2OverPi * (1.0 + (3 * kGeluCubic) * (x * x)));
 }
 template <class T>
-T silu_slope(const T& x, const T& s) { return s * (1.0 + x * (1.0 - s)); }
+T silu_slope(const T& x, const T& s) {
+  return s * (1.0 + x * (1.0 - s));
+}
 
 // What df reads; decides what forward saves.
 enum class Reads { x, y, both };
 
+// clang-format off
 #define HEED_ROW(Name, id, text, reads_what, f_body, df_body)                       \
   struct Name {                                                                     \
     static constexpr UnaryOp op = UnaryOp::id;                                      \
@@ -67,5 +71,6 @@ HEED_ROW(Clamp, clamp, "clamp", x, clamp(x, p.a, p.b),
 #define HEED_UNARY_ROWS(X)                                                                       \
   X(Exp) X(Log) X(Sqrt) X(Rsqrt) X(Reciprocal) X(Square) X(Pow) X(Tanh) X(Sigmoid) X(Relu) X(Gelu) \
   X(GeluTanh) X(Silu) X(Elu) X(Softplus) X(Erf) X(Sin) X(Cos) X(Abs) X(Sign) X(Clamp)
+// clang-format on
 
 }  // namespace heed::rows

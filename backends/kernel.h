@@ -61,21 +61,21 @@ struct Kernel<R(A...)> {
 #define HEED_AT_AVX512(name) nullptr
 #endif
 
-#define HEED_KERNEL(name, ...)                                           \
-  namespace heed::kernels {                                              \
-  using name##_signature = __VA_ARGS__;                                  \
-  namespace baseline {                                                   \
-  name##_signature name;                                                 \
-  }                                                                      \
-  namespace avx2 {                                                       \
-  name##_signature name;                                                 \
-  }                                                                      \
-  namespace avx512 {                                                     \
-  name##_signature name;                                                 \
-  }                                                                      \
-  inline constexpr Kernel<name##_signature> name{                        \
+#define HEED_KERNEL(name, ...)                                             \
+  namespace heed::kernels {                                                \
+  using name##_signature = __VA_ARGS__;                                    \
+  namespace baseline {                                                     \
+  name##_signature name;                                                   \
+  }                                                                        \
+  namespace avx2 {                                                         \
+  name##_signature name;                                                   \
+  }                                                                        \
+  namespace avx512 {                                                       \
+  name##_signature name;                                                   \
+  }                                                                        \
+  inline constexpr Kernel<name##_signature> name{                          \
       {HEED_AT_BASELINE(name), HEED_AT_AVX2(name), HEED_AT_AVX512(name)}}; \
-  }                                                                      \
+  }                                                                        \
   static_assert(true)
 
 #define HEED_KERNEL_ONCE(name, ...)                                                              \

@@ -83,7 +83,8 @@ Array Array::permute(const Shape& order) const {
 }
 
 Array Array::transpose(int axis_a, int axis_b) const {
-  int a = normalize_axis(axis_a, rank(), "transpose"), b = normalize_axis(axis_b, rank(), "transpose");
+  int a = normalize_axis(axis_a, rank(), "transpose"),
+      b = normalize_axis(axis_b, rank(), "transpose");
   Shape shape = shape_, strides = strides_;
   std::swap(shape[a], shape[b]);
   std::swap(strides[a], strides[b]);
@@ -93,7 +94,8 @@ Array Array::transpose(int axis_a, int axis_b) const {
 Array Array::slice(int axis, int64_t begin, int64_t end, int64_t step) const {
   axis = normalize_axis(axis, rank(), "slice");
   if (begin < 0 || end < begin || end > shape_[axis] || step < 1)
-    throw ShapeError(str("slice: [", begin, ", ", end, ") step ", step, " of axis ", axis, " in ", shape_));
+    throw ShapeError(
+        str("slice: [", begin, ", ", end, ") step ", step, " of axis ", axis, " in ", shape_));
   Shape shape = shape_, strides = strides_;
   shape[axis] = (end - begin + step - 1) / step;
   strides[axis] *= step;

@@ -1,5 +1,6 @@
 // Array: storage + shape + strides + offset + dtype + device. Copies share the storage; views copy
-// nothing. No maths here: that is backends (kernels) and autograd (Tensor, the type that users hold).
+// nothing. No maths here: that is backends (kernels) and autograd (Tensor, the type that users
+// hold).
 //
 //   Array a = Array::from<float>({1, 2, 3, 4, 5, 6}, {2, 3});
 //   Array t = a.transpose(0, 1);  // [3, 2], the same bytes
@@ -55,7 +56,7 @@ class Array {
 
   void* raw() const { return data_; }  // first element
   template <class T>
-  T* data() const {                    // DTypeError when T is not the dtype
+  T* data() const {  // DTypeError when T is not the dtype
     if (dtype_of<T>() != dtype_) wrong_dtype(dtype_of<T>());
     return static_cast<T*>(data_);
   }
@@ -63,15 +64,15 @@ class Array {
   bool shares_storage(const Array& other) const { return storage_ == other.storage_; }
 
   // Views.
-  Array permute(const Shape& order) const;           // order[i] = the axis that becomes axis i
+  Array permute(const Shape& order) const;  // order[i] = the axis that becomes axis i
   Array transpose(int axis_a, int axis_b) const;
   Array slice(int axis, int64_t begin, int64_t end, int64_t step = 1) const;  // 0<=begin<=end<=dim
-  Array select(int axis, int64_t index) const;       // removes the axis
+  Array select(int axis, int64_t index) const;                                // removes the axis
   Array broadcast_to(const Shape& shape) const;
   Array squeeze(int axis) const;
   Array unsqueeze(int axis) const;
-  bool can_view(const Shape& shape) const;           // reshape without a copy?
-  Array view(const Shape& shape) const;              // ShapeError if it needs a copy
+  bool can_view(const Shape& shape) const;  // reshape without a copy?
+  Array view(const Shape& shape) const;     // ShapeError if it needs a copy
   Array with(const Shape& shape, const Strides& strides, int64_t offset = 0) const;  // unchecked
 
  private:

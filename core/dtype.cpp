@@ -6,7 +6,10 @@
 namespace heed {
 
 namespace {
-struct Row { std::string_view name; size_t size; };
+struct Row {
+  std::string_view name;
+  size_t size;
+};
 constexpr Row kRows[] = {{"f32", 4}, {"f64", 8}, {"bf16", 2}, {"f16", 2},
                          {"u8", 1},  {"i32", 4}, {"i64", 8},  {"bool", 1}};
 }  // namespace
@@ -17,8 +20,8 @@ std::string to_string(DType dtype) { return std::string(kRows[static_cast<int>(d
 DType dtype_from_name(std::string_view name) {
   for (int i = 0; i < 8; ++i)
     if (kRows[i].name == name) return static_cast<DType>(i);
-  throw ValueError(str("dtype: unknown name '", name,
-                       "'; expected one of f32 f64 bf16 f16 u8 i32 i64 bool"));
+  throw ValueError(
+      str("dtype: unknown name '", name, "'; expected one of f32 f64 bf16 f16 u8 i32 i64 bool"));
 }
 
 float to_float(bfloat16 x) { return std::bit_cast<float>(static_cast<uint32_t>(x.bits) << 16); }
@@ -31,7 +34,8 @@ bfloat16 to_bfloat16(float x) {
 }
 
 float to_float(float16 x) {
-  uint32_t sign = (x.bits & 0x8000u) << 16, exponent = (x.bits >> 10) & 31, mantissa = x.bits & 1023;
+  uint32_t sign = (x.bits & 0x8000u) << 16, exponent = (x.bits >> 10) & 31,
+           mantissa = x.bits & 1023;
   if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | (mantissa << 13));
   if (exponent == 0) {  // zero or subnormal: mantissa * 2^-24
     float value = std::ldexp(static_cast<float>(mantissa), -24);
@@ -47,7 +51,8 @@ float16 to_float16(float x) {
   if (std::isnan(x)) return {static_cast<uint16_t>(sign | 0x7e00)};
   if (magnitude >= 65520.0f) return {static_cast<uint16_t>(sign | 0x7c00)};  // rounds to infinity
   if (magnitude < 0x1p-14f)  // subnormal: a multiple of 2^-24; nearbyint rounds half to even
-    return {static_cast<uint16_t>(sign | static_cast<uint16_t>(std::nearbyint(std::ldexp(magnitude, 24))))};
+    return {static_cast<uint16_t>(
+        sign | static_cast<uint16_t>(std::nearbyint(std::ldexp(magnitude, 24))))};
   uint32_t m = bits & 0x7fffffff;
   m += 0xfff + ((m >> 13) & 1);
   return {static_cast<uint16_t>(sign | ((m - (112u << 23)) >> 13))};

@@ -13,22 +13,27 @@ namespace heed {
 enum class DType : uint8_t { f32, f64, bf16, f16, u8, i32, i64, boolean };
 
 // Upper 16 bits of a float32; conversion rounds to nearest even and keeps NaN.
-struct bfloat16 { uint16_t bits; };
+struct bfloat16 {
+  uint16_t bits;
+};
 // IEEE binary16.
-struct float16 { uint16_t bits; };
+struct float16 {
+  uint16_t bits;
+};
 
 float to_float(bfloat16 x);
 float to_float(float16 x);
 bfloat16 to_bfloat16(float x);
 float16 to_float16(float x);
 
-size_t size_of(DType dtype);            // bytes an element
-std::string to_string(DType dtype);     // "f32"
+size_t size_of(DType dtype);                   // bytes an element
+std::string to_string(DType dtype);            // "f32"
 DType dtype_from_name(std::string_view name);  // ValueError lists the names
 inline bool is_floating(DType d) { return d <= DType::f16; }
 inline bool is_differentiable(DType d) { return d == DType::f32 || d == DType::f64; }
 
-template <class T> inline constexpr bool always_false = false;
+template <class T>
+inline constexpr bool always_false = false;
 
 template <class T>
 constexpr DType dtype_of() {

@@ -13,22 +13,26 @@
 
 namespace heed {
 
+// clang-format off
 struct Error : std::runtime_error { using std::runtime_error::runtime_error; };
 struct ShapeError : Error { using Error::Error; };        // sizes that do not fit
-struct DTypeError : Error { using Error::Error; };        // an element type that is not supported here
-struct DeviceError : Error { using Error::Error; };       // operands on different or missing devices
+struct DTypeError : Error { using Error::Error; };        // an unsupported element type
+struct DeviceError : Error { using Error::Error; };       // different or missing devices
 struct ValueError : Error { using Error::Error; };        // an argument, index or option out of range
 struct GradError : Error { using Error::Error; };         // backward that cannot be done as asked
 struct IoError : Error { using Error::Error; };           // files: names file, offset or line
 struct OutOfMemoryError : Error { using Error::Error; };  // names the bytes asked for and the op
 struct NumericError : Error { using Error::Error; };      // a value that is not finite
+// clang-format on
 
 namespace detail {
 void append(std::string& out, std::string_view text);
 void append(std::string& out, double number);  // shortest form that reads back the same
 void append(std::string& out, int64_t number);
 void append(std::string& out, uint64_t number);
-inline void append(std::string& out, bool value) { append(out, std::string_view(value ? "true" : "false")); }
+inline void append(std::string& out, bool value) {
+  append(out, std::string_view(value ? "true" : "false"));
+}
 
 template <class T>
 void append_any(std::string& out, const T& value) {

@@ -35,10 +35,10 @@ class Storage : public RefCounted {
 void destroy(Storage* storage);
 
 struct MemoryStats {
-  int64_t current_bytes = 0;      // in live arrays
-  int64_t peak_bytes = 0;         // highest current_bytes since reset_peak_memory
-  int64_t reserved_bytes = 0;     // taken from the system, free lists included
-  int64_t real_allocations = 0;   // requests that went to the system, ever
+  int64_t current_bytes = 0;     // in live arrays
+  int64_t peak_bytes = 0;        // highest current_bytes since reset_peak_memory
+  int64_t reserved_bytes = 0;    // taken from the system, free lists included
+  int64_t real_allocations = 0;  // requests that went to the system, ever
 };
 MemoryStats memory_stats(Device device = kCpu);
 void reset_peak_memory(Device device = kCpu);

@@ -35,7 +35,8 @@ static uint64_t bits64(RandomKey key) {
 
 uint64_t Generator::integer(uint64_t bound) {
   if (bound == 0) throw ValueError("Generator::integer: bound is 0");
-  uint64_t limit = ~uint64_t{0} - (~uint64_t{0} % bound + 1) % bound;  // a multiple of bound, less one
+  uint64_t limit =
+      ~uint64_t{0} - (~uint64_t{0} % bound + 1) % bound;  // a multiple of bound, less one
   uint64_t bits;
   do bits = bits64(take(4));
   while (bits > limit);
@@ -51,10 +52,12 @@ static void sincospi(double x, double* s, double* c) {
   double r = (x - quadrant * 0.5) * M_PI;
   double sr = std::sin(r), cr = std::cos(r);
   switch (quadrant & 3) {
+      // clang-format off
     case 0: *s = sr; *c = cr; break;
     case 1: *s = cr; *c = -sr; break;
     case 2: *s = -sr; *c = -cr; break;
     default: *s = -cr; *c = sr;
+      // clang-format on
   }
 }
 
@@ -104,17 +107,19 @@ Array random_array(const Shape& shape, DType dtype, RandomKey key, const char* n
 }  // namespace
 
 Array random_uniform(const Shape& shape, double low, double high, RandomKey key, DType dtype) {
-  return random_array(shape, dtype, key, "random_uniform", [&](std::array<uint32_t, 4> b, double* v) {
-    for (int i = 0; i < 4; ++i) v[i] = low + (high - low) * to_uniform(b[i]);
-  });
+  return random_array(shape, dtype, key, "random_uniform",
+                      [&](std::array<uint32_t, 4> b, double* v) {
+                        for (int i = 0; i < 4; ++i) v[i] = low + (high - low) * to_uniform(b[i]);
+                      });
 }
 
 Array random_normal(const Shape& shape, double mean, double std, RandomKey key, DType dtype) {
-  return random_array(shape, dtype, key, "random_normal", [&](std::array<uint32_t, 4> b, double* v) {
-    normal_pair(b[0], b[1], v, v + 1);
-    normal_pair(b[2], b[3], v + 2, v + 3);
-    for (int i = 0; i < 4; ++i) v[i] = mean + std * v[i];
-  });
+  return random_array(shape, dtype, key, "random_normal",
+                      [&](std::array<uint32_t, 4> b, double* v) {
+                        normal_pair(b[0], b[1], v, v + 1);
+                        normal_pair(b[2], b[3], v + 2, v + 3);
+                        for (int i = 0; i < 4; ++i) v[i] = mean + std * v[i];
+                      });
 }
 
 }  // namespace heed

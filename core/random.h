@@ -34,7 +34,10 @@ class Generator {
   double normal();
   uint64_t seed() const { return seed_; }
   uint64_t offset() const { return offset_; }
-  void set_state(uint64_t seed, uint64_t offset) { seed_ = seed; offset_ = offset; }
+  void set_state(uint64_t seed, uint64_t offset) {
+    seed_ = seed;
+    offset_ = offset;
+  }
 
  private:
   uint64_t seed_;
@@ -46,7 +49,9 @@ Generator& default_generator();
 void manual_seed(uint64_t seed);
 
 // f32 or f64. Box-Muller with cospi/sinpi: element pair (2j, 2j+1) comes from the same two numbers.
-Array random_uniform(const Shape& shape, double low, double high, RandomKey key, DType dtype = DType::f32);
-Array random_normal(const Shape& shape, double mean, double std, RandomKey key, DType dtype = DType::f32);
+Array random_uniform(const Shape& shape, double low, double high, RandomKey key,
+                     DType dtype = DType::f32);
+Array random_normal(const Shape& shape, double mean, double std, RandomKey key,
+                    DType dtype = DType::f32);
 
 }  // namespace heed

@@ -29,9 +29,9 @@ class Shape {
   const int64_t* begin() const { return sizes_; }
   const int64_t* end() const { return sizes_ + rank_; }
 
-  void push_back(int64_t size);              // ShapeError beyond kMaxRank
-  void insert(int axis, int64_t size);       // 0 <= axis <= rank
-  void erase(int axis);                      // 0 <= axis < rank
+  void push_back(int64_t size);         // ShapeError beyond kMaxRank
+  void insert(int axis, int64_t size);  // 0 <= axis <= rank
+  void erase(int axis);                 // 0 <= axis < rank
   bool operator==(const Shape& other) const;
 
  private:

@@ -117,30 +117,24 @@ constexpr char fold(char32_t c) {
   switch (c) {
     case 0xA0:
     case 0x2009:
-    case 0x202F:
-      return ' ';
+    case 0x202F: return ' ';
     case 0x2010:
     case 0x2011:
     case 0x2012:
     case 0x2013:
     case 0x2014:
-    case 0x2212:
-      return '-';
+    case 0x2212: return '-';
     case 0x2018:
     case 0x2019:
     case 0x201A:
-    case 0xB4:
-      return '\'';
+    case 0xB4: return '\'';
     case 0x201C:
     case 0x201D:
     case 0x201E:
     case 0xAB:
-    case 0xBB:
-      return '"';
-    case 0x2581:
-      return '_';
-    default:
-      return 0;
+    case 0xBB: return '"';
+    case 0x2581: return '_';
+    default: return 0;
   }
 }
 

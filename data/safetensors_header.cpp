@@ -155,20 +155,14 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
   bool unexpected(const std::string& got) {
     const char* expected = "";
     switch (place_) {
-      case Place::before:
-        throw IoError(str(file_, ": header: an object expected, got ", got));
+      case Place::before: throw IoError(str(file_, ": header: an object expected, got ", got));
       case Place::top:
         field_.clear();
         expected = "an object";
         break;
-      case Place::metadata:
-        expected = "a string";
-        break;
-      case Place::tensor:
-        expected = field_ == "dtype" ? "a string" : "an array";
-        break;
-      default:
-        expected = "a number that is not negative";
+      case Place::metadata: expected = "a string"; break;
+      case Place::tensor: expected = field_ == "dtype" ? "a string" : "an array"; break;
+      default: expected = "a number that is not negative";
     }
     fail(str(expected, " expected, got ", got));
   }
@@ -228,27 +222,13 @@ void append_json(std::string& out, const std::string& text) {
     auto byte = static_cast<unsigned char>(c);
     static constexpr char kHex[] = "0123456789abcdef";
     switch (c) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\b':
-        out += "\\b";
-        break;
-      case '\f':
-        out += "\\f";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
+      case '"': out += "\\\""; break;
+      case '\\': out += "\\\\"; break;
+      case '\b': out += "\\b"; break;
+      case '\f': out += "\\f"; break;
+      case '\n': out += "\\n"; break;
+      case '\r': out += "\\r"; break;
+      case '\t': out += "\\t"; break;
       default:
         if (byte >= 0x20) out.push_back(c);
         else out.append("\\u00").append({kHex[byte >> 4], kHex[byte & 15]});

@@ -33,12 +33,8 @@ class Message {
     field = {static_cast<uint32_t>(key >> 3), static_cast<uint32_t>(key & 7), 0, {}, at_};
     if (key >> 3 == 0 || key >> 3 >= uint64_t{1} << 29) fail("field number out of range");
     switch (field.wire) {
-      case 0:
-        field.value = varint();
-        break;
-      case 1:
-        skip(8);
-        break;
+      case 0: field.value = varint(); break;
+      case 1: skip(8); break;
       case 5:
         field.offset = at_;
         skip(4);
@@ -53,8 +49,7 @@ class Message {
         at_ += size;
         break;
       }
-      default:
-        fail(str("wire type ", field.wire, ", 0, 1, 2 or 5 expected"));
+      default: fail(str("wire type ", field.wire, ", 0, 1, 2 or 5 expected"));
     }
     return true;
   }

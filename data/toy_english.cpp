@@ -9,22 +9,14 @@ using std::string;
 
 const char* english_determiner(const Phrase& p) {
   switch (p.determiner) {
-    case Determiner::the:
-      return "the";
-    case Determiner::my:
-      return "my";
-    case Determiner::these:
-      return p.plural ? "these" : "this";
-    case Determiner::every:
-      return "every";
-    case Determiner::a:
-      return "a";
-    case Determiner::two:
-      return "two";
-    case Determiner::three:
-      return "three";
-    default:
-      return "";
+    case Determiner::the: return "the";
+    case Determiner::my: return "my";
+    case Determiner::these: return p.plural ? "these" : "this";
+    case Determiner::every: return "every";
+    case Determiner::a: return "a";
+    case Determiner::two: return "two";
+    case Determiner::three: return "three";
+    default: return "";
   }
 }
 
@@ -35,25 +27,15 @@ Words english_verb(const Verb& v, Tense tense, bool plural, bool negated, const 
   bool is_be = &v == &be();
   string auxiliary, main = v.en;
   switch (tense) {
-    case Tense::present:
-      main = plural ? (is_be ? "are" : v.en) : v.en_s;
-      break;
-    case Tense::past:
-      main = is_be && plural ? "were" : v.en_past;
-      break;
+    case Tense::present: main = plural ? (is_be ? "are" : v.en) : v.en_s; break;
+    case Tense::past: main = is_be && plural ? "were" : v.en_past; break;
     case Tense::perfect:
       auxiliary = plural ? "have" : "has";
       main = v.en_participle;
       break;
-    case Tense::future:
-      auxiliary = "will";
-      break;
-    case Tense::can:
-      auxiliary = "can";
-      break;
-    case Tense::must:
-      auxiliary = "must";
-      break;
+    case Tense::future: auxiliary = "will"; break;
+    case Tense::can: auxiliary = "can"; break;
+    case Tense::must: auxiliary = "must"; break;
   }
   if (auxiliary.empty() && is_be)
     return negated ? Words{main, "not"} : between.empty() ? Words{main} : Words{main, between};

@@ -26,22 +26,14 @@ string german_determiner(Determiner d, int column, Case c, bool kein) {
   static constexpr const char *kThe[] = {"der", "die", "das", "die"},
                               *kStrong[] = {"er", "e", "es", "e"}, *kMixed[] = {"", "e", "", "e"};
   switch (d) {
-    case Determiner::the:
-      return ending(kThe, "den", column, c);
-    case Determiner::these:
-      return string("dies") + ending(kStrong, "en", column, c);
-    case Determiner::every:
-      return string("jed") + ending(kStrong, "en", column, c);
-    case Determiner::my:
-      return string("mein") + ending(kMixed, "en", column, c);
-    case Determiner::a:
-      return string(kein ? "kein" : "ein") + ending(kMixed, "en", column, c);
-    case Determiner::none:
-      return kein ? "keine" : "";
-    case Determiner::two:
-      return "zwei";
-    default:
-      return "drei";
+    case Determiner::the: return ending(kThe, "den", column, c);
+    case Determiner::these: return string("dies") + ending(kStrong, "en", column, c);
+    case Determiner::every: return string("jed") + ending(kStrong, "en", column, c);
+    case Determiner::my: return string("mein") + ending(kMixed, "en", column, c);
+    case Determiner::a: return string(kein ? "kein" : "ein") + ending(kMixed, "en", column, c);
+    case Determiner::none: return kein ? "keine" : "";
+    case Determiner::two: return "zwei";
+    default: return "drei";
   }
 }
 
@@ -79,15 +71,9 @@ GermanVerb german_verb(const Verb& v, Tense tense, bool plural, bool forbidden,
       v.sein ? finite("ist", "sind") : finite("hat", "haben");
       out.tail.push_back(v.de_participle);
       return out;
-    case Tense::future:
-      finite("wird", "werden");
-      break;
-    case Tense::can:
-      finite("kann", "können");
-      break;
-    case Tense::must:
-      forbidden ? finite("darf", "dürfen") : finite("muss", "müssen");
-      break;
+    case Tense::future: finite("wird", "werden"); break;
+    case Tense::can: finite("kann", "können"); break;
+    case Tense::must: forbidden ? finite("darf", "dürfen") : finite("muss", "müssen"); break;
   }
   out.tail.push_back(v.de_infinitive);
   return out;

@@ -20,16 +20,11 @@ std::string join(const Words& words) {
 
 Word joint_words(const Sentence& s) {
   switch (s.joint) {
-    case Joint::because:
-      return {"because", "weil"};
-    case Joint::before:
-      return {"before", "bevor"};
-    case Joint::that:
-      return {"that", "dass"};
-    case Joint::and_:
-      return {"and", "und"};
-    case Joint::but:
-      return {"but", "aber"};
+    case Joint::because: return {"because", "weil"};
+    case Joint::before: return {"before", "bevor"};
+    case Joint::that: return {"that", "dass"};
+    case Joint::and_: return {"and", "und"};
+    case Joint::but: return {"but", "aber"};
     default:
       bool past = s.second->tense == Tense::past || s.second->tense == Tense::perfect;
       return {"when", past ? "als" : "wenn"};

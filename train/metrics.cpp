@@ -27,14 +27,10 @@ void for_each_line(const std::string& text, F&& use) {
 
 Json to_json(const MetricValue& value) {
   switch (value.kind) {
-    case MetricValue::Kind::boolean:
-      return value.integer != 0;
-    case MetricValue::Kind::integer:
-      return value.integer;
-    case MetricValue::Kind::number:
-      return value.number;
-    case MetricValue::Kind::text:
-      return value.text;
+    case MetricValue::Kind::boolean: return value.integer != 0;
+    case MetricValue::Kind::integer: return value.integer;
+    case MetricValue::Kind::number: return value.number;
+    case MetricValue::Kind::text: return value.text;
   }
   return nullptr;
 }

@@ -74,17 +74,14 @@ double Schedule::operator()(int64_t step) const {
   if (step < warmup) return lr * static_cast<double>(step) / static_cast<double>(warmup);
   double t = static_cast<double>(step);
   switch (kind) {
-    case Kind::constant:
-      return lr;
-    case Kind::inverse_sqrt:
-      return lr * std::sqrt(static_cast<double>(warmup) / t);
+    case Kind::constant: return lr;
+    case Kind::inverse_sqrt: return lr * std::sqrt(static_cast<double>(warmup) / t);
     case Kind::cosine: {
       if (step >= steps) return min;
       double x = static_cast<double>(step - warmup) / static_cast<double>(steps - warmup);
       return min + (lr - min) * 0.5 * (1 + std::cos(std::numbers::pi * x));
     }
-    case Kind::step:
-      return lr * std::pow(factor, static_cast<double>((step - 1) / every));
+    case Kind::step: return lr * std::pow(factor, static_cast<double>((step - 1) / every));
   }
   return lr;
 }

@@ -11,16 +11,11 @@ namespace heed::train {
 
 std::string to_string(StopReason reason) {
   switch (reason) {
-    case StopReason::epochs:
-      return "epochs";
-    case StopReason::max_steps:
-      return "max_steps";
-    case StopReason::minutes:
-      return "minutes";
-    case StopReason::patience:
-      return "patience";
-    case StopReason::interrupted:
-      return "interrupted";
+    case StopReason::epochs: return "epochs";
+    case StopReason::max_steps: return "max_steps";
+    case StopReason::minutes: return "minutes";
+    case StopReason::patience: return "patience";
+    case StopReason::interrupted: return "interrupted";
   }
   return "?";
 }

@@ -23,7 +23,7 @@ struct FusedAttention {
   FusedAttentionOptions options;
   bool has_table, has_bias;
   bool with_lse;  // the log-sum-exp is channel E of the result, for an op has one result
-  Array lse;  // [B, H, T]: log sum exp of each row, all that backward needs of the map
+  Array lse;      // [B, H, T]: log sum exp of each row, all that backward needs of the map
 
   Array forward(Inputs in) {
     AttentionProblem p = problem(in.tensor(kQuery), in.tensor(kKey), in.tensor(kValue),

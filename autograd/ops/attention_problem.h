@@ -16,8 +16,8 @@ Array with_dense_rows(const Array& x);
 // without a copy.
 Array gradient_like(const Array& x);
 
-// For FlopCounter: pairs that ranges, window, causality and layout leave, over all heads. Those that
-// only a pair tensor hides are computed.
+// For FlopCounter: pairs that ranges, window, causality and layout leave, over all heads. Those
+// that only a pair tensor hides are computed.
 int64_t computed_pairs(const AttentionProblem& problem);
 // Flops of the fused backward on so many pairs: Q K^T again; dO V^T; dS K, dS^T Q; P^T dO.
 int64_t backward_flops(int64_t pairs, const AttentionProblem& problem,

@@ -1,6 +1,6 @@
-// The arithmetic of optimizers, in place on parameters and their state, one fused pass each. Nothing
-// here is recorded. The numbers that change from step to step stand in a small f64 tensor that the
-// kernels read, so that a step never asks the device for a value.
+// The arithmetic of optimizers, in place on parameters and their state, one fused pass each.
+// Nothing here is recorded. The numbers that change from step to step stand in a small f64 tensor
+// that the kernels read, so that a step never asks the device for a value.
 #pragma once
 
 #include <vector>
@@ -10,14 +10,19 @@
 namespace heed {
 
 // Slots of the step state [kStepSlots], f64.
-enum StepSlot { kLearningRate, kStepNumber, kGradScale, kStepSlots };  // kGradScale: clip factor, 1 = none
+enum StepSlot {
+  kLearningRate,
+  kStepNumber,
+  kGradScale,  // the clip factor, 1 = none
+  kStepSlots
+};
 
 struct AdamSettings {
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0, lr_factor = 1;
   bool decoupled = true;  // AdamW (Loshchilov & Hutter 2019); false: L2 added to the gradient
 };
-// m <- b1 m + (1-b1) g;  v <- b2 v + (1-b2) g^2;
-// p <- p - lr m / (1-b1^t) / (sqrt(v / (1-b2^t)) + eps)  (Kingma & Ba 2015), g scaled by kGradScale.
+// m <- b1 m + (1-b1) g;  v <- b2 v + (1-b2) g^2; p <- p - lr m / (1-b1^t) / (sqrt(v / (1-b2^t)) +
+// eps)  (Kingma & Ba 2015), g scaled by kGradScale.
 void adam_step_(const Tensor& parameter, const Tensor& gradient, const Tensor& m, const Tensor& v,
                 const Tensor& step_state, const AdamSettings& settings);
 

@@ -6,7 +6,8 @@
 namespace heed {
 
 Tensor sum(const Tensor& x, const Shape& axes = {}, bool keepdim = false);
-Tensor mean(const Tensor& x, const Shape& axes = {}, bool keepdim = false);  // NaN over zero elements
+// NaN over zero elements.
+Tensor mean(const Tensor& x, const Shape& axes = {}, bool keepdim = false);
 // sum (x - mean)^2 / (n - correction), two passes. PyTorch's default is correction = 1.
 Tensor var(const Tensor& x, const Shape& axes = {}, bool keepdim = false, double correction = 1);
 // Along one axis. Lowest index wins ties and takes the gradient; NaN wins over numbers. An empty

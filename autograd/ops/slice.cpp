@@ -23,8 +23,8 @@ struct Part {
 
 Tensor place(const Tensor& x, const Shape& shape, Part part);
 
-// The gradient of a part is zero elsewhere. A loop over the parts of x would fill and add a tensor of
-// x's size for each part; writing into the slot costs as much as the part itself.
+// The gradient of a part is zero elsewhere. A loop over the parts of x would fill and add a tensor
+// of x's size for each part; writing into the slot costs as much as the part itself.
 void add_part(Vjp& v, Part part) {
   if (!v.needs(0)) return;
   if (v.create_graph()) return v.add(0, place(v.cotangent(), v.shape(0), part));
@@ -70,7 +70,9 @@ struct SliceBackward {
   }
 };
 
-Tensor place(const Tensor& x, const Shape& shape, Part part) { return apply(SliceBackward{shape, part}, x); }
+Tensor place(const Tensor& x, const Shape& shape, Part part) {
+  return apply(SliceBackward{shape, part}, x);
+}
 
 struct Pad {
   static constexpr const char* name = "pad";
@@ -96,7 +98,8 @@ struct Concat {
         throw ShapeError(str("concat: part ", i, " is ", other, ", part 0 is ", in[0].shape(),
                              "; they may differ in axis ", axis, " alone"));
       if (in[i].dtype() != in[0].dtype())
-        throw DTypeError(str("concat: part ", i, " is ", in[i].dtype(), ", part 0 is ", in[0].dtype()));
+        throw DTypeError(
+            str("concat: part ", i, " is ", in[i].dtype(), ", part 0 is ", in[0].dtype()));
       shape[axis] += other[axis];
     }
     Array out = Array::empty(shape, in[0].dtype());
@@ -122,9 +125,12 @@ struct Concat {
 
 Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end, int64_t step) {
   axis = normalize_axis(axis, x.rank(), "slice");
-  if (step < 1) throw ValueError(str("slice: step ", step, " is below 1 (use flip to go backwards)"));
+  if (step < 1)
+    throw ValueError(str("slice: step ", step, " is below 1 (use flip to go backwards)"));
   int64_t size = x.shape()[axis];
-  auto clamp = [&](int64_t bound) { return std::clamp<int64_t>(bound < 0 ? bound + size : bound, 0, size); };
+  auto clamp = [&](int64_t bound) {
+    return std::clamp<int64_t>(bound < 0 ? bound + size : bound, 0, size);
+  };
   begin = clamp(begin);
   end = std::max(begin, clamp(end));
   return apply(Slice{{axis, begin, end, step}}, x);
@@ -134,7 +140,8 @@ Tensor select(const Tensor& x, int axis, int64_t index) {
   axis = normalize_axis(axis, x.rank(), "select");
   int64_t size = x.shape()[axis];
   if (index < -size || index >= size)
-    throw ShapeError(str("select: index ", index, " is out of range for axis ", axis, " of ", x.shape()));
+    throw ShapeError(
+        str("select: index ", index, " is out of range for axis ", axis, " of ", x.shape()));
   if (index < 0) index += size;
   return apply(Select{{axis, index, index + 1, 1, true}}, x);
 }
@@ -143,7 +150,8 @@ std::vector<Tensor> split(const Tensor& x, int axis, int64_t size) {
   if (size < 1) throw ValueError(str("split: size ", size, " is below 1"));
   axis = normalize_axis(axis, x.rank(), "split");
   std::vector<int64_t> sizes;
-  for (int64_t left = x.shape()[axis]; left > 0; left -= size) sizes.push_back(std::min(left, size));
+  for (int64_t left = x.shape()[axis]; left > 0; left -= size)
+    sizes.push_back(std::min(left, size));
   return split(x, axis, sizes);
 }
 
@@ -155,8 +163,8 @@ std::vector<Tensor> split(const Tensor& x, int axis, const std::vector<int64_t>&
     total += size;
   }
   if (total != x.shape()[axis])
-    throw ShapeError(str("split: the sizes add up to ", total, ", axis ", axis, " of ", x.shape(), " has ",
-                         x.shape()[axis]));
+    throw ShapeError(str("split: the sizes add up to ", total, ", axis ", axis, " of ", x.shape(),
+                         " has ", x.shape()[axis]));
   std::vector<Tensor> parts;
   int64_t at = 0;
   for (int64_t size : sizes) {
@@ -169,7 +177,8 @@ std::vector<Tensor> split(const Tensor& x, int axis, const std::vector<int64_t>&
 Tensor pad(const Tensor& x, int axis, int64_t before, int64_t after, double value) {
   axis = normalize_axis(axis, x.rank(), "pad");
   if (before < 0 || after < 0)
-    throw ValueError(str("pad: ", before, " before and ", after, " after: neither may be negative"));
+    throw ValueError(
+        str("pad: ", before, " before and ", after, " after: neither may be negative"));
   if (before == 0 && after == 0) return x;
   Shape shape = x.shape();
   shape[axis] += before + after;
@@ -187,7 +196,8 @@ Tensor stack(const std::vector<Tensor>& parts, int axis) {
   std::vector<Tensor> raised;
   for (size_t i = 0; i < parts.size(); ++i) {
     if (!(parts[i].shape() == parts[0].shape()))
-      throw ShapeError(str("stack: part ", i, " is ", parts[i].shape(), ", part 0 is ", parts[0].shape()));
+      throw ShapeError(
+          str("stack: part ", i, " is ", parts[i].shape(), ", part 0 is ", parts[0].shape()));
     raised.push_back(unsqueeze(parts[i], axis));
   }
   return concat(raised, axis);

@@ -110,14 +110,16 @@ Tensor reshape(const Tensor& x, const Shape& shape) {
   int64_t known = 1;
   int open = -1;
   for (int i = 0; i < shape.rank(); ++i) {
-    if (shape[i] == -1 && open >= 0) throw ShapeError(str("reshape: two sizes of ", shape, " are -1"));
+    if (shape[i] == -1 && open >= 0)
+      throw ShapeError(str("reshape: two sizes of ", shape, " are -1"));
     if (shape[i] < -1) throw ShapeError(str("reshape: negative size in ", shape));
     if (shape[i] == -1) open = i;
     else known *= shape[i];
   }
   if (open >= 0 && known > 0) full[open] = x.numel() / known;
   if ((open >= 0 && known == 0) || full.numel() != x.numel())
-    throw ShapeError(str("reshape: ", x.shape(), " (", x.numel(), " elements) does not fit ", shape));
+    throw ShapeError(
+        str("reshape: ", x.shape(), " (", x.numel(), " elements) does not fit ", shape));
   return apply(Reshape{full}, x);
 }
 
@@ -130,7 +132,9 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape) {
 
 Tensor squeeze(const Tensor& x, int axis) { return apply(Squeeze{axis}, x); }
 Tensor unsqueeze(const Tensor& x, int axis) { return apply(Unsqueeze{axis}, x); }
-Tensor flip(const Tensor& x, int axis) { return apply(Flip{normalize_axis(axis, x.rank(), "flip")}, x); }
+Tensor flip(const Tensor& x, int axis) {
+  return apply(Flip{normalize_axis(axis, x.rank(), "flip")}, x);
+}
 Tensor clone(const Tensor& x) { return apply(Clone{}, x); }
 Tensor contiguous(const Tensor& x) { return x.array().is_contiguous() ? x : apply(Clone{}, x); }
 Tensor cast(const Tensor& x, DType dtype) { return dtype == x.dtype() ? x : apply(Cast{dtype}, x); }

@@ -1,4 +1,5 @@
-// Shapes: views where the strides allow it, copies else. Negative axes and indices count from the end.
+// Shapes: views where the strides allow it, copies else. Negative axes and indices count from the
+// end.
 #pragma once
 
 #include <vector>
@@ -15,14 +16,16 @@ Tensor squeeze(const Tensor& x, int axis);
 Tensor unsqueeze(const Tensor& x, int axis);
 // [begin, end) by step along one axis; bounds clamp as in Python, step >= 1.
 Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end, int64_t step = 1);
-Tensor select(const Tensor& x, int axis, int64_t index);  // removes the axis; ShapeError out of range
-std::vector<Tensor> split(const Tensor& x, int axis, int64_t size);         // pieces of `size`, last smaller
+// Removes the axis; ShapeError out of range.
+Tensor select(const Tensor& x, int axis, int64_t index);
+// Pieces of `size`, the last one smaller where the axis does not divide.
+std::vector<Tensor> split(const Tensor& x, int axis, int64_t size);
 std::vector<Tensor> split(const Tensor& x, int axis, const std::vector<int64_t>& sizes);
 Tensor flip(const Tensor& x, int axis);
 Tensor pad(const Tensor& x, int axis, int64_t before, int64_t after, double value = 0);
 Tensor concat(const std::vector<Tensor>& parts, int axis);
 Tensor stack(const std::vector<Tensor>& parts, int axis);  // along a new axis
-Tensor contiguous(const Tensor& x);  // x itself when it is
+Tensor contiguous(const Tensor& x);                        // x itself when it is
 Tensor clone(const Tensor& x);
 Tensor cast(const Tensor& x, DType dtype);
 

@@ -50,22 +50,14 @@ void copy_convert(const Array& source, const Array& target) {
 template <class S>
 void copy_from(const Array& source, const Array& target) {
   switch (target.dtype()) {
-    case DType::f32:
-      return copy_convert<S, float>(source, target);
-    case DType::f64:
-      return copy_convert<S, double>(source, target);
-    case DType::bf16:
-      return copy_convert<S, bfloat16>(source, target);
-    case DType::f16:
-      return copy_convert<S, float16>(source, target);
-    case DType::u8:
-      return copy_convert<S, uint8_t>(source, target);
-    case DType::i32:
-      return copy_convert<S, int32_t>(source, target);
-    case DType::i64:
-      return copy_convert<S, int64_t>(source, target);
-    case DType::boolean:
-      return copy_convert<S, bool>(source, target);
+    case DType::f32: return copy_convert<S, float>(source, target);
+    case DType::f64: return copy_convert<S, double>(source, target);
+    case DType::bf16: return copy_convert<S, bfloat16>(source, target);
+    case DType::f16: return copy_convert<S, float16>(source, target);
+    case DType::u8: return copy_convert<S, uint8_t>(source, target);
+    case DType::i32: return copy_convert<S, int32_t>(source, target);
+    case DType::i64: return copy_convert<S, int64_t>(source, target);
+    case DType::boolean: return copy_convert<S, bool>(source, target);
   }
 }
 
@@ -115,43 +107,27 @@ void copy(const Array& source, const Array& target) {
     return go(static_cast<const uint64_t*>(source.raw()), static_cast<uint64_t*>(target.raw()));
   }
   switch (source.dtype()) {
-    case DType::f32:
-      return copy_from<float>(source, target);
-    case DType::f64:
-      return copy_from<double>(source, target);
-    case DType::bf16:
-      return copy_from<bfloat16>(source, target);
-    case DType::f16:
-      return copy_from<float16>(source, target);
-    case DType::u8:
-      return copy_from<uint8_t>(source, target);
-    case DType::i32:
-      return copy_from<int32_t>(source, target);
-    case DType::i64:
-      return copy_from<int64_t>(source, target);
-    case DType::boolean:
-      return copy_from<bool>(source, target);
+    case DType::f32: return copy_from<float>(source, target);
+    case DType::f64: return copy_from<double>(source, target);
+    case DType::bf16: return copy_from<bfloat16>(source, target);
+    case DType::f16: return copy_from<float16>(source, target);
+    case DType::u8: return copy_from<uint8_t>(source, target);
+    case DType::i32: return copy_from<int32_t>(source, target);
+    case DType::i64: return copy_from<int64_t>(source, target);
+    case DType::boolean: return copy_from<bool>(source, target);
   }
 }
 
 void fill(const Array& target, double value) {
   switch (target.dtype()) {
-    case DType::f32:
-      return fill_with(target, static_cast<float>(value));
-    case DType::f64:
-      return fill_with(target, value);
-    case DType::bf16:
-      return fill_with(target, convert<bfloat16>(value));
-    case DType::f16:
-      return fill_with(target, convert<float16>(value));
-    case DType::u8:
-      return fill_with(target, static_cast<uint8_t>(value));
-    case DType::i32:
-      return fill_with(target, static_cast<int32_t>(value));
-    case DType::i64:
-      return fill_with(target, static_cast<int64_t>(value));
-    case DType::boolean:
-      return fill_with(target, value != 0);
+    case DType::f32: return fill_with(target, static_cast<float>(value));
+    case DType::f64: return fill_with(target, value);
+    case DType::bf16: return fill_with(target, convert<bfloat16>(value));
+    case DType::f16: return fill_with(target, convert<float16>(value));
+    case DType::u8: return fill_with(target, static_cast<uint8_t>(value));
+    case DType::i32: return fill_with(target, static_cast<int32_t>(value));
+    case DType::i64: return fill_with(target, static_cast<int64_t>(value));
+    case DType::boolean: return fill_with(target, value != 0);
   }
 }
 

@@ -21,14 +21,10 @@ template <class T>
 void run_float(BinaryOp op, const Array& a, const Array& b, const Array& out) {
   using V = Vec<T>;
   switch (op) {
-    case BinaryOp::add:
-      return map2<T>(out, a, b, [](V x, V y) { return x + y; });
-    case BinaryOp::sub:
-      return map2<T>(out, a, b, [](V x, V y) { return x - y; });
-    case BinaryOp::mul:
-      return map2<T>(out, a, b, [](V x, V y) { return x * y; });
-    case BinaryOp::div:
-      return map2<T>(out, a, b, [](V x, V y) { return x / y; });
+    case BinaryOp::add: return map2<T>(out, a, b, [](V x, V y) { return x + y; });
+    case BinaryOp::sub: return map2<T>(out, a, b, [](V x, V y) { return x - y; });
+    case BinaryOp::mul: return map2<T>(out, a, b, [](V x, V y) { return x * y; });
+    case BinaryOp::div: return map2<T>(out, a, b, [](V x, V y) { return x / y; });
     case BinaryOp::minimum:
       return map2<T>(out, a, b, [](V x, V y) { return select(y != y, y, min_keep(x, y)); });
     case BinaryOp::maximum:
@@ -43,32 +39,25 @@ void run_float(BinaryOp op, const Array& a, const Array& b, const Array& out) {
 template <class T>
 void run_integer(BinaryOp op, const Array& a, const Array& b, const Array& out) {
   switch (op) {
-    case BinaryOp::add:
-      return map_scalar<T, T>(out, a, b, [](T x, T y) { return x + y; });
-    case BinaryOp::sub:
-      return map_scalar<T, T>(out, a, b, [](T x, T y) { return x - y; });
-    case BinaryOp::mul:
-      return map_scalar<T, T>(out, a, b, [](T x, T y) { return x * y; });
+    case BinaryOp::add: return map_scalar<T, T>(out, a, b, [](T x, T y) { return x + y; });
+    case BinaryOp::sub: return map_scalar<T, T>(out, a, b, [](T x, T y) { return x - y; });
+    case BinaryOp::mul: return map_scalar<T, T>(out, a, b, [](T x, T y) { return x * y; });
     case BinaryOp::minimum:
       return map_scalar<T, T>(out, a, b, [](T x, T y) { return y < x ? y : x; });
-    default:
-      return map_scalar<T, T>(out, a, b, [](T x, T y) { return x < y ? y : x; });
+    default: return map_scalar<T, T>(out, a, b, [](T x, T y) { return x < y ? y : x; });
   }
 }
 
 template <class T>
 void run_compare(CompareOp op, const Array& a, const Array& b, const Array& out) {
   switch (op) {
-    case CompareOp::equal:
-      return map_scalar<T, bool>(out, a, b, [](T x, T y) { return x == y; });
+    case CompareOp::equal: return map_scalar<T, bool>(out, a, b, [](T x, T y) { return x == y; });
     case CompareOp::not_equal:
       return map_scalar<T, bool>(out, a, b, [](T x, T y) { return x != y; });
-    case CompareOp::less:
-      return map_scalar<T, bool>(out, a, b, [](T x, T y) { return x < y; });
+    case CompareOp::less: return map_scalar<T, bool>(out, a, b, [](T x, T y) { return x < y; });
     case CompareOp::less_equal:
       return map_scalar<T, bool>(out, a, b, [](T x, T y) { return x <= y; });
-    case CompareOp::greater:
-      return map_scalar<T, bool>(out, a, b, [](T x, T y) { return x > y; });
+    case CompareOp::greater: return map_scalar<T, bool>(out, a, b, [](T x, T y) { return x > y; });
     case CompareOp::greater_equal:
       return map_scalar<T, bool>(out, a, b, [](T x, T y) { return x >= y; });
   }
@@ -94,42 +83,29 @@ void binary(BinaryOp op, const Array& a, const Array& b, const Array& out) {
   if (op == BinaryOp::logical_or)
     return map_scalar<bool, bool>(out, a, b, [](bool x, bool y) { return x || y; });
   switch (a.dtype()) {
-    case DType::f32:
-      return run_float<float>(op, a, b, out);
-    case DType::f64:
-      return run_float<double>(op, a, b, out);
-    case DType::i32:
-      return run_integer<int32_t>(op, a, b, out);
-    default:
-      return run_integer<int64_t>(op, a, b, out);
+    case DType::f32: return run_float<float>(op, a, b, out);
+    case DType::f64: return run_float<double>(op, a, b, out);
+    case DType::i32: return run_integer<int32_t>(op, a, b, out);
+    default: return run_integer<int64_t>(op, a, b, out);
   }
 }
 
 void compare(CompareOp op, const Array& a, const Array& b, const Array& out) {
   switch (a.dtype()) {
-    case DType::f32:
-      return run_compare<float>(op, a, b, out);
-    case DType::f64:
-      return run_compare<double>(op, a, b, out);
-    case DType::i32:
-      return run_compare<int32_t>(op, a, b, out);
-    case DType::i64:
-      return run_compare<int64_t>(op, a, b, out);
-    default:
-      return run_compare<uint8_t>(op, a, b, out);
+    case DType::f32: return run_compare<float>(op, a, b, out);
+    case DType::f64: return run_compare<double>(op, a, b, out);
+    case DType::i32: return run_compare<int32_t>(op, a, b, out);
+    case DType::i64: return run_compare<int64_t>(op, a, b, out);
+    default: return run_compare<uint8_t>(op, a, b, out);
   }
 }
 
 void where(const Array& condition, const Array& a, const Array& b, const Array& out) {
   switch (size_of(a.dtype())) {
-    case 1:
-      return run_where<uint8_t>(condition, a, b, out);
-    case 2:
-      return run_where<uint16_t>(condition, a, b, out);
-    case 4:
-      return run_where<uint32_t>(condition, a, b, out);
-    default:
-      return run_where<uint64_t>(condition, a, b, out);
+    case 1: return run_where<uint8_t>(condition, a, b, out);
+    case 2: return run_where<uint16_t>(condition, a, b, out);
+    case 4: return run_where<uint32_t>(condition, a, b, out);
+    default: return run_where<uint64_t>(condition, a, b, out);
   }
 }
 

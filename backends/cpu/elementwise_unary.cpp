@@ -30,8 +30,7 @@ static void run_forward(UnaryOp op, UnaryParams p, const Array& x, const Array& 
     case UnaryOp::affine:
       return map1<T>(out, x, [a = Vec<T>(p.a), b = Vec<T>(p.b)](Vec<T> v) { return v * a + b; });
 #define HEED_CASE(Row) \
-  case rows::Row::op:  \
-    return map1<T>(out, x, [p](Vec<T> v) { return rows::Row::f(v, p); });
+  case rows::Row::op: return map1<T>(out, x, [p](Vec<T> v) { return rows::Row::f(v, p); });
       HEED_UNARY_ROWS(HEED_CASE)
 #undef HEED_CASE
   }
@@ -39,14 +38,10 @@ static void run_forward(UnaryOp op, UnaryParams p, const Array& x, const Array& 
 
 void unary(UnaryOp op, UnaryParams params, const Array& x, const Array& out) {
   switch (x.dtype()) {
-    case DType::f32:
-      return run_forward<float>(op, params, x, out);
-    case DType::f64:
-      return run_forward<double>(op, params, x, out);
-    case DType::i32:
-      return integer_affine<int32_t>(params, x, out);
-    default:
-      return integer_affine<int64_t>(params, x, out);
+    case DType::f32: return run_forward<float>(op, params, x, out);
+    case DType::f64: return run_forward<double>(op, params, x, out);
+    case DType::i32: return integer_affine<int32_t>(params, x, out);
+    default: return integer_affine<int64_t>(params, x, out);
   }
 }
 
@@ -54,8 +49,7 @@ template <class T>
 static void run_backward(UnaryOp op, UnaryParams p, const Array& x, const Array& y, const Array& g,
                          const Array& out) {
   switch (op) {
-    case UnaryOp::affine:
-      return map1<T>(out, g, [a = Vec<T>(p.a)](Vec<T> v) { return v * a; });
+    case UnaryOp::affine: return map1<T>(out, g, [a = Vec<T>(p.a)](Vec<T> v) { return v * a; });
 #define HEED_CASE(Row)           \
   case rows::Row::op:            \
     return map3<T>(out, x, y, g, \

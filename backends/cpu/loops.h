@@ -9,10 +9,10 @@ namespace heed::kernels::HEED_ISA_NAMESPACE {
 
 template <int K>
 struct Loop {
-  int rank = 0;                  // outer axes, the inner one excluded
+  int rank = 0;  // outer axes, the inner one excluded
   int64_t outer_count = 1, inner_count = 1;
   int64_t sizes[kMaxRank];
-  int64_t outer[K][kMaxRank];    // strides in bytes
+  int64_t outer[K][kMaxRank];  // strides in bytes
   int64_t inner[K];
   char* base[K];
 

@@ -296,16 +296,11 @@ void sum_typed(const Array& x, const Array& out) {
 
 void sum(const Array& x, const Array& out) {
   switch (x.dtype()) {
-    case DType::f32:
-      return sum_typed<float>(x, out);
-    case DType::f64:
-      return sum_typed<double>(x, out);
-    case DType::i32:
-      return sum_typed<int32_t>(x, out);
-    case DType::i64:
-      return sum_typed<int64_t>(x, out);
-    default:
-      return;  // the op has checked
+    case DType::f32: return sum_typed<float>(x, out);
+    case DType::f64: return sum_typed<double>(x, out);
+    case DType::i32: return sum_typed<int32_t>(x, out);
+    case DType::i64: return sum_typed<int64_t>(x, out);
+    default: return;  // the op has checked
   }
 }
 

@@ -89,9 +89,11 @@ void arg_either(const Array& x, int axis, bool largest, const Array& out) {
   largest ? arg_typed<true, T>(x, axis, out) : arg_typed<false, T>(x, axis, out);
 }
 
+// clang-format off
 template <class T> struct Running { using type = double; };
 template <> struct Running<int32_t> { using type = uint64_t; };
 template <> struct Running<int64_t> { using type = uint64_t; };
+// clang-format on
 
 template <class T>
 void cumsum_typed(const Array& x, int axis, bool reverse, const Array& out) {
@@ -120,7 +122,8 @@ void arg_extreme(const Array& x, int axis, bool largest, const Array& out) {
     case DType::f64: return arg_either<double>(x, axis, largest, out);
     case DType::i32: return arg_either<int32_t>(x, axis, largest, out);
     case DType::i64: return arg_either<int64_t>(x, axis, largest, out);
-    case DType::u8: case DType::boolean: return arg_either<uint8_t>(x, axis, largest, out);
+    case DType::u8:
+    case DType::boolean: return arg_either<uint8_t>(x, axis, largest, out);
     default: return;  // the op has checked
   }
 }

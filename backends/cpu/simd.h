@@ -10,8 +10,9 @@
 #error "backends/cpu/*.cpp are compiled once per level, with HEED_ISA_NAMESPACE set"
 #endif
 
-// Two inline functions of xsimd 8 (the argument reduction of sin and cos) do not have the instruction
-// set in their names: the linker would keep one copy of them for all levels. So each level gets its own.
+// Two inline functions of xsimd 8 (the argument reduction of sin and cos) do not have the
+// instruction set in their names: the linker would keep one copy of them for all levels. So each
+// level gets its own.
 #define HEED_JOIN_NAMES(a, b) a##_##b
 #define HEED_OF_LEVEL(name, level) HEED_JOIN_NAMES(name, level)
 #define __ieee754_rem_pio2 HEED_OF_LEVEL(ieee754_rem_pio2, HEED_ISA_NAMESPACE)
@@ -63,8 +64,14 @@ struct Vec {
   friend Vec operator*(Vec a, Vec b) { return a.v * b.v; }
   friend Vec operator/(Vec a, Vec b) { return a.v / b.v; }
   friend Vec operator-(Vec a) { return -a.v; }
-  Vec& operator+=(Vec b) { v = v + b.v; return *this; }
-  Vec& operator*=(Vec b) { v = v * b.v; return *this; }
+  Vec& operator+=(Vec b) {
+    v = v + b.v;
+    return *this;
+  }
+  Vec& operator*=(Vec b) {
+    v = v * b.v;
+    return *this;
+  }
 
   friend Vec fma(Vec a, Vec b, Vec c) { return xsimd::fma(a.v, b.v, c.v); }  // a b + c
   friend Vec exp(Vec a) { return xsimd::exp(a.v); }
@@ -130,6 +137,8 @@ struct Mask {
 };
 
 template <class T>
-Vec<T> select(Mask<T> condition, Vec<T> a, Vec<T> b) { return xsimd::select(condition.m, a.v, b.v); }
+Vec<T> select(Mask<T> condition, Vec<T> a, Vec<T> b) {
+  return xsimd::select(condition.m, a.v, b.v);
+}
 
 }  // namespace heed::kernels::HEED_ISA_NAMESPACE

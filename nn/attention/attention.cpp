@@ -8,16 +8,11 @@ namespace heed::nn {
 
 std::string to_string(DecodeKind kind) {
   switch (kind) {
-    case DecodeKind::kv:
-      return "kv";
-    case DecodeKind::ring:
-      return "ring";
-    case DecodeKind::fixed:
-      return "fixed";
-    case DecodeKind::replay:
-      return "replay";
-    case DecodeKind::none:
-      return "none";
+    case DecodeKind::kv: return "kv";
+    case DecodeKind::ring: return "ring";
+    case DecodeKind::fixed: return "fixed";
+    case DecodeKind::replay: return "replay";
+    case DecodeKind::none: return "none";
   }
   return "?";
 }

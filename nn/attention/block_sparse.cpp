@@ -88,14 +88,10 @@ bool BlockSparseAttention::sees(int64_t r, int64_t c) const {
   }
   bool near = std::abs(r - c) <= window_;
   switch (pattern_) {
-    case Pattern::local:
-      return near;
-    case Pattern::strided:
-      return near || (r - c) % stride_ == 0;
-    case Pattern::fixed:
-      return near || c % stride_ == stride_ - 1;
-    case Pattern::full:
-      return true;
+    case Pattern::local: return near;
+    case Pattern::strided: return near || (r - c) % stride_ == 0;
+    case Pattern::fixed: return near || c % stride_ == stride_ - 1;
+    case Pattern::full: return true;
   }
   return false;
 }

@@ -17,8 +17,8 @@
 // The same number, but in its gradient with respect to w_ij, (g . v_j - g . o_i) / (..), two sums
 // of products cancel: what the values have in common would cost its digits, all of them in a row
 // with a single key, where the gradient is 0. Its price: where c is far larger than a row's result
-// (a first value of 1,000 that nobody attends to), the row keeps an error of eps_f32 |c|, as any sum
-// with such a term would. Decoding takes the values as they are.
+// (a first value of 1,000 that nobody attends to), the row keeps an error of eps_f32 |c|, as any
+// sum with such a term would. Decoding takes the values as they are.
 //
 // A map derives from FeatureAttention and gives query_features, key_features and their number;
 // forward, weights, decoding, cost and the exact limit follow.

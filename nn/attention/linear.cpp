@@ -68,19 +68,15 @@ Features LinearAttention::map(const Tensor& x, const std::vector<int64_t>& first
   switch (map_) {
     case Map::elu:  // elu(x) + 1, written so that small features keep their digits
       return {relu(x) + exp(clamp(x, lowest(x.dtype()), 0)), {}};
-    case Map::relu:
-      return {relu(x), {}};
-    case Map::relu2:
-      return {square(relu(x)), {}};
-    case Map::exp:
-      return exponential_features(x);
+    case Map::relu: return {relu(x), {}};
+    case Map::relu2: return {square(relu(x)), {}};
+    case Map::exp: return exponential_features(x);
     case Map::taylor2: {
       int64_t b = x.dim(0), h = x.dim(1), n = x.dim(2), d = x.dim(3);
       Tensor pairs = x.unsqueeze(4) * (x * M_SQRT1_2).unsqueeze(3);  // [B, heads, N, D, D]
       return {concat({ones({b, h, n, 1}, x.dtype()), x, pairs.reshape({b, h, n, d * d})}, 3), {}};
     }
-    case Map::cosformer:
-      return {turned(x, first), {}};
+    case Map::cosformer: return {turned(x, first), {}};
   }
   return {};
 }
@@ -98,12 +94,9 @@ Features LinearAttention::key_features(const Tensor& k, const AttentionCall&,
 int64_t LinearAttention::map_activations(int64_t tokens) const {
   int64_t d = config().head_dim;
   switch (map_) {
-    case Map::relu:
-      return 0;
-    case Map::exp:
-      return 2 * tokens;  // where the largest feature is, in i64
-    default:
-      return tokens * d;
+    case Map::relu: return 0;
+    case Map::exp: return 2 * tokens;  // where the largest feature is, in i64
+    default: return tokens * d;
   }
 }
 

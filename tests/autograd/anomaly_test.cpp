@@ -1,4 +1,5 @@
-// Anomaly mode names the op, its inputs, the module and, as this file is compiled with -g, the line.
+// Anomaly mode names the op, its inputs, the module and, as this file is compiled with -g, the
+// line.
 #include <cmath>
 
 #include <heed/autograd/backward.h>

@@ -33,15 +33,10 @@ Tensor falsified(const Tensor& g) {
   Tensor flat = g.reshape({n});
   Tensor out;
   switch (current.fault) {
-    case Fault::negate:
-      return -g;
-    case Fault::scale:
-      return g * current.factor;
-    case Fault::drop:
-      return g * 0.0;
-    case Fault::shift:
-      out = concat({flat.slice(0, 1, n), flat.slice(0, 0, 1)}, 0);
-      break;
+    case Fault::negate: return -g;
+    case Fault::scale: return g * current.factor;
+    case Fault::drop: return g * 0.0;
+    case Fault::shift: out = concat({flat.slice(0, 1, n), flat.slice(0, 0, 1)}, 0); break;
     case Fault::swap:
       out = concat({flat.slice(0, n - 1, n), flat.slice(0, 1, n - 1), flat.slice(0, 0, 1)}, 0);
       break;

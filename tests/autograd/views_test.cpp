@@ -20,8 +20,8 @@ TEST_CASE("views copy nothing", "[views]") {
   CHECK(shared(x.slice(0, 0, 1).squeeze(0)));
   CHECK(shared(broadcast_to(x, {5, 2, 3, 4})));
   CHECK(shared(split(x, 1, int64_t{2})[1]));
-  CHECK(shared(x.slice(2, 0, 4, 2).reshape({6, 2})));     // rows of a slice stay views
-  CHECK_FALSE(shared(x.transpose(1, 2).reshape({24})));   // no strides for that
+  CHECK(shared(x.slice(2, 0, 4, 2).reshape({6, 2})));    // rows of a slice stay views
+  CHECK_FALSE(shared(x.transpose(1, 2).reshape({24})));  // no strides for that
   CHECK_FALSE(shared(x.clone()));
   CHECK_FALSE(shared(flip(x, 0)));
 }

@@ -56,9 +56,11 @@ TEST_CASE("nested and concurrent calls run in place") {
 TEST_CASE("an exception from a piece comes out and the pool goes on") {
   Threads guard(2);
   for (int r = 0; r < 10; ++r)
-    REQUIRE_THROWS_AS(parallel_for(100, 1, [](int64_t, int64_t end) {
-      if (end == 100) throw std::runtime_error("piece");
-    }), std::runtime_error);
+    REQUIRE_THROWS_AS(parallel_for(100, 1,
+                                   [](int64_t, int64_t end) {
+                                     if (end == 100) throw std::runtime_error("piece");
+                                   }),
+                      std::runtime_error);
   std::atomic<int> count{0};
   parallel_tasks(10, [&](int64_t) { ++count; });
   REQUIRE(count == 10);

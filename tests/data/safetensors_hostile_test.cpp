@@ -52,12 +52,9 @@ TEST_CASE("hostile safetensors: the plain file is accepted, and so are its legal
   CHECK(r.header(R"({"a":{"dtype":"U8","shape":[0,9223372036854775807],"data_offsets":[0,0]}})",
                  0) == "");
   CHECK(r.header(R"({"a":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1],"data_offsets":[0,4]}})") == "");
-  CHECK(
-      r.header(
-          R"({"b":{"dtype":"U8","shape":[2],"data_offsets":[2,4]},)"
-          R"("z":{"dtype":"U8","shape":[0],"data_offsets":[2,2]},)"
-          R"("a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})") ==
-      "");
+  CHECK(r.header(R"({"b":{"dtype":"U8","shape":[2],"data_offsets":[2,4]},)"
+                 R"("z":{"dtype":"U8","shape":[0],"data_offsets":[2,2]},)"
+                 R"("a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})") == "");
   CHECK(r.header("{}", 0) == "");
   CHECK(r.header(R"({"__metadata__":{}})", 0) == "");
   CHECK(r.header(R"({"a":{"dtype":"\u00463\u0032","shape":[1],"data_offsets":[0,4]}})") == "");

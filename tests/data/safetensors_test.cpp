@@ -42,22 +42,14 @@ std::string file_dtype(const NamedArray& t) {
 
 double value(const Array& a, int64_t i) {
   switch (a.dtype()) {
-    case DType::f32:
-      return a.data<float>()[i];
-    case DType::f64:
-      return a.data<double>()[i];
-    case DType::bf16:
-      return to_float(a.data<bfloat16>()[i]);
-    case DType::f16:
-      return to_float(a.data<float16>()[i]);
-    case DType::u8:
-      return a.data<uint8_t>()[i];
-    case DType::i32:
-      return a.data<int32_t>()[i];
-    case DType::i64:
-      return static_cast<double>(a.data<int64_t>()[i]);
-    default:
-      return a.data<bool>()[i];
+    case DType::f32: return a.data<float>()[i];
+    case DType::f64: return a.data<double>()[i];
+    case DType::bf16: return to_float(a.data<bfloat16>()[i]);
+    case DType::f16: return to_float(a.data<float16>()[i]);
+    case DType::u8: return a.data<uint8_t>()[i];
+    case DType::i32: return a.data<int32_t>()[i];
+    case DType::i64: return static_cast<double>(a.data<int64_t>()[i]);
+    default: return a.data<bool>()[i];
   }
 }
 }  // namespace

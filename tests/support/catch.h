@@ -1,4 +1,5 @@
-// Catch2, version 2 or 3: the only file that knows which. Tests include this one, never <catch2/...>.
+// Catch2, version 2 or 3: the only file that knows which. Tests include this one, never
+// <catch2/...>.
 #pragma once
 
 #if __has_include(<catch2/catch_test_macros.hpp>)
@@ -11,13 +12,13 @@
 namespace heed::test {
 using Catch::Approx;
 using Catch::Matchers::ContainsSubstring;
-}
+}  // namespace heed::test
 #else
 #include <catch2/catch.hpp>
 namespace heed::test {
 using Catch::Detail::Approx;
 inline auto ContainsSubstring(const std::string& part) { return Catch::Matchers::Contains(part); }
-}
+}  // namespace heed::test
 #endif
 
 namespace heed::test {
@@ -29,12 +30,12 @@ using Catch::Matchers::WithinRel;
 }  // namespace heed::test
 
 // The expression throws `type`, and what() contains `part`.
-#define REQUIRE_THROWS_SAYING(expression, type, part)                                  \
-  do {                                                                                 \
-    try {                                                                              \
-      static_cast<void>(expression);                                                   \
-      FAIL("nothing thrown by: " #expression);                                         \
-    } catch (const type& error) {                                                      \
-      REQUIRE_THAT(std::string(error.what()), ::heed::test::ContainsSubstring(part));  \
-    }                                                                                  \
+#define REQUIRE_THROWS_SAYING(expression, type, part)                                 \
+  do {                                                                                \
+    try {                                                                             \
+      static_cast<void>(expression);                                                  \
+      FAIL("nothing thrown by: " #expression);                                        \
+    } catch (const type& error) {                                                     \
+      REQUIRE_THAT(std::string(error.what()), ::heed::test::ContainsSubstring(part)); \
+    }                                                                                 \
   } while (false)

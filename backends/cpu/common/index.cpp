@@ -43,7 +43,9 @@ void with_bytes(DType dtype, F f) {
 }
 
 template <class T>
-T* at(const Array& a) { return static_cast<T*>(a.raw()); }
+T* at(const Array& a) {
+  return static_cast<T*>(a.raw());
+}
 
 }  // namespace
 
@@ -64,7 +66,8 @@ void index_select(const Array& x, int axis, const Array& index, const Array& out
   if (bytes == 0 || to.size == 0) return;
   parallel_for(to.outer * to.size, kGrain / to.inner + 1, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row)
-      std::memcpy(target + row * bytes, source + (row / to.size * from.size + ids[row % to.size]) * bytes,
+      std::memcpy(target + row * bytes,
+                  source + (row / to.size * from.size + ids[row % to.size]) * bytes,
                   static_cast<size_t>(bytes));
   });
 }
@@ -79,19 +82,22 @@ void index_add(const Array& out, int axis, const Array& index, const Array& sour
     const T* values = at<T>(source);
     T* sums = at<T>(out);
     const int64_t lines = (from.inner + kLine - 1) / kLine;
-    parallel_for(from.outer * lines, kGrain / (from.size * kLine + 1) + 1, [&](int64_t begin, int64_t end) {
-      while (begin < end) {
-        const int64_t o = begin / lines, first = begin % lines, last = std::min(lines, first + end - begin);
-        const int64_t from_column = first * kLine, to_column = std::min(from.inner, last * kLine);
-        for (int64_t n = 0; n < from.size; ++n) {
-          if (ids[n] == skip) continue;
-          const T* s = values + (o * from.size + n) * from.inner;
-          T* t = sums + (o * to.size + ids[n]) * from.inner;
-          for (int64_t c = from_column; c < to_column; ++c) t[c] += s[c];
-        }
-        begin += last - first;
-      }
-    });
+    parallel_for(from.outer * lines, kGrain / (from.size * kLine + 1) + 1,
+                 [&](int64_t begin, int64_t end) {
+                   while (begin < end) {
+                     const int64_t o = begin / lines, first = begin % lines,
+                                   last = std::min(lines, first + end - begin);
+                     const int64_t from_column = first * kLine,
+                                   to_column = std::min(from.inner, last * kLine);
+                     for (int64_t n = 0; n < from.size; ++n) {
+                       if (ids[n] == skip) continue;
+                       const T* s = values + (o * from.size + n) * from.inner;
+                       T* t = sums + (o * to.size + ids[n]) * from.inner;
+                       for (int64_t c = from_column; c < to_column; ++c) t[c] += s[c];
+                     }
+                     begin += last - first;
+                   }
+                 });
   });
 }
 
@@ -119,13 +125,14 @@ void scatter_add(const Array& out, int axis, const Array& index, const Array& so
     using T = decltype(zero);
     const T* values = at<T>(source);
     T* sums = at<T>(out);
-    parallel_for(from.outer, kGrain / (from.size * from.inner + 1) + 1, [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin * from.size; row < end * from.size; ++row) {
-        T* base = sums + row / from.size * to.size * to.inner;
-        for (int64_t c = 0; c < from.inner; ++c)
-          base[ids[row * from.inner + c] * to.inner + c] += values[row * from.inner + c];
-      }
-    });
+    parallel_for(
+        from.outer, kGrain / (from.size * from.inner + 1) + 1, [&](int64_t begin, int64_t end) {
+          for (int64_t row = begin * from.size; row < end * from.size; ++row) {
+            T* base = sums + row / from.size * to.size * to.inner;
+            for (int64_t c = 0; c < from.inner; ++c)
+              base[ids[row * from.inner + c] * to.inner + c] += values[row * from.inner + c];
+          }
+        });
   });
 }
 

@@ -58,8 +58,7 @@ std::atomic<int> current{-1};
 bool cpu_supports(IsaLevel level) {
 #if defined(__x86_64__)
   switch (level) {
-    case IsaLevel::baseline:
-      return true;
+    case IsaLevel::baseline: return true;
     case IsaLevel::avx2:
       return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
              __builtin_cpu_supports("f16c");

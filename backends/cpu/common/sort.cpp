@@ -16,7 +16,9 @@ struct Item {
 };
 
 template <class T>
-bool is_nan(T x) { return x != x; }
+bool is_nan(T x) {
+  return x != x;
+}
 
 // A total order: the index decides between equals, so that any algorithm is stable.
 template <bool kDescending, class T>
@@ -74,7 +76,8 @@ void sort_indices(const Array& x, int axis, bool descending, const Array& out) {
     case DType::f64: return sort_either<double>(x, axis, descending, out);
     case DType::i32: return sort_either<int32_t>(x, axis, descending, out);
     case DType::i64: return sort_either<int64_t>(x, axis, descending, out);
-    case DType::u8: case DType::boolean: return sort_either<uint8_t>(x, axis, descending, out);
+    case DType::u8:
+    case DType::boolean: return sort_either<uint8_t>(x, axis, descending, out);
     default: throw DTypeError(str("sort: no order for ", x.dtype()));
   }
 }
