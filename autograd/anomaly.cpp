@@ -1,8 +1,7 @@
 // Anomaly mode: who made the first value that is not finite.
 //
 // NaN and +inf are faults wherever they appear. -inf is one only if the op made it of inputs
-// without
-// -inf, for scores are masked with it. A gradient has to be finite.
+// without -inf, for scores are masked with it. A gradient has to be finite.
 #include <cmath>
 #include <optional>
 
@@ -31,7 +30,7 @@ std::optional<Fault> first_of(const Array& x, Bad bad) {
 template <class Bad>
 std::optional<Fault> first(const Array& x, Bad bad) {
   if (!is_differentiable(x.dtype())) return std::nullopt;
-  Array values = packed(x);
+  Array values = packed(x).to(kCpu);
   return x.dtype() == DType::f32 ? first_of<float>(values, bad) : first_of<double>(values, bad);
 }
 

@@ -124,7 +124,7 @@ static std::vector<Tensor> checked_cotangents(const std::vector<Tensor>& outputs
       if (y.numel() != 1)
         throw GradError(str(op, ": an output of shape ", y.shape(),
                             " needs a cotangent; only one element implies 1"));
-      cotangents[i] = ones(y.shape(), y.dtype());
+      cotangents[i] = y.new_ones(y.shape());
     } else if (!(cotangents[i].shape() == y.shape()) || cotangents[i].dtype() != y.dtype()) {
       throw ShapeError(str(op, ": cotangent ", cotangents[i].shape(), " ", cotangents[i].dtype(),
                            " for an output ", y.shape(), " ", y.dtype()));
@@ -194,7 +194,7 @@ Vjp::Slot Vjp::slot(int i) {
   bool hooked = cotangent_hook.load(std::memory_order_relaxed) || detail::anomaly;
   if (target.slot.defined() && !hooked && is_owned(target.slot) && !target.slot.requires_grad())
     return {target.slot.array(), true};
-  return {Array::empty(target.shape, target.dtype), false};
+  return {cotangent().array().new_empty(target.shape, target.dtype), false};
 }
 
 static void check_version(const Array& saved, uint32_t version, const char* op) {
@@ -249,7 +249,8 @@ void Vjp::differentiate(const Tensor& output, const std::vector<Tensor>& in) {
   options.create_graph = create_graph_;
   auto gradients = run_backward({output}, {cotangent()}, &targets, options, true);
   for (size_t t = 0; t < which.size(); ++t)
-    add(which[t], gradients[t].defined() ? gradients[t] : zeros(shape(which[t]), dtype(which[t])));
+    add(which[t], gradients[t].defined() ? gradients[t]
+                                         : cotangent().new_zeros(shape(which[t]), dtype(which[t])));
 }
 
 }  // namespace heed

@@ -8,6 +8,7 @@
 #include <functional>
 #include <vector>
 
+#include <heed/autograd/ops/operand.h>
 #include <heed/autograd/tensor.h>
 #include <heed/backends/copy.h>
 
@@ -46,14 +47,14 @@ void visit_shown(const Array& x, bool shorten, const std::function<void(const Ar
 }
 
 double as_double(const Array& element) {
-  Array value = Array::empty({}, DType::f64);
+  Array value = Array::empty({}, DType::f64, kCpu);
   kernels::copy(element, value);
   return *value.data<double>();
 }
 
 std::string integer_text(const Array& element) {
   if (element.dtype() == DType::boolean) return *element.data<bool>() ? "true" : "false";
-  Array value = Array::empty({}, DType::i64);
+  Array value = Array::empty({}, DType::i64, kCpu);
   kernels::copy(element, value);
   return std::to_string(*value.data<int64_t>());
 }
@@ -145,7 +146,7 @@ class Printer {
 
 std::string to_string(const Tensor& tensor) {
   if (!tensor.defined()) return "Tensor(undefined)";
-  const Array& x = tensor.array();
+  const Array x = packed(tensor.array()).to(kCpu);
   bool shorten = x.numel() > kShortenAbove;
   std::vector<std::string> texts;
   if (is_floating(x.dtype())) {
@@ -159,7 +160,9 @@ std::string to_string(const Tensor& tensor) {
   std::string body;
   if (x.numel() > 0) body = Printer(x, std::move(texts), shorten).text();
   else body = x.rank() == 1 ? "[]" : str("[], shape=", x.shape());
-  return str("Tensor(", body, ", ", x.dtype(), shorten ? str(", shape=", x.shape()) : "", ")");
+  std::string device = tensor.device() == kCpu ? "" : ", " + to_string(tensor.device());
+  return str("Tensor(", body, ", ", x.dtype(), device, shorten ? str(", shape=", x.shape()) : "",
+             ")");
 }
 
 }  // namespace heed

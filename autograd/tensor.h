@@ -9,6 +9,7 @@
 
 #include <initializer_list>
 #include <iosfwd>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,14 @@ namespace heed {
 
 class Node;
 class Tensor;
+
+// What a creation function makes; what is not said is the calling thread's default (core/device.h).
+//
+//   Tensor x = zeros({2, 3}, {.dtype = DType::f64, .device = gpu});
+struct TensorOptions {
+  std::optional<DType> dtype = {};
+  std::optional<Device> device = {};
+};
 
 struct TensorImpl : RefCounted {
   Array value;
@@ -31,12 +40,25 @@ class Tensor {
   Tensor() = default;  // undefined
   explicit Tensor(Array value);
   Tensor(Array value, Ref<Node> node);
-  static Tensor from(std::initializer_list<float> values, const Shape& shape);
+  // A tensor of the host's values, of their type unless `options` say otherwise.
+  static Tensor from(std::initializer_list<float> values, const Shape& shape,
+                     const TensorOptions& options = {});
   template <class T>
-  static Tensor from(const std::vector<T>& values, const Shape& shape) {
-    return Tensor(Array::from(values, shape));
+  static Tensor from(const std::vector<T>& values, const Shape& shape,
+                     const TensorOptions& options = {}) {
+    return from_array(Array::from(values, shape), options);
   }
-  static Tensor scalar(double value, DType dtype = DType::f32);
+  static Tensor scalar(double value, const TensorOptions& options = {});
+  static Tensor scalar(double value, DType dtype) { return scalar(value, {.dtype = dtype}); }
+  // On this tensor's device and of its dtype, if none is given: how ops and layers make tensors.
+  Tensor new_full(const Shape& shape, double value) const;
+  Tensor new_full(const Shape& shape, double value, DType dtype) const;
+  Tensor new_zeros(const Shape& shape) const { return Tensor(array().new_zeros(shape)); }
+  Tensor new_zeros(const Shape& shape, DType dtype) const {
+    return Tensor(array().new_zeros(shape, dtype));
+  }
+  Tensor new_ones(const Shape& shape) const { return new_full(shape, 1); }
+  Tensor new_eye(int64_t n) const;  // [n, n]
 
   bool defined() const { return static_cast<bool>(impl_); }
   const Array& array() const {  // ValueError on an undefined tensor, as all that asks for a value
@@ -51,7 +73,8 @@ class Tensor {
   DType dtype() const { return array().dtype(); }
   Device device() const { return array().device(); }
 
-  // The value of a tensor with one element; ShapeError otherwise.
+  // The value of a tensor with one element; ShapeError otherwise. Both read back: on a device they
+  // wait for it.
   double item() const;
   std::vector<double> to_vector() const;  // row-major
 
@@ -85,7 +108,9 @@ class Tensor {
   Tensor unsqueeze(int axis) const;
   Tensor contiguous() const;
   Tensor to(DType dtype) const;  // differentiable between f32 and f64
-  Tensor clone() const;          // a copy of its own, differentiable
+  // A copy on another device, differentiable; itself if it is there already.
+  Tensor to(Device device) const;
+  Tensor clone() const;  // a copy of its own, differentiable
 
   const Ref<Node>& node() const {
     if (!impl_) [[unlikely]]
@@ -96,19 +121,29 @@ class Tensor {
 
  private:
   [[noreturn]] static void fail_undefined();
+  static Tensor from_array(const Array& values, const TensorOptions& options);
   Ref<TensorImpl> impl_;
 };
 
 std::string to_string(const Tensor& tensor);
 std::ostream& operator<<(std::ostream& out, const Tensor& tensor);
 
-// Creation. f32 unless said otherwise.
-Tensor zeros(const Shape& shape, DType dtype = DType::f32);
-Tensor ones(const Shape& shape, DType dtype = DType::f32);
-Tensor full(const Shape& shape, double value, DType dtype = DType::f32);
-Tensor arange(int64_t count, DType dtype = DType::i64);  // 0, 1, ...
-Tensor eye(int64_t n, DType dtype = DType::f32);
-Tensor rand(const Shape& shape, DType dtype = DType::f32);   // uniform [0, 1), default generator
-Tensor randn(const Shape& shape, DType dtype = DType::f32);  // normal, default generator
+// Creation: on the default device and of the default dtype unless said otherwise.
+Tensor zeros(const Shape& shape, const TensorOptions& options = {});
+Tensor ones(const Shape& shape, const TensorOptions& options = {});
+Tensor full(const Shape& shape, double value, const TensorOptions& options = {});
+Tensor arange(int64_t count, const TensorOptions& options = {});  // 0, 1, ...; i64
+Tensor eye(int64_t n, const TensorOptions& options = {});
+// By the default generator: uniform in [0, 1), and normal. Drawn on the host.
+Tensor rand(const Shape& shape, const TensorOptions& options = {});
+Tensor randn(const Shape& shape, const TensorOptions& options = {});
+// The same with a dtype alone.
+Tensor zeros(const Shape& shape, DType dtype);
+Tensor ones(const Shape& shape, DType dtype);
+Tensor full(const Shape& shape, double value, DType dtype);
+Tensor arange(int64_t count, DType dtype);
+Tensor eye(int64_t n, DType dtype);
+Tensor rand(const Shape& shape, DType dtype);
+Tensor randn(const Shape& shape, DType dtype);
 
 }  // namespace heed

@@ -2,6 +2,8 @@
 // The meaning of the terms stands in autograd/ops/attention.h.
 #pragma once
 
+#include <concepts>
+
 #include <heed/backends/kernel.h>
 #include <heed/core/random.h>
 
@@ -39,6 +41,18 @@ struct AttentionGradients {
   Array relative_table;  // contiguous
   Array bias;            // [B or 1, H or 1, T or 1, S or 1], any strides
 };
+
+// The arrays of each, for backends/device_dispatch.h.
+template <class Problem, class F>
+requires std::same_as<std::remove_const_t<Problem>, AttentionProblem>
+void arrays_of(Problem& p, F&& f) {
+  f(p.q), f(p.k), f(p.v), f(p.key_begin), f(p.key_end), f(p.query_begin), f(p.query_end);
+  f(p.offset), f(p.alibi_slopes), f(p.relative_table), f(p.relative_index), f(p.pair_mask);
+  f(p.bias), f(p.blocks.rows), f(p.blocks.runs), f(p.blocks.bits);
+}
+template <class Gradients, class F>
+requires std::same_as<std::remove_const_t<Gradients>, AttentionGradients>
+void arrays_of(Gradients& g, F&& f) { f(g.q), f(g.k), f(g.v), f(g.relative_table), f(g.bias); }
 
 }  // namespace heed
 

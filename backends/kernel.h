@@ -4,18 +4,21 @@
 //
 // and backends/cpu/softmax.cpp, compiled once per instruction-set level, defines
 //
-//   namespace heed::kernels::HEED_ISA_NAMESPACE { void softmax(const Array& x, int axis, const
-//   Array& out) {...} }
+//   namespace heed::kernels::HEED_ISA_NAMESPACE {
+//   void softmax(const Array& x, int axis, const Array& out) {...}
+//   }
 //
-// Callers write `kernels::softmax(x, axis, out)`; the level is picked at run time. A kernel that a
-// built level lacks is a link error. HEED_KERNEL_ONCE is for kernels whose speed does not depend on
-// the level (backends/cpu/common/, namespace heed::kernels::common).
+// Callers write `kernels::softmax(x, axis, out)`. The device is that of the arrays among the
+// arguments (backends/device_dispatch.h), the instruction-set level is picked at run time. A kernel
+// that a built level lacks is a link error. HEED_KERNEL_ONCE is for kernels whose speed does not
+// depend on the level (backends/cpu/common/, namespace heed::kernels::common).
 //
 // Rules for all kernels: outputs are allocated by the caller and overwritten; an output may be the
 // same array as an input only where the contract says so; inputs may be strided unless the contract
 // says contiguous; nothing above the baseline may leak into inline code that other files share.
 #pragma once
 
+#include <heed/backends/device_dispatch.h>
 #include <heed/core/array.h>
 
 namespace heed {
@@ -35,9 +38,14 @@ template <class Signature>
 struct Kernel;
 template <class R, class... A>
 struct Kernel<R(A...)> {
+  const char* name;
   R (*levels[3])(A...);
   R operator()(A... args) const {
-    return levels[static_cast<int>(isa_level())](static_cast<A>(args)...);
+    auto* on_cpu = levels[static_cast<int>(isa_level())];
+    if ((... && all_on_cpu(args))) [[likely]]
+      return on_cpu(static_cast<A>(args)...);
+    require_cpu_kernels(common_device(name, args...), name);
+    return on_cpu(host_argument(args)...);
   }
 };
 
@@ -61,21 +69,21 @@ struct Kernel<R(A...)> {
 #define HEED_AT_AVX512(name) nullptr
 #endif
 
-#define HEED_KERNEL(name, ...)                                             \
-  namespace heed::kernels {                                                \
-  using name##_signature = __VA_ARGS__;                                    \
-  namespace baseline {                                                     \
-  name##_signature name;                                                   \
-  }                                                                        \
-  namespace avx2 {                                                         \
-  name##_signature name;                                                   \
-  }                                                                        \
-  namespace avx512 {                                                       \
-  name##_signature name;                                                   \
-  }                                                                        \
-  inline constexpr Kernel<name##_signature> name{                          \
-      {HEED_AT_BASELINE(name), HEED_AT_AVX2(name), HEED_AT_AVX512(name)}}; \
-  }                                                                        \
+#define HEED_KERNEL(name, ...)                                                    \
+  namespace heed::kernels {                                                       \
+  using name##_signature = __VA_ARGS__;                                           \
+  namespace baseline {                                                            \
+  name##_signature name;                                                          \
+  }                                                                               \
+  namespace avx2 {                                                                \
+  name##_signature name;                                                          \
+  }                                                                               \
+  namespace avx512 {                                                              \
+  name##_signature name;                                                          \
+  }                                                                               \
+  inline constexpr Kernel<name##_signature> name{                                 \
+      #name, {HEED_AT_BASELINE(name), HEED_AT_AVX2(name), HEED_AT_AVX512(name)}}; \
+  }                                                                               \
   static_assert(true)
 
 #define HEED_KERNEL_ONCE(name, ...)                                                              \
@@ -84,6 +92,7 @@ struct Kernel<R(A...)> {
   namespace common {                                                                             \
   name##_signature name;                                                                         \
   }                                                                                              \
-  inline constexpr Kernel<name##_signature> name{{&common::name, &common::name, &common::name}}; \
+  inline constexpr Kernel<name##_signature> name{#name,                                          \
+                                                 {&common::name, &common::name, &common::name}}; \
   }                                                                                              \
   static_assert(true)

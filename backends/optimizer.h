@@ -22,5 +22,5 @@ HEED_KERNEL(adam_step, void(const Array& parameter, const Array& gradient, const
 // `buffer` undefined: no momentum.
 HEED_KERNEL(sgd_step, void(const Array& parameter, const Array& gradient, const Array& buffer,
                            const Array& step_state, kernels::SgdRule rule));
-// out f64 [] = sqrt(sum of squares of all elements of arrays[0 .. count)), summed in f64.
-HEED_KERNEL(global_norm, void(const Array* arrays, int64_t count, const Array& out));
+// out f64 [] = sqrt(sum of squares of all elements of all arrays), summed in f64.
+HEED_KERNEL(global_norm, void(std::span<const Array> arrays, const Array& out));

@@ -12,6 +12,10 @@ struct SelectedKeys {
   double self_score = 0;  // instead of the score where key j is query i itself (j = i)
 };
 
+template <class Selected, class F>
+requires std::same_as<std::remove_const_t<Selected>, SelectedKeys>
+void arrays_of(Selected& s, F&& f) { f(s.index); }
+
 }  // namespace heed
 
 // index i32 [B, H, T, N] contiguous: the N visible keys of largest score (equal scores: the lowest

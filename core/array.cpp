@@ -2,6 +2,9 @@
 
 #include <cstring>
 
+#include <heed/core/device_memory.h>
+#include <heed/core/transfer.h>
+
 namespace heed {
 
 Array::Array() = default;
@@ -30,12 +33,13 @@ Array Array::empty(const Shape& shape, DType dtype, Device device) {
 
 Array Array::zeros(const Shape& shape, DType dtype, Device device) {
   Array a = empty(shape, dtype, device);
-  std::memset(a.data_, 0, static_cast<size_t>(a.bytes()));  // all zero bits are 0 in every dtype
+  // All zero bits are 0 in every dtype.
+  if (a.bytes() > 0) device_memory(device).fill(a.data_, 0, static_cast<size_t>(a.bytes()));
   return a;
 }
 
 Array Array::from_bytes(const void* values, const Shape& shape, DType dtype) {
-  Array a = empty(shape, dtype);
+  Array a = empty(shape, dtype, kCpu);
   if (a.bytes() > 0) std::memcpy(a.data_, values, static_cast<size_t>(a.bytes()));
   return a;
 }
@@ -45,8 +49,36 @@ void Array::check_count(int64_t count, const Shape& shape) {
     throw ShapeError(str("array: ", count, " values for shape ", shape, " (", shape.numel(), ")"));
 }
 
-void Array::wrong_dtype(DType asked) const {
-  throw DTypeError(str("array: ", asked, " asked of an array of ", dtype_, " ", shape_));
+void Array::refuse_data(DType asked) const {
+  std::string op = *OpName::current() ? str(" in ", OpName::current()) : "";
+  if (device_.type != Device::Type::cpu)
+    throw DeviceError(str("array: the host reads an array ", shape_, " on ", to_string(device_), op,
+                          "; to(kCpu) copies it"));
+  throw DTypeError(str("array: ", asked, " asked of an array of ", dtype_, " ", shape_, op));
+}
+
+Array Array::to(Device device) const {
+  if (device == device_) return *this;
+  if (!is_contiguous())
+    throw ShapeError(str("array: ", shape_, " with strides ", strides_, " is copied from ",
+                         to_string(device_), " to ", to_string(device), "; make it contiguous"));
+  Array a = empty(shape_, dtype_, device);
+  auto size = static_cast<size_t>(bytes());
+  if (size == 0) return a;
+  if (device_ == kCpu) copy_to_device(device, a.data_, data_, size);
+  else if (device == kCpu) copy_to_host(device_, a.data_, data_, size);
+  else return to(kCpu).to(device);
+  return a;
+}
+
+Array Array::host_view() const {
+  if (!defined() || device_ == kCpu) return *this;
+  Array a = *this;
+  a.data_ = device_memory(device_).host_address(data_);
+  a.device_ = kCpu;
+  if (data_ && !a.data_)
+    throw DeviceError(str("array: the CPU cannot reach the memory of ", to_string(device_)));
+  return a;
 }
 
 bool Array::is_contiguous() const {

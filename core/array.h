@@ -26,8 +26,14 @@ class Array {
   Array& operator=(Array&& other) noexcept;
   ~Array();
   // Uninitialised, row-major.
-  static Array empty(const Shape& shape, DType dtype = DType::f32, Device device = kCpu);
-  static Array zeros(const Shape& shape, DType dtype = DType::f32, Device device = kCpu);
+  static Array empty(const Shape& shape, DType dtype, Device device);
+  static Array zeros(const Shape& shape, DType dtype, Device device);
+  // On the device of this array, and of its dtype if none is given: how an op makes its results.
+  Array new_empty(const Shape& shape) const { return empty(shape, dtype_, device_); }
+  Array new_empty(const Shape& shape, DType dtype) const { return empty(shape, dtype, device_); }
+  Array new_zeros(const Shape& shape) const { return zeros(shape, dtype_, device_); }
+  Array new_zeros(const Shape& shape, DType dtype) const { return zeros(shape, dtype, device_); }
+  // On the CPU, from the host's values.
   template <class T>
   static Array from(const T* values, const Shape& shape) {
     return from_bytes(values, shape, dtype_of<T>());
@@ -54,12 +60,19 @@ class Array {
   Device device() const { return device_; }
   bool is_contiguous() const;  // row-major without gaps
 
-  void* raw() const { return data_; }  // first element
+  // The first element. On a device other than the CPU it is an address that the host cannot read.
+  void* raw() const { return data_; }
+  // For arrays on the CPU: DeviceError elsewhere, DTypeError when T is not the dtype.
   template <class T>
-  T* data() const {  // DTypeError when T is not the dtype
-    if (dtype_of<T>() != dtype_) wrong_dtype(dtype_of<T>());
+  T* data() const {
+    if (dtype_of<T>() != dtype_ || device_.type != Device::Type::cpu) refuse_data(dtype_of<T>());
     return static_cast<T*>(data_);
   }
+  // A copy of a contiguous array on another device; itself if it is there already. `to(kCpu)` is
+  // how values are read back: it waits for the device, and transfer_counts() counts it.
+  Array to(Device device) const;
+  // The same bytes as an array on the CPU, for kernels of the CPU that serve this device.
+  Array host_view() const;
   Storage& storage() const { return *storage_; }
   bool shares_storage(const Array& other) const { return storage_ == other.storage_; }
 
@@ -78,7 +91,7 @@ class Array {
  private:
   static Array from_bytes(const void* values, const Shape& shape, DType dtype);
   static void check_count(int64_t count, const Shape& shape);
-  [[noreturn]] void wrong_dtype(DType asked) const;
+  [[noreturn]] void refuse_data(DType asked) const;
   bool view_strides(const Shape& shape, Strides& strides) const;
 
   Ref<Storage> storage_;

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include <heed/core/device_memory.h>
 #include <heed/core/error.h>
 
 namespace heed {
@@ -56,7 +57,8 @@ int64_t env_integer(const char* name, int64_t low, int64_t high, int64_t fallbac
 void check_environment() {
   env_choice("HEED_ISA", {"baseline", "avx2", "avx512"}, "");
   env_integer("HEED_THREADS", 1, 1024, 1);
-  if (env_choice("HEED_DEVICE", {"cpu", "cuda"}, "cpu") == "cuda")
+  if (env_choice("HEED_DEVICE", {"cpu", "cuda"}, "cpu") == "cuda" &&
+      !has_device({Device::Type::cuda}))
     throw ValueError(
         "HEED_DEVICE: 'cuda', but this build of heed has no CUDA kernels: cpu expected");
   env_choice("HEED_LOG", {"quiet", "info", "debug"}, "info");

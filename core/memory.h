@@ -1,6 +1,6 @@
-// The caching allocator. Blocks go back to a free list of their size class, not to the system,
-// so that a training loop in steady state makes no real allocation (a page fault costs more than
-// the arithmetic on the page). All sizes in bytes.
+// The caching allocator, one a device. Blocks go back to a free list of their size class, not to
+// the system, so that a training loop in steady state makes no real allocation (a page fault costs
+// more than the arithmetic on the page). All sizes in bytes.
 #pragma once
 
 #include <cstddef>
@@ -11,11 +11,13 @@
 
 namespace heed {
 
-// One block: this header, then the bytes, aligned to 64.
+class Allocator;
+
+// One block of a device's memory, aligned to 64. The header lives on the host.
 class Storage : public RefCounted {
  public:
-  static Ref<Storage> allocate(size_t bytes, Device device);  // OutOfMemoryError
-  void* data() const { return data_; }
+  static Ref<Storage> allocate(size_t bytes, Device device);  // OutOfMemoryError, DeviceError
+  void* data() const { return data_; }                        // the device's address
   size_t bytes() const { return bytes_; }
   Device device() const { return device_; }
   // Counts changes in place; autograd refuses a saved tensor that changed since.
@@ -28,6 +30,7 @@ class Storage : public RefCounted {
   Storage() = default;
   void* data_ = nullptr;
   size_t bytes_ = 0;
+  Allocator* owner_ = nullptr;
   uint32_t version_ = 0;
   int32_t size_class_ = 0;
   Device device_;
@@ -46,7 +49,7 @@ void release_cached_memory(Device device = kCpu);
 // Requests that would lift reserved_bytes above the limit throw OutOfMemoryError; 0 = no limit.
 void set_memory_limit(int64_t bytes, Device device = kCpu);
 
-// Names the running op in OutOfMemoryError; set by the tape.
+// Names the running op in error messages; set by the tape.
 class OpName {
  public:
   explicit OpName(const char* name) : previous_(current_) { current_ = name; }

@@ -99,7 +99,7 @@ void fill_blocks(T* out, int64_t n, RandomKey key, Block block) {
 template <class Block>
 Array random_array(const Shape& shape, DType dtype, RandomKey key, const char* name, Block block) {
   if (!is_differentiable(dtype)) throw DTypeError(str(name, ": f32 or f64 expected, got ", dtype));
-  Array out = Array::empty(shape, dtype);
+  Array out = Array::empty(shape, dtype, kCpu);
   if (dtype == DType::f32) fill_blocks(out.data<float>(), out.numel(), key, block);
   else fill_blocks(out.data<double>(), out.numel(), key, block);
   return out;

@@ -29,7 +29,7 @@ Array from_xtensor(const xt::xexpression<E>& expression) {
   using T = std::decay_t<typename E::value_type>;
   Shape shape;
   for (auto size : e.shape()) shape.push_back(static_cast<int64_t>(size));
-  Array out = Array::empty(shape, dtype_of<T>());
+  Array out = Array::empty(shape, dtype_of<T>(), kCpu);
   std::copy(e.template begin<xt::layout_type::row_major>(),
             e.template end<xt::layout_type::row_major>(), out.data<T>());
   return out;

@@ -92,11 +92,11 @@ PairBatch PairBatches::make(std::span<const int64_t> rows) const {
     t = std::max(t, target_length(pair(row)));
   }
   static_assert(kPad == 0);
-  PairBatch batch{Array::zeros({n, s}, DType::i64),
-                  Array::zeros({n, t}, DType::i64),
-                  Array::zeros({n, t}, DType::i64),
-                  Array::empty({n}, DType::i64),
-                  Array::empty({n}, DType::i64),
+  PairBatch batch{Array::zeros({n, s}, DType::i64, kCpu),
+                  Array::zeros({n, t}, DType::i64, kCpu),
+                  Array::zeros({n, t}, DType::i64, kCpu),
+                  Array::empty({n}, DType::i64, kCpu),
+                  Array::empty({n}, DType::i64, kCpu),
                   {rows.begin(), rows.end()},
                   0};
   for (int64_t i = 0; i < n; ++i) {

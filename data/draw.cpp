@@ -65,7 +65,7 @@ void Canvas::text_up(int x, int y, std::string_view text, Color color, int size)
 }
 
 Array Canvas::image() const {
-  Array out = Array::empty({height_, width_, 3}, DType::u8);
+  Array out = Array::empty({height_, width_, 3}, DType::u8, kCpu);
   auto* to = out.data<uint8_t>();
   for (const Color& c : pixels_) {
     *to++ = c.r;

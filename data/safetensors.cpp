@@ -68,7 +68,7 @@ void widen(Array& array, const std::vector<char>& bytes) {
 
 NamedArray read_tensor(std::FILE* in, const TensorEntry& e, uint64_t data_begin,
                        const std::string& file) {
-  NamedArray out{e.name, Array::empty(e.shape, e.type->dtype)};
+  NamedArray out{e.name, Array::empty(e.shape, e.type->dtype, kCpu)};
   size_t bytes = e.end - e.begin;
   if (e.type->bytes == size_of(e.type->dtype)) {
     read_exactly(in, out.array.raw(), bytes, data_begin + e.begin, file);

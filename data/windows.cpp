@@ -48,8 +48,8 @@ TokenBatch TokenWindows::get(int64_t epoch, int64_t index) const {
     throw ValueError(str("TokenWindows: batch ", index, " of ", count(epoch), " in epoch ", epoch));
   int64_t windows = static_cast<int64_t>(begins->size()), first = index * options_.batch;
   int64_t rows = std::min(options_.batch, windows - first), length = options_.length;
-  TokenBatch batch{Array::empty({rows, length}, DType::i64),
-                   Array::empty({rows, length}, DType::i64)};
+  TokenBatch batch{Array::empty({rows, length}, DType::i64, kCpu),
+                   Array::empty({rows, length}, DType::i64, kCpu)};
   for (int64_t i = 0; i < rows; ++i) {
     const int64_t* at = stream_.data() + (*begins)[static_cast<size_t>(first + i)];
     std::copy(at, at + length, batch.inputs.data<int64_t>() + i * length);

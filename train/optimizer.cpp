@@ -44,7 +44,7 @@ Optimizer::Optimizer(std::vector<std::pair<nn::NamedTensors, double>> groups) {
     }
   }
   if (parameters_.empty()) throw ValueError("optimizer: no parameters");
-  step_state_ = Tensor(Array::zeros({kStepSlots}, DType::f64));
+  step_state_ = Tensor(Array::zeros({kStepSlots}, DType::f64, kCpu));
   scalar(kGradScale) = 1;
 }
 

@@ -29,9 +29,9 @@ struct FusedAttention {
     AttentionProblem p = problem(in.tensor(kQuery), in.tensor(kKey), in.tensor(kValue),
                                  in.tensor(kTable), in.tensor(kBias));
     int64_t b = p.q.dim(0), h = p.q.dim(1), t = p.q.dim(2);
-    lse = Array::empty({b, h, t}, p.q.dtype());
+    lse = p.q.new_empty({b, h, t});
     int64_t e = p.v.dim(3), channels = with_lse ? e + 1 : e;
-    Array out = Array::empty({b, t, h, channels}, p.q.dtype()).permute({0, 2, 1, 3});
+    Array out = p.q.new_empty({b, t, h, channels}).permute({0, 2, 1, 3});
     kernels::attention_forward(p, out.slice(3, 0, e), lse);
     if (with_lse) kernels::copy(lse.view({b, h, t, 1}), out.slice(3, e, e + 1));
     if (FlopCounter::active()) FlopCounter::add(2 * computed_pairs(p) * (p.q.dim(3) + p.v.dim(3)));
@@ -57,11 +57,11 @@ struct FusedAttention {
     if (v.needs(kQuery)) g.q = gradient_like(p.q);
     if (v.needs(kKey)) g.k = gradient_like(p.k);
     if (v.needs(kValue)) g.v = gradient_like(p.v);
-    if (v.needs(kTable)) g.relative_table = Array::empty(v.shape(kTable), p.q.dtype());
+    if (v.needs(kTable)) g.relative_table = p.q.new_empty(v.shape(kTable));
     if (v.needs(kBias)) {
       Shape shape = v.shape(kBias);
       while (shape.rank() < 4) shape.insert(0, 1);
-      g.bias = Array::zeros(shape, p.q.dtype());
+      g.bias = p.q.new_zeros(shape);
     }
     Array out = v.output().array(), cotangent = v.cotangent().array(), lse_cotangent;
     if (with_lse) {

@@ -23,7 +23,7 @@ Array relative_index(const AttentionTerms& terms, int64_t buckets, int64_t t, in
     for (double offset : terms.offset.to_vector())
       reach = std::max(reach, t + s + std::abs(static_cast<int64_t>(offset)));
   reach = std::min(reach, terms.relative_max_distance);
-  Array index = Array::empty({2 * reach + 1}, DType::i64);
+  Array index = Array::empty({2 * reach + 1}, DType::i64, kCpu);
   for (int64_t r = -reach; r <= reach; ++r)
     index.data<int64_t>()[r + reach] =
         relative_bucket(r, terms.relative_bidirectional, buckets, terms.relative_max_distance);
@@ -38,8 +38,8 @@ Array with_dense_rows(const Array& x) {
 
 Array gradient_like(const Array& x) {
   bool positions_first = x.strides()[1] < x.strides()[2];
-  if (!positions_first) return Array::empty(x.shape(), x.dtype());
-  return Array::empty({x.dim(0), x.dim(2), x.dim(1), x.dim(3)}, x.dtype()).permute({0, 2, 1, 3});
+  if (!positions_first) return x.new_empty(x.shape());
+  return x.new_empty({x.dim(0), x.dim(2), x.dim(1), x.dim(3)}).permute({0, 2, 1, 3});
 }
 
 AttentionProblem attention_problem(const Tensor& q, const Tensor& k, const Tensor& v,
@@ -60,16 +60,16 @@ AttentionProblem attention_problem(const Tensor& q, const Tensor& k, const Tenso
   p.highest = terms.window_right >= 0 ? std::min(terms.window_right, kUnlimited) : kUnlimited;
   if (terms.causal) p.highest = std::min<int64_t>(p.highest, 0);
   if (terms.alibi_slopes.defined()) {
-    p.alibi_slopes = Array::empty(terms.alibi_slopes.shape(), DType::f64);
+    p.alibi_slopes = p.q.new_empty(terms.alibi_slopes.shape(), DType::f64);
     kernels::copy(terms.alibi_slopes.array(), p.alibi_slopes);
   }
   if (terms.relative_bias.defined()) {
     p.relative_table = packed(terms.relative_bias.array());
-    p.relative_index = relative_index(terms, terms.relative_bias.dim(1), t, s);
+    p.relative_index = relative_index(terms, terms.relative_bias.dim(1), t, s).to(q.device());
   }
   if (terms.pair_mask.defined()) p.pair_mask = terms.pair_mask.array().broadcast_to(map);
   if (terms.bias.defined()) p.bias = terms.bias.array().broadcast_to(map);
-  if (terms.layout) p.blocks = terms.layout->blocks();
+  if (terms.layout) p.blocks = terms.layout->blocks(q.device());
   p.scale = options.scale;
   p.dropout = options.dropout;
   p.key = options.key;

@@ -21,20 +21,12 @@ struct Seen {
 };
 
 Seen seen(const Tensor& visible, int64_t group, DType dtype) {
-  Array map = contiguous(visible).array();
-  int64_t b = map.dim(0), h = map.dim(1), t = map.dim(2), s = map.dim(3);
+  int64_t b = visible.dim(0), h = visible.dim(1), t = visible.dim(2), s = visible.dim(3);
   int64_t kv = h > 1 ? h / group : 1, per = h / kv;
-  Array queries = Array::zeros({b, h, t, 1}, DType::boolean),
-        keys = Array::zeros({b, kv, s, 1}, DType::boolean);
-  const bool* p = map.data<bool>();
-  for (int64_t row = 0; row < b * h * t; ++row)
-    for (int64_t j = 0; j < s; ++j)
-      if (*p++) {
-        queries.data<bool>()[row] = true;
-        keys.data<bool>()[row / t / per * s + j] = true;
-      }
-  Tensor minus_infinity = full({1}, -kInfinity, dtype);
-  return {Tensor(queries), Tensor(keys), where(Tensor(queries), minus_infinity, 0.0)};
+  Tensor map = visible.to(DType::i32);
+  Tensor queries = greater(sum(map, {3}, true), 0.0);
+  Tensor keys = greater(sum(map.reshape({b, kv, per, t, s}), {2, 3}), 0.0).unsqueeze(3);
+  return {queries, keys, where(queries, visible.new_full({1}, -kInfinity, dtype), 0.0)};
 }
 
 Tensor repeat_heads(const Tensor& x, int64_t group) {
@@ -64,7 +56,7 @@ AttentionParts composed(const Tensor& q_in, const Tensor& k_in, const Tensor& v_
   Tensor lse;
   if (with_lse) {  // rows without a key hold zeros: -inf by definition, and no gradient
     lse = s > 0 ? where(any.queries, logsumexp(scores, -1, true), -kInfinity)
-                : full({batch, q.dim(1), t, 1}, -kInfinity, q.dtype());
+                : q.new_full({batch, q.dim(1), t, 1}, -kInfinity);
     lse = lse.squeeze(3);
   }
   Tensor weights = where(visible, softmax(scores, -1), 0.0);

@@ -33,7 +33,7 @@ Array relative_map(const AttentionTerms& terms, int64_t batch, int64_t t, int64_
                    F&& set) {
   PerRow offset(terms.offset, s - t);
   int64_t rows = offset.varies() ? batch : 1;
-  Array out = Array::empty({rows, 1, t, s}, dtype);
+  Array out = Array::empty({rows, 1, t, s}, dtype, kCpu);
   int64_t n = 0;
   for (int64_t b = 0; b < rows; ++b)
     for (int64_t i = 0; i < t; ++i)
@@ -90,7 +90,7 @@ Tensor visible_pairs(const AttentionTerms& terms, int64_t batch, int64_t t, int6
   bool varies = key_begin.varies() || key_end.varies() || query_begin.varies() ||
                 query_end.varies() || offset.varies();
   int64_t rows = varies ? batch : 1;
-  Array out = Array::empty({rows, 1, t, s}, DType::boolean);
+  Array out = Array::empty({rows, 1, t, s}, DType::boolean, kCpu);
   bool* visible = out.data<bool>();
   for (int64_t b = 0; b < rows; ++b)
     for (int64_t i = 0; i < t; ++i)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <heed/backends/attention.h>
 #include <heed/core/error.h>
 
 namespace heed {
@@ -102,13 +103,22 @@ void BlockLayout::finish() {
     }
     rows.push_back(static_cast<int64_t>(runs.size()) / 3);
   }
-  auto array = [](const std::vector<int64_t>& x, const Shape& shape) {
-    return Array::from(x, shape);
-  };
-  blocks_.size = size_;
-  blocks_.rows = array(rows, {static_cast<int64_t>(rows.size())});
-  blocks_.runs = array(runs, {static_cast<int64_t>(runs.size()) / 3, 3});
-  blocks_.bits = array(bits_, {static_cast<int64_t>(bits_.size())});
+  AttentionBlocks blocks;
+  blocks.size = size_;
+  blocks.rows = Array::from(rows, {static_cast<int64_t>(rows.size())});
+  blocks.runs = Array::from(runs, {static_cast<int64_t>(runs.size()) / 3, 3});
+  blocks.bits = Array::from(bits_, {static_cast<int64_t>(bits_.size())});
+  blocks_.emplace_back(kCpu, std::make_shared<AttentionBlocks>(std::move(blocks)));
+}
+
+AttentionBlocks BlockLayout::blocks(Device device) const {
+  std::lock_guard lock(mutex_);
+  for (const auto& [place, blocks] : blocks_)
+    if (place == device) return *blocks;
+  AttentionBlocks there = *blocks_.front().second;  // the host's, made with the layout
+  for (Array* array : {&there.rows, &there.runs, &there.bits}) *array = array->to(device);
+  blocks_.emplace_back(device, std::make_shared<AttentionBlocks>(there));
+  return there;
 }
 
 double BlockLayout::density() const {
@@ -135,7 +145,7 @@ bool BlockLayout::keeps(int64_t query, int64_t key) const {
 }
 
 Tensor BlockLayout::block_mask() const {
-  Array mask = Array::zeros({block_count(), size_, size_}, DType::boolean);
+  Array mask = Array::zeros({block_count(), size_, size_}, DType::boolean, kCpu);
   bool* out = mask.data<bool>();
   for (int64_t r = 0; r < rows(); ++r)
     for (int64_t n = row_begin_[static_cast<size_t>(r)]; n < row_begin_[static_cast<size_t>(r) + 1];
@@ -148,7 +158,7 @@ Tensor BlockLayout::block_mask() const {
 }
 
 Tensor BlockLayout::dense() const {
-  Array map = Array::zeros({queries_, keys_}, DType::boolean);
+  Array map = Array::zeros({queries_, keys_}, DType::boolean, kCpu);
   bool* out = map.data<bool>();
   for (int64_t r = 0; r < rows(); ++r)
     for (int64_t n = row_begin_[static_cast<size_t>(r)]; n < row_begin_[static_cast<size_t>(r) + 1];

@@ -15,12 +15,14 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include <heed/autograd/tensor.h>
-#include <heed/backends/attention.h>
 
 namespace heed {
+
+struct AttentionBlocks;  // what kernels read of a layout (backends/attention.h)
 
 enum class Cover { empty, partial, full };
 
@@ -56,7 +58,8 @@ class BlockLayout {
 
   Tensor block_mask() const;  // bool [block_count, size, size]; false beyond T and S
   Tensor dense() const;       // bool [T, S], for references and drawings
-  AttentionBlocks blocks() const { return blocks_; }  // what kernels read
+  // The layout as kernels read it, on a device; copied there at the first call for it.
+  AttentionBlocks blocks(Device device) const;
 
  private:
   BlockLayout(int64_t queries, int64_t keys, int64_t size);
@@ -68,7 +71,8 @@ class BlockLayout {
   int64_t queries_, keys_, size_, pairs_ = 0;
   std::vector<int64_t> row_begin_, column_, bits_begin_;  // bits_begin_: first word, or -1: full
   std::vector<int64_t> bits_;  // of a partial block: words() words for each of its keys
-  AttentionBlocks blocks_;
+  mutable std::mutex mutex_;  // of blocks_
+  mutable std::vector<std::pair<Device, std::shared_ptr<const AttentionBlocks>>> blocks_;
 };
 
 // The layout of the last (T, S) that was asked for. Copies share nothing; safe from many threads.

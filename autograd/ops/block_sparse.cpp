@@ -14,8 +14,8 @@
 namespace heed {
 namespace {
 
-Tensor indices(const std::vector<int64_t>& values) {
-  return Tensor::from(values, {static_cast<int64_t>(values.size())});
+Tensor indices(const std::vector<int64_t>& values, Device device) {
+  return Tensor(Array::from(values, {static_cast<int64_t>(values.size())}).to(device));
 }
 
 void require_operand(const char* op, const char* what, const Tensor& x, int64_t count) {
@@ -61,11 +61,11 @@ std::map<int64_t, Group> groups_of(const BlockLayout& layout) {
 }
 
 // Undoes an order: out[order[i]] = i.
-Tensor inverse(const std::vector<int64_t>& order) {
+Tensor inverse(const std::vector<int64_t>& order, Device device) {
   std::vector<int64_t> out(order.size());
   for (size_t i = 0; i < order.size(); ++i)
     out[static_cast<size_t>(order[i])] = static_cast<int64_t>(i);
-  return indices(out);
+  return indices(out, device);
 }
 
 // The blocks of a group as whole rows: [.., R n, b, b] -> [.., R, b, n b], and back.
@@ -94,24 +94,26 @@ Tensor sampled_product(const Tensor& q, const Tensor& k, const BlockLayout& layo
   for (int64_t r = 0; r < layout.rows(); ++r)
     row.resize(static_cast<size_t>(layout.row_begin()[static_cast<size_t>(r) + 1]), r);
   int64_t b = layout.size();
-  if (row.empty()) return zeros({q.dim(0), q.dim(1), 0, b, b}, q.dtype());
-  Tensor queries = index_select(in_blocks(q, b), 2, indices(row));           // [B, H, N, b, D]
-  Tensor keys = index_select(in_blocks(k, b), 2, indices(layout.column()));  // [B, H, N, b, D]
-  return matmul(queries, keys.transpose(3, 4));                              // [B, H, N, b, b]
+  if (row.empty()) return q.new_zeros({q.dim(0), q.dim(1), 0, b, b});
+  Tensor queries = index_select(in_blocks(q, b), 2, indices(row, q.device()));  // [B, H, N, b, D]
+  Tensor keys =
+      index_select(in_blocks(k, b), 2, indices(layout.column(), k.device()));  // [B, H, N, b, D]
+  return matmul(queries, keys.transpose(3, 4));                                // [B, H, N, b, b]
 }
 
 Tensor block_softmax(const Tensor& values, const BlockLayout& layout) {
   require_values("block_softmax", values, layout);
   if (layout.block_count() == 0) return values;
-  Tensor mask =
-      layout.block_mask().reshape({1, 1, layout.block_count(), layout.size(), layout.size()});
-  Tensor lowest = full({1}, -std::numeric_limits<double>::infinity(), values.dtype());
+  Tensor mask = layout.block_mask()
+                    .to(values.device())
+                    .reshape({1, 1, layout.block_count(), layout.size(), layout.size()});
+  Tensor lowest = values.new_full({1}, -std::numeric_limits<double>::infinity());
   std::vector<Tensor> parts;
   std::vector<int64_t> order;
   for (const auto& [degree, group] : groups_of(layout)) {
     if (degree == 0) continue;
     int64_t rows = static_cast<int64_t>(group.rows.size());
-    Tensor at = indices(group.blocks);
+    Tensor at = indices(group.blocks, values.device());
     Tensor keep = as_rows(index_select(mask, 2, at), rows, degree);  // [1, 1, R, b, n b]
     Tensor x = as_rows(index_select(values, 2, at), rows, degree);   // [B, H, R, b, n b]
     // Rows of -inf alone give zeros.
@@ -119,7 +121,7 @@ Tensor block_softmax(const Tensor& values, const BlockLayout& layout) {
     parts.push_back(as_blocks(weights, degree));                             // [B, H, R n, b, b]
     order.insert(order.end(), group.blocks.begin(), group.blocks.end());
   }
-  return index_select(concat(parts, 2), 2, inverse(order));  // [B, H, N, b, b]
+  return index_select(concat(parts, 2), 2, inverse(order, values.device()));  // [B, H, N, b, b]
 }
 
 Tensor block_sparse_product(const Tensor& values, const Tensor& v, const BlockLayout& layout) {
@@ -129,7 +131,7 @@ Tensor block_sparse_product(const Tensor& values, const Tensor& v, const BlockLa
     throw ShapeError(str("block_sparse_product: values ", values.shape(), " and v ", v.shape(),
                          " differ in batch or heads"));
   int64_t batch = v.dim(0), heads = v.dim(1), b = layout.size(), e = v.dim(3);
-  if (layout.rows() == 0) return zeros({batch, heads, 0, e}, v.dtype());
+  if (layout.rows() == 0) return v.new_zeros({batch, heads, 0, e});
   Tensor blocks = in_blocks(v, b);  // [B, H, S / b, b, E]
   std::vector<Tensor> parts;
   std::vector<int64_t> order;
@@ -137,15 +139,16 @@ Tensor block_sparse_product(const Tensor& values, const Tensor& v, const BlockLa
     int64_t rows = static_cast<int64_t>(group.rows.size());
     order.insert(order.end(), group.rows.begin(), group.rows.end());
     if (degree == 0) {
-      parts.push_back(zeros({batch, heads, rows, b, e}, v.dtype()));
+      parts.push_back(v.new_zeros({batch, heads, rows, b, e}));
       continue;
     }
-    Tensor x = as_rows(index_select(values, 2, indices(group.blocks)), rows, degree);
-    Tensor seen = index_select(blocks, 2, indices(group.columns));
+    Tensor x = as_rows(index_select(values, 2, indices(group.blocks, v.device())), rows, degree);
+    Tensor seen = index_select(blocks, 2, indices(group.columns, v.device()));
     seen = seen.reshape({batch, heads, rows, degree * b, e});  // [B, H, R, n b, E]
     parts.push_back(matmul(x, seen));                          // [B, H, R, b, E]
   }
-  Tensor out = index_select(concat(parts, 2), 2, inverse(order));  // [B, H, T / b, b, E]
+  Tensor out =
+      index_select(concat(parts, 2), 2, inverse(order, v.device()));  // [B, H, T / b, b, E]
   return out.reshape({batch, heads, layout.rows() * b, e}).slice(2, 0, layout.queries());
 }
 

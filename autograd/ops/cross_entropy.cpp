@@ -22,15 +22,15 @@ struct CrossEntropy {
   Array forward(Inputs in) {
     const Array& x = in[0];
     int64_t classes = x.dim(-1), rows = x.numel() / classes;
-    Array losses = Array::empty({rows}, x.dtype());
-    shift = Array::empty({rows}, x.dtype());
-    log_sum = Array::empty({rows}, x.dtype());
-    counted = Array::empty({}, DType::f64);
+    Array losses = x.new_empty({rows});
+    shift = x.new_empty({rows});
+    log_sum = x.new_empty({rows});
+    counted = x.new_empty({}, DType::f64);
     kernels::cross_entropy(packed(x).view({rows, classes}), packed(in[1]).view({rows}),
                            options.label_smoothing, options.ignore_index, losses, shift, log_sum,
                            counted);
     if (options.reduction == Reduction::none) return losses.view(in[1].shape());
-    Array total = Array::empty({}, x.dtype());
+    Array total = x.new_empty({});
     kernels::loss_total(losses, divisor(), total);
     return total;
   }
@@ -42,7 +42,7 @@ struct CrossEntropy {
       });
     Array x = packed(v.input(0).array()), g = packed(v.cotangent().array());
     int64_t classes = x.dim(-1), rows = x.numel() / classes;
-    Array grad = Array::empty(x.shape(), x.dtype());
+    Array grad = x.new_empty(x.shape());
     bool each = options.reduction == Reduction::none;
     kernels::cross_entropy_backward(
         x.view({rows, classes}), packed(v.input(1).array()).view({rows}), options.label_smoothing,
@@ -97,8 +97,8 @@ Tensor cross_entropy_reference(const Tensor& logits, const Tensor& target,
   if (options.reduction == Reduction::none) return losses;
   Tensor total = sum(losses);
   if (options.reduction == Reduction::sum) return total;
-  Tensor count = sum(where(ignored, zeros(target.shape(), logits.dtype()), 1.0));
-  return total / maximum(count, ones({}, logits.dtype()));
+  Tensor count = sum(where(ignored, logits.new_zeros(target.shape()), 1.0));
+  return total / maximum(count, logits.new_ones({}));
 }
 
 }  // namespace heed

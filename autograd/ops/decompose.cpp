@@ -26,7 +26,7 @@ Array result(const Array& x, int64_t rows, int64_t columns) {
   Shape shape = x.shape();
   shape[x.rank() - 2] = rows;
   shape[x.rank() - 1] = columns;
-  return Array::zeros(shape, DType::f64);
+  return x.new_zeros(shape);
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ void check(const char* op, const Tensor& x, double p) {
 }
 
 Array run(const Array& x, const Array& residual, bool relu, double p, RandomKey key) {
-  Array out = Array::empty(x.shape(), x.dtype());
+  Array out = x.new_empty(x.shape());
   kernels::dropout(packed(x), residual, relu, p, key, out);
   return out;
 }
@@ -52,8 +52,8 @@ struct ReluDropout {
   // y = mask max(x, 0): y > 0 exactly where x > 0 and kept, and there dy/dx = 1 / (1 - p), a
   // constant.
   void vjp(Vjp& v) {
-    Array y = v.output().array(), grad = Array::empty(y.shape(), y.dtype());
-    Tensor g = v.create_graph() ? ones(y.shape(), y.dtype()) : v.cotangent();
+    Array y = v.output().array(), grad = y.new_empty(y.shape());
+    Tensor g = v.create_graph() ? v.cotangent().new_ones(y.shape()) : v.cotangent();
     kernels::relu_dropout_backward(y, packed(g.array()), p, grad);
     v.add(0, v.create_graph() ? v.cotangent() * Tensor(grad) : Tensor(grad));
   }
@@ -86,11 +86,15 @@ Tensor relu_dropout(const Tensor& x, double p, RandomKey key) {
   return p == 0 ? relu(x) : apply(ReluDropout{p, key}, x);
 }
 
+Tensor dropout_mask(const Shape& shape, double p, RandomKey key, const TensorOptions& options) {
+  Tensor out(Array::empty(shape, options.dtype ? *options.dtype : default_dtype(),
+                          options.device ? *options.device : default_device()));
+  check("dropout_mask", out, p);
+  kernels::dropout_mask(p, key, out.array());
+  return out;
+}
 Tensor dropout_mask(const Shape& shape, double p, RandomKey key, DType dtype) {
-  Array out = Array::empty(shape, dtype);
-  check("dropout_mask", Tensor(out), p);
-  kernels::dropout_mask(p, key, out);
-  return Tensor(out);
+  return dropout_mask(shape, p, key, {.dtype = dtype});
 }
 
 }  // namespace heed

@@ -16,6 +16,7 @@ Tensor dropout_add(const Tensor& x, const Tensor& residual, double p, RandomKey 
 Tensor relu_dropout(const Tensor& x, double p, RandomKey key);
 
 // 1 / (1 - p) where kept, 0 where dropped; the mask that the functions above apply.
-Tensor dropout_mask(const Shape& shape, double p, RandomKey key, DType dtype = DType::f32);
+Tensor dropout_mask(const Shape& shape, double p, RandomKey key, const TensorOptions& options = {});
+Tensor dropout_mask(const Shape& shape, double p, RandomKey key, DType dtype);
 
 }  // namespace heed

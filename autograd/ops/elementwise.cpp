@@ -15,11 +15,9 @@ static Tensor one_where(const Tensor& condition, const Tensor& like) {
   return cast(condition, like.dtype());
 }
 static Tensor greater_equal(const Tensor& a, double b) {
-  return greater_equal(a, Tensor::scalar(b, a.dtype()));
+  return greater_equal(a, a.new_full({}, b));
 }
-static Tensor less_equal(const Tensor& a, double b) {
-  return less_equal(a, Tensor::scalar(b, a.dtype()));
-}
+static Tensor less_equal(const Tensor& a, double b) { return less_equal(a, a.new_full({}, b)); }
 
 namespace {
 
@@ -36,7 +34,7 @@ void check_number(const char* op, double number, DType beside) {
 }
 Tensor number(const char* op, double value, const Tensor& beside) {
   check_number(op, value, beside.dtype());
-  return Tensor::scalar(value, beside.dtype());
+  return beside.new_full({}, value);
 }
 
 bool is_arithmetic(DType d) { return is_differentiable(d) || d == DType::i32 || d == DType::i64; }
@@ -50,7 +48,7 @@ struct Affine {
     if (!is_arithmetic(in[0].dtype()))
       throw DTypeError(str("affine: a number type expected, got ", in[0].dtype()));
     for (double x : {a, b}) check_number("affine", x, in[0].dtype());
-    Array out = Array::empty(in[0].shape(), in[0].dtype());
+    Array out = in[0].new_empty(in[0].shape());
     kernels::unary(UnaryOp::affine, {a, b}, in[0], out);
     return out;
   }
@@ -63,8 +61,8 @@ struct DivNumber {
   double by;
   Array forward(Inputs in) {
     check_float(name, in[0]);
-    Array out = Array::empty(in[0].shape(), in[0].dtype());
-    Tensor divisor = Tensor::scalar(by, in[0].dtype());
+    Array out = in[0].new_empty(in[0].shape());
+    Tensor divisor = in.tensor(0).new_full({}, by);
     kernels::binary(BinaryOp::div, in[0], divisor.array().broadcast_to(in[0].shape()), out);
     return out;
   }
@@ -78,7 +76,7 @@ struct Unary {
   UnaryParams p;
   Array forward(Inputs in) {
     check_float(name, in[0]);
-    Array out = Array::empty(in[0].shape(), in[0].dtype());
+    Array out = in[0].new_empty(in[0].shape());
     kernels::unary(Row::op, p, in[0], out);
     return out;
   }
@@ -90,7 +88,7 @@ struct Unary {
       v.add(0, g * Row::df(saved, saved, p));
       return;
     }
-    Array out = Array::empty(g.shape(), g.dtype());
+    Array out = g.array().new_empty(g.shape());
     kernels::unary_backward(Row::op, p, saved.array(), saved.array(), g.array(), out);
     v.add(0, Tensor(std::move(out)));
   }
@@ -115,7 +113,7 @@ Array binary_forward(const char* name, BinaryOp op, Inputs in) {
                                     : "number",
                          " type expected, got ", a.dtype(), " and ", b.dtype()));
   Shape shape = broadcast(a.shape(), b.shape(), name);
-  Array out = Array::empty(shape, a.dtype());
+  Array out = a.new_empty(shape);
   kernels::binary(op, a.broadcast_to(shape), b.broadcast_to(shape), out);
   return out;
 }
@@ -204,12 +202,12 @@ struct Where {
     if (a.dtype() != b.dtype())
       throw DTypeError(str("where: branches differ: ", a.dtype(), " and ", b.dtype()));
     Shape shape = broadcast(c.shape(), broadcast(a.shape(), b.shape(), name), name);
-    Array out = Array::empty(shape, a.dtype());
+    Array out = a.new_empty(shape);
     kernels::where(c.broadcast_to(shape), a.broadcast_to(shape), b.broadcast_to(shape), out);
     return out;
   }
   void vjp(Vjp& v) {
-    Tensor c = v.input(0), zero = Tensor::scalar(0, v.dtype(1));
+    Tensor c = v.input(0), zero = c.new_full({}, 0, v.dtype(1));
     if (v.needs(1)) v.add(1, sum_to(where(c, v.cotangent(), zero), v.shape(1)));
     if (v.needs(2)) v.add(2, sum_to(where(c, zero, v.cotangent()), v.shape(2)));
   }
@@ -220,7 +218,7 @@ Tensor compare(const char* name, CompareOp op, const Tensor& a, const Tensor& b)
     throw DTypeError(str(name, ": two operands of one comparable type expected, got ", a.dtype(),
                          " and ", b.dtype()));
   Shape shape = broadcast(a.shape(), b.shape(), name);
-  Array out = Array::empty(shape, DType::boolean);
+  Array out = a.array().new_empty(shape, DType::boolean);
   kernels::compare(op, a.array().broadcast_to(shape), b.array().broadcast_to(shape), out);
   return Tensor(std::move(out));
 }
@@ -242,7 +240,7 @@ Tensor rsub(double a, const Tensor& b) { return apply(Affine{-1, a}, b); }
 Tensor div(const Tensor& a, double b) { return apply(DivNumber{b}, a); }
 Tensor rdiv(double a, const Tensor& b) {
   check_float("div", b.array());
-  return a == 1 ? reciprocal(b) : div(Tensor::scalar(a, b.dtype()), b);
+  return a == 1 ? reciprocal(b) : div(b.new_full({}, a), b);
 }
 Tensor pow(const Tensor& a, double exponent) {
   check_float("pow", a.array());
@@ -304,7 +302,7 @@ Tensor logical_and(const Tensor& a, const Tensor& b) {
 Tensor logical_or(const Tensor& a, const Tensor& b) {
   return logical("logical_or", BinaryOp::logical_or, a, b);
 }
-Tensor logical_not(const Tensor& a) { return equal(a, zeros({}, DType::boolean)); }
+Tensor logical_not(const Tensor& a) { return equal(a, a.new_zeros({}, DType::boolean)); }
 
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   return apply(Where{}, condition, a, b);

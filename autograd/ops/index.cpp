@@ -43,7 +43,7 @@ struct IndexAdd {
   Shape shape;
   int axis;
   Array forward(Inputs in) {
-    Array out = Array::zeros(shape, in[0].dtype());
+    Array out = in[0].new_zeros(shape);
     kernels::index_add(out, axis, in[1], packed(in[0]), kNoSkip);
     return out;
   }
@@ -65,7 +65,7 @@ struct IndexSelect {
   Array forward(Inputs in) {
     Shape shape = in[0].shape();
     shape[axis] = in[1].numel();
-    Array out = Array::empty(shape, in[0].dtype());
+    Array out = in[0].new_empty(shape);
     kernels::index_select(packed(in[0]), axis, in[1], out);
     return out;
   }
@@ -83,7 +83,7 @@ struct Embedding {
   Array forward(Inputs in) {
     Shape shape = in[1].shape();
     shape.push_back(in[0].dim(1));
-    Array out = Array::empty(shape, in[0].dtype());
+    Array out = in[0].new_empty(shape);
     int64_t n = in[1].numel();
     kernels::index_select(packed(in[0]), 0, in[1].view({n}), out.view({n, in[0].dim(1)}));
     return out;
@@ -105,14 +105,14 @@ struct Gather {
   static constexpr unsigned saves = 2;
   int axis;
   Array forward(Inputs in) {
-    Array out = Array::empty(in[1].shape(), in[0].dtype());
+    Array out = in[0].new_empty(in[1].shape());
     kernels::gather(packed(in[0]), axis, in[1], out);
     return out;
   }
   void vjp(Vjp& v) {
     if (!v.needs(0)) return;
     if (v.create_graph()) {
-      v.add(0, scatter_add(zeros(v.shape(0), v.dtype(0)), axis, v.input(1), v.cotangent()));
+      v.add(0, scatter_add(v.cotangent().new_zeros(v.shape(0)), axis, v.input(1), v.cotangent()));
       return;
     }
     Vjp::Slot slot = v.slot(0);
@@ -127,7 +127,7 @@ struct ScatterAdd {
   static constexpr unsigned saves = 2;
   int axis;
   Array forward(Inputs in) {
-    Array out = Array::empty(in[0].shape(), in[0].dtype());
+    Array out = in[0].new_empty(in[0].shape());
     kernels::copy(in[0], out);
     kernels::scatter_add(out, axis, in[1], packed(in[2]));
     return out;

@@ -20,9 +20,9 @@ struct LinearCrossEntropy {
     const Array& x = in[0];
     int64_t size = x.dim(-1), rows = x.numel() / size, classes = in[1].dim(0);
     for (int i = 0; i < 3 && grad_enabled(); ++i)
-      if (in.tensor(i).requires_grad()) gradients[i] = Array::empty(in[i].shape(), x.dtype());
+      if (in.tensor(i).requires_grad()) gradients[i] = x.new_empty(in[i].shape());
     auto plan = kernels::linear_cross_entropy_plan(rows, size, classes, x.dtype());
-    Array scratch = Array::empty({plan.scratch}, DType::u8), loss = Array::empty({}, x.dtype());
+    Array scratch = x.new_empty({plan.scratch}, DType::u8), loss = x.new_empty({});
     Array dx = gradients[0].defined() ? gradients[0].view({rows, size}) : Array();
     kernels::linear_cross_entropy(packed(x).view({rows, size}), packed(in[1]),
                                   in.tensor(2).defined() ? packed(in[2]) : Array(),

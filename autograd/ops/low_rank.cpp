@@ -53,7 +53,7 @@ struct LowRankLogits {
   Tensor composed(const Tensor& q, const Tensor& k) const {
     int64_t d = q.dim(-1), r = options.rank;
     Tensor u0 = cast(kept(u), DType::f64), v0 = cast(kept(v), DType::f64), s0 = kept(s);
-    Tensor one = eye(d, DType::f64), c = one;
+    Tensor one = s.new_eye(d), c = one;
     if (r < d) {
       Tensor last = square(slice(s, -1, r - 1, r)), top = square(slice(s, -1, 0, 1));
       Tensor next = s.dim(-1) > r ? square(slice(s, -1, r, r + 1)) : last * 0.0;
@@ -67,8 +67,8 @@ struct LowRankLogits {
     Tensor left = matmul(q, matmul(c, inner(k, v0)));  // L_r V_r [.., T, r]
     Tensor right = matmul(k, inner(c, inner(q, u0)));  // L_r^T U_r [.., S, r]
     Tensor n = inner(u0, left);                        // [.., r, r]
-    Tensor y = eye(r, DType::f64) * inverse_of(s0);    // N^-1 at this point
-    for (int i = 0; i < 2; ++i) y = matmul(y, 2.0 * eye(r, DType::f64) - matmul(n, y));
+    Tensor y = s.new_eye(r) * inverse_of(s0);          // N^-1 at this point
+    for (int i = 0; i < 2; ++i) y = matmul(y, 2.0 * s.new_eye(r) - matmul(n, y));
     return concat({left, matmul(right, turned(y))}, -2);  // [.., T + S, r]
   }
 
@@ -113,7 +113,7 @@ struct LowRankLogits {
       Tensor y = turned(inner(ud, gv));                      // G_ji as [.., r, d]
       Tensor si = turned(kept(sigma)), sj = dropped(sigma);  // [.., r, 1], [.., 1, d]
       Tensor gap = si * si - sj * sj;
-      gap = maximum(gap, full({}, LowRankOptions::kGap, DType::f64));
+      gap = maximum(gap, gap.new_full({}, LowRankOptions::kGap));
       Tensor own = cast(sj * sj / gap, q.dtype()), cross = cast(si * sj / gap, q.dtype());
       Tensor ij = own * x + cross * y, ji = own * y + cross * x;  // [.., r, d]
       dq = dq + matmul(ur, matmul(ij, inner(vd, k))) + matmul(ud, inner(ji, vk));

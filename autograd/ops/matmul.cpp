@@ -64,7 +64,7 @@ struct MatMul {
 
   static Array product(const Array& a, const Array& b) {
     Shape out_shape = shape(a, b), batch = batch_of(out_shape);
-    Array out = Array::empty(out_shape, a.dtype());
+    Array out = a.new_empty(out_shape);
     kernels::matmul(a.broadcast_to(join(batch, a.dim(-2), a.dim(-1))),
                     b.broadcast_to(join(batch, b.dim(-2), b.dim(-1))), out, 0);
     FlopCounter::add(2 * out.numel() * a.dim(-1));
@@ -113,7 +113,7 @@ struct Linear {
                            in[2].shape(), " of ", in[2].dtype()));
     Shape out_shape = x.shape();
     out_shape[x.rank() - 1] = w.dim(0);
-    Array out = Array::empty(out_shape, x.dtype());
+    Array out = x.new_empty(out_shape);
     Array rows = rows_of(out, w.dim(0));
     kernels::matmul(rows_of(x, w.dim(1)), w.transpose(0, 1), rows, 0);
     FlopCounter::add(2 * rows.numel() * w.dim(1));

@@ -21,7 +21,7 @@ void check(const char* op, const Tensor& x, const Tensor& weight, const Tensor& 
 Array optional(const Tensor& t) { return t.defined() ? packed(t.array()) : Array(); }
 Array row_values(const Array& x) {
   int64_t size = x.dim(-1);
-  return Array::empty({size == 0 ? 0 : x.numel() / size}, x.dtype());
+  return x.new_empty({size == 0 ? 0 : x.numel() / size});
 }
 
 // Inputs: x, weight, bias. kCentered: layer norm, otherwise RMS norm. Saved: x and weight, and a
@@ -37,7 +37,7 @@ struct Norm {
 
   Array forward(Inputs in) {
     if (done.defined()) return std::move(done);
-    Array x = packed(in[0]), out = Array::empty(x.shape(), x.dtype());
+    Array x = packed(in[0]), out = x.new_empty(x.shape());
     if (kCentered) mean = row_values(x);
     rstd = row_values(x);
     kernels::norm(x, Array(), optional(in.tensor(1)), optional(in.tensor(2)), eps, Array(), mean,
@@ -53,11 +53,11 @@ struct Norm {
       });
     Array x = packed(v.input(0).array());
     Array dx, dweight, dbias, scratch;
-    if (v.needs(0)) dx = Array::empty(x.shape(), x.dtype());
-    if (v.needs(1)) dweight = Array::zeros(v.shape(1), x.dtype());
-    if (v.needs(2)) dbias = Array::zeros(v.shape(2), x.dtype());
+    if (v.needs(0)) dx = x.new_empty(x.shape());
+    if (v.needs(1)) dweight = x.new_zeros(v.shape(1));
+    if (v.needs(2)) dbias = x.new_zeros(v.shape(2));
     if (v.needs(1) || v.needs(2))
-      scratch = Array::empty({kernels::norm_pieces(x.shape()), 2, x.dim(-1)}, DType::f64);
+      scratch = x.new_empty({kernels::norm_pieces(x.shape()), 2, x.dim(-1)}, DType::f64);
     Array weight = weighted ? packed(v.input(1).array()) : Array();
     kernels::norm_backward(x, weight, mean, rstd, packed(v.cotangent().array()), scratch, dx,
                            dweight, dbias);
@@ -103,8 +103,8 @@ Tensor add_layer_norm(const Tensor& x, const Tensor& residual, const Tensor& wei
   bool record = grad_enabled() && (x.requires_grad() || residual.requires_grad() ||
                                    weight.requires_grad() || bias.requires_grad());
   Norm<true> op{eps, weight.defined(), row_values(x.array()), row_values(x.array()),
-                Array::empty(x.shape(), x.dtype())};
-  Array sum = record ? Array::empty(x.shape(), x.dtype()) : Array();
+                x.array().new_empty(x.shape())};
+  Array sum = record ? x.array().new_empty(x.shape()) : Array();
   kernels::norm(packed(x.array()), packed(residual.array()), optional(weight), optional(bias), eps,
                 sum, op.mean, op.rstd, op.done);
   if (!record) return Tensor(op.done);

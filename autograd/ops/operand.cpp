@@ -6,7 +6,7 @@ namespace heed {
 
 Array packed(const Array& x) {
   if (x.is_contiguous()) return x;
-  Array out = Array::empty(x.shape(), x.dtype(), x.device());
+  Array out = x.new_empty(x.shape());
   kernels::copy(x, out);
   return out;
 }

@@ -76,8 +76,8 @@ Tensor global_norm(const std::vector<Tensor>& tensors) {
     require_floating("global_norm", t.array());
     arrays.push_back(packed(t.array()));
   }
-  Array out = Array::empty({}, DType::f64);
-  kernels::global_norm(arrays.data(), static_cast<int64_t>(arrays.size()), out);
+  Array out = Array::empty({}, DType::f64, arrays.empty() ? kCpu : arrays[0].device());
+  kernels::global_norm(arrays, out);
   return Tensor(out);
 }
 

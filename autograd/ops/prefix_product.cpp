@@ -16,12 +16,12 @@ namespace heed {
 namespace {
 
 // bool [rows, rows]: which pairs of one chunk meet.
-Tensor triangle(int64_t rows, bool reverse) {
-  Array keep = Array::empty({rows, rows}, DType::boolean);
+Tensor triangle(int64_t rows, bool reverse, Device device) {
+  Array keep = Array::empty({rows, rows}, DType::boolean, kCpu);
   bool* out = keep.data<bool>();
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < rows; ++j) *out++ = reverse ? j >= i : j <= i;
-  return Tensor(keep);
+  return Tensor(keep.to(device));
 }
 
 Shape batch_of(const Array& x) { return Shape(x.shape().begin(), x.rank() - 2); }
@@ -69,13 +69,13 @@ struct PrefixProduct {
   Array forward(Inputs in) {
     Shape out_shape = shape(in);
     NoGrad guard;
-    Array out = Array::zeros(out_shape, in[0].dtype());
+    Array out = in[0].new_zeros(out_shape);
     if (out.numel() == 0) return out;
     Tensor q(in[0]), k(in[1]), v(in[2]), alpha, beta;
     bool weighted = in.tensor(3).defined();
     if (weighted) alpha = Tensor(in[3]), beta = Tensor(in[4]);
     int64_t rows = q.dim(-2), chunks = (rows + kPrefixChunk - 1) / kPrefixChunk;
-    Tensor keep = triangle(std::min(rows, kPrefixChunk), reverse);
+    Tensor keep = triangle(std::min(rows, kPrefixChunk), reverse, in[0].device());
     Tensor state, top;  // sum of exp(beta - top) k v^T over the chunks before: [.., R, E]
     for (int64_t c = 0; c < chunks; ++c) {
       int64_t begin = (reverse ? chunks - 1 - c : c) * kPrefixChunk;
@@ -150,7 +150,7 @@ Tensor prefix_product(const Tensor& q, const Tensor& k, const Tensor& v, const T
 
 Tensor prefix_product_reference(const Tensor& q, const Tensor& k, const Tensor& v,
                                 const Tensor& alpha, const Tensor& beta, bool reverse) {
-  Tensor visible = triangle(q.dim(-2), reverse);
+  Tensor visible = triangle(q.dim(-2), reverse, q.device());
   Tensor scores = where(visible, matmul(q, k.transpose(-1, -2)), 0.0);  // [.., N, N]
   if (alpha.defined()) scores = scores * exp(where(visible, alpha + beta.transpose(-1, -2), 0.0));
   return matmul(scores, v);

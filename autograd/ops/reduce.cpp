@@ -51,7 +51,7 @@ struct Sum {
   Array forward(Inputs in) {
     if (!summable(in[0].dtype()))
       throw DTypeError(str("sum: f32, f64, i32, i64 or bool expected, got ", in[0].dtype()));
-    Array out = Array::empty(kept, in[0].dtype());
+    Array out = in[0].new_empty(kept);
     kernels::sum(in[0], out);
     return out.view(shape);
   }
@@ -66,7 +66,7 @@ struct Cumsum {
   Array forward(Inputs in) {
     if (!summable(in[0].dtype()))
       throw DTypeError(str("cumsum: f32, f64, i32 or i64 expected, got ", in[0].dtype()));
-    Array out = Array::empty(in[0].shape(), in[0].dtype());
+    Array out = in[0].new_empty(in[0].shape());
     kernels::cumsum(in[0], axis, reverse, out);
     return out;
   }
@@ -81,7 +81,7 @@ struct ArgExtreme {
   Array forward(Inputs in) {
     Shape shape = in[0].shape();
     shape[axis] = 1;
-    Array out = Array::empty(shape, DType::i64);
+    Array out = in[0].new_empty(shape, DType::i64);
     kernels::arg_extreme(in[0], axis, largest, out);
     return out;
   }

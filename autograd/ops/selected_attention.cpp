@@ -11,6 +11,7 @@
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/matmul.h>
+#include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/softmax.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/autograd/tape.h>
@@ -34,8 +35,8 @@ struct SelectedAttention {
     AttentionProblem p = attention_problem(in.tensor(kQuery), in.tensor(kKey), in.tensor(kValue),
                                            with(in.tensor(kTable), in.tensor(kBias)), options.base);
     int64_t b = p.q.dim(0), h = p.q.dim(1), t = p.q.dim(2);
-    lse = Array::empty({b, h, t}, p.q.dtype());
-    Array out = Array::empty({b, t, h, p.v.dim(3)}, p.q.dtype()).permute({0, 2, 1, 3});
+    lse = p.q.new_empty({b, h, t});
+    Array out = p.q.new_empty({b, t, h, p.v.dim(3)}).permute({0, 2, 1, 3});
     kernels::selected_attention_forward(p, selected(), out, lse);
     if (FlopCounter::active()) FlopCounter::add(2 * listed() * (p.q.dim(3) + p.v.dim(3)));
     return out;
@@ -55,11 +56,11 @@ struct SelectedAttention {
     if (v.needs(kQuery)) g.q = gradient_like(p.q);
     if (v.needs(kKey)) g.k = gradient_like(p.k);
     if (v.needs(kValue)) g.v = gradient_like(p.v);
-    if (v.needs(kTable)) g.relative_table = Array::empty(v.shape(kTable), p.q.dtype());
+    if (v.needs(kTable)) g.relative_table = p.q.new_empty(v.shape(kTable));
     if (v.needs(kBias)) {
       Shape shape = v.shape(kBias);
       while (shape.rank() < 4) shape.insert(0, 1);
-      g.bias = Array::zeros(shape, p.q.dtype());
+      g.bias = p.q.new_zeros(shape);
     }
     kernels::selected_attention_backward(p, selected(), v.output().array(), lse,
                                          with_dense_rows(v.cotangent().array()), g);
@@ -78,8 +79,9 @@ struct SelectedAttention {
     return all;
   }
   int64_t listed() const {
-    const int32_t* at = index.array().data<int32_t>();
-    return std::count_if(at, at + index.numel(), [](int32_t j) { return j >= 0; });
+    Array list = index.array().to(kCpu);
+    const int32_t* at = list.data<int32_t>();
+    return std::count_if(at, at + list.numel(), [](int32_t j) { return j >= 0; });
   }
   SelectedKeys selected() const {
     return {index.array(), options.self_score.has_value(), options.self_score.value_or(0)};
@@ -93,6 +95,8 @@ void check_index(const Tensor& index, const Tensor& q, int64_t keys) {
       index.dim(2) != q.dim(2))
     throw ShapeError(str("selected_attention: index is ", index.shape(), ", [", q.dim(0), ", ",
                          q.dim(1), ", ", q.dim(2), ", N] expected"));
+  if (index.device() != kCpu)
+    return;  // not read back: kernels of other devices leave such keys out
   const int32_t* at = index.array().data<int32_t>();
   for (int64_t n = 0; n < index.numel(); ++n)
     if (at[n] >= keys)
@@ -106,7 +110,7 @@ Tensor attention_topk(const Tensor& q, const Tensor& k, const AttentionTerms& te
   check_attention(q, k, k, terms, {.scale = scale});
   if (count < 1) throw ValueError(str("attention_topk: count ", count, ", at least 1 expected"));
   count = std::min(count, k.dim(2));
-  Array index = Array::empty({q.dim(0), q.dim(1), q.dim(2), count}, DType::i32);
+  Array index = q.array().new_empty({q.dim(0), q.dim(1), q.dim(2), count}, DType::i32);
   OpName scope("attention_topk");
   AttentionProblem p = attention_problem(q, k, k, terms, {.scale = scale});
   kernels::attention_topk(p, index);
@@ -134,41 +138,35 @@ Tensor selected_attention_reference(const Tensor& q_in, const Tensor& k, const T
   int64_t b = q_in.dim(0), h = q_in.dim(1), t = q_in.dim(2), s = k.dim(2), n = list.dim(3);
   int64_t d = q_in.dim(3), e = v.dim(3), kv = k.dim(1);
   if (b * h * t * n == 0 || s == 0)
-    return where(Tensor(Array::zeros({1}, DType::boolean)),
-                 matmul(q_in, zeros({d, e}, q_in.dtype())),
+    return where(q_in.new_zeros({1}, DType::boolean), matmul(q_in, q_in.new_zeros({d, e})),
                  0.0);  // [B, H, T, E]
 
-  Array listed = Array::empty({b, h, t, n}, DType::boolean),
-        own = Array::empty({b, h, t, n}, DType::boolean);
-  Array any = Array::zeros({b, h, t, 1}, DType::boolean);
-  Array key = Array::empty({b, h, t, n}, DType::i64),
-        row = Array::empty({b * h * t * n}, DType::i64);
-  const int32_t* at = list.array().data<int32_t>();
-  for (int64_t x = 0; x < listed.numel(); ++x) {
-    int64_t i = x / n, head = i / t, j = std::max<int64_t>(at[x], 0);
-    listed.data<bool>()[x] = at[x] >= 0;
-    own.data<bool>()[x] = at[x] == i % t;
-    if (at[x] >= 0) any.data<bool>()[i] = true;
-    key.data<int64_t>()[x] = j;
-    row.data<int64_t>()[x] = (head / h * kv + head % h / (h / kv)) * s + j;
-  }
-  const Tensor some(listed);
-  Tensor q = where(Tensor(any), q_in, 0.0);  // [B, H, T, D]
+  std::vector<int64_t> first, place;  // of each head: its first key's row in k; of each query: i
+  for (int64_t head = 0; head < b * h; ++head)
+    first.push_back((head / h * kv + head % h / (h / kv)) * s);
+  for (int64_t i = 0; i < t; ++i) place.push_back(i);
+  Tensor heads = Tensor::from(first, {b, h, 1, 1}, {.device = q_in.device()});
+  Tensor queries = Tensor::from(place, {t, 1}, {.device = q_in.device()});
+  const Tensor some = greater(list, -1.0);                         // [B, H, T, N]
+  Tensor any = greater(sum(some.to(DType::i32), {3}, true), 0.0);  // [B, H, T, 1]
+  Tensor key = where(some, list.to(DType::i64), 0.0), row = (key + heads).reshape({b * h * t * n});
+  Tensor own = equal(list.to(DType::i64), queries);
+  Tensor q = where(any, q_in, 0.0);  // [B, H, T, D]
   auto pick = [&](const Tensor& x, int64_t width) {
-    Tensor rows = index_select(x.reshape({b * kv * s, width}), 0, Tensor(row));
+    Tensor rows = index_select(x.reshape({b * kv * s, width}), 0, row);
     return where(some.unsqueeze(4), rows.reshape({b, h, t, n, width}), 0.0);  // [B, H, T, N, D]
   };
   Tensor scores =
       matmul(pick(k, d), (q * options.base.scale).unsqueeze(4)).squeeze(4);  // [B, H, T, N]
   Tensor bias = bias_terms(terms, b, t, s, q.dtype());
-  if (bias.defined()) scores = scores + gather(broadcast_to(bias, {b, h, t, s}), 3, Tensor(key));
-  if (options.self_score) scores = where(Tensor(own), *options.self_score, scores);
-  Tensor fill =
-      where(Tensor(any), full({1}, -std::numeric_limits<double>::infinity(), q.dtype()), 0.0);
+  if (bias.defined()) scores = scores + gather(broadcast_to(bias, {b, h, t, s}), 3, key);
+  if (options.self_score) scores = where(own, *options.self_score, scores);
+  Tensor fill = where(any, q.new_full({1}, -std::numeric_limits<double>::infinity()), 0.0);
   Tensor weights = where(some, softmax(where(some, scores, fill), -1), 0.0);
   if (options.base.dropout > 0) {
-    Tensor kept = dropout_mask({b, h, t, s}, options.base.dropout, options.base.key, q.dtype());
-    weights = weights * gather(kept, 3, Tensor(key));
+    Tensor kept = dropout_mask({b, h, t, s}, options.base.dropout, options.base.key,
+                               {.dtype = q.dtype(), .device = q.device()});
+    weights = weights * gather(kept, 3, key);
   }
   return matmul(weights.unsqueeze(3), pick(v, e)).squeeze(3);  // [B, H, T, E]
 }

@@ -52,7 +52,7 @@ struct Select {
 };
 
 Array placed(const Array& x, const Shape& shape, const Part& part, double value) {
-  Array out = Array::empty(shape, x.dtype());
+  Array out = x.new_empty(shape);
   kernels::fill(out, value);
   kernels::copy(x, part.of(out));
   return out;
@@ -102,7 +102,7 @@ struct Concat {
             str("concat: part ", i, " is ", in[i].dtype(), ", part 0 is ", in[0].dtype()));
       shape[axis] += other[axis];
     }
-    Array out = Array::empty(shape, in[0].dtype());
+    Array out = in[0].new_empty(shape);
     int64_t at = 0;
     for (int i = 0; i < in.count(); ++i) {
       int64_t size = in[i].shape()[axis];

@@ -19,7 +19,7 @@ struct SoftmaxOp {
 
   Array forward(Inputs in) {
     require_floating(name, in[0]);
-    Array out = Array::empty(in[0].shape(), in[0].dtype());
+    Array out = in[0].new_empty(in[0].shape());
     kernels::softmax(packed(in[0]), axis, kLog, out);
     return out;
   }
@@ -34,7 +34,7 @@ struct SoftmaxOp {
       v.add(0, kLog ? g - exp(y) * sum(g, {axis}, true) : y * (g - sum(g * y, {axis}, true)));
       return;
     }
-    Array grad = Array::empty(y.shape(), y.dtype());
+    Array grad = y.array().new_empty(y.shape());
     kernels::softmax_backward(y.array(), packed(g.array()), axis, kLog, grad);
     v.add(0, Tensor(grad));
   }

@@ -12,7 +12,7 @@ static Selected select_sorted(const char* op, const Tensor& x, int64_t k, int ax
   OpName scope(op);
   Shape shape = x.shape();
   shape[axis] = k;
-  Array index = Array::empty(shape, DType::i64);
+  Array index = x.array().new_empty(shape, DType::i64);
   kernels::sort_indices(x.array(), axis, descending, index);
   Selected out;
   out.indices = Tensor(std::move(index));

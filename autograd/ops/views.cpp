@@ -1,6 +1,7 @@
 #include <heed/autograd/ops/views.h>
 
 #include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/operand.h>
 #include <heed/autograd/tape.h>
 #include <heed/backends/copy.h>
 
@@ -9,7 +10,7 @@ namespace heed {
 namespace {
 
 Array copy_of(const Array& x, DType dtype) {
-  Array out = Array::empty(x.shape(), dtype);
+  Array out = x.new_empty(x.shape(), dtype);
   kernels::copy(x, out);
   return out;
 }
@@ -102,6 +103,14 @@ struct Cast {
   void vjp(Vjp& v) { v.add(0, cast(v.cotangent(), v.dtype(0))); }
 };
 
+struct ToDevice {
+  static constexpr const char* name = "to";
+  static constexpr unsigned saves = 0;
+  Device target, source;
+  Array forward(Inputs in) { return packed(in[0]).to(target); }
+  void vjp(Vjp& v) { v.add(0, to_device(v.cotangent(), source)); }
+};
+
 }  // namespace
 
 Tensor reshape(const Tensor& x, const Shape& shape) {
@@ -137,6 +146,9 @@ Tensor flip(const Tensor& x, int axis) {
 }
 Tensor clone(const Tensor& x) { return apply(Clone{}, x); }
 Tensor contiguous(const Tensor& x) { return x.array().is_contiguous() ? x : apply(Clone{}, x); }
+Tensor to_device(const Tensor& x, Device device) {
+  return device == x.device() ? x : apply(ToDevice{device, x.device()}, x);
+}
 Tensor cast(const Tensor& x, DType dtype) { return dtype == x.dtype() ? x : apply(Cast{dtype}, x); }
 
 }  // namespace heed

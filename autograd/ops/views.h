@@ -28,5 +28,6 @@ Tensor stack(const std::vector<Tensor>& parts, int axis);  // along a new axis
 Tensor contiguous(const Tensor& x);                        // x itself when it is
 Tensor clone(const Tensor& x);
 Tensor cast(const Tensor& x, DType dtype);
+Tensor to_device(const Tensor& x, Device device);  // a copy there; x itself when it is there
 
 }  // namespace heed

@@ -26,7 +26,7 @@ Operand describe(const Array& a) {
 
 Array packed(const Array& a) {
   if (describe(a).leading) return a;
-  Array out = Array::empty(a.shape(), a.dtype());
+  Array out = Array::empty(a.shape(), a.dtype(), kCpu);
   copy(a, out);
   return out;
 }

@@ -110,7 +110,8 @@ void sgd_step(const Array& parameter, const Array& gradient, const Array& buffer
 }
 
 // Blocks of fixed size, summed in order: the same bits whatever the number of threads.
-void global_norm(const Array* arrays, int64_t count, const Array& out) {
+void global_norm(std::span<const Array> arrays, const Array& out) {
+  const auto count = static_cast<int64_t>(arrays.size());
   constexpr int64_t kBlock = 32768, kAtOnce = 256;
   double total = 0;
   for (int64_t a = 0; a < count; ++a) {

@@ -69,8 +69,8 @@ Landmarks segment_means(const Tensor& x, const Tensor& begin, const Tensor& end,
     return out;
   }
   // Rows differ: the means as a product with a matrix of 1 / size, shared by the heads.
-  Array weights = Array::zeros({batch, 1, m, tokens}, DType::f64);
-  Array valid = Array::zeros({batch, 1, tokens, 1}, DType::boolean);
+  Array weights = Array::zeros({batch, 1, m, tokens}, DType::f64, kCpu);
+  Array valid = Array::zeros({batch, 1, tokens, 1}, DType::boolean, kCpu);
   for (size_t b = 0; b < first.size(); ++b) {
     double* w = weights.data<double>() + static_cast<int64_t>(b) * m * tokens;
     bool* is_token = valid.data<bool>() + static_cast<int64_t>(b) * tokens;

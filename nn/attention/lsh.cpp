@@ -135,8 +135,8 @@ int64_t LshAttention::list_length(int64_t keys) const {
 Tensor LshAttention::hash(const Tensor& x) const {
   NoGrad guard;
   int64_t batch = x.dim(0), heads = x.dim(1), count = x.dim(2);
-  if (buckets_ == 1) return Tensor(Array::zeros({batch, heads, rounds_, count}, DType::i32));
-  if (x.numel() == 0) return Tensor(Array::zeros({batch, heads, rounds_, count}, DType::i32));
+  if (buckets_ == 1) return Tensor(Array::zeros({batch, heads, rounds_, count}, DType::i32, kCpu));
+  if (x.numel() == 0) return Tensor(Array::zeros({batch, heads, rounds_, count}, DType::i32, kCpu));
   std::vector<Tensor> rounds;
   for (int64_t r = 0; r < rounds_; ++r) {
     Tensor turned = matmul(x.detach(), select(rotations_, 1, r).to(x.dtype()));  // [B, H, N, b / 2]
@@ -156,7 +156,7 @@ Tensor LshAttention::candidates(const Tensor& q, const Tensor& k, const Attentio
                        query_begin = bounds(terms.query_begin, batch, 0, queries),
                        query_end = bounds(terms.query_end, batch, queries, queries);
   const int64_t length = list_length(keys);
-  Array index = Array::empty({batch, heads, queries, length}, DType::i32);
+  Array index = Array::empty({batch, heads, queries, length}, DType::i32, kCpu);
   parallel_for(batch * heads, 1, [&](int64_t from, int64_t to) {
     for (int64_t n = from; n < to; ++n) {
       const size_t b = static_cast<size_t>(n / heads);
@@ -227,8 +227,8 @@ Tensor LshAttention::weights(const Tensor& q, const Tensor& k, const AttentionCa
   Tensor at = Tensor::from(rows, {count});
   Tensor clean = call.mask.select_queries(q, 2), unit = directions(call.mask.select_keys(k, 2));
   Array list = candidates(clean, unit, call.mask.terms(), no_offset(q)).array();  // [B, H, T, L]
-  Array seen = Array::zeros({batch, heads, count, keys}, DType::boolean);
-  Array own = Array::zeros({count, keys}, DType::boolean);
+  Array seen = Array::zeros({batch, heads, count, keys}, DType::boolean, kCpu);
+  Array own = Array::zeros({count, keys}, DType::boolean, kCpu);
   for (int64_t n = 0; n < batch * heads * count; ++n) {
     int64_t i = rows[static_cast<size_t>(n % count)], length = list.dim(3);
     const int32_t* from = list.data<int32_t>() + (n / count * queries + i) * length;
@@ -271,8 +271,8 @@ Tensor LshAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
   // The own key is not the one of the query's number: its score is hidden by hand.
   int64_t length = list.dim(3), held = keys.dim(2);
   Tensor scores = matmul(clean * scale_of(call), keys.transpose(2, 3));  // [B, H, T, S]
-  Array seen = Array::zeros(scores.shape(), DType::boolean),
-        own = Array::zeros(scores.shape(), DType::boolean);
+  Array seen = Array::zeros(scores.shape(), DType::boolean, kCpu),
+        own = Array::zeros(scores.shape(), DType::boolean, kCpu);
   const int32_t* from = list.array().data<int32_t>();
   for (int64_t n = 0; n < q.dim(0) * q.dim(1) * q.dim(2); ++n) {
     int64_t j = n % q.dim(2) + s.offset[static_cast<size_t>(n / q.dim(2) / q.dim(1))];

@@ -84,7 +84,7 @@ Tensor valid_positions(const Tensor& begin, const Tensor& end, int64_t count) {
   size_t batch = std::max(first.size(), last.size());
   first.resize(batch, 0);
   last.resize(batch, count);
-  Array valid = Array::empty({static_cast<int64_t>(batch), count}, DType::boolean);
+  Array valid = Array::empty({static_cast<int64_t>(batch), count}, DType::boolean, kCpu);
   bool* out = valid.data<bool>();
   for (size_t b = 0; b < batch; ++b)
     for (int64_t t = 0; t < count; ++t) *out++ = t >= first[b] && t < last[b];

@@ -80,7 +80,7 @@ Tensor pattern_pairs(const PatternAttention& pattern, const std::vector<int64_t>
   bool same = std::all_of(offset.begin(), offset.end(), [&](int64_t x) { return x == offset[0]; });
   int64_t rows = same ? std::min<int64_t>(1, static_cast<int64_t>(offset.size()))
                       : static_cast<int64_t>(offset.size());
-  Array pairs = Array::empty({rows, 1, queries, keys}, DType::boolean);
+  Array pairs = Array::empty({rows, 1, queries, keys}, DType::boolean, kCpu);
   bool* out = pairs.data<bool>();
   for (int64_t b = 0; b < rows; ++b)
     for (int64_t i = 0; i < queries; ++i)

@@ -75,7 +75,7 @@ Tensor TopkAttention::weights(const Tensor& q, const Tensor& k, const AttentionC
     part.mask = call.mask.rows(i, 1, batch, queries, keys);
     Tensor row = q.slice(2, i, i + 1);  // [B, H, 1, D]
     Tensor list = selected(row, k, part);
-    Array pairs = Array::zeros({batch, heads, 1, keys}, DType::boolean);
+    Array pairs = Array::zeros({batch, heads, 1, keys}, DType::boolean, kCpu);
     for (int64_t n = 0, each = list.dim(3); n < list.numel(); ++n)
       if (int64_t j = list.array().data<int32_t>()[n]; j >= 0)
         pairs.data<bool>()[n / each * keys + j] = true;

@@ -6,6 +6,7 @@
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
+#include <heed/nn/attention/dense.h>
 #include <heed/nn/attention/kv_step.h>
 
 namespace heed::nn {
@@ -194,7 +195,7 @@ Tensor WindowAttention::step_part(const Tensor& q, const Tensor& k, const Tensor
   }
   if (dropped > 0 && globals_ > 0 && (call.mask.has_bias() || call.mask.has_window()))
     throw ValueError("window: a step with global tokens takes no window, ALiBi or relative bias");
-  Array pairs = Array::empty({batch, 1, fresh, held}, DType::boolean);
+  Array pairs = Array::empty({batch, 1, fresh, held}, DType::boolean, kCpu);
   bool* out = pairs.data<bool>();
   for (int64_t b = 0; b < batch; ++b) {
     int64_t first = s.offset[static_cast<size_t>(b)] + ring.dropped(b);

@@ -138,7 +138,7 @@ inline std::vector<std::pair<std::string, AttentionTerms>> all_terms(int64_t b, 
   auto alibi = [&](AttentionTerms& x) {
     x.alibi_slopes = Tensor::from(std::vector<double>(static_cast<size_t>(h), 0.25), {h});
   };
-  Array pairs = Array::empty({b, h, t, s}, DType::boolean);
+  Array pairs = Array::empty({b, h, t, s}, DType::boolean, kCpu);
   Array uniform = random_uniform({b, h, t, s}, 0, 1, {31, 0}, DType::f64);
   for (int64_t n = 0; n < pairs.numel(); ++n)
     pairs.data<bool>()[n] = uniform.data<double>()[n] < 0.6;

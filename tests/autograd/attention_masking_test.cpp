@@ -28,7 +28,7 @@ TEST_CASE("attention: what is padded reaches nothing", "[attention]") {
         Case c{.t = t, .s = s, .d = 24, .e = 16};
         std::vector<int64_t> kb{0, 5}, ke{s - 7, s}, qb{1, 0}, qe{t, t - 1};
         if (as_pairs) {
-          Array keep = Array::zeros({2, 1, t, s}, DType::boolean);
+          Array keep = Array::zeros({2, 1, t, s}, DType::boolean, kCpu);
           for (int64_t b = 0; b < 2; ++b)
             for (int64_t i = qb[b]; i < qe[b]; ++i)
               for (int64_t j = kb[b]; j < ke[b]; ++j) keep.data<bool>()[(b * t + i) * s + j] = true;

@@ -1,4 +1,5 @@
 #include <heed/autograd/ops/block_layout.h>
+#include <heed/backends/attention.h>
 #include <heed/tests/support/catch.h>
 
 using namespace heed;
@@ -7,7 +8,7 @@ namespace {
 
 // The map that a kernel sees, read back from the runs.
 std::vector<bool> pairs_of(const BlockLayout& layout) {
-  AttentionBlocks blocks = layout.blocks();
+  AttentionBlocks blocks = layout.blocks(kCpu);
   const int64_t *rows = blocks.rows.data<int64_t>(), *runs = blocks.runs.data<int64_t>(),
                 *bits = blocks.bits.data<int64_t>();
   const int64_t words = (layout.size() + 63) / 64, stored = blocks.bits.numel();

@@ -23,7 +23,7 @@ int64_t listed(int64_t h, int64_t i, int64_t n, int64_t keys) {
 }
 
 Tensor lists(const Shape& q, int64_t keys) {
-  Array index = Array::empty({q[0], q[1], q[2], kListed}, DType::i32);
+  Array index = Array::empty({q[0], q[1], q[2], kListed}, DType::i32, kCpu);
   int32_t* out = index.data<int32_t>();
   for (int64_t row = 0; row < q[0] * q[1] * q[2]; ++row)
     for (int64_t n = 0; n < kListed; ++n)

@@ -17,17 +17,17 @@ struct Buffers {
   Buffers(int64_t b, int64_t h, int64_t n, int64_t d) {
     uint64_t seed = 1;
     for (Array* x : {&q, &k, &v, &cotangent}) {
-      *x = Array::empty({b, n, h, d}, DType::f32).permute({0, 2, 1, 3});
+      *x = Array::empty({b, n, h, d}, DType::f32, kCpu).permute({0, 2, 1, 3});
       Array numbers = random_normal({b, h, n, d}, 0, 1, {seed++, 0}, DType::f32);
       kernels::matmul(numbers, eye(d), *x, 0);
     }
     for (Array* x : {&out, &dq, &dk, &dv})
-      *x = Array::empty({b, n, h, d}, DType::f32).permute({0, 2, 1, 3});
-    for (Array* x : {&map, &slope}) *x = Array::empty({b, h, n, n}, DType::f32);
+      *x = Array::empty({b, n, h, d}, DType::f32, kCpu).permute({0, 2, 1, 3});
+    for (Array* x : {&map, &slope}) *x = Array::empty({b, h, n, n}, DType::f32, kCpu);
   }
 
   static Array eye(int64_t d) {
-    Array x = Array::zeros({d, d}, DType::f32);
+    Array x = Array::zeros({d, d}, DType::f32, kCpu);
     // 1 / d^(1/4) on both sides of the product: the scale needs no pass of its own.
     float root = 1 / std::sqrt(std::sqrt(static_cast<float>(d)));
     for (int64_t i = 0; i < d; ++i) x.data<float>()[i * d + i] = root;

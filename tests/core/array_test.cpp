@@ -51,7 +51,7 @@ TEST_CASE("view finds a reshape without a copy exactly where one exists") {
   REQUIRE_FALSE(rows.can_view({12}));
   REQUIRE(rows.can_view({2, 1, 3, 2, 1}));
   REQUIRE_THROWS_SAYING(rows.view({12}), ShapeError, "[2, 3, 2]");
-  REQUIRE(Array::empty({0, 3}).can_view({3, 0}));
+  REQUIRE(Array::empty({0, 3}, DType::f32, kCpu).can_view({3, 0}));
   REQUIRE_FALSE(a.can_view({5}));
 }
 
@@ -59,7 +59,7 @@ TEST_CASE("zero sizes and rank 0") {
   Array scalar = Array::from({7.f}, {});
   REQUIRE(scalar.numel() == 1);
   REQUIRE(at(scalar, {}) == 7);
-  Array none = Array::zeros({0, 4});
+  Array none = Array::zeros({0, 4}, DType::f32, kCpu);
   REQUIRE(none.numel() == 0);
   REQUIRE(none.slice(0, 0, 0).shape() == Shape{0, 4});
   REQUIRE(none.is_contiguous());
@@ -75,8 +75,9 @@ TEST_CASE("bad shapes and axes are named") {
   REQUIRE_THROWS_SAYING(a.squeeze(0), ShapeError, "is not 1");
   REQUIRE_THROWS_SAYING(a.broadcast_to({2, 4}), ShapeError, "[2, 4]");
   REQUIRE_THROWS_SAYING(a.data<double>(), DTypeError, "f64 asked of an array of f32");
-  REQUIRE_THROWS_SAYING(Array::empty({-1}), ShapeError, "negative");
-  REQUIRE_THROWS_SAYING(Array::empty({int64_t{1} << 40, int64_t{1} << 40}), ShapeError, "too many");
+  REQUIRE_THROWS_SAYING(Array::empty({-1}, DType::f32, kCpu), ShapeError, "negative");
+  REQUIRE_THROWS_SAYING(Array::empty({int64_t{1} << 40, int64_t{1} << 40}, DType::f32, kCpu),
+                        ShapeError, "too many");
   REQUIRE_THROWS_SAYING(Array::from({1.f, 2.f}, {3}), ShapeError, "2 values for shape [3]");
   REQUIRE_THROWS_SAYING((Shape{1, 1, 1, 1, 1, 1, 1, 1, 1}), ShapeError, "rank 9");
   REQUIRE_THROWS_SAYING(broadcast({2, 3}, {4}, "add"), ShapeError,

@@ -32,7 +32,7 @@ std::vector<uint8_t> decode(const std::string& bytes, unsigned format, unsigned&
 }
 
 Array random_image(const Shape& shape) {
-  Array image = Array::empty(shape, DType::u8);
+  Array image = Array::empty(shape, DType::u8, kCpu);
   Generator g(4);
   for (int64_t i = 0; i < image.numel(); ++i)
     image.data<uint8_t>()[i] = static_cast<uint8_t>(g.integer(256));
@@ -63,15 +63,16 @@ TEST_CASE("PNG: libpng reads back every pixel") {
 }
 
 TEST_CASE("PNG: what is no picture, and where none can be written") {
-  REQUIRE_THROWS_SAYING(encode_png(Array::zeros({2, 2})), DTypeError, "u8 expected, got f32");
+  REQUIRE_THROWS_SAYING(encode_png(Array::zeros({2, 2}, DType::f32, kCpu)), DTypeError,
+                        "u8 expected, got f32");
   CHECK_THROWS_AS(encode_png(Array()), DTypeError);
-  REQUIRE_THROWS_SAYING(encode_png(Array::zeros({2, 2, 4}, DType::u8)), ShapeError,
+  REQUIRE_THROWS_SAYING(encode_png(Array::zeros({2, 2, 4}, DType::u8, kCpu)), ShapeError,
                         "[H, W] or [H, W, 3] expected, got [2, 2, 4]");
-  CHECK_THROWS_AS(encode_png(Array::zeros({4}, DType::u8)), ShapeError);
-  CHECK_THROWS_AS(encode_png(Array::zeros({0, 4}, DType::u8)), ShapeError);
-  CHECK_THROWS_AS(encode_png(Array::zeros({1, 65536}, DType::u8)), ShapeError);
+  CHECK_THROWS_AS(encode_png(Array::zeros({4}, DType::u8, kCpu)), ShapeError);
+  CHECK_THROWS_AS(encode_png(Array::zeros({0, 4}, DType::u8, kCpu)), ShapeError);
+  CHECK_THROWS_AS(encode_png(Array::zeros({1, 65536}, DType::u8, kCpu)), ShapeError);
   TempDir dir;
-  Array one = Array::zeros({1, 1}, DType::u8);
+  Array one = Array::zeros({1, 1}, DType::u8, kCpu);
   write_png(dir / "one.png", one);
   CHECK(read_bytes(dir / "one.png") == encode_png(one));
   REQUIRE_THROWS_SAYING(write_png(dir / "no" / "one.png", one), IoError,
@@ -187,7 +188,7 @@ TEST_CASE("heat map: each cell where it belongs") {
 }
 
 TEST_CASE("heat map: what cannot be drawn") {
-  Array w = Array::zeros({2, 3});
+  Array w = Array::zeros({2, 3}, DType::f32, kCpu);
   auto draw = [](AttentionMap m, HeatmapOptions o = {}) {
     return draw_heatmaps(std::span(&m, 1), o);
   };
@@ -196,14 +197,14 @@ TEST_CASE("heat map: what cannot be drawn") {
                         "heatmap 0 ('t'): 1 row labels for 2 rows");
   REQUIRE_THROWS_SAYING(draw({w, "", {}, {"a", "b"}}), ShapeError,
                         "heatmap 0: 2 column labels for 3 columns");
-  CHECK_THROWS_AS(draw({Array::zeros({2, 3, 1})}), ShapeError);
-  CHECK_THROWS_AS(draw({Array::zeros({0, 3})}), ShapeError);
-  CHECK_THROWS_AS(draw({Array::zeros({2, 3}, DType::i64)}), DTypeError);
+  CHECK_THROWS_AS(draw({Array::zeros({2, 3, 1}, DType::f32, kCpu)}), ShapeError);
+  CHECK_THROWS_AS(draw({Array::zeros({0, 3}, DType::f32, kCpu)}), ShapeError);
+  CHECK_THROWS_AS(draw({Array::zeros({2, 3}, DType::i64, kCpu)}), DTypeError);
   CHECK_THROWS_AS(draw({Array()}), DTypeError);
   CHECK_THROWS_AS(draw({w}, {.cell = 0}), ValueError);
   CHECK_THROWS_AS(draw({w}, {.grid_columns = -1}), ValueError);
   CHECK_THROWS_AS(draw({w}, {.max = 0}), ValueError);
   CHECK_THROWS_AS(draw({w}, {.max = NAN}), ValueError);
-  REQUIRE_THROWS_SAYING(draw({Array::zeros({1, 1}).broadcast_to({9000, 9000})}), ValueError,
-                        "a smaller cell helps");
+  REQUIRE_THROWS_SAYING(draw({Array::zeros({1, 1}, DType::f32, kCpu).broadcast_to({9000, 9000})}),
+                        ValueError, "a smaller cell helps");
 }

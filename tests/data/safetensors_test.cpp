@@ -114,7 +114,7 @@ TEST_CASE("safetensors: views, scalars, empty arrays, odd names") {
                      {"s", a.slice(1, 0, 3, 2)},
                      {"b", a.select(0, 1).unsqueeze(0).broadcast_to({2, 3})},
                      {"scalar", Array::from<int64_t>({7}, {})},
-                     {"none", Array::empty({0, 4}, DType::u8)},
+                     {"none", Array::empty({0, 4}, DType::u8, kCpu)},
                      {odd, Array::from<bool>({true}, {1})}},
                     {{odd, odd}, {"", ""}});
   SafeTensors file = read_safetensors(dir / "v");
@@ -154,6 +154,7 @@ TEST_CASE("safetensors: what cannot be written") {
                         "metadata 'k'");
   REQUIRE_THROWS_SAYING(write_safetensors(dir / "no" / "w", {{"a", a}}), IoError, "cannot write");
   if (std::filesystem::exists("/dev/full"))
-    REQUIRE_THROWS_SAYING(write_safetensors("/dev/full", {{"a", Array::zeros({100000})}}), IoError,
-                          "cannot write");
+    REQUIRE_THROWS_SAYING(
+        write_safetensors("/dev/full", {{"a", Array::zeros({100000}, DType::f32, kCpu)}}), IoError,
+        "cannot write");
 }

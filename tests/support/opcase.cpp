@@ -9,6 +9,7 @@
 #include <heed/autograd/ops/views.h>
 #include <heed/backends/kernel.h>
 #include <heed/tests/support/opcase_parts.h>
+#include <heed/tests/support/test_device.h>
 
 namespace heed::test {
 
@@ -31,7 +32,7 @@ Tensor laid_out(const Tensor& x, Layout layout) {
     // Every second element of a larger array, after a first row that must not be read.
     Shape large = x.shape();
     for (int i = 0; i < large.rank(); ++i) large[i] = 2 * large[i] + 1;
-    Tensor view = zeros(large, x.dtype());
+    Tensor view = x.new_zeros(large);
     view.fill_(is_differentiable(x.dtype()) ? NAN : 1);
     for (int i = 0; i < x.rank(); ++i) view = view.slice(i, 1, large[i], 2);
     view.copy_(x);
@@ -74,6 +75,7 @@ class Checker {
 
   const OpCase& c_;
   Report report_;
+  Device device_ = kCpu;  // where `evaluate` works
 };
 
 std::string text(const std::vector<Shape>& shapes) {
@@ -96,7 +98,7 @@ Tensor Checker::operand(size_t i, const Values& values, DType dtype, Layout layo
   DType own = o.kind == Operand::index     ? DType::i64
               : o.kind == Operand::boolean ? DType::boolean
                                            : dtype;
-  Tensor x = laid_out(tensor_of(values, own), layout);
+  Tensor x = laid_out(tensor_of(values, own).to(device_), layout);
   if (layout == Layout::broadcast && x.rank() > 0 &&
       x.dim(0) > 0)  // the values repeat along axis 0
     x = Tensor(x.array().slice(0, 0, 1).broadcast_to(x.shape()));
@@ -106,6 +108,7 @@ Tensor Checker::operand(size_t i, const Values& values, DType dtype, Layout layo
 
 Result Checker::evaluate(const Run& f, const std::vector<Values>& in, DType dtype,
                          Layout layout) const {
+  DefaultDevice on(device_);  // of what `f` makes
   std::vector<Tensor> x, wanted;
   for (size_t i = 0; i < in.size(); ++i) {
     x.push_back(operand(i, in[i], dtype, layout));
@@ -119,7 +122,7 @@ Result Checker::evaluate(const Run& f, const std::vector<Values>& in, DType dtyp
   c.data = draw(away_from_zero(-1, 1), y.shape(), 7);
   BackwardOptions options;
   options.allow_unused = true;
-  auto gradients = grad({y}, wanted, {tensor_of(c, y.dtype())}, options);
+  auto gradients = grad({y}, wanted, {tensor_of(c, y.dtype()).to(y.device())}, options);
   for (size_t i = 0; i < gradients.size(); ++i)
     result.gradients.push_back(gradients[i].defined()
                                    ? gradients[i].to_vector()
@@ -179,6 +182,12 @@ void Checker::check_shapes(const std::vector<Shape>& shapes, bool thorough) {
     compare(wide, composed, 10 * f64, scale, "against the reference " + at);
   }
   set_isa_level(before);
+  if (thorough) {  // the same kernels, so the same bits
+    Result here = evaluate(c_.run, in, DType::f32, Layout::contiguous);
+    device_ = test_device();
+    compare(evaluate(c_.run, in, DType::f32, Layout::contiguous), here, 0, 0, "on test:0 " + where);
+    device_ = kCpu;
+  }
   if (!c_.layouts || !thorough) return;
   for (Layout layout : {Layout::transposed, Layout::sliced, Layout::broadcast}) {
     Result want = exact;
@@ -237,6 +246,8 @@ void Checker::check_differences(const std::vector<Shape>& shapes) {
 Report Checker::run() {
   if (c_.custom) {
     report_.checks = c_.custom();
+    DefaultDevice on(test_device());
+    report_.checks += c_.custom();
     return report_;
   }
   int64_t differences = 0;

@@ -1,9 +1,11 @@
 // One OpCase describes a public op once; `check` derives from it, for every list of shapes:
-//   values       against a naive loop in double, f64 within 1e-12 and f32 within 2e-6 (RMS,
-//   sqrt(K)) gradients    f32 against f64; central differences of first and second order on the
-//   small shapes layouts      transposed, sliced and broadcast operands give what contiguous ones
-//   give levels       all of the above at each instruction-set level of this processor reference a
-//   fused op and its composition agree, values and gradients
+//   values      against a naive loop in double: f64 within 1e-12, f32 within 2e-6 (RMS, times the
+//               square root of K where an element is a sum of K numbers)
+//   gradients   f32 against f64; central differences of first and second order on small shapes
+//   layouts     transposed, sliced and broadcast operands give what contiguous ones give
+//   levels      all of the above at each instruction-set level that this processor has
+//   device      on the test device (test_device.h) the same bits, without a host that reads along
+//   reference   a fused op and its composition agree, values and gradients
 // To cover a new op, add one OpCase to the list of its stem (tests/autograd/opcases_<stem>.cpp).
 #pragma once
 

@@ -21,7 +21,7 @@ Tensor by_sorting(const Operands& x, const Mask& mask, bool causal, int64_t k) {
   std::vector<double> add(see.size(), 0);
   if (Tensor bias = mask.dense_bias(b, t, s, DType::f64); bias.defined())
     add = broadcast_to(bias, {b, h, t, s}).to_vector();
-  Array keep = Array::zeros({b, h, t, s}, DType::boolean);
+  Array keep = Array::zeros({b, h, t, s}, DType::boolean, kCpu);
   for (int64_t row = 0; row < b * h * t; ++row) {
     int64_t kv = row / t / h * x.k.dim(1) + row / t % h / group;
     std::vector<std::pair<double, int64_t>> order;
