@@ -1,14 +1,11 @@
-// Anomaly mode: who made the first value that is not finite.
-//
-// NaN and +inf are faults wherever they appear. -inf is one only if the op made it of inputs
-// without -inf, for scores are masked with it. A gradient has to be finite.
+#include <heed/autograd/anomaly.h>
+
 #include <cmath>
 #include <optional>
 
-#include <heed/autograd/engine.h>
+#include <heed/autograd/grad_mode.h>
 #include <heed/autograd/ops/operand.h>
 #include <heed/autograd/source_location.h>
-#include <heed/autograd/tape.h>
 
 namespace heed {
 
@@ -47,43 +44,62 @@ std::string describe(const Fault& fault, const Array& x) {
   return str(fault.value, " at ", place, " of ", x.shape(), " ", x.dtype());
 }
 
+// " in output 1", where there are several.
+std::string which_output(size_t k, size_t count) { return count > 1 ? str(" in output ", k) : ""; }
+
+std::optional<Fault> fault_of(const Array& output, const Tensor* const* inputs, int count,
+                              bool minus_inf) {
+  auto fault = first(output, [](double v) { return std::isnan(v) || v == HUGE_VAL; });
+  if (fault || minus_inf) return fault;
+  fault = first(output, is_minus_inf);
+  for (int i = 0; fault && i < count; ++i)
+    if (inputs[i]->defined() && first(inputs[i]->array(), is_minus_inf)) return std::nullopt;
+  return fault;
+}
+
+std::string text_of(const Tensor* const* inputs, int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) {
+    if (i > 0) text += ", ";
+    if (!inputs[i]->defined()) {
+      text += "none";
+      continue;
+    }
+    const Array& x = inputs[i]->array();
+    text += str(x.shape(), " ", x.dtype());
+    auto before = first(x, [](double v) { return !std::isfinite(v); });
+    if (before) text += str(" (already ", describe(*before, x), ")");
+  }
+  return text;
+}
+
 }  // namespace
 
 namespace detail {
 
-std::string user_location() { return capture_location(); }
-
-void check_anomaly(const char* op, const Tensor* const* inputs, int count, const Array& output) {
-  auto fault = first(output, [](double v) { return std::isnan(v) || v == HUGE_VAL; });
-  if (!fault) {
-    fault = first(output, is_minus_inf);
-    if (!fault) return;
-    for (int i = 0; i < count; ++i)
-      if (inputs[i]->defined() && first(inputs[i]->array(), is_minus_inf)) return;
+void check_outputs(const char* op, const Tensor* const* inputs, int count,
+                   std::span<const Array> outputs, unsigned minus_inf) {
+  for (size_t k = 0; k < outputs.size(); ++k) {
+    if (!outputs[k].defined()) continue;
+    auto fault = fault_of(outputs[k], inputs, count, minus_inf >> (31 - k) & 1);
+    if (!fault) continue;
+    throw NumericError(str("anomaly: '", op, "' gave ", describe(*fault, outputs[k]),
+                           which_output(k, outputs.size()), "; inputs: ", text_of(inputs, count),
+                           resolve_location(ModuleScope::path() + capture_location())));
   }
-  std::string message = str("anomaly: '", op, "' gave ", describe(*fault, output), "; inputs: ");
-  for (int i = 0; i < count; ++i) {
-    if (i > 0) message += ", ";
-    if (!inputs[i]->defined()) {
-      message += "none";
-      continue;
-    }
-    const Array& x = inputs[i]->array();
-    message += str(x.shape(), " ", x.dtype());
-    auto before = first(x, [](double v) { return !std::isfinite(v); });
-    if (before) message += str(" (already ", describe(*before, x), ")");
-  }
-  throw NumericError(message + resolve_location(ModuleScope::path() + capture_location()));
 }
-
-}  // namespace detail
 
 void check_gradient(const Node& node, int input, const Tensor& gradient) {
   auto fault = first(gradient.array(), [](double v) { return !std::isfinite(v); });
   if (!fault) return;
+  std::string results;
+  for (size_t k = 0; k < node.outputs.size(); ++k)
+    results += str(k > 0 ? ", " : "", node.outputs[k].shape, " ", node.outputs[k].dtype);
   throw NumericError(str("anomaly: the gradient of '", node.name(), "' by input ", input, " is ",
-                         describe(*fault, gradient.array()), "; its output was ", node.shape, " ",
-                         node.dtype, detail::resolve_location(node.where)));
+                         describe(*fault, gradient.array()), "; its output was ", results,
+                         resolve_location(node.where)));
 }
+
+}  // namespace detail
 
 }  // namespace heed

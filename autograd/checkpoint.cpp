@@ -1,10 +1,11 @@
 #include <heed/autograd/checkpoint.h>
 
+#include <set>
 #include <unordered_set>
 #include <utility>
 
+#include <heed/autograd/apply.h>
 #include <heed/autograd/engine.h>
-#include <heed/autograd/tape.h>
 #include <heed/core/random.h>
 
 namespace heed {
@@ -25,39 +26,41 @@ class GeneratorState {
   uint64_t seed_, offset_;
 };
 
-struct Alias {
-  static constexpr const char* name = "alias";
-  static constexpr unsigned saves = 0;
-  Array forward(Inputs in) { return in[0]; }
-  void vjp(Vjp& v) { v.add(0, v.cotangent()); }
-};
-
 // What f's graph hangs on besides its inputs: parameters and captured results, recognised by being
 // older than the run. `saved` are their values as f's ops kept them, with versions.
 struct Boundary {
-  std::vector<Ref<Node>> nodes;
+  std::vector<Node::Edge> edges;
   std::vector<std::pair<Array, uint32_t>> saved;
 };
 
-Boundary boundary_of(const Tensor& output, uint64_t start, const std::vector<Tensor>& aliases) {
-  std::unordered_set<Node*> seen;
-  for (const Tensor& alias : aliases)
-    if (alias.requires_grad()) seen.insert(alias.node().get());
+Boundary boundary_of(const std::vector<Tensor>& outputs, uint64_t start) {
   Boundary found;
+  std::set<std::pair<Node*, int>> older;
+  std::unordered_set<Node*> newer;
   std::vector<Node*> open;
-  auto visit = [&](const Ref<Node>& node) {
-    if (!node || !seen.insert(node.get()).second) return;
-    if (node->sequence < start) found.nodes.push_back(node);
-    else open.push_back(node.get());
+  auto visit = [&](const Ref<Node>& node, int output) {
+    if (!node) return;
+    if (node->sequence >= start) {
+      if (newer.insert(node.get()).second) open.push_back(node.get());
+    } else if (older.insert({node.get(), output}).second) {
+      Node::Edge edge;
+      edge.node = node;
+      edge.output = output;
+      edge.shape = edge.source().shape;
+      edge.dtype = edge.source().dtype;
+      found.edges.push_back(std::move(edge));
+    }
   };
-  visit(output.node());
+  for (const Tensor& output : outputs)
+    if (output.requires_grad()) visit(output.node(), output.output());
   while (!open.empty()) {
     Node* node = open.back();
     open.pop_back();
     for (const Node::Edge& edge : node->inputs) {
-      bool older = edge.node && edge.node->sequence < start;
-      if (older && edge.saved.defined()) found.saved.emplace_back(edge.saved.array(), edge.version);
-      visit(edge.node);
+      bool before = edge.node && edge.node->sequence < start;
+      if (before && edge.saved.defined())
+        found.saved.emplace_back(edge.saved.array(), edge.version);
+      visit(edge.node, edge.output);
     }
   }
   return found;
@@ -65,90 +68,126 @@ Boundary boundary_of(const Tensor& output, uint64_t start, const std::vector<Ten
 
 class CheckpointNode final : public Node {
  public:
-  CheckpointNode(CheckpointFunction f, uint64_t seed, uint64_t offset)
+  CheckpointNode(CheckpointListFunction f, uint64_t seed, uint64_t offset)
       : f_(std::move(f)), seed_(seed), offset_(offset) {}
   const char* name() const override { return "checkpoint"; }
-  void keep(Boundary boundary);
+  void keep(const std::vector<Tensor>& in, const std::vector<Array>& results, Boundary boundary);
   void vjp(Vjp& v) override;
 
  private:
-  CheckpointFunction f_;
+  void check_versions() const;
+  std::vector<Tensor> run_again(const std::vector<Tensor>& in) const;
+
+  CheckpointListFunction f_;
   uint64_t seed_, offset_;
-  int given_ = 0;  // inputs that f takes; the edges after them are the boundary
+  Device device_ = default_device();
+  DType dtype_ = default_dtype();
+  std::vector<Output> own_;
+  size_t given_ = 0;  // inputs that f takes; the edges after them are the boundary
   std::vector<std::pair<Array, uint32_t>> saved_;
 };
 
-void CheckpointNode::keep(Boundary boundary) {
-  given_ = static_cast<int>(inputs.size());
-  for (Ref<Node>& node : boundary.nodes) {
-    Edge edge;
-    edge.shape = node->shape;
-    edge.dtype = node->dtype;
-    edge.node = std::move(node);
-    inputs.push_back(std::move(edge));
-  }
+void CheckpointNode::keep(const std::vector<Tensor>& in, const std::vector<Array>& results,
+                          Boundary boundary) {
+  own_.resize(results.size());
+  outputs = own_;
+  std::vector<const Tensor*> list;
+  for (const Tensor& x : in) list.push_back(&x);
+  detail::record(*this, list.data(), static_cast<int>(list.size()), kAllInputs, results);
+  given_ = inputs.size();
+  for (Edge& edge : boundary.edges) inputs.push_back(std::move(edge));
   saved_ = std::move(boundary.saved);
 }
 
-void CheckpointNode::vjp(Vjp& v) {
+void CheckpointNode::check_versions() const {
   for (const auto& [array, version] : saved_)
     if (array.storage().version() != version)
       throw GradError(str("backward: a tensor ", array.shape(),
                           " that a checkpointed function uses was changed in "
                           "place between forward and backward"));
-  std::vector<Tensor> in;
-  std::vector<Node*> targets;
-  std::vector<int> which;
-  Tensor again;
-  {
-    GradMode on(true);
-    for (int i = 0; i < given_; ++i) {
-      if (!inputs[static_cast<size_t>(i)].saved.defined()) in.emplace_back();
-      else if (!v.needs(i)) in.push_back(v.input(i).detach());
-      else in.push_back(apply(Alias{}, v.input(i)));
-    }
-    GeneratorState state(seed_, offset_);
-    again = f_(in);
+}
+
+std::vector<Tensor> CheckpointNode::run_again(const std::vector<Tensor>& in) const {
+  GradMode recording(true);
+  GeneratorState state(seed_, offset_);
+  OpName none("");  // f is the user's code, which may ask for the defaults: those of forward
+  DefaultDevice on(device_);
+  DefaultDType of(dtype_);
+  std::vector<Tensor> results = f_(in);
+  if (results.size() != outputs.size())
+    throw GradError(str("backward: a checkpointed function gave ", outputs.size(),
+                        " tensors in forward and ", results.size(), " when run again"));
+  for (size_t k = 0; k < results.size(); ++k) {
+    const Tensor& y = results[k];
+    if (!y.defined() || (y.shape() == outputs[k].shape && y.dtype() == outputs[k].dtype)) continue;
+    throw GradError(str("backward: a checkpointed function gave ", outputs[k].shape, " ",
+                        outputs[k].dtype, " in forward and ", y.shape(), " ", y.dtype(),
+                        " when run again"));
   }
-  if (!(again.shape() == shape) || again.dtype() != dtype)
-    throw GradError(str("backward: a checkpointed function gave ", shape, " ", dtype,
-                        " in forward and ", again.shape(), " ", again.dtype(), " when run again"));
+  return results;
+}
+
+void CheckpointNode::vjp(Vjp& v) {
+  check_versions();
+  std::vector<Tensor> in;
+  for (int i = 0; i < static_cast<int>(given_); ++i) {
+    GradMode on(true);
+    if (!v.saved(i)) in.emplace_back();
+    else if (!v.needs(i)) in.push_back(v.input(i).detach());
+    else in.push_back(alias(v.input(i)));
+  }
+  std::vector<Tensor> results = run_again(in), cotangents;
+  for (int k = 0; k < v.outputs(); ++k) cotangents.push_back(v.cotangent(k));
+  std::vector<GradientTarget> targets;
+  std::vector<int> which;
   for (int i = 0; i < v.count(); ++i) {
     if (!v.needs(i)) continue;
-    targets.push_back(i < given_ ? in[static_cast<size_t>(i)].node().get()
-                                 : inputs[static_cast<size_t>(i)].node.get());
+    const Edge& edge = inputs[static_cast<size_t>(i)];
+    if (static_cast<size_t>(i) < given_)
+      targets.push_back({in[static_cast<size_t>(i)].node().get(), 0});
+    else targets.push_back({edge.node.get(), edge.output});
     which.push_back(i);
   }
   // A parameter's slot may hold gradients from outside of f already: the nested run adds to it,
   // hands it over as its result and leaves it empty, so adding the result puts back the sum.
-  BackwardOptions options;
+  EngineOptions options;
   options.create_graph = v.create_graph();
-  std::vector<Tensor> gradients = run_backward({again}, {v.cotangent()}, &targets, options, true);
+  options.nested = true;
+  std::vector<Tensor> gradients = run_backward(results, cotangents, &targets, options);
   for (size_t t = 0; t < which.size(); ++t)
     if (gradients[t].defined()) v.add(which[t], gradients[t]);
 }
 
 }  // namespace
 
-Tensor checkpoint(CheckpointFunction f, const std::vector<Tensor>& inputs) {
+std::vector<Tensor> checkpoint(CheckpointListFunction f, const std::vector<Tensor>& inputs) {
   if (!grad_enabled()) return f(inputs);
-  uint64_t seed = default_generator().seed(), offset = default_generator().offset();
-  Ref<CheckpointNode> node(new CheckpointNode(f, seed, offset));
+  Ref<CheckpointNode> node(
+      new CheckpointNode(f, default_generator().seed(), default_generator().offset()));
   // Leaves in place of the inputs: f's graph ends there and dies with this scope.
   std::vector<Tensor> aliases;
   for (const Tensor& x : inputs) {
     aliases.push_back(x.defined() ? x.detach() : x);
     if (x.requires_grad()) aliases.back().set_requires_grad(true);
   }
-  Tensor y = f(aliases);
-  if (!y.requires_grad()) return y;
-  Boundary boundary = boundary_of(y, node->sequence, aliases);
-  std::vector<const Tensor*> list;
-  for (const Tensor& x : inputs) list.push_back(&x);
-  Tensor output = detail::record(Ref<Node>(node), list.data(), static_cast<int>(list.size()),
-                                 kAllInputs, y.array());
-  node->keep(std::move(boundary));
-  return output;
+  std::vector<Tensor> results = f(aliases);
+  std::vector<Array> values;
+  bool recorded = false;
+  for (const Tensor& y : results) {
+    values.push_back(y.defined() ? y.array() : Array());
+    recorded |= y.requires_grad();
+  }
+  if (!recorded) return results;
+  node->keep(inputs, values, boundary_of(results, node->sequence));
+  for (size_t k = 0; k < results.size(); ++k)
+    if (results[k].requires_grad())
+      results[k] = Tensor(std::move(values[k]), Ref<Node>(node), static_cast<int>(k));
+  return results;
+}
+
+Tensor checkpoint(CheckpointFunction f, const std::vector<Tensor>& inputs) {
+  auto list = [f = std::move(f)](const std::vector<Tensor>& in) { return std::vector{f(in)}; };
+  return checkpoint(CheckpointListFunction(std::move(list)), inputs)[0];
 }
 
 }  // namespace heed

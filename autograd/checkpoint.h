@@ -2,6 +2,8 @@
 // and computed again in backward, with the same random numbers. Memory for time.
 //
 //   Tensor y = checkpoint([&](const std::vector<Tensor>& in) { return layer(in[0]); }, {x});
+//
+// Backward runs `f` once more, however many tensors it returns and whichever of them are used.
 #pragma once
 
 #include <functional>
@@ -12,7 +14,9 @@
 namespace heed {
 
 using CheckpointFunction = std::function<Tensor(const std::vector<Tensor>&)>;
+using CheckpointListFunction = std::function<std::vector<Tensor>(const std::vector<Tensor>&)>;
 // Parameters that `f` uses without taking them as inputs get their gradients too.
 Tensor checkpoint(CheckpointFunction f, const std::vector<Tensor>& inputs);
+std::vector<Tensor> checkpoint(CheckpointListFunction f, const std::vector<Tensor>& inputs);
 
 }  // namespace heed

@@ -1,22 +1,33 @@
-// The engine's inner functions; for autograd/ alone.
+// Runs the recorded graph back. For autograd/ alone; backward.h is for users.
 #pragma once
 
 #include <vector>
 
-#include <heed/autograd/backward.h>
-#include <heed/autograd/tape.h>
+#include <heed/autograd/vjp.h>
 
 namespace heed {
 
-// targets null: into the leaves' grad. `nested`: from inside a vjp; stops at the targets, so that
-// the marks of the graph around it stay untouched, and calls no hooks.
+struct EngineOptions {
+  bool retain_graph = false;  // keep what forward saved
+  bool create_graph = false;  // record the gradients; implies retain_graph
+  // From inside a vjp: stops at the targets, so that the state of the graph around it stays
+  // untouched, and calls no hooks.
+  bool nested = false;
+};
+
+// An output whose gradient is asked for.
+struct GradientTarget {
+  Node* node;
+  int output;
+};
+
+// The gradients of sum_i <cotangents[i], outputs[i]> by each target, undefined where it is not
+// reached; `targets` null: added to the leaves' grad. Outputs without a cotangent count as 0.
 std::vector<Tensor> run_backward(const std::vector<Tensor>& outputs,
                                  const std::vector<Tensor>& cotangents,
-                                 const std::vector<Node*>* targets, BackwardOptions options,
-                                 bool nested);
-void accumulate(Node& node, const Tensor& gradient, bool create_graph);
-bool is_owned(const Tensor& slot);  // nobody else sees its memory
-void add_in_place(const Array& target, const Array& source);
-void check_gradient(const Node& node, int input, const Tensor& gradient);
+                                 const std::vector<GradientTarget>* targets, EngineOptions options);
+
+// x behind a node of its own: a target of which a nested run may say that the graph ends there.
+Tensor alias(const Tensor& x);
 
 }  // namespace heed

@@ -26,6 +26,9 @@ class NoGrad : public GradMode {
 // finite is a NumericError with the op, its shapes, the module path and, in programs built with -g,
 // the user's line. Slow; for finding a fault.
 bool anomaly_mode();
+namespace detail {
+extern thread_local constinit bool anomaly;  // the same, for a look at each op
+}
 class AnomalyMode {
  public:
   AnomalyMode();

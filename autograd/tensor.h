@@ -1,6 +1,6 @@
 // Tensor: the one type that users hold. A handle: copies are the same tensor. It is an Array plus,
-// where gradients are wanted, a place on the tape. Everything is computed at once (eager), and
-// everything returned is owned.
+// where gradients are wanted, a place on the tape: a node and which of its outputs this is.
+// Everything is computed at once (eager), and everything returned is owned.
 //
 //   Tensor x = Tensor::from({1, 2, 3}, {3}).set_requires_grad(true);
 //   sum(x * x).backward();
@@ -29,17 +29,20 @@ struct TensorOptions {
 };
 
 struct TensorImpl : RefCounted {
+  int32_t output;  // its number among the node's outputs
   Array value;
   Ref<Node> node;  // empty: a constant
-  TensorImpl(Array v, Ref<Node> n);
+  TensorImpl(Array v, Ref<Node> n, int32_t k);
   ~TensorImpl();
 };
 
+// Members are defined in tensor.cpp (values), tensor_gradient.cpp (the graph) and tensor_ops.cpp
+// (what is an op too).
 class Tensor {
  public:
   Tensor() = default;  // undefined
   explicit Tensor(Array value);
-  Tensor(Array value, Ref<Node> node);
+  Tensor(Array value, Ref<Node> node, int output = 0);
   // A tensor of the host's values, of their type unless `options` say otherwise.
   static Tensor from(std::initializer_list<float> values, const Shape& shape,
                      const TensorOptions& options = {});
@@ -117,6 +120,7 @@ class Tensor {
       fail_undefined();
     return impl_->node;
   }
+  int output() const { return impl_ ? impl_->output : 0; }  // which of the node's outputs
   TensorImpl* impl() const { return impl_.get(); }
 
  private:

@@ -11,7 +11,7 @@ add_library(heed)
 add_library(heed::heed ALIAS heed)
 
 # Files with a local name that another file of their folder has too: not compiled together (HEED_UNITY).
-set_source_files_properties(autograd/checkpoint.cpp train/metrics.cpp
+set_source_files_properties(train/metrics.cpp
   PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 
 function(heed_objects name)

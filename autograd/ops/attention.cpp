@@ -1,54 +1,52 @@
 #include <heed/autograd/ops/attention.h>
 
+#include <array>
 #include <utility>
 #include <vector>
 
 #include <heed/autograd/flop_counter.h>
 #include <heed/autograd/ops/attention_problem.h>
 #include <heed/autograd/ops/operand.h>
-#include <heed/autograd/ops/views.h>
 #include <heed/autograd/tape.h>
 #include <heed/backends/attention.h>
-#include <heed/backends/copy.h>
 
 namespace heed {
 namespace {
 
 enum { kQuery, kKey, kValue, kTable, kBias };  // the op's inputs
+enum { kOut, kLse };                           // and outputs
 
 struct FusedAttention {
   static constexpr const char* name = "attention";
-  static constexpr unsigned saves = kAllInputs | kOutput;
-  AttentionTerms terms;  // without the two that are inputs
+  static constexpr unsigned saves = kAllInputs | output_bit(kOut) | output_bit(kLse);
+  static constexpr unsigned minus_inf = output_bit(kLse);  // of a row without a visible key
+  AttentionTerms terms;                                    // without the two that are inputs
   FusedAttentionOptions options;
   bool has_table, has_bias;
-  bool with_lse;  // the log-sum-exp is channel E of the result, for an op has one result
-  Array lse;      // [B, H, T]: log sum exp of each row, all that backward needs of the map
 
-  Array forward(Inputs in) {
+  // [B, H, T, E], and the log-sum-exp of each row [B, H, T], all that backward needs of the map.
+  std::array<Array, 2> forward(Inputs in) {
     AttentionProblem p = problem(in.tensor(kQuery), in.tensor(kKey), in.tensor(kValue),
                                  in.tensor(kTable), in.tensor(kBias));
     int64_t b = p.q.dim(0), h = p.q.dim(1), t = p.q.dim(2);
-    lse = p.q.new_empty({b, h, t});
-    int64_t e = p.v.dim(3), channels = with_lse ? e + 1 : e;
-    Array out = p.q.new_empty({b, t, h, channels}).permute({0, 2, 1, 3});
-    kernels::attention_forward(p, out.slice(3, 0, e), lse);
-    if (with_lse) kernels::copy(lse.view({b, h, t, 1}), out.slice(3, e, e + 1));
+    Array lse = p.q.new_empty({b, h, t});
+    Array out = p.q.new_empty({b, t, h, p.v.dim(3)}).permute({0, 2, 1, 3});
+    kernels::attention_forward(p, out, lse);
     if (FlopCounter::active()) FlopCounter::add(2 * computed_pairs(p) * (p.q.dim(3) + p.v.dim(3)));
-    return out;
+    return {out, lse};
   }
 
   void vjp(Vjp& v) {
     if (v.create_graph())
-      return v.by_reference([this](const std::vector<Tensor>& in) {
+      return by_reference(v, [&](const std::vector<Tensor>& in) -> std::vector<Tensor> {
         AttentionTerms all = terms;
         all.relative_bias = in[kTable];
         all.bias = in[kBias];
-        if (!with_lse)
-          return fused_attention_reference(in[kQuery], in[kKey], in[kValue], all, options);
+        if (!v.cotangent(kLse).defined())
+          return {fused_attention_reference(in[kQuery], in[kKey], in[kValue], all, options)};
         AttentionParts parts =
             fused_attention_parts_reference(in[kQuery], in[kKey], in[kValue], all, options);
-        return concat({parts.out, parts.lse.unsqueeze(3)}, 3);
+        return {parts.out, parts.lse};
       });
     Tensor table = has_table ? v.input(kTable) : Tensor();
     Tensor bias = has_bias ? v.input(kBias) : Tensor();
@@ -63,14 +61,11 @@ struct FusedAttention {
       while (shape.rank() < 4) shape.insert(0, 1);
       g.bias = p.q.new_zeros(shape);
     }
-    Array out = v.output().array(), cotangent = v.cotangent().array(), lse_cotangent;
-    if (with_lse) {
-      int64_t e = p.v.dim(3);
-      lse_cotangent = packed(cotangent.slice(3, e, e + 1)).view(lse.shape());
-      out = out.slice(3, 0, e);
-      cotangent = cotangent.slice(3, 0, e);
-    }
-    kernels::attention_backward(p, out, lse, with_dense_rows(cotangent), lse_cotangent, g);
+    Array lse_cotangent;
+    if (v.cotangent(kLse).defined()) lse_cotangent = packed(v.cotangent(kLse).array());
+    kernels::attention_backward(p, v.output(kOut).array(), v.output(kLse).array(),
+                                with_dense_rows(v.cotangent_or_zeros(kOut).array()), lse_cotangent,
+                                g);
     if (FlopCounter::active()) FlopCounter::add(backward_flops(computed_pairs(p), p, g));
     if (g.q.defined()) v.add(kQuery, Tensor(g.q));
     if (g.k.defined()) v.add(kKey, Tensor(g.k));
@@ -88,28 +83,26 @@ struct FusedAttention {
   }
 };
 
-Tensor run(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionTerms& terms,
-           const FusedAttentionOptions& options, bool with_lse) {
+AttentionParts run(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionTerms& terms,
+                   const FusedAttentionOptions& options) {
   check_attention(q, k, v, terms, options);
-  FusedAttention op{terms,    options, terms.relative_bias.defined(), terms.bias.defined(),
-                    with_lse, Array()};
+  FusedAttention op{terms, options, terms.relative_bias.defined(), terms.bias.defined()};
   op.terms.relative_bias = op.terms.bias = Tensor();
-  return apply(std::move(op), q, k, v, terms.relative_bias, terms.bias);
+  auto [out, lse] = apply(std::move(op), q, k, v, terms.relative_bias, terms.bias);
+  return {out, lse};
 }
 
 }  // namespace
 
 Tensor fused_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                        const AttentionTerms& terms, const FusedAttentionOptions& options) {
-  return run(q, k, v, terms, options, false);
+  return run(q, k, v, terms, options).out;
 }
 
 AttentionParts fused_attention_parts(const Tensor& q, const Tensor& k, const Tensor& v,
                                      const AttentionTerms& terms,
                                      const FusedAttentionOptions& options) {
-  Tensor both = run(q, k, v, terms, options, true);  // [B, H, T, E + 1]
-  int64_t e = both.dim(3) - 1;
-  return {both.slice(3, 0, e), both.slice(3, e, e + 1).squeeze(3)};
+  return run(q, k, v, terms, options);
 }
 
 }  // namespace heed

@@ -37,7 +37,7 @@ struct CrossEntropy {
 
   void vjp(Vjp& v) {
     if (v.create_graph())
-      return v.by_reference([&](const std::vector<Tensor>& in) {
+      return by_reference(v, [&](const std::vector<Tensor>& in) {
         return cross_entropy_reference(in[0], in[1], options);
       });
     Array x = packed(v.input(0).array()), g = packed(v.cotangent().array());

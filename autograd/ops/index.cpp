@@ -1,6 +1,7 @@
 #include <heed/autograd/ops/index.h>
 
 #include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/gather_vjp.h>
 #include <heed/autograd/ops/operand.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/autograd/tape.h>
@@ -109,17 +110,7 @@ struct Gather {
     kernels::gather(packed(in[0]), axis, in[1], out);
     return out;
   }
-  void vjp(Vjp& v) {
-    if (!v.needs(0)) return;
-    if (v.create_graph()) {
-      v.add(0, scatter_add(v.cotangent().new_zeros(v.shape(0)), axis, v.input(1), v.cotangent()));
-      return;
-    }
-    Vjp::Slot slot = v.slot(0);
-    if (!slot.accumulate) kernels::fill(slot.array, 0);
-    kernels::scatter_add(slot.array, axis, v.input(1).array(), packed(v.cotangent().array()));
-    if (!slot.accumulate) v.add(0, Tensor(std::move(slot.array)));
-  }
+  void vjp(Vjp& v) { gather_vjp(v, axis, v.input(1)); }
 };
 
 struct ScatterAdd {

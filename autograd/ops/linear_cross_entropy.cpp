@@ -34,7 +34,7 @@ struct LinearCrossEntropy {
 
   void vjp(Vjp& v) {  // the loss is a scalar: gradients scale with its cotangent
     if (v.create_graph())
-      return v.by_reference([&](const std::vector<Tensor>& in) {
+      return by_reference(v, [&](const std::vector<Tensor>& in) {
         return linear_cross_entropy_reference(in[0], in[1], in[2], in[3], options);
       });
     for (int i = 0; i < 3; ++i)

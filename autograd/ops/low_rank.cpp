@@ -27,8 +27,8 @@ struct LowRankLogits {
   Tensor u, v;  // [.., T, P], [.., S, P]: all singular vectors of q k^T, P = min(T, S, D)
   Tensor s;     // [.., 1, P], f64
 
-  // [.., T + S, r]: q_r above k_r, since an op has one result.
-  Array forward(Inputs in) {
+  // q_r [.., T, r], k_r [.., S, r]
+  std::array<Array, 2> forward(Inputs in) {
     NoGrad guard;
     DType dtype = in[0].dtype();
     auto [basis_q, rq] = qr(cast(Tensor(in[0]), DType::f64));
@@ -38,8 +38,7 @@ struct LowRankLogits {
     Tensor left = matmul(basis_q, core.u), right = matmul(basis_k, turned(core.vt));
     u = cast(left, dtype);   // [.., T, P]
     v = cast(right, dtype);  // [.., S, P]
-    Tensor q = cast(kept(left) * kept(s), dtype);
-    return concat({q, kept(v)}, -2).array();
+    return {cast(kept(left) * kept(s), dtype).array(), clone(kept(v)).array()};
   }
 
   Tensor kept(const Tensor& x) const { return slice(x, -1, 0, options.rank); }
@@ -50,7 +49,7 @@ struct LowRankLogits {
   // s_i^2 are kept, C = (I + sign((k^T k)(q^T q) - m I)) / 2, m between the kept and the dropped.
   // sign by X <- X (3 I - X^2) / 2. With N = U_r^T (q k^T)_r V_r, which is S_r here,
   // (q k^T)_r = [(q k^T)_r V_r] [N^-1 U_r^T (q k^T)_r].
-  Tensor composed(const Tensor& q, const Tensor& k) const {
+  std::array<Tensor, 2> composed(const Tensor& q, const Tensor& k) const {
     int64_t d = q.dim(-1), r = options.rank;
     Tensor u0 = cast(kept(u), DType::f64), v0 = cast(kept(v), DType::f64), s0 = kept(s);
     Tensor one = s.new_eye(d), c = one;
@@ -69,7 +68,7 @@ struct LowRankLogits {
     Tensor n = inner(u0, left);                        // [.., r, r]
     Tensor y = s.new_eye(r) * inverse_of(s0);          // N^-1 at this point
     for (int i = 0; i < 2; ++i) y = matmul(y, 2.0 * s.new_eye(r) - matmul(n, y));
-    return concat({left, matmul(right, turned(y))}, -2);  // [.., T + S, r]
+    return {left, matmul(right, turned(y))};  // [.., T, r], [.., S, r]
   }
 
   // 1 / s, and 0 for what is 0 beside the largest.
@@ -84,13 +83,13 @@ struct LowRankLogits {
   // That is U_r U_r^T G + G V_r V_r^T - U_r U_r^T G V_r V_r^T plus a rest which falls with s_j.
   void vjp(Vjp& v_) {
     if (v_.create_graph())
-      return v_.by_reference([this](const std::vector<Tensor>& in) {
-        return cast(composed(cast(in[0], DType::f64), cast(in[1], DType::f64)), in[0].dtype());
+      return by_reference(v_, [this](const std::vector<Tensor>& in) {
+        auto [left, right] = composed(cast(in[0], DType::f64), cast(in[1], DType::f64));
+        return std::array{cast(left, in[0].dtype()), cast(right, in[0].dtype())};
       });
     Tensor q = v_.input(0), k = v_.input(1);
-    int64_t rows = q.dim(-2), keys = k.dim(-2);
-    Tensor gv = slice(v_.cotangent(), -2, 0, rows);                 // G V_r [.., T, r]
-    Tensor gu = slice(v_.cotangent(), -2, rows, rows + keys);       // G^T U_r S_r [.., S, r]
+    Tensor gv = v_.cotangent_or_zeros(0);                           // G V_r [.., T, r]
+    Tensor gu = v_.cotangent_or_zeros(1);                           // G^T U_r S_r [.., S, r]
     Tensor largest = slice(s, -1, 0, 1);                            // [.., 1, 1]
     Tensor sigma = s / where(greater(largest, 0.0), largest, 1.0);  // [.., 1, P]
     gu = gu * cast(inverse_of(kept(s)), q.dtype());                 // G^T U_r [.., S, r]
@@ -140,9 +139,8 @@ LogitFactors low_rank_logits(const Tensor& q, const Tensor& k, const LowRankOpti
   if (options.rank < 1 || options.rank > most)
     throw ValueError(str(op, ": rank ", options.rank, " is outside [1, ", most, "], for q ",
                          q.shape(), " and k ", k.shape()));
-  Tensor both = apply(LowRankLogits{options, {}, {}, {}}, q, k);  // [.., T + S, r]
-  int64_t rows = q.dim(-2);
-  return {slice(both, -2, 0, rows), slice(both, -2, rows, rows + k.dim(-2))};
+  auto [q_r, k_r] = apply(LowRankLogits{options, {}, {}, {}}, q, k);
+  return {q_r, k_r};
 }
 
 }  // namespace heed

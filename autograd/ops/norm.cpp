@@ -24,6 +24,25 @@ Array row_values(const Array& x) {
   return x.new_empty({size == 0 ? 0 : x.numel() / size});
 }
 
+// The gradients by x (of the norm), weight and bias, where they are wanted.
+struct NormGradients {
+  Array x, weight, bias;
+};
+NormGradients norm_gradients(const Array& x, const Array& weight, const Array& mean,
+                             const Array& rstd, const Tensor& cotangent, bool by_x, bool by_weight,
+                             bool by_bias) {
+  NormGradients g;
+  Array scratch;
+  if (by_x) g.x = x.new_empty(x.shape());
+  if (by_weight) g.weight = x.new_zeros({x.dim(-1)});
+  if (by_bias) g.bias = x.new_zeros({x.dim(-1)});
+  if (by_weight || by_bias)
+    scratch = x.new_empty({kernels::norm_pieces(x.shape()), 2, x.dim(-1)}, DType::f64);
+  kernels::norm_backward(x, weight, mean, rstd, packed(cotangent.array()), scratch, g.x, g.weight,
+                         g.bias);
+  return g;
+}
+
 // Inputs: x, weight, bias. kCentered: layer norm, otherwise RMS norm. Saved: x and weight, and a
 // mean and a factor for each row, so that backward needs one pass less.
 template <bool kCentered>
@@ -33,10 +52,8 @@ struct Norm {
   double eps;
   bool weighted;
   Array mean, rstd;
-  Array done;  // add_layer_norm's kernel has already made the result
 
   Array forward(Inputs in) {
-    if (done.defined()) return std::move(done);
     Array x = packed(in[0]), out = x.new_empty(x.shape());
     if (kCentered) mean = row_values(x);
     rstd = row_values(x);
@@ -47,36 +64,69 @@ struct Norm {
 
   void vjp(Vjp& v) {
     if (v.create_graph())
-      return v.by_reference([&](const std::vector<Tensor>& in) {
+      return by_reference(v, [&](const std::vector<Tensor>& in) {
         return kCentered ? layer_norm_reference(in[0], in[1], in[2], eps)
                          : rms_norm_reference(in[0], in[1], eps);
       });
-    Array x = packed(v.input(0).array());
-    Array dx, dweight, dbias, scratch;
-    if (v.needs(0)) dx = x.new_empty(x.shape());
-    if (v.needs(1)) dweight = x.new_zeros(v.shape(1));
-    if (v.needs(2)) dbias = x.new_zeros(v.shape(2));
-    if (v.needs(1) || v.needs(2))
-      scratch = x.new_empty({kernels::norm_pieces(x.shape()), 2, x.dim(-1)}, DType::f64);
-    Array weight = weighted ? packed(v.input(1).array()) : Array();
-    kernels::norm_backward(x, weight, mean, rstd, packed(v.cotangent().array()), scratch, dx,
-                           dweight, dbias);
-    if (v.needs(0)) v.add(0, Tensor(dx));
-    if (v.needs(1)) v.add(1, Tensor(dweight));
-    if (v.needs(2)) v.add(2, Tensor(dbias));
+    NormGradients g =
+        norm_gradients(packed(v.input(0).array()), weighted ? packed(v.input(1).array()) : Array(),
+                       mean, rstd, v.cotangent(), v.needs(0), v.needs(1), v.needs(2));
+    if (v.needs(0)) v.add(0, Tensor(g.x));
+    if (v.needs(1)) v.add(1, Tensor(g.weight));
+    if (v.needs(2)) v.add(2, Tensor(g.bias));
   }
 };
 
-// The sum inside add_layer_norm, made by the same kernel as the norm; its gradient is both
-// summands'.
-struct ResidualSum {
+// Inputs: x, residual, weight, bias. The second output is the sum x + residual, which backward
+// reads instead of the two; it is made only where there will be a backward. Second derivatives
+// reach it as an output that has a gradient of its own.
+struct AddLayerNorm {
   static constexpr const char* name = "add_layer_norm";
-  static constexpr unsigned saves = 0;
-  Array sum;
-  Array forward(Inputs) { return std::move(sum); }
+  static constexpr unsigned saves = 0b1100 | output_bit(1);
+  double eps;
+  bool weighted;
+  Array mean, rstd;
+
+  std::array<Array, 2> forward(Inputs in) {
+    Array x = packed(in[0]), out = x.new_empty(x.shape()), sum;
+    if (in.recorded()) sum = x.new_empty(x.shape());
+    mean = row_values(x);
+    rstd = row_values(x);
+    kernels::norm(x, packed(in[1]), optional(in.tensor(2)), optional(in.tensor(3)), eps, sum, mean,
+                  rstd, out);
+    return {out, sum};
+  }
+
   void vjp(Vjp& v) {
-    v.add(0, v.cotangent());
-    v.add(1, v.cotangent());
+    Tensor dsum = v.cotangent(1);
+    if (v.cotangent(0).defined()) {
+      auto [dnorm, dweight, dbias] = v.create_graph() ? composed(v) : fused(v);
+      dsum = dsum.defined() ? dsum + dnorm : dnorm;
+      v.add(2, dweight);
+      v.add(3, dbias);
+    }
+    v.add(0, dsum);
+    v.add(1, dsum);
+  }
+
+  std::array<Tensor, 3> fused(const Vjp& v) const {
+    bool by_sum = v.needs(0) || v.needs(1);
+    NormGradients g =
+        norm_gradients(packed(v.output(1).array()), weighted ? packed(v.input(2).array()) : Array(),
+                       mean, rstd, v.cotangent(0), by_sum, v.needs(2), v.needs(3));
+    auto tensor = [](const Array& a) { return a.defined() ? Tensor(a) : Tensor(); };
+    return {tensor(g.x), tensor(g.weight), tensor(g.bias)};
+  }
+
+  std::array<Tensor, 3> composed(const Vjp& v) const {
+    auto at = [&](int i) { return v.saved(i) ? v.input(i) : Tensor(); };
+    std::vector<Tensor> g =
+        reference_gradients(v,
+                            [&](const std::vector<Tensor>& in) {
+                              return layer_norm_reference(in[0], in[1], in[2], eps);
+                            },
+                            {v.output(1), at(2), at(3)});
+    return {g[0], g[1], g[2]};
   }
 };
 
@@ -84,12 +134,12 @@ struct ResidualSum {
 
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {
   check("layer_norm", x, weight, bias, eps);
-  return apply(Norm<true>{eps, weight.defined(), {}, {}, {}}, x, weight, bias);
+  return apply(Norm<true>{eps, weight.defined(), {}, {}}, x, weight, bias);
 }
 
 Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
   check("rms_norm", x, weight, Tensor(), eps);
-  return apply(Norm<false>{eps, weight.defined(), {}, {}, {}}, x, weight, Tensor());
+  return apply(Norm<false>{eps, weight.defined(), {}, {}}, x, weight, Tensor());
 }
 
 Tensor add_layer_norm(const Tensor& x, const Tensor& residual, const Tensor& weight,
@@ -100,16 +150,7 @@ Tensor add_layer_norm(const Tensor& x, const Tensor& residual, const Tensor& wei
         str("add_layer_norm: x ", x.shape(), " and residual ", residual.shape(), " differ"));
   if (x.dtype() != residual.dtype())
     throw DTypeError(str("add_layer_norm: x is ", x.dtype(), ", residual is ", residual.dtype()));
-  bool record = grad_enabled() && (x.requires_grad() || residual.requires_grad() ||
-                                   weight.requires_grad() || bias.requires_grad());
-  Norm<true> op{eps, weight.defined(), row_values(x.array()), row_values(x.array()),
-                x.array().new_empty(x.shape())};
-  Array sum = record ? x.array().new_empty(x.shape()) : Array();
-  kernels::norm(packed(x.array()), packed(residual.array()), optional(weight), optional(bias), eps,
-                sum, op.mean, op.rstd, op.done);
-  if (!record) return Tensor(op.done);
-  Tensor total = apply(ResidualSum{sum}, x, residual);
-  return apply(std::move(op), total, weight, bias);
+  return apply(AddLayerNorm{eps, weight.defined(), {}, {}}, x, residual, weight, bias)[0];
 }
 
 Tensor layer_norm_reference(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {

@@ -44,7 +44,7 @@ struct SelectedAttention {
 
   void vjp(Vjp& v) {
     if (v.create_graph())
-      return v.by_reference([this](const std::vector<Tensor>& in) {
+      return by_reference(v, [this](const std::vector<Tensor>& in) {
         return selected_attention_reference(in[kQuery], in[kKey], in[kValue], index,
                                             with(in[kTable], in[kBias]), options);
       });

@@ -1,7 +1,6 @@
 // The view ops that take a part or put parts together: slice, select, split, pad, concat, stack.
 #include <algorithm>
 
-#include <heed/autograd/engine.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/autograd/tape.h>
 #include <heed/backends/copy.h>

@@ -1,36 +1,52 @@
-// topk and sort: a kernel finds the places, `gather` takes the values, so gradients are gather's.
+// topk and sort: one op with two outputs, the values and their places.
+#include <heed/autograd/ops/gather_vjp.h>
 #include <heed/autograd/ops/index.h>
+#include <heed/autograd/ops/operand.h>
 #include <heed/autograd/tape.h>
+#include <heed/backends/index.h>
 #include <heed/backends/sort.h>
 
 namespace heed {
 
-static Selected select_sorted(const char* op, const Tensor& x, int64_t k, int axis,
-                              bool descending) {
-  if (x.dtype() == DType::bf16 || x.dtype() == DType::f16)
-    throw DTypeError(str(op, ": ", x.dtype(), " is storage only; cast to f32 first"));
-  OpName scope(op);
-  Shape shape = x.shape();
-  shape[axis] = k;
-  Array index = x.array().new_empty(shape, DType::i64);
-  kernels::sort_indices(x.array(), axis, descending, index);
-  Selected out;
-  out.indices = Tensor(std::move(index));
-  out.values = gather(x, axis, out.indices);
-  return out;
-}
+namespace {
+
+template <bool kTop>
+struct Sort {
+  static constexpr const char* name = kTop ? "topk" : "sort";
+  static constexpr unsigned saves = output_bit(1);
+  int64_t k;
+  int axis;
+  bool descending;
+
+  std::array<Array, 2> forward(Inputs in) {
+    const Array& x = in[0];
+    if (x.dtype() == DType::bf16 || x.dtype() == DType::f16)
+      throw DTypeError(str(name, ": ", x.dtype(), " is storage only; cast to f32 first"));
+    Shape shape = x.shape();
+    shape[axis] = k;
+    Array values = x.new_empty(shape), indices = x.new_empty(shape, DType::i64);
+    kernels::sort_indices(x, axis, descending, indices);
+    kernels::gather(packed(x), axis, indices, values);
+    return {values, indices};
+  }
+  void vjp(Vjp& v) { gather_vjp(v, axis, v.output(1)); }
+};
+
+}  // namespace
 
 Selected topk(const Tensor& x, int64_t k, int axis) {
   axis = normalize_axis(axis, x.rank(), "topk");
   if (k < 0 || k > x.shape()[axis])
     throw ValueError(str("topk: k = ", k, " is outside [0, ", x.shape()[axis],
                          "], the size of axis ", axis, " of ", x.shape()));
-  return select_sorted("topk", x, k, axis, true);
+  auto [values, indices] = apply(Sort<true>{k, axis, true}, x);
+  return {values, indices};
 }
 
 Selected sort(const Tensor& x, int axis, bool descending) {
   axis = normalize_axis(axis, x.rank(), "sort");
-  return select_sorted("sort", x, x.shape()[axis], axis, descending);
+  auto [values, indices] = apply(Sort<false>{x.shape()[axis], axis, descending}, x);
+  return {values, indices};
 }
 
 }  // namespace heed

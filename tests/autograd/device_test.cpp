@@ -7,6 +7,7 @@
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/core/device_memory.h>
+#include <heed/core/random.h>
 #include <heed/tests/support/catch.h>
 #include <heed/tests/support/test_device.h>
 
@@ -30,8 +31,8 @@ TEST_CASE("creation functions take a dtype and a device, else the defaults") {
 
   DefaultDevice on(device);
   DefaultDType wide(DType::f64);
-  for (const Tensor& t : {zeros({2}), full({2}, 3), eye(2), rand({2}), Tensor::from({1.f}, {1}),
-                          Tensor::scalar(2)}) {
+  for (const Tensor& t :
+       {zeros({2}), full({2}, 3), eye(2), rand({2}), Tensor::from({1.f}, {1}), Tensor::scalar(2)}) {
     REQUIRE(t.device() == device);
     REQUIRE(t.dtype() == DType::f64);
   }

@@ -108,6 +108,8 @@ TEST_CASE("gradients of sorted values go back to their places", "[sort]") {
   x.zero_grad();
   sum(topk(x, 2).values).backward();
   CHECK(x.grad().to_vector() == std::vector<double>{1, 0, 1});
+  CHECK_FALSE(sort(x).indices.requires_grad());
+  CHECK_FALSE(sort(arange(3)).values.requires_grad());
 }
 
 TEST_CASE("empty selections", "[sort]") {

@@ -107,12 +107,23 @@ const std::vector<Mutant> kMutants = {
     {"layer_norm", "layer_norm", 1, Fault::shift},
     {"layer_norm", "layer_norm", 2, Fault::drop},
     {"rms_norm", "rms_norm", 0, Fault::scale},
+    {"add_layer_norm", "add_layer_norm", 0, Fault::swap},
+    {"add_layer_norm", "add_layer_norm", 1, Fault::scale},
+    {"add_layer_norm", "add_layer_norm", 2, Fault::shift},
+    {"add_layer_norm", "add_layer_norm", 3, Fault::drop},
+    {"sort", "sort", 0, Fault::shift},
+    {"topk", "topk", 0, Fault::swap},
+    {"low_rank_logits", "low_rank_logits", 0, Fault::scale},
+    {"low_rank_logits", "low_rank_logits", 1, Fault::negate},
     {"dropout", "dropout", 0, Fault::scale},
     {"cross_entropy", "cross_entropy", 0, Fault::scale},
     {"linear_cross_entropy", "linear_cross_entropy", 1, Fault::swap},
     {"fused_attention", "attention", 0, Fault::scale},
     {"fused_attention", "attention", 1, Fault::swap},
     {"fused_attention", "attention", 2, Fault::negate},
+    {"fused_attention_parts", "attention", 0, Fault::negate},
+    {"fused_attention_parts", "attention", 1, Fault::scale},
+    {"fused_attention_parts", "attention", 2, Fault::swap},
 };
 
 // Fails by a wrong gradient, or is not noticed. All cases of the function count together.

@@ -333,7 +333,8 @@ inline int64_t kept_bytes(const Tensor& out, const std::vector<Tensor>& operands
     Node* node = open.back();
     open.pop_back();
     if (!node || !nodes.insert(node).second) continue;
-    if (node->saved_output.defined()) add(node->saved_output);
+    for (const Node::Output& output : node->outputs)
+      if (output.saved.defined()) add(output.saved);
     for (const Node::Edge& edge : node->inputs) {
       if (edge.saved.defined()) add(edge.saved.array());
       open.push_back(edge.node.get());
