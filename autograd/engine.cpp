@@ -55,7 +55,8 @@ class Engine {
                                           [&](const auto& t) { return t.node == &node; });
   }
   static void clear(Node& node) {
-    for (Node::Output& output : node.outputs) output.slot = Tensor();
+    for (Node::Output& output : node.outputs)
+      if (output.slot.defined()) output.slot = Tensor();
   }
 
   const std::vector<GradientTarget>* targets_;
@@ -139,7 +140,7 @@ void Engine::arrive(Node& node, int k) {
         taken = true;
       }
     if (taken && options_.nested) output.slot = Tensor();
-  } else if (node.is_leaf()) {
+  } else if (output.wanted) {  // a leaf
     Tensor& grad = static_cast<Leaf&>(node).grad;
     grad = grad.defined() ? gradient_sum(grad, output.slot) : output.slot;
   }

@@ -101,7 +101,7 @@ struct AddLayerNorm {
     Tensor dsum = v.cotangent(1);
     if (v.cotangent(0).defined()) {
       auto [dnorm, dweight, dbias] = v.create_graph() ? composed(v) : fused(v);
-      dsum = dsum.defined() ? dsum + dnorm : dnorm;
+      if (dnorm.defined()) dsum = dsum.defined() ? dsum + dnorm : dnorm;
       v.add(2, dweight);
       v.add(3, dbias);
     }

@@ -3,6 +3,7 @@
 
 #include <heed/autograd/backward.h>
 #include <heed/autograd/grad_mode.h>
+#include <heed/autograd/gradcheck.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/norm.h>
 #include <heed/core/memory.h>
@@ -40,6 +41,20 @@ TEST_CASE("add_layer_norm saves the sum alone and gives both summands one gradie
   CHECK(add_layer_norm(x, r, w, Tensor()).to_vector() ==
         layer_norm(x + r, w, Tensor()).to_vector());
   CHECK(add_layer_norm(x, r, w, Tensor()).to_vector() == y.to_vector());
+}
+
+TEST_CASE("add_layer_norm: second derivatives where only some inputs take a gradient") {
+  for (unsigned wanted = 1; wanted < 16; ++wanted) {
+    std::vector<Tensor> in{randn({2, 3}, DType::f64), randn({2, 3}, DType::f64),
+                           randn({3}, DType::f64), randn({3}, DType::f64)};
+    for (unsigned i = 0; i < 4; ++i)
+      if (wanted >> i & 1) in[i].set_requires_grad(true);
+    GradcheckResult r = gradgradcheck(
+        [](const std::vector<Tensor>& x) { return add_layer_norm(x[0], x[1], x[2], x[3], 1e-3); },
+        in);
+    INFO(wanted << ": " << r.message);
+    CHECK(r);
+  }
 }
 
 TEST_CASE("the gradients of weight and bias are the same bits twice") {
