@@ -22,5 +22,12 @@ HEED_KERNEL(adam_step, void(const Array& parameter, const Array& gradient, const
 // `buffer` undefined: no momentum.
 HEED_KERNEL(sgd_step, void(const Array& parameter, const Array& gradient, const Array& buffer,
                            const Array& step_state, kernels::SgdRule rule));
+// The step state itself; slots as in autograd/ops/optimizer.h.
+// Marks the coming step as failed if `value` (one element; f32, f64, bf16) is not finite.
+HEED_KERNEL_ONCE(mark_not_finite, void(const Array& value, const Array& step_state));
+// Sets the clip factor to min(1, max_norm / (norm + 1e-6)); norm f64 [], marked as above.
+HEED_KERNEL_ONCE(clip_factor, void(const Array& norm, double max_norm, const Array& step_state));
+// Counts a step with this learning rate, unless one has failed.
+HEED_KERNEL_ONCE(begin_step, void(double learning_rate, const Array& step_state));
 // out f64 [] = sqrt(sum of squares of all elements of all arrays), summed in f64.
 HEED_KERNEL(global_norm, void(std::span<const Array> arrays, const Array& out));

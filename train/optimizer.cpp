@@ -44,61 +44,78 @@ Optimizer::Optimizer(std::vector<std::pair<nn::NamedTensors, double>> groups) {
     }
   }
   if (parameters_.empty()) throw ValueError("optimizer: no parameters");
-  step_state_ = Tensor(Array::zeros({kStepSlots}, DType::f64, kCpu));
-  scalar(kGradScale) = 1;
+  Device device = parameters_[0].second.device();
+  for (const auto& [name, parameter] : parameters_)
+    if (!(parameter.device() == device))
+      throw DeviceError(str("optimizer: ", parameters_[0].first, " is on ", to_string(device), ", ",
+                            name, " on ", to_string(parameter.device())));
+  step_state_ = zeros({kStepSlots}, {.dtype = DType::f64, .device = device});
+  set_scalar(kGradScale, 1);
 }
 
-double& Optimizer::scalar(StepSlot slot) const { return step_state_.array().data<double>()[slot]; }
-
-double Optimizer::learning_rate() const { return scalar(kLearningRate); }
+double Optimizer::scalar(StepSlot slot) const { return step_state_[slot].item(); }
+void Optimizer::set_scalar(StepSlot slot, double value) { step_state_[slot].fill_(value); }
 
 size_t Optimizer::add_slot(size_t index, const char* slot, bool present) {
   const auto& [name, parameter] = parameters_[index];
-  slots_.push_back({str(name, ".", slot), zeros(parameter.shape(), parameter.dtype()), present});
+  slots_.push_back({str(name, ".", slot), parameter.new_zeros(parameter.shape()), present});
   return slots_.size() - 1;
 }
 
 void Optimizer::step(double learning_rate) {
   if (!std::isfinite(learning_rate) || learning_rate < 0)
     throw ValueError(str(name(), ": learning rate >= 0 expected, got ", learning_rate));
-  scalar(kLearningRate) = learning_rate;
-  scalar(kStepNumber) = static_cast<double>(++steps_);
+  ++steps_;
+  learning_rate_ = learning_rate;
+  begin_step_(learning_rate, step_state_);
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const Tensor& parameter = parameters_[i].second;
     if (Tensor gradient = parameter.grad(); gradient.defined())
       update(i, parameter, gradient, step_state_);
   }
-  scalar(kGradScale) = 1;
+  set_scalar(kGradScale, 1);
 }
 
 void Optimizer::zero_grad() const {
   for (const auto& [name, parameter] : parameters_) parameter.zero_grad();
 }
 
-double Optimizer::clip_grad_norm(double max_norm) {
+Tensor Optimizer::clip_grad_norm(double max_norm) {
   if (!(max_norm > 0))
     throw ValueError(str("clip_grad_norm: max_norm > 0 expected, got ", max_norm));
   std::vector<Tensor> gradients;
   for (const auto& [name, parameter] : parameters_)
     if (Tensor gradient = parameter.grad(); gradient.defined())
       gradients.push_back(std::move(gradient));
-  double norm = gradients.empty() ? 0 : global_norm(gradients).item();
-  if (!std::isfinite(norm)) {
-    std::string bad;
-    for (const auto& [name, parameter] : parameters_)
-      if (Tensor gradient = parameter.grad(); gradient.defined() && !all_finite(gradient))
-        bad += str(bad.empty() ? "" : ", ", name);
-    if (bad.empty()) bad = "none alone: the sum of squares overflows";
-    throw NumericError(str("step ", steps_ + 1, ": the norm of the gradients is ", norm,
-                           "; gradients not finite: ", bad));
-  }
-  scalar(kGradScale) = std::min(1.0, max_norm / (norm + 1e-6));
+  Tensor norm = gradients.empty() ? step_state_.new_zeros({}) : global_norm(gradients);
+  set_clip_factor_(norm, max_norm, step_state_);
   return norm;
+}
+
+void Optimizer::watch(const Tensor& loss) const { mark_not_finite_(loss, step_state_); }
+
+std::optional<int64_t> Optimizer::failed_step() const {
+  double step = scalar(kFailedStep);
+  return step > 0 ? std::optional<int64_t>(static_cast<int64_t>(step)) : std::nullopt;
+}
+
+void Optimizer::forget_failure() {
+  set_scalar(kFailedStep, 0);
+  steps_ = static_cast<int64_t>(scalar(kStepNumber));
+}
+
+std::vector<std::string> Optimizer::bad_gradients() const {
+  std::vector<std::string> names;
+  for (const auto& [name, parameter] : parameters_)
+    if (Tensor gradient = parameter.grad(); gradient.defined() && !all_finite(gradient))
+      names.push_back(name);
+  return names;
 }
 
 nn::StateDict Optimizer::state_dict() const {
   nn::StateDict state;
-  state.emplace("step", Tensor(Array::from<int64_t>({steps_}, {})));
+  auto done = static_cast<int64_t>(scalar(kStepNumber));  // not those that failed
+  state.emplace("step", Tensor(Array::from<int64_t>({done}, {})));
   for (const Slot& slot : slots_)
     if (slot.present) state.emplace(slot.key, slot.value);
   return state;
@@ -146,6 +163,8 @@ void Optimizer::load_state_dict(const nn::StateDict& state) {
     else slot.value.fill_(0);
   }
   steps_ = static_cast<int64_t>(state.at("step").item());
+  set_scalar(kStepNumber, static_cast<double>(steps_));
+  set_scalar(kFailedStep, 0);
 }
 
 Sgd::Sgd(const nn::NamedTensors& parameters, const SgdSettings& settings)

@@ -1,6 +1,6 @@
 // Optimizers: groups of parameters, their state, and the step. The arithmetic is one fused pass a
 // parameter (autograd/ops/optimizer.h); learning rate, step number and clip factor stand in a small
-// tensor that the kernels read.
+// tensor on the parameters' device that the kernels read. All parameters are on one device.
 //
 //   AdamW optimizer(model.named_parameters(), {.beta2 = 0.98, .weight_decay = 0.01});
 //   loss.backward();
@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -37,13 +38,22 @@ class Optimizer {
   void step(double learning_rate);
   void zero_grad() const;  // gradients become undefined
 
-  // Norm of all gradients taken together (0 without any); the next step scales them by
-  // min(1, max_norm / (norm + 1e-6)), as PyTorch does, without another pass over them.
-  // A norm that is not finite: NumericError with the step and the parameters concerned.
-  double clip_grad_norm(double max_norm);
+  // Norm of all gradients taken together (0 without any), f64 [] on the parameters' device; the
+  // next step scales them by min(1, max_norm / (norm + 1e-6)), as PyTorch does, without another
+  // pass over them. A norm that is not finite makes the next step fail (below).
+  Tensor clip_grad_norm(double max_norm);
 
-  int64_t step_count() const { return steps_; }  // updates done
-  double learning_rate() const;                  // of the last step; 0 before the first
+  // A step fails if its loss, as told here, or the norm above is not finite: then it and all later
+  // ones change nothing, neither parameters nor state, until the failure is forgotten. So the host
+  // need not look after each step, and the parameters stay those of the last good one.
+  void watch(const Tensor& loss) const;            // one element; of the step that comes next
+  std::optional<int64_t> failed_step() const;      // reads back
+  void forget_failure();                           // reads back
+  std::vector<std::string> bad_gradients() const;  // parameters whose gradient is not finite now
+
+  int64_t step_count() const { return steps_; }            // calls of step
+  double learning_rate() const { return learning_rate_; }  // of the last one; 0 before the first
+  Device device() const { return step_state_.device(); }
   const nn::NamedTensors& parameters() const { return parameters_; }
   virtual const char* name() const = 0;  // "sgd", "adam", "adamw"
 
@@ -68,11 +78,13 @@ class Optimizer {
   size_t add_slot(size_t index, const char* slot, bool present);  // zeros like parameter `index`
 
  private:
-  double& scalar(StepSlot slot) const;
+  double scalar(StepSlot slot) const;  // reads back
+  void set_scalar(StepSlot slot, double value);
   nn::NamedTensors parameters_;
   std::vector<Slot> slots_;
   Tensor step_state_;  // [kStepSlots] f64
   int64_t steps_ = 0;
+  double learning_rate_ = 0;
 };
 
 class Sgd : public Optimizer {

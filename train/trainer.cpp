@@ -106,6 +106,7 @@ TrainResult Trainer::Loop::run() {
   bool evaluate_last = updated && task.evaluate && *stop != StopReason::interrupted;
   if (evaluate_last && evaluated_step != state.step && evaluate()) save(true);
   if (unsaved) save(false);
+  look();
   progress.finish();
   state.seconds = seconds();
   result.state = state;
@@ -113,11 +114,16 @@ TrainResult Trainer::Loop::run() {
   return result;
 }
 
-// One update: the gradients of `accumulate` batches (fewer at an epoch's end), one step.
+// One update: the gradients of `accumulate` batches (fewer at an epoch's end), one step. Nothing in
+// it asks the device for a value.
 void Trainer::Loop::update(int64_t epoch_batches) {
   Clock::time_point begin = Clock::now();
   int64_t batches = std::min(config.accumulate, epoch_batches - state.batch);
-  RandomKey random{default_generator().seed(), default_generator().offset()};
+  unseen.push_back({state.step + 1,
+                    state.epoch,
+                    state.batch,
+                    batches,
+                    {default_generator().seed(), default_generator().offset()}});
   Tensor total;
   int64_t tokens = 0;
   for (int64_t i = 0; i < batches; ++i) {
@@ -132,66 +138,91 @@ void Trainer::Loop::update(int64_t epoch_batches) {
     total = i == 0 ? loss : total + loss;
     tokens += step.tokens;
   }
-  // The one place where the host asks for a value.
-  double loss = total.item() / static_cast<double>(batches);
-  if (!std::isfinite(loss)) diagnose(batches, random, str("the loss is ", loss));
-  try {
-    // Also without clipping: a gradient that is not finite must not reach the parameters.
-    double limit =
-        config.clip_norm > 0 ? config.clip_norm : std::numeric_limits<double>::infinity();
-    gradient_norm = optimizer.clip_grad_norm(limit);
-  } catch (const NumericError& error) {
-    diagnose(batches, random, error.what());
-  }
+  optimizer.watch(total);
+  // Also without clipping: a gradient that is not finite must not reach the parameters.
+  last_norm = optimizer.clip_grad_norm(
+      config.clip_norm > 0 ? config.clip_norm : std::numeric_limits<double>::infinity());
   optimizer.step(schedule(state.step + 1));
   optimizer.zero_grad();
-
+  {
+    NoGrad guard;
+    last_loss = total.reshape({}).to(DType::f64) / static_cast<double>(batches);
+    Tensor weighted = last_loss * static_cast<double>(tokens);
+    loss_sum = loss_sum.defined() ? loss_sum + weighted : weighted;
+  }
   unsaved = true;
   ++state.step;
   state.batch += batches;
   state.tokens += tokens;
-  state.window_loss += loss * static_cast<double>(tokens);
   state.window_tokens += tokens;
   ++state.window_steps;
-  result.loss = loss;
+  if (optimizer.device() == kCpu) look();
   window_seconds += since(begin);
 }
 
 const Tensor& Trainer::Loop::cotangent_for(const Tensor& loss, int64_t batches) {
   double value = 1.0 / static_cast<double>(batches);
   if (!cotangent.defined() || cotangent.dtype() != loss.dtype() ||
-      cotangent.shape() != loss.shape() || cotangent_value != value) {
-    cotangent = full(loss.shape(), value, loss.dtype());
+      cotangent.shape() != loss.shape() || !(cotangent.device() == loss.device()) ||
+      cotangent_value != value) {
+    cotangent = loss.new_full(loss.shape(), value);
     cotangent_value = value;
   }
   return cotangent;
 }
 
+void Trainer::Loop::look() {
+  if (unseen.empty()) return;
+  std::vector<Update> updates;
+  updates.swap(unseen);
+  if (std::optional<int64_t> failed = optimizer.failed_step()) {
+    // Steps are counted by the optimizer as well, which may have been used before.
+    int64_t after = optimizer.step_count() - *failed;
+    diagnose(updates[updates.size() - 1 - static_cast<size_t>(after)]);
+  }
+  result.loss = last_loss.item();
+  gradient_norm = last_norm.item();
+  state.window_loss += loss_sum.item();
+  loss_sum = Tensor();
+}
+
 // Runs the batches of the failed update again, with the same random numbers, to find the op.
-void Trainer::Loop::diagnose(int64_t batches, RandomKey random, const std::string& what) {
+void Trainer::Loop::diagnose(const Update& update) {
+  bool last = update.step == state.step;
+  double loss = last_loss.item(), norm = last_norm.item();
+  std::string what = "the loss or the norm of the gradients is not finite";
+  if (last)
+    what = std::isfinite(loss) ? str("the norm of the gradients is ", norm)
+                               : str("the loss is ", loss);
+  optimizer.forget_failure();
   optimizer.zero_grad();
-  default_generator().set_state(random.seed, random.offset);
+  default_generator().set_state(update.random.seed, update.random.offset);
   std::string found = "run again in anomaly mode, all values were finite";
   try {
     AnomalyMode anomaly;
-    for (int64_t i = 0; i < batches; ++i) {
-      Tensor loss = task.step(state.epoch, state.batch + i).loss;
-      loss.backward(cotangent_for(loss, batches));
+    for (int64_t i = 0; i < update.batches; ++i) {
+      Tensor again = task.step(update.epoch, update.batch + i).loss;
+      again.backward(cotangent_for(again, update.batches));
     }
+    std::string names;
+    for (const std::string& name : optimizer.bad_gradients())
+      names += (names.empty() ? "" : ", ") + name;
+    if (!names.empty()) found += "; gradients not finite: " + names;
   } catch (const NumericError& error) {
     found = error.what();
   }
   optimizer.zero_grad();
   progress.finish();
-  std::string place = str("epoch ", state.epoch, ", batch ", state.batch);
-  if (batches > 1) place += str(" to ", state.batch + batches - 1);
+  std::string place = str("epoch ", update.epoch, ", batch ", update.batch);
+  if (update.batches > 1) place += str(" to ", update.batch + update.batches - 1);
   std::string kept = saved_step < 0 ? "" : str("; the last checkpoint is of step ", saved_step);
-  throw NumericError(str("training: step ", state.step + 1, " (", place, "): ", what, ". ", found,
-                         ". The parameters are those of step ", state.step, kept));
+  throw NumericError(str("training: step ", update.step, " (", place, "): ", what, ". ", found,
+                         ". The parameters are those of step ", update.step - 1, kept));
 }
 
 void Trainer::Loop::save(bool best) {
   if (!store) return;
+  look();
   state.rng_seed = default_generator().seed();
   state.rng_offset = default_generator().offset();
   state.seconds = seconds();

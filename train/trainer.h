@@ -95,7 +95,10 @@ class Trainer {
   // Ctrl-C: the running update is finished, a checkpoint saved, StopReason::interrupted returned.
   // A loss or gradient that is not finite: NumericError with step, position and, by running the
   // batch again in anomaly mode, the op; parameters are those of the update before, and no
-  // checkpoint is touched.
+  // checkpoint is touched. On the CPU that is noticed at once. On another device nothing is read
+  // back in an update: the device itself leaves out the failed update and all after it, and the
+  // host notices when it logs, evaluates or saves. Until then on_step hears of updates that
+  // changed nothing, and buffers that it redraws (Performer's projections) have changed.
   TrainResult run();
 
  private:

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <vector>
 
 #include <heed/core/random.h>
 #include <heed/train/metrics.h>
@@ -40,9 +41,18 @@ struct Trainer::Loop {
   double window_seconds = 0;     // spent in updates since the last log line
   bool unsaved = false;          // does the state differ from the last checkpoint?
   int64_t saved_step = -1, evaluated_step = -1;
-  double gradient_norm = 0;
   Tensor cotangent;  // 1 / batches of the update; kept, so that steps allocate nothing new
   double cotangent_value = 0;
+
+  // What the device knows and the host has not asked for yet. On the CPU asking is free, so the
+  // host asks after each update; on other devices when it logs, evaluates or saves.
+  struct Update {  // where an update's batches began
+    int64_t step, epoch, batch, batches;
+    RandomKey random;
+  };
+  std::vector<Update> unseen;             // updates since the host looked
+  Tensor loss_sum, last_loss, last_norm;  // loss_sum: f64 [], of loss times tokens over `unseen`
+  double gradient_norm = 0;               // as of the last look
 
   double seconds() const { return earlier_seconds + since(started); }
 
@@ -51,7 +61,8 @@ struct Trainer::Loop {
   std::optional<StopReason> stop_reason() const;
   void update(int64_t epoch_batches);
   const Tensor& cotangent_for(const Tensor& loss, int64_t batches);
-  [[noreturn]] void diagnose(int64_t batches, RandomKey random, const std::string& what);
+  void look();  // NumericError if one of the updates failed
+  [[noreturn]] void diagnose(const Update& update);
   void log_window();
   bool evaluate();
   void save(bool best);

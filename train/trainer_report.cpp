@@ -21,6 +21,7 @@ std::string to_string(StopReason reason) {
 }
 
 void Trainer::Loop::log_window() {
+  look();
   double tokens = static_cast<double>(std::max<int64_t>(state.window_tokens, 1));
   log.write({{"kind", "train"},
              {"step", state.step},
@@ -38,6 +39,7 @@ void Trainer::Loop::log_window() {
 
 // Whether the metric is the best so far.
 bool Trainer::Loop::evaluate() {
+  look();
   double metric;
   {
     EvaluationMode scope(model);
@@ -87,7 +89,8 @@ void Trainer::Loop::show(int64_t epoch_batches) {
   double done = fraction(epoch_batches);
   if (earlier_fraction < 0) earlier_fraction = earlier_seconds > 0 ? done : 0;
   double tokens = static_cast<double>(state.window_tokens);
-  double loss = tokens > 0 ? state.window_loss / tokens : result.loss;
+  // Only the CPU's loss is known at each update; asking another device here would make it wait.
+  double loss = tokens > 0 && unseen.empty() ? state.window_loss / tokens : result.loss;
   std::string text = fmt::format("epoch {}  step {}  loss {:.4g}  lr {:.2g}", state.epoch + 1,
                                  state.step, loss, optimizer.learning_rate());
   if (window_seconds > 0)

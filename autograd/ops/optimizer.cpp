@@ -24,18 +24,43 @@ void require_contiguous(const char* op, const char* what, const Tensor& t) {
         str(op, ": ", what, " ", t.shape(), " is changed in place and must be contiguous"));
 }
 
-void check(const char* op, const Tensor& parameter, const Tensor& gradient,
-           const Tensor& step_state) {
-  require_floating(op, parameter.array());
-  check_state(op, "the gradient", parameter, gradient);
-  require_contiguous(op, "the parameter", parameter);
+void check_step_state(const char* op, const Tensor& step_state) {
   if (step_state.dtype() != DType::f64 || !(step_state.shape() == Shape{kStepSlots}) ||
       !step_state.array().is_contiguous())
     throw ShapeError(str(op, ": step state f64 [", static_cast<int>(kStepSlots), "] expected, got ",
                          step_state.dtype(), " ", step_state.shape()));
 }
 
+void check(const char* op, const Tensor& parameter, const Tensor& gradient,
+           const Tensor& step_state) {
+  require_floating(op, parameter.array());
+  check_state(op, "the gradient", parameter, gradient);
+  require_contiguous(op, "the parameter", parameter);
+  check_step_state(op, step_state);
+}
+
 }  // namespace
+
+void begin_step_(double learning_rate, const Tensor& step_state) {
+  check_step_state("begin_step_", step_state);
+  kernels::begin_step(learning_rate, step_state.array());
+}
+
+void mark_not_finite_(const Tensor& value, const Tensor& step_state) {
+  check_step_state("mark_not_finite_", step_state);
+  require_floating("mark_not_finite_", value.array());
+  if (value.numel() != 1)
+    throw ShapeError(str("mark_not_finite_: one element expected, got shape ", value.shape()));
+  kernels::mark_not_finite(value.array(), step_state.array());
+}
+
+void set_clip_factor_(const Tensor& norm, double max_norm, const Tensor& step_state) {
+  check_step_state("set_clip_factor_", step_state);
+  if (norm.dtype() != DType::f64 || norm.numel() != 1)
+    throw ShapeError(
+        str("set_clip_factor_: norm f64 [] expected, got ", norm.dtype(), " ", norm.shape()));
+  kernels::clip_factor(norm.array(), max_norm, step_state.array());
+}
 
 void adam_step_(const Tensor& parameter, const Tensor& gradient, const Tensor& m, const Tensor& v,
                 const Tensor& step_state, const AdamSettings& s) {

@@ -1,6 +1,7 @@
 // The arithmetic of optimizers, in place on parameters and their state, one fused pass each.
-// Nothing here is recorded. The numbers that change from step to step stand in a small f64 tensor
-// that the kernels read, so that a step never asks the device for a value.
+// Nothing here is recorded. The numbers that change from step to step stand in the step state, a
+// small f64 tensor on the parameters' device that the kernels read and write, so that a step never
+// asks the device for a value.
 #pragma once
 
 #include <vector>
@@ -13,9 +14,19 @@ namespace heed {
 enum StepSlot {
   kLearningRate,
   kStepNumber,
-  kGradScale,  // the clip factor, 1 = none
+  kGradScale,   // the clip factor, 1 = none
+  kFailedStep,  // the first step whose loss or gradient norm was not finite; 0: none. From then on
+                // the updates below leave parameters, their state and the step number as they are.
   kStepSlots
 };
+// Counts a step with this learning rate, unless one has failed.
+void begin_step_(double learning_rate, const Tensor& step_state);
+// Marks the step that comes next as failed if `value`, a floating tensor of one element, is not
+// finite.
+void mark_not_finite_(const Tensor& value, const Tensor& step_state);
+// The clip factor of the step that comes next: min(1, max_norm / (norm + 1e-6)). A norm (f64 [])
+// that is not finite marks that step as failed.
+void set_clip_factor_(const Tensor& norm, double max_norm, const Tensor& step_state);
 
 struct AdamSettings {
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0, lr_factor = 1;

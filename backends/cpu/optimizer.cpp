@@ -18,16 +18,19 @@ double square_root(double x) { return __builtin_sqrt(x); }
 
 struct StepValues {
   double rate, number, scale;
+  bool failed;  // this step or one before it: nothing may change any more
   explicit StepValues(const Array& state)
       : rate(pointer<double>(state)[0]),
         number(pointer<double>(state)[1]),
-        scale(pointer<double>(state)[2]) {}
+        scale(pointer<double>(state)[2]),
+        failed(pointer<double>(state)[3] != 0) {}
 };
 
 template <class T>
 void adam(const Array& parameter, const Array& gradient, const Array& m_state, const Array& v_state,
           const Array& step_state, AdamRule rule) {
   const StepValues step(step_state);
+  if (step.failed) return;
   const double rate = step.rate * rule.lr_factor;
   const T b1 = static_cast<T>(rule.beta1), b2 = static_cast<T>(rule.beta2);
   const T one_b1 = static_cast<T>(1 - rule.beta1), one_b2 = static_cast<T>(1 - rule.beta2);
@@ -56,6 +59,7 @@ template <class T>
 void sgd(const Array& parameter, const Array& gradient, const Array& buffer,
          const Array& step_state, SgdRule rule) {
   const StepValues step(step_state);
+  if (step.failed) return;
   const T rate = static_cast<T>(step.rate * rule.lr_factor), scale = static_cast<T>(step.scale);
   const T decay = static_cast<T>(rule.weight_decay);
   const T past = static_cast<T>(rule.first ? 0 : rule.momentum);

@@ -70,7 +70,7 @@ struct Mlp : nn::Module {
 inline std::map<std::string, std::string> bits(const nn::StateDict& state) {
   std::map<std::string, std::string> out;
   for (const auto& [name, value] : state) {
-    Array array = value.contiguous().array();
+    Array array = value.contiguous().array().to(kCpu);
     out[name].assign(static_cast<const char*>(array.raw()), static_cast<size_t>(array.bytes()));
   }
   return out;
@@ -78,8 +78,9 @@ inline std::map<std::string, std::string> bits(const nn::StateDict& state) {
 
 inline Tensor toy_loss(const Mlp& model, int64_t epoch, int64_t index, int64_t rows = 8) {
   uint64_t place = static_cast<uint64_t>(1000 * epoch + index);
-  Tensor x(random_normal({rows, 6}, 0, 1, {77, 100 * place}));
-  Tensor y(random_normal({rows, 3}, 0, 1, {78, 100 * place}));
+  Device device = model.first.weight.device();
+  Tensor x(random_normal({rows, 6}, 0, 1, {77, 100 * place}).to(device));
+  Tensor y(random_normal({rows, 3}, 0, 1, {78, 100 * place}).to(device));
   return mean(square(model.forward(x) - y));
 }
 

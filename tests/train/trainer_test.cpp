@@ -3,8 +3,10 @@
 
 #include <csignal>
 
+#include <heed/core/device_memory.h>
 #include <heed/core/memory.h>
 #include <heed/tests/support/catch.h>
+#include <heed/tests/support/test_device.h>
 #include <heed/tests/train/toy.h>
 #include <heed/train/batch_ahead.h>
 #include <heed/train/interrupt.h>
@@ -226,14 +228,47 @@ TEST_CASE("Ctrl-C: the update is finished and saved", "[trainer]") {
   REQUIRE(bits(other.state_dict()) == bits(model.state_dict()));
 }
 
+TEST_CASE("on another device the run has the same bits, and an update reads nothing back",
+          "[trainer]") {
+  TempDir here, there;
+  TrainerConfig config = quiet(3);
+  config.out_dir = here;
+  Trace on_cpu = run(config);
+  DefaultDevice on(test_device());
+  config.out_dir = there;
+  REQUIRE(run(config) == on_cpu);
+  // Stopped and gone on with, from files, too.
+  TempDir stopped;
+  config.out_dir = stopped;
+  run(config, 11);
+  config.resume = true;
+  REQUIRE(run(config, -1, 2) == on_cpu);
+
+  Mlp model;
+  AdamW optimizer(model.named_parameters());
+  TrainTask task = toy_task(model);
+  task.evaluate = nullptr;
+  std::vector<int64_t> reads;
+  task.on_step = [&](const TrainState&) {
+    reads.push_back(transfer_counts(test_device()).to_host);
+  };
+  config = quiet(2);
+  config.log_every = 0;
+  Trainer(model, optimizer, kSchedule, task, config).run();
+  REQUIRE(reads.size() == 15);
+  REQUIRE(reads.front() == reads.back());
+}
+
 TEST_CASE("a loss that is not finite stops the run and harms nothing", "[trainer]") {
+  bool in_gradient = GENERATE(false, true);
+  Device device = GENERATE(kCpu, test_device());
+  DefaultDevice on(device);
   TempDir dir;
   Mlp model;
   AdamW optimizer(model.named_parameters());
   TrainTask task = toy_task(model);
   std::map<std::string, std::string> before;
   auto inner = task.step;
-  bool in_gradient = GENERATE(false, true);
   task.step = [&](int64_t epoch, int64_t index) {
     StepResult result = inner(epoch, index);
     if (epoch == 1 && index == 3) {

@@ -1,0 +1,41 @@
+#include <algorithm>
+#include <cmath>
+
+#include <heed/backends/optimizer.h>
+
+namespace heed::kernels::common {
+namespace {
+
+// In the order of StepSlot (autograd/ops/optimizer.h).
+struct StepState {
+  double learning_rate, step_number, grad_scale, failed_step;
+};
+StepState& of(const Array& step_state) { return *static_cast<StepState*>(step_state.raw()); }
+
+void mark(bool finite, StepState& state) {
+  if (!finite && state.failed_step == 0) state.failed_step = state.step_number + 1;
+}
+
+}  // namespace
+
+void mark_not_finite(const Array& value, const Array& step_state) {
+  double x = value.dtype() == DType::f64   ? *value.data<double>()
+             : value.dtype() == DType::f32 ? static_cast<double>(*value.data<float>())
+                                           : static_cast<double>(to_float(*value.data<bfloat16>()));
+  mark(std::isfinite(x), of(step_state));
+}
+
+void clip_factor(const Array& norm, double max_norm, const Array& step_state) {
+  double x = *norm.data<double>();
+  mark(std::isfinite(x), of(step_state));
+  of(step_state).grad_scale = std::min(1.0, max_norm / (x + 1e-6));
+}
+
+void begin_step(double learning_rate, const Array& step_state) {
+  StepState& state = of(step_state);
+  if (state.failed_step != 0) return;
+  state.learning_rate = learning_rate;
+  state.step_number += 1;
+}
+
+}  // namespace heed::kernels::common
