@@ -45,10 +45,12 @@
 #include <heed/data/vocab.h>
 #include <heed/data/windows.h>
 #include <heed/models/attention_maps.h>
-#include <heed/models/decode.h>
+#include <heed/models/beam_search.h>
 #include <heed/models/language_model.h>
+#include <heed/models/sample.h>
 #include <heed/models/seq2seq.h>
 #include <heed/models/transformer.h>
+#include <heed/models/translate.h>
 #include <heed/nn/nn.h>
 #include <heed/train/batch_ahead.h>
 #include <heed/train/checkpoint.h>

@@ -28,7 +28,7 @@ int main() try {
   models::LanguageModelConfig config = models::language_model_preset("nano");
   config.vocab = tokenizer.size();
   config.context = 64;
-  config.dropout = 0;
+  config.stack.layer.dropout = 0;
   models::LanguageModel model(config);
   std::printf("%lld parameters\n", static_cast<long long>(model.parameter_count()));
 
@@ -58,8 +58,8 @@ int main() try {
   // high: daring.
   model.eval();
   for (double temperature : {0.0, 0.7, 1.3}) {
-    auto made = model.generate(tokenizer.encode("the "),
-                               {.max_tokens = 200, .temperature = temperature, .seed = 3});
+    auto made = models::generate(model, tokenizer.encode("the "),
+                                 {.max_tokens = 200, .temperature = temperature, .seed = 3});
     std::printf("\ntemperature %.1f:\nthe %s\n", temperature, tokenizer.decode(made).c_str());
   }
 } catch (const std::exception& error) {

@@ -63,13 +63,12 @@ std::vector<std::string> learn(const Task& task, const std::string& attention,
 
   model.eval();
   std::vector<std::string> said(task.test.source.size());
-  data::PairBatches test(encode(task, task.test), {.max_tokens = 4000, .shuffle = false});
-  for (int64_t i = 0; i < test.count(0); ++i) {
-    data::PairBatch batch = test.get(0, i);
-    auto ids = model.translate(Tensor(batch.source), Tensor(batch.source_lengths), 40);
-    for (size_t r = 0; r < ids.size(); ++r)
-      said[static_cast<size_t>(batch.rows[r])] = task.vocab.decode(ids[r]);
-  }
+  std::vector<std::vector<int64_t>> sources;
+  for (const std::string& line : task.test.source) sources.push_back(task.vocab.encode(line));
+  models::BeamOptions greedy{
+      .beam = 1, .length_penalty = 0, .length_factor = 0, .length_extra = 40};
+  auto best = models::translate(model, sources, greedy);
+  for (size_t i = 0; i < best.size(); ++i) said[i] = task.vocab.decode(best[i].tokens);
   if (attention == "none") return said;
 
   // Where does it look for each word? The true translation is given, word by word.

@@ -76,9 +76,9 @@ double train_translator(const std::string& spec, int64_t steps) {
   models::TransformerConfig config = models::transformer_preset("tiny");
   config.vocab = vocab.size();
   config.encoder_layers = config.decoder_layers = 2;
-  config.norm_first = true;
-  config.dropout = 0;
-  config.attention = spec;
+  config.layer.norm_first = true;
+  config.layer.dropout = 0;
+  config.layer.attention.variant = spec;
   models::Transformer model(config);
   train::Adam optimizer(model.named_parameters(), {.beta2 = 0.98});
   train::Schedule schedule = train::cosine_schedule(4e-3, steps, 60);

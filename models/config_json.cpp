@@ -63,9 +63,11 @@ Json to_object(const ConfigFields& fields) {
 }
 }  // namespace
 
-std::string write_config(const std::string& model, const ConfigFields& fields) {
+std::string write_config(const std::string& model, const ConfigFields& fields,
+                         const ConfigFields& later) {
   Json json = {{"model", model}};
   json.update(to_object(fields));
+  json.update(to_object(later));
   return json.dump(2) + "\n";
 }
 
@@ -76,7 +78,8 @@ std::string config_model(std::string_view text) {
   return json["model"].get<std::string>();
 }
 
-void read_config(std::string_view text, const std::string& model, const ConfigFields& fields) {
+void read_config(std::string_view text, const std::string& model, const ConfigFields& fields,
+                 const ConfigFields& later) {
   if (std::string found = config_model(text); found != model)
     throw ValueError(
         str("config: a checkpoint of model '", model, "' expected, this is one of '", found, "'"));
@@ -87,10 +90,13 @@ void read_config(std::string_view text, const std::string& model, const ConfigFi
     if (!json.contains(name))
       throw ValueError(str("config: ", model, ": \"", name, "\" is missing"));
   }
+  for (const auto& [name, value] : later) known.insert(name);
   for (const auto& [name, value] : json.items())
     if (!value.is_object() && !known.count(name))
       throw ValueError(str("config: ", model, " has no setting \"", name, "\""));
   for (const auto& [name, value] : fields) set(value, name, json[name]);
+  for (const auto& [name, value] : later)
+    if (json.contains(name)) set(value, name, json[name]);
 }
 
 std::string add_section(std::string_view text, const std::string& name,

@@ -21,10 +21,13 @@ using ConfigValue =
     std::variant<bool*, int64_t*, double*, std::string*, std::optional<double>*>;  // empty: null
 using ConfigFields = std::vector<std::pair<std::string, ConfigValue>>;
 
-std::string write_config(const std::string& model, const ConfigFields& fields);
-// All fields must be there, and no others but sections. ValueError names the field, or says which
-// model it is of.
-void read_config(std::string_view text, const std::string& model, const ConfigFields& fields);
+// `later`: fields that came to the model after its first files were written.
+std::string write_config(const std::string& model, const ConfigFields& fields,
+                         const ConfigFields& later = {});
+// All of `fields` must be there, and no others but `later`, which keep their value where the file
+// lacks them, and sections. ValueError names the field, or says which model it is of.
+void read_config(std::string_view text, const std::string& model, const ConfigFields& fields,
+                 const ConfigFields& later = {});
 std::string config_model(std::string_view text);
 
 // A section is an object beside the model's fields, for whoever has more to keep (a program its

@@ -6,7 +6,7 @@
 #include <heed/autograd/ops/losses.h>
 #include <heed/autograd/ops/matmul.h>
 #include <heed/core/error.h>
-#include <heed/models/config_json.h>
+#include <heed/models/layer_config_json.h>
 #include <heed/nn/init.h>
 
 namespace heed::models {
@@ -18,55 +18,57 @@ LanguageModelConfig completed(LanguageModelConfig c) {
   };
   require(c.vocab > 0, str("vocab > 0 expected, got ", c.vocab));
   require(c.context > 1, str("context > 1 expected, got ", c.context));
-  require(c.width > 0 && c.heads > 0 && c.layers > 0 && c.hidden >= 0, "sizes > 0 expected");
-  require(c.width % c.heads == 0,
-          str("width ", c.width, " is not a multiple of ", c.heads, " heads"));
-  require(c.dropout >= 0 && c.dropout < 1, str("0 <= dropout < 1 expected, got ", c.dropout));
-  double a = c.attention_dropout.value_or(0);
+  nn::TransformerLayerConfig& layer = c.stack.layer;
+  int64_t heads = layer.attention.heads;
+  require(layer.width > 0 && heads > 0 && c.stack.layers > 0 && layer.hidden >= 0,
+          "sizes > 0 expected");
+  require(layer.width % heads == 0,
+          str("width ", layer.width, " is not a multiple of ", heads, " heads"));
+  double d = layer.dropout, a = layer.attention.dropout.value_or(0);
+  require(d >= 0 && d < 1, str("0 <= dropout < 1 expected, got ", d));
   require(a >= 0 && a < 1, str("0 <= attention dropout < 1 expected, got ", a));
-  if (c.hidden == 0) c.hidden = 4 * c.width;
+  if (layer.hidden == 0) layer.hidden = 4 * layer.width;
+  layer.attention.causal = true;
+  layer.attention.max_length = c.context;
   return c;
 }
 
-nn::TransformerConfig stack(const LanguageModelConfig& c) {
-  nn::TransformerConfig s;
-  s.width = c.width;
-  s.heads = c.heads;
-  s.hidden = c.hidden;
-  s.layers = c.layers;
-  s.dropout = c.dropout;
-  s.attention_dropout = c.attention_dropout;
-  s.activation = "gelu_tanh";
-  s.norm_first = true;
-  s.causal = true;
-  s.attention = c.attention;
-  s.max_length = c.context;
-  s.checkpoint = c.checkpoint;
-  return s;
+ConfigFields fields(LanguageModelConfig& c) {
+  nn::TransformerLayerConfig& layer = c.stack.layer;
+  return {{"vocab", &c.vocab},
+          {"context", &c.context},
+          {"width", &layer.width},
+          {"heads", &layer.attention.heads},
+          {"layers", &c.stack.layers},
+          {"hidden", &layer.hidden},
+          {"dropout", &layer.dropout},
+          {"attention_dropout", &layer.attention.dropout},
+          {"attention", &layer.attention.variant},
+          {"checkpoint", &c.stack.checkpoint}};
 }
 
-ConfigFields fields(LanguageModelConfig& c) {
-  return {{"vocab", &c.vocab},         {"context", &c.context},
-          {"width", &c.width},         {"heads", &c.heads},
-          {"layers", &c.layers},       {"hidden", &c.hidden},
-          {"dropout", &c.dropout},     {"attention_dropout", &c.attention_dropout},
-          {"attention", &c.attention}, {"checkpoint", &c.checkpoint}};
+ConfigFields later(LanguageModelConfig& c) {
+  ConfigFields all = later_fields(c.stack.layer);
+  all.emplace_back("activation", &c.stack.layer.activation);
+  all.emplace_back("norm_first", &c.stack.layer.norm_first);
+  all.emplace_back("final_norm", &c.stack.final_norm);
+  return all;
 }
 }  // namespace
 
 LanguageModel::LanguageModel(const LanguageModelConfig& config)
     : config_(completed(config)),
-      wte_(config_.vocab, config_.width),
-      wpe_(config_.context, config_.width),
-      dropout_(config_.dropout),
-      stack_(heed::models::stack(config_)) {
+      wte_(config_.vocab, config_.stack.layer.width),
+      wpe_(config_.context, config_.stack.layer.width),
+      dropout_(config_.stack.layer.dropout),
+      stack_(config_.stack) {
   register_module("wte", wte_);
   register_module("wpe", wpe_);
   register_module("dropout", dropout_);
   register_module("h", stack_);
 
   // GPT-2's: normal with 0.02; what adds to the residual stream smaller, by how many do.
-  double residual = 0.02 / std::sqrt(2 * static_cast<double>(config_.layers));
+  double residual = 0.02 / std::sqrt(2 * static_cast<double>(config_.stack.layers));
   visit([&](const std::string& path, nn::Module& m) {
     auto* linear = dynamic_cast<nn::Linear*>(&m);
     if (!linear) return;
@@ -97,28 +99,47 @@ Tensor LanguageModel::loss(const Tensor& ids, const Tensor& targets) const {
   return linear_cross_entropy(forward(ids), wte_.weight, Tensor(), targets);  // []
 }
 
-nn::DecoderState LanguageModel::new_state(int64_t batch, int64_t capacity) const {
-  return stack_.new_state(batch, capacity);
+namespace {
+class LanguageModelDecoding : public Decoding {
+ public:
+  LanguageModelDecoding(const LanguageModel& model, int64_t rows, int64_t capacity)
+      : Decoding(rows), model_(model), state_(model.stack().new_state(rows, capacity)) {}
+
+ private:
+  Tensor take_in(const Tensor& tokens, int64_t length) override {
+    Tensor x = model_.stack().step(model_.embed(tokens, length), state_);  // [R, T, d]
+    return model_.logits(x.slice(1, -1, x.dim(1)).squeeze(1));             // [R, V]
+  }
+  void move_rows(const std::vector<int64_t>& rows, bool) override { state_.select(rows); }
+
+  const LanguageModel& model_;
+  nn::StackState state_;
+};
+}  // namespace
+
+std::unique_ptr<Decoding> LanguageModel::start(const DecodingInputs& inputs,
+                                               int64_t capacity) const {
+  check_start(inputs, /*needs_source=*/false);
+  return std::make_unique<LanguageModelDecoding>(*this, inputs.rows(), capacity);
 }
 
-Tensor LanguageModel::step(const Tensor& ids, int64_t position, nn::DecoderState& state) const {
-  Tensor x = stack_.step(embed(ids, position), state);  // [B, T, d]
-  return logits(x.slice(1, -1, x.dim(1)).squeeze(1));   // [B, V]
+void set_preset_sizes(LanguageModelConfig& config, const std::string& name) {
+  auto set = [&](int64_t width, int64_t heads, int64_t layers) {
+    config.stack.layer.width = width;
+    config.stack.layer.attention.heads = heads;
+    config.stack.layers = layers;
+  };
+  if (name == "nano") set(128, 4, 4);
+  else if (name == "mini") set(384, 6, 6);
+  else if (name == "small") set(768, 12, 12);
+  else if (name == "medium") set(1024, 16, 24);
+  else throw ValueError(str("preset '", name, "': nano, mini, small or medium expected"));
 }
 
 LanguageModelConfig language_model_preset(const std::string& name) {
   LanguageModelConfig c;
-  auto set = [&](int64_t context, int64_t width, int64_t heads, int64_t layers) {
-    c.context = context;
-    c.width = width;
-    c.heads = heads;
-    c.layers = layers;
-  };
-  if (name == "nano") set(128, 128, 4, 4);
-  else if (name == "mini") set(256, 384, 6, 6);
-  else if (name == "small") set(1024, 768, 12, 12);
-  else if (name == "medium") set(1024, 1024, 16, 24);
-  else throw ValueError(str("preset '", name, "': nano, mini, small or medium expected"));
+  set_preset_sizes(c, name);
+  c.context = name == "nano" ? 128 : name == "mini" ? 256 : 1024;
   return c;
 }
 
@@ -129,12 +150,15 @@ const std::vector<std::string>& language_model_presets() {
 
 std::string to_json(const LanguageModelConfig& config) {
   LanguageModelConfig c = config;
-  return write_config("language_model", fields(c));
+  require_kept("LanguageModel", c.stack.layer);
+  if (c.stack.positions != nn::PositionTerm::none)
+    throw ValueError("LanguageModel: config.json keeps no positions of the stack");
+  return write_config("language_model", fields(c), later(c));
 }
 
 LanguageModelConfig language_model_from_json(std::string_view json) {
   LanguageModelConfig c;
-  read_config(json, "language_model", fields(c));
+  read_config(json, "language_model", fields(c), later(c));
   return c;
 }
 

@@ -1,14 +1,13 @@
 #include <heed/models/seq2seq.h>
 
-#include <algorithm>
 #include <cmath>
 #include <numeric>
 
 #include <heed/autograd/grad_mode.h>
 #include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/losses.h>
 #include <heed/autograd/ops/matmul.h>
-#include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
 #include <heed/nn/init.h>
@@ -126,43 +125,52 @@ Tensor Seq2Seq::weights(const TranslationBatch& batch) const {
   return attention_->weights(one_head(states), one_head(source.states), call, rows).squeeze(1);
 }
 
-std::vector<std::vector<int64_t>> Seq2Seq::translate(const Tensor& source, const Tensor& lengths,
-                                                     int64_t longest) const {
+class Seq2Seq::Steps : public Decoding {
+ public:
+  Steps(const Seq2Seq& model, const Source& source)
+      : Decoding(source.start.h.dim(0)),
+        model_(model),
+        state_(source.start),
+        context_(source.context) {
+    if (!model.attention_) return;
+    const Tensor& h = source.states;
+    memory_ = model.attention_->new_state(rows(), h.dim(1), h.dtype());
+    nn::AttentionCall call;
+    call.mask = source.mask;
+    model.attention_->absorb(one_head(h), one_head(h), call, *memory_);
+  }
+
+ private:
+  Tensor take_in(const Tensor& tokens, int64_t) override {
+    auto scope = model_.enter();
+    for (int64_t t = 0; t < tokens.dim(1); ++t)
+      state_ = model_.decoder_.step(model_.embed(tokens.slice(1, t, t + 1).squeeze(1)), state_);
+    Tensor s = state_.h.unsqueeze(1);  // [R, 1, d]
+    Tensor context = context_;         // [R, 1, d]
+    if (memory_)
+      context = model_.attention_->step(one_head(s), Tensor(), Tensor(), {}, *memory_).squeeze(1);
+    return linear(model_.output(s, context).squeeze(1), model_.embedding_.weight);  // [R, V]
+  }
+  void move_rows(const std::vector<int64_t>& rows, bool same_inputs) override {
+    Tensor index = Tensor::from(rows, {static_cast<int64_t>(rows.size())});  // [R]
+    state_.h = index_select(state_.h, 0, index);
+    if (state_.c.defined()) state_.c = index_select(state_.c, 0, index);
+    if (same_inputs) return;
+    if (memory_) memory_->select(index);
+    else context_ = index_select(context_, 0, index);
+  }
+
+  const Seq2Seq& model_;
+  nn::RecurrentState state_;                 // h [R, d], c [R, d]
+  Tensor context_;                           // [R, 1, d], where there is no attention
+  std::unique_ptr<nn::DecodeState> memory_;  // the source's states
+};
+
+std::unique_ptr<Decoding> Seq2Seq::start(const DecodingInputs& inputs, int64_t) const {
+  check_start(inputs, /*needs_source=*/true);
   NoGrad guard;
   auto scope = enter();
-  if (is_training()) throw ValueError("Seq2Seq: translate needs eval() first");
-  if (longest < 0) throw ValueError(str("Seq2Seq: longest >= 0 expected, got ", longest));
-  Source encoded = encode(source, lengths);
-  int64_t batch = source.dim(0);
-  std::unique_ptr<nn::DecodeState> memory;
-  if (attention_) {
-    memory = attention_->new_state(batch, source.dim(1), encoded.states.dtype());
-    Tensor states = one_head(encoded.states);  // [B, 1, S, d]
-    nn::AttentionCall call;
-    call.mask = encoded.mask;
-    attention_->absorb(states, states, call, *memory);
-  }
-  std::vector<std::vector<int64_t>> out(static_cast<size_t>(batch));
-  std::vector<int64_t> tokens(static_cast<size_t>(batch), config_.bos);
-  std::vector<bool> done(static_cast<size_t>(batch), false);
-  nn::RecurrentState state = encoded.start;
-  for (int64_t t = 0; t < longest; ++t) {
-    state = decoder_.step(embed(Tensor::from(tokens, {batch})), state);  // h [B, d]
-    Tensor s = state.h.unsqueeze(1);                                     // [B, 1, d]
-    Tensor context = attention_
-                         ? attention_->step(one_head(s), Tensor(), Tensor(), {}, *memory).squeeze(1)
-                         : encoded.context;                                    // [B, 1, d]
-    Tensor logits = linear(output(s, context).squeeze(1), embedding_.weight);  // [B, V]
-    tokens = nn::to_integers(argmax(logits, 1));
-    bool open = false;
-    for (size_t b = 0; b < tokens.size(); ++b) {
-      done[b] = done[b] || tokens[b] == config_.eos;
-      if (!done[b]) out[b].push_back(tokens[b]);
-      open = open || !done[b];
-    }
-    if (!open) break;
-  }
-  return out;
+  return std::make_unique<Steps>(*this, encode(inputs.source, inputs.lengths));
 }
 
 }  // namespace heed::models

@@ -5,6 +5,8 @@
 //   models::Seq2SeqConfig config{.vocab = 600, .width = 128, .attention = "additive"};
 //   models::Seq2Seq model(config);
 //   Tensor loss = model.loss(batch);
+//   model.eval();
+//   auto best = models::translate(model, sources);          // models/translate.h
 //
 //   h_j = encoder states [B, S, d], forward's half beside backward's
 //   s_0 = tanh(W_s last + b)                       last: both directions' final states
@@ -33,24 +35,27 @@ struct Seq2SeqConfig {
   int64_t pad = 0, bos = 2, eos = 3;   // ids
 };
 
-class Seq2Seq : public nn::Module {
+class Seq2Seq : public Steppable {
  public:
   // ValueError: sizes without meaning, a variant that cannot cross or decode.
   explicit Seq2Seq(const Seq2SeqConfig& config);
 
   // Mean cross-entropy over the target tokens that are not padding.
   Tensor loss(const TranslationBatch& batch, double label_smoothing = 0) const;  // []
-  // Greedily, token by token: source [B, S], lengths [B] -> at most `longest` tokens a row, without
-  // eos. Not recorded.
-  std::vector<std::vector<int64_t>> translate(const Tensor& source, const Tensor& lengths,
-                                              int64_t longest) const;
   // The map [B, T, S] of the attention for a given target. ValueError without attention.
   Tensor weights(const TranslationBatch& batch) const;
+
+  Vocabulary vocabulary() const override {
+    return {config_.vocab, config_.pad, config_.bos, config_.eos};
+  }
+  std::unique_ptr<Decoding> start(const DecodingInputs& inputs,
+                                  int64_t capacity = 0) const override;
 
   const Seq2SeqConfig& config() const { return config_; }
   std::string type_name() const override { return "Seq2Seq(" + config_.attention + ")"; }
 
  private:
+  class Steps;  // its Decoding
   struct Source {
     Tensor states;             // [B, S, d]
     nn::Mask mask;             // which of them are padding

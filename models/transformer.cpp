@@ -16,34 +16,29 @@ void check(const TransformerConfig& c) {
     if (!good) throw ValueError("Transformer: " + what);
   };
   require(c.vocab > 0, str("vocab > 0 expected, got ", c.vocab));
-  require(c.width > 0 && c.heads > 0 && c.hidden > 0, "width, heads and hidden > 0 expected");
-  require(c.width % c.heads == 0,
-          str("width ", c.width, " is not a multiple of ", c.heads, " heads"));
-  require(c.width % 2 == 0, str("an even width expected, got ", c.width));
+  int64_t width = c.layer.width, heads = c.layer.attention.heads;
+  require(width > 0 && heads > 0 && c.layer.hidden > 0, "width, heads and hidden > 0 expected");
+  require(width % heads == 0, str("width ", width, " is not a multiple of ", heads, " heads"));
+  require(width % 2 == 0, str("an even width expected, got ", width));
   require(c.encoder_layers > 0 && c.decoder_layers > 0, "at least one layer on each side expected");
-  require(c.dropout >= 0 && c.dropout < 1, str("0 <= dropout < 1 expected, got ", c.dropout));
-  double a = c.attention_dropout.value_or(0);
+  double d = c.layer.dropout, a = c.layer.attention.dropout.value_or(0);
+  require(d >= 0 && d < 1, str("0 <= dropout < 1 expected, got ", d));
   require(a >= 0 && a < 1, str("0 <= attention dropout < 1 expected, got ", a));
   for (int64_t id : {c.pad, c.bos, c.eos})
     require(id >= 0 && id < c.vocab, str("id ", id, " outside the vocabulary of ", c.vocab));
 }
 
-nn::TransformerConfig stack(const TransformerConfig& c, int64_t layers,
-                            const std::string& attention) {
-  nn::TransformerConfig s;
-  s.width = c.width;
-  s.heads = c.heads;
-  s.hidden = c.hidden;
-  s.layers = layers;
-  s.dropout = c.dropout;
-  s.attention_dropout = c.attention_dropout;
-  s.activation = c.activation;
-  s.norm_first = c.norm_first;
-  s.final_norm = c.norm_first;  // post-norm layers end with a norm already
-  s.attention = attention;
-  s.cross_attention = c.cross_attention;
-  s.max_length = c.max_length;
-  s.checkpoint = c.checkpoint;
+nn::TransformerStackConfig stack(const TransformerConfig& c, int64_t layers) {
+  // Layers of post-norm end with a norm already.
+  return {.layer = c.layer,
+          .layers = layers,
+          .final_norm = c.layer.norm_first,
+          .checkpoint = c.checkpoint};
+}
+
+nn::TransformerStackConfig decoder_stack(const TransformerConfig& c) {
+  nn::TransformerStackConfig s = stack(c, c.decoder_layers);
+  s.layer.attention.variant = c.decoder_variant;
   return s;
 }
 
@@ -63,11 +58,11 @@ void check_traits(const nn::Attention& attention, const char* place,
 
 Transformer::Transformer(const TransformerConfig& config)
     : config_((check(config), config)),
-      embedding_(config.vocab, config.width),
-      positions_(config.width),
-      dropout_(config.dropout),
-      encoder_(stack(config, config.encoder_layers, config.attention)),
-      decoder_(stack(config, config.decoder_layers, config.decoder_attention)) {
+      embedding_(config.vocab, config.layer.width),
+      positions_(config.layer.width),
+      dropout_(config.layer.dropout),
+      encoder_(stack(config, config.encoder_layers)),
+      decoder_(decoder_stack(config)) {
   using nn::Traits;
   check_traits(encoder_.layer(0).self_attn.attention(), "in the encoder",
                {{&Traits::key_padding, "key_padding"}});
@@ -83,8 +78,9 @@ Transformer::Transformer(const TransformerConfig& config)
 
   register_module("embedding", embedding_);
   if (!config.tied) {
-    target_embedding_ = std::make_unique<nn::Embedding>(config.vocab, config.width);
-    output_ = std::make_unique<nn::Linear>(config.width, config.vocab, /*bias=*/false);
+    int64_t width = config.layer.width;
+    target_embedding_ = std::make_unique<nn::Embedding>(config.vocab, width);
+    output_ = std::make_unique<nn::Linear>(width, config.vocab, /*bias=*/false);
     register_module("target_embedding", *target_embedding_);
     register_module("output", *output_);
   }
@@ -103,7 +99,7 @@ Transformer::Transformer(const TransformerConfig& config)
     nn::init::xavier_uniform_(linear->weight);
     if (linear->bias.defined()) nn::init::zeros_(linear->bias);
   });
-  double std = 1 / std::sqrt(static_cast<double>(config.width));
+  double std = 1 / std::sqrt(static_cast<double>(config.layer.width));
   nn::init::normal_(embedding_.weight, 0, std);
   if (!config.tied) {
     nn::init::normal_(target_embedding_->weight, 0, std);
@@ -112,8 +108,8 @@ Transformer::Transformer(const TransformerConfig& config)
 }
 
 Tensor Transformer::embed(const nn::Embedding& table, const Tensor& ids, int64_t position) const {
-  Tensor x = table.forward(ids) * std::sqrt(static_cast<double>(config_.width));  // [B, T, d]
-  return dropout_.forward(positions_.forward(x, position));                       // [B, T, d]
+  Tensor x = table.forward(ids) * std::sqrt(static_cast<double>(config_.layer.width));  // [B, T, d]
+  return dropout_.forward(positions_.forward(x, position));                             // [B, T, d]
 }
 
 Tensor Transformer::embed_source(const Tensor& ids) const { return embed(embedding_, ids, 0); }
@@ -158,14 +154,37 @@ Tensor Transformer::loss(const TranslationBatch& batch, double label_smoothing) 
                               {.label_smoothing = label_smoothing, .ignore_index = config_.pad});
 }
 
-nn::DecoderState Transformer::new_state(const Memory& memory, int64_t capacity) const {
-  return decoder_.new_state(memory.states, memory.mask, capacity);
+namespace {
+class TransformerDecoding : public Decoding {
+ public:
+  TransformerDecoding(const Transformer& model, const Memory& memory, int64_t capacity)
+      : Decoding(memory.states.dim(0)),
+        model_(model),
+        state_(model.decoder().new_state(memory.states, memory.mask, capacity)) {}
+
+ private:
+  Tensor take_in(const Tensor& tokens, int64_t length) override {
+    Tensor x = model_.decoder().step(model_.embed_target(tokens, length), state_);  // [R, T, d]
+    return model_.logits(x.slice(1, -1, x.dim(1)).squeeze(1));                      // [R, V]
+  }
+  void move_rows(const std::vector<int64_t>& rows, bool same_inputs) override {
+    state_.select(rows, same_inputs);
+  }
+
+  const Transformer& model_;
+  nn::StackState state_;
+};
+}  // namespace
+
+Vocabulary Transformer::vocabulary() const {
+  return {config_.vocab, config_.pad, config_.bos, config_.eos};
 }
 
-Tensor Transformer::step(const Tensor& tokens, int64_t position, nn::DecoderState& state) const {
-  Tensor x = embed_target(tokens, position);  // [B, 1, d]
-  x = decoder_.step(x, state);                // [B, 1, d]
-  return logits(x.squeeze(1));                // [B, V]
+std::unique_ptr<Decoding> Transformer::start(const DecodingInputs& inputs, int64_t capacity) const {
+  check_start(inputs, /*needs_source=*/true);
+  NoGrad guard;
+  return std::make_unique<TransformerDecoding>(*this, encode(inputs.source, inputs.lengths),
+                                               capacity);
 }
 
 }  // namespace heed::models

@@ -7,7 +7,7 @@
 //   models::Transformer model(config);
 //   Tensor loss = model.loss(batch, 0.1);
 //
-// models/decode.h translates with it.
+// models/translate.h translates with it.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include <heed/models/steppable.h>
 #include <heed/nn/embedding.h>
 #include <heed/nn/position.h>
 #include <heed/nn/transformer.h>
@@ -24,26 +25,23 @@
 namespace heed::models {
 
 struct TransformerConfig {
-  int64_t vocab = 0;    // of source and target: one vocabulary for both
-  int64_t width = 512;  // d
-  int64_t heads = 8;
-  int64_t hidden = 2048;  // of the feed-forward networks
+  int64_t vocab = 0;  // of source and target: one vocabulary for both
+  // Of every layer on both sides; width is d, dropout is also that of the embeddings. With
+  // norm_first the stacks end with a norm, without they do not.
+  nn::TransformerLayerConfig layer{};  // layer.attention.variant: the encoder's
+  std::string decoder_variant =
+      "dense";  // of its self-attention: must have a causal form and decode
   int64_t encoder_layers = 6, decoder_layers = 6;
-  bool tied = true;         // one matrix embeds source and target and gives the output
-  bool norm_first = false;  // pre-norm; its stacks end with a norm, those of post-norm do not
-  double dropout = 0.1;     // embeddings, feed-forward, residuals
-  std::optional<double> attention_dropout;  // empty: `dropout`, where the variant has it
-  std::string activation = "relu";
-  std::string attention = "dense";          // of the encoder
-  std::string decoder_attention = "dense";  // must have a causal form and decode
-  std::string cross_attention = "dense";
-  int64_t max_length = 0;             // for variants that need it
+  bool tied = true;                   // one matrix embeds source and target and gives the output
   bool checkpoint = false;            // computes activations again in backward, to save memory
   int64_t pad = 0, bos = 2, eos = 3;  // ids
 };
 
-TransformerConfig transformer_preset(const std::string& name);  // tiny, base, big
+// tiny, base and big; width, heads, hidden and layers are its sizes.
+TransformerConfig transformer_preset(const std::string& name);
+void set_preset_sizes(TransformerConfig& config, const std::string& name);
 const std::vector<std::string>& transformer_presets();
+// ValueError: rope and other settings of the attention that a config.json does not keep.
 std::string to_json(const TransformerConfig& config);
 TransformerConfig transformer_from_json(std::string_view json);  // ValueError
 
@@ -60,7 +58,7 @@ struct Memory {
   nn::Mask mask;
 };
 
-class Transformer : public nn::Module {
+class Transformer : public Steppable {
  public:
   // ValueError: sizes without meaning, an attention variant that cannot do what its place asks.
   explicit Transformer(const TransformerConfig& config);
@@ -73,9 +71,9 @@ class Transformer : public nn::Module {
   Tensor decode(const Tensor& target_in, const Memory& memory) const;  // [B, T] -> [B, T, d]
   Tensor logits(const Tensor& states) const;                           // [.., d] -> [.., V]
 
-  // Token by token, each layer's past in `state`: tokens [B, 1] at `position` -> logits [B, V].
-  nn::DecoderState new_state(const Memory& memory, int64_t capacity = 0) const;
-  Tensor step(const Tensor& tokens, int64_t position, nn::DecoderState& state) const;
+  Vocabulary vocabulary() const override;
+  std::unique_ptr<Decoding> start(const DecodingInputs& inputs,
+                                  int64_t capacity = 0) const override;
 
   const TransformerConfig& config() const { return config_; }
   const nn::TransformerEncoder& encoder() const { return encoder_; }

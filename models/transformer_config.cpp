@@ -1,6 +1,6 @@
 // Presets of the translation Transformer, and its settings as JSON.
 #include <heed/core/error.h>
-#include <heed/models/config_json.h>
+#include <heed/models/layer_config_json.h>
 #include <heed/models/transformer.h>
 
 namespace heed::models {
@@ -8,20 +8,20 @@ namespace heed::models {
 namespace {
 ConfigFields fields(TransformerConfig& c) {
   return {{"vocab", &c.vocab},
-          {"width", &c.width},
-          {"heads", &c.heads},
-          {"hidden", &c.hidden},
+          {"width", &c.layer.width},
+          {"heads", &c.layer.attention.heads},
+          {"hidden", &c.layer.hidden},
           {"encoder_layers", &c.encoder_layers},
           {"decoder_layers", &c.decoder_layers},
           {"tied", &c.tied},
-          {"norm_first", &c.norm_first},
-          {"dropout", &c.dropout},
-          {"attention_dropout", &c.attention_dropout},
-          {"activation", &c.activation},
-          {"attention", &c.attention},
-          {"decoder_attention", &c.decoder_attention},
-          {"cross_attention", &c.cross_attention},
-          {"max_length", &c.max_length},
+          {"norm_first", &c.layer.norm_first},
+          {"dropout", &c.layer.dropout},
+          {"attention_dropout", &c.layer.attention.dropout},
+          {"activation", &c.layer.activation},
+          {"attention", &c.layer.attention.variant},
+          {"decoder_attention", &c.decoder_variant},
+          {"cross_attention", &c.layer.cross_variant},
+          {"max_length", &c.layer.attention.max_length},
           {"checkpoint", &c.checkpoint},
           {"pad", &c.pad},
           {"bos", &c.bos},
@@ -34,34 +34,36 @@ const std::vector<std::string>& transformer_presets() {
   return names;
 }
 
+void set_preset_sizes(TransformerConfig& config, const std::string& name) {
+  auto set = [&](int64_t width, int64_t heads, int64_t hidden, int64_t layers) {
+    config.layer.width = width;
+    config.layer.attention.heads = heads;
+    config.layer.hidden = hidden;
+    config.encoder_layers = config.decoder_layers = layers;
+  };
+  // base and big: Vaswani et al. 2017, table 3
+  if (name == "tiny") set(128, 4, 256, 4);
+  else if (name == "base") set(512, 8, 2048, 6);
+  else if (name == "big") set(1024, 16, 4096, 6);
+  else throw ValueError(str("preset '", name, "': tiny, base or big expected"));
+}
+
 TransformerConfig transformer_preset(const std::string& name) {
-  TransformerConfig c;  // base: Vaswani et al. 2017, table 3
-  if (name == "base") return c;
-  if (name == "big") {
-    c.width = 1024;
-    c.heads = 16;
-    c.hidden = 4096;
-    c.dropout = 0.3;
-    return c;
-  }
-  if (name == "tiny") {
-    c.width = 128;
-    c.heads = 4;
-    c.hidden = 256;
-    c.encoder_layers = c.decoder_layers = 4;
-    return c;
-  }
-  throw ValueError(str("preset '", name, "': tiny, base or big expected"));
+  TransformerConfig c;
+  set_preset_sizes(c, name);
+  if (name == "big") c.layer.dropout = 0.3;
+  return c;
 }
 
 std::string to_json(const TransformerConfig& config) {
   TransformerConfig c = config;
-  return write_config("transformer", fields(c));
+  require_kept("Transformer", c.layer);
+  return write_config("transformer", fields(c), later_fields(c.layer));
 }
 
 TransformerConfig transformer_from_json(std::string_view json) {
   TransformerConfig c;
-  read_config(json, "transformer", fields(c));
+  read_config(json, "transformer", fields(c), later_fields(c.layer));
   return c;
 }
 

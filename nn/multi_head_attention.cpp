@@ -5,6 +5,7 @@
 
 #include <heed/autograd/grad_mode.h>
 #include <heed/core/error.h>
+#include <heed/nn/attention_recorder.h>
 #include <heed/nn/init.h>
 
 namespace heed::nn {
@@ -17,7 +18,7 @@ MultiHeadAttentionConfig completed(int64_t width, MultiHeadAttentionConfig c) {
                          ", heads ", c.heads, ", kv_heads ", c.kv_heads, ", head_dim ",
                          c.head_dim));
   if (c.head_dim == 0 && width % c.heads != 0)
-    throw ValueError(str("MultiHeadAttention(", c.attention, "): width ", width,
+    throw ValueError(str("MultiHeadAttention(", c.variant, "): width ", width,
                          " does not divide into ", c.heads,
                          " heads; head_dim sets their width apart from it"));
   if (c.kv_heads == 0) c.kv_heads = c.heads;
@@ -36,7 +37,7 @@ std::unique_ptr<Attention> make_variant(const MultiHeadAttentionConfig& c,
   config.head_dim = config.value_dim = c.head_dim;
   config.max_length = c.max_length;
   config.causal = c.causal;
-  return make_attention(c.attention, config, shared ? *shared : own);
+  return make_attention(c.variant, config, shared ? *shared : own);
 }
 
 Tensor split_heads(const Tensor& x, int64_t heads) {
@@ -87,8 +88,8 @@ MultiHeadAttention::MultiHeadAttention(const MultiHeadAttentionConfig& c, int64_
   }
   if (c.rope) rope_.emplace(c.head_dim, *c.rope);
   require_probability(c.default_dropout);
-  require_probability(c.attention_dropout.value_or(0));
-  dropout_ = c.attention_dropout.value_or(traits.weight_dropout ? c.default_dropout : 0);
+  require_probability(c.dropout.value_or(0));
+  dropout_ = c.dropout.value_or(traits.weight_dropout ? c.default_dropout : 0);
   if (dropout_ > 0 && !traits.weight_dropout)
     throw ValueError(str("MultiHeadAttention: attention dropout ", dropout_, " asked for, but ",
                          attention_->name(), " has no dropout on its weights"));
@@ -177,20 +178,30 @@ Tensor MultiHeadAttention::forward(const Tensor& query, const Tensor& key, const
                                    const Mask& mask) const {
   auto scope = enter();
   Heads h = project(query, key, value, mask);
-  return project_out(attention_->forward(h.q, h.k, h.v, make_call(mask, h.q, h.k)));
+  AttentionCall call = make_call(mask, h.q, h.k);
+  if (AttentionRecorder* recorder = AttentionRecorder::active();
+      recorder && attention_->traits().weights) {
+    NoGrad guard;
+    recorder->record(*this, map(h, call, {}));
+  }
+  return project_out(attention_->forward(h.q, h.k, h.v, call));
+}
+
+Tensor MultiHeadAttention::map(const Heads& heads, AttentionCall call,
+                               std::vector<int64_t> rows) const {
+  if (rows.empty()) {
+    rows.resize(static_cast<size_t>(heads.q.dim(2)));
+    std::iota(rows.begin(), rows.end(), int64_t{0});
+  }
+  call.dropout = 0;
+  return attention_->weights(heads.q, heads.k, call, rows);  // [B, H, R, S]
 }
 
 Tensor MultiHeadAttention::weights(const Tensor& query, const Tensor& key, const Mask& mask,
                                    std::vector<int64_t> rows) const {
   auto scope = enter();
   Heads h = project(query, key, Tensor(), mask);
-  if (rows.empty()) {
-    rows.resize(static_cast<size_t>(query.dim(1)));
-    std::iota(rows.begin(), rows.end(), int64_t{0});
-  }
-  AttentionCall call = make_call(mask, h.q, h.k);
-  call.dropout = 0;
-  return attention_->weights(h.q, h.k, call, rows);  // [B, H, R, S]
+  return map(h, make_call(mask, h.q, h.k), std::move(rows));
 }
 
 std::unique_ptr<DecodeState> MultiHeadAttention::new_state(int64_t batch, int64_t capacity) const {

@@ -24,11 +24,11 @@ struct MultiHeadAttentionConfig {
   int64_t value_width = 0;  // 0: width; of the `value` input (vdim)
   bool bias = true;
   bool causal = false;
-  int64_t max_length = 0;           // for variants that need it; 0: not known
-  std::string attention = "dense";  // spec string: name:key=value,..
+  int64_t max_length = 0;         // for variants that need it; 0: not known
+  std::string variant = "dense";  // spec string: name:key=value,..
   // On the weights. Empty: default_dropout where the variant has such dropout, 0 where it has none;
   // an explicit value above 0 is refused there.
-  std::optional<double> attention_dropout{};
+  std::optional<double> dropout{};
   double default_dropout = 0;
   std::optional<float> scale{};       // empty: the variant's own
   std::optional<RopeOptions> rope{};  // turns queries and keys; self-attention only
@@ -48,7 +48,8 @@ class MultiHeadAttention : public Module {
                  const Mask& mask = {}) const;
   Tensor forward(const Tensor& x, const Mask& mask = {}) const;  // self-attention
 
-  // The map [B, H, R, S] for query rows `rows` (empty: all of them), dropout left out.
+  // The map [B, H, R, S] for query rows `rows` (empty: all of them), dropout left out. All maps of
+  // a model: nn/attention_recorder.h.
   Tensor weights(const Tensor& query, const Tensor& key, const Mask& mask = {},
                  std::vector<int64_t> rows = {}) const;
 
@@ -84,6 +85,7 @@ class MultiHeadAttention : public Module {
   Tensor project_keys(const Tensor& key) const;
   Tensor project_values(const Tensor& value) const;
   Tensor project_out(const Tensor& mixed) const;  // [B, H, T, D] -> [B, T, width]
+  Tensor map(const Heads& heads, AttentionCall call, std::vector<int64_t> rows) const;
   void turn(Heads& heads, const Mask& mask, const DecodeState* state) const;  // RoPE
   AttentionCall make_call(const Mask& mask, const Tensor& q, const Tensor& k) const;
   void require_input(const Tensor& x, int64_t width, const char* what) const;

@@ -5,15 +5,17 @@
 
 namespace heed::nn {
 
-TransformerStack::TransformerStack(const TransformerConfig& config, bool causal) : config_(config) {
+TransformerStack::TransformerStack(const TransformerStackConfig& config, bool causal)
+    : config_(config) {
   if (config.layers < 1)
     throw ValueError(str("Transformer: at least one layer expected, got ", config.layers));
   if (config.positions == PositionTerm::relative)
-    position_bias_ = std::make_unique<RelativeBias>(config.heads, !causal);
+    position_bias_ = std::make_unique<RelativeBias>(config.layer.attention.heads, !causal);
   if (config.positions == PositionTerm::alibi)
-    slopes_ = alibi_slopes(config.heads, config.alibi, DType::f64);  // [H]
+    slopes_ = alibi_slopes(config.layer.attention.heads, config.alibi, DType::f64);  // [H]
   if (config.final_norm)
-    norm_ = std::make_unique<LayerNorm>(config.width, config.norm_eps, config.bias);
+    norm_ =
+        std::make_unique<LayerNorm>(config.layer.width, config.layer.norm_eps, config.layer.bias);
 }
 
 void TransformerStack::register_rest() {
@@ -29,10 +31,10 @@ Mask TransformerStack::with_positions(const Mask& mask) const {
 
 Tensor TransformerStack::finish(const Tensor& x) const { return norm_ ? norm_->forward(x) : x; }
 
-TransformerEncoder::TransformerEncoder(const TransformerConfig& config)
-    : TransformerStack(config, config.causal) {
+TransformerEncoder::TransformerEncoder(const TransformerStackConfig& config)
+    : TransformerStack(config, config.layer.attention.causal) {
   for (int64_t i = 0; i < config.layers; ++i) {
-    layers_.push_back(std::make_unique<TransformerEncoderLayer>(config, &shared_));
+    layers_.push_back(std::make_unique<TransformerEncoderLayer>(config.layer, &shared_));
     register_module("layers." + std::to_string(i), *layers_.back());
   }
   register_rest();
@@ -54,10 +56,10 @@ Tensor TransformerEncoder::forward(const Tensor& x, const Mask& mask) const {
   return finish(h);
 }
 
-DecoderState TransformerEncoder::new_state(int64_t batch, int64_t capacity) const {
-  if (!config_.causal)
+StackState TransformerEncoder::new_state(int64_t batch, int64_t capacity) const {
+  if (!config_.layer.attention.causal)
     throw ValueError("TransformerEncoder: only a causal stack decodes step by step");
-  DecoderState state;
+  StackState state;
   for (const auto& layer : layers_) state.self.push_back(layer->new_state(batch, capacity));
   return state;
 }
@@ -67,7 +69,7 @@ static void require_layers(size_t got, size_t expected) {
     throw ValueError(str("Transformer: a state of ", got, " layers for a stack of ", expected));
 }
 
-Tensor TransformerEncoder::step(const Tensor& x, DecoderState& state, const Mask& mask) const {
+Tensor TransformerEncoder::step(const Tensor& x, StackState& state, const Mask& mask) const {
   NoGrad guard;
   auto scope = enter();
   require_layers(state.self.size(), layers_.size());
@@ -81,10 +83,11 @@ std::string TransformerEncoder::type_name() const {
   return str("TransformerEncoder(", size(), " layers)");
 }
 
-TransformerDecoder::TransformerDecoder(const TransformerConfig& config)
+TransformerDecoder::TransformerDecoder(const TransformerStackConfig& config)
     : TransformerStack(config, true) {
   for (int64_t i = 0; i < config.layers; ++i) {
-    layers_.push_back(std::make_unique<TransformerDecoderLayer>(config, &shared_, &shared_cross_));
+    layers_.push_back(
+        std::make_unique<TransformerDecoderLayer>(config.layer, &shared_, &shared_cross_));
     register_module("layers." + std::to_string(i), *layers_.back());
   }
   register_rest();
@@ -112,13 +115,13 @@ Tensor TransformerDecoder::forward(const Tensor& x, const Tensor& memory, const 
   return finish(h);
 }
 
-DecoderState TransformerDecoder::new_state(const Tensor& memory, const Mask& memory_mask,
-                                           int64_t capacity) const {
+StackState TransformerDecoder::new_state(const Tensor& memory, const Mask& memory_mask,
+                                         int64_t capacity) const {
   NoGrad guard;
   Tensor source =
       memory_mask.finite_padding() ? memory : memory_mask.select_keys(memory, 1);  // [B, S, d]
   Mask outer = memory_mask.with_finite_padding();
-  DecoderState state;
+  StackState state;
   for (const auto& layer : layers_) {
     state.self.push_back(layer->new_state(memory.dim(0), capacity));
     state.cross.push_back(layer->new_cross_state(source, outer));
@@ -126,7 +129,7 @@ DecoderState TransformerDecoder::new_state(const Tensor& memory, const Mask& mem
   return state;
 }
 
-Tensor TransformerDecoder::step(const Tensor& x, DecoderState& state, const Mask& mask) const {
+Tensor TransformerDecoder::step(const Tensor& x, StackState& state, const Mask& mask) const {
   NoGrad guard;
   auto scope = enter();
   require_layers(state.self.size(), layers_.size());

@@ -1,6 +1,8 @@
 // Stacks of Transformer layers (Vaswani et al. 2017); the layers are in transformer_layer.h.
 //
-//   nn::TransformerEncoder encoder({.width = 128, .heads = 4, .hidden = 256, .layers = 4});
+//   nn::TransformerLayerConfig layer{.width = 128, .hidden = 256, .attention = {.heads = 4}};
+//   nn::TransformerEncoder encoder({.layer = layer, .layers = 4});
+//   nn::TransformerDecoder decoder({.layer = layer, .layers = 4});
 //   Tensor memory = encoder.forward(x, nn::Mask::padding(lengths));  // [B, S, 128]
 //   auto state = decoder.new_state(memory, nn::Mask::key_padding(lengths));
 //   Tensor y = decoder.step(token, state);                           // [B, 1, 128]
@@ -9,24 +11,37 @@
 #include <memory>
 #include <vector>
 
-#include <heed/nn/decoder_state.h>
 #include <heed/nn/position_bias.h>
+#include <heed/nn/stack_state.h>
 #include <heed/nn/transformer_layer.h>
 
 namespace heed::nn {
 
+// Positions as a term added to the scores of self-attention. Absolute positions are the model's;
+// RoPE is layer.attention.rope.
+enum class PositionTerm { none, alibi, relative };
+
+struct TransformerStackConfig {
+  TransformerLayerConfig layer{};  // of each layer
+  int64_t layers = 6;
+  bool final_norm = true;  // nn.Transformer of PyTorch has one in both forms
+  PositionTerm positions = PositionTerm::none;
+  AlibiSlopes alibi = AlibiSlopes::power_of_two_interpolated;
+  bool checkpoint = false;  // drop activations inside layers, compute them again
+};
+
 // What both kinds of stack share: the positions that enter as masks, and the final norm.
 class TransformerStack : public Module {
  public:
-  const TransformerConfig& config() const { return config_; }
+  const TransformerStackConfig& config() const { return config_; }
 
  protected:
-  TransformerStack(const TransformerConfig& config, bool causal);
+  TransformerStack(const TransformerStackConfig& config, bool causal);
   void register_rest();  // after the layers, so that names come in PyTorch's order
   Mask with_positions(const Mask& mask) const;
   Tensor finish(const Tensor& x) const;
 
-  TransformerConfig config_;
+  TransformerStackConfig config_;
   SharedParameters shared_, shared_cross_;
   std::unique_ptr<RelativeBias> position_bias_;
   std::unique_ptr<LayerNorm> norm_;
@@ -35,13 +50,13 @@ class TransformerStack : public Module {
   Tensor slopes_;  // [H], of ALiBi
 };
 
-// layers.0, layers.1, .., norm. With config.causal it is a decoder-only stack and can step.
+// layers.0, layers.1, .., norm. With layer.attention.causal it is a decoder-only stack and can step.
 class TransformerEncoder : public TransformerStack {
  public:
-  explicit TransformerEncoder(const TransformerConfig& config);
+  explicit TransformerEncoder(const TransformerStackConfig& config);
   Tensor forward(const Tensor& x, const Mask& mask = {}) const;  // [B, T, d] -> [B, T, d]
-  DecoderState new_state(int64_t batch, int64_t capacity = 0) const;
-  Tensor step(const Tensor& x, DecoderState& state,
+  StackState new_state(int64_t batch, int64_t capacity = 0) const;
+  Tensor step(const Tensor& x, StackState& state,
               const Mask& mask = {}) const;  // new tokens [B, T, d]
   TransformerEncoderLayer& layer(int64_t i) { return *layers_.at(static_cast<size_t>(i)); }
   const TransformerEncoderLayer& layer(int64_t i) const {
@@ -58,13 +73,13 @@ class TransformerEncoder : public TransformerStack {
 // padding; cross-attention takes query padding from `mask`).
 class TransformerDecoder : public TransformerStack {
  public:
-  explicit TransformerDecoder(const TransformerConfig& config);
+  explicit TransformerDecoder(const TransformerStackConfig& config);
   Tensor forward(const Tensor& x, const Tensor& memory, const Mask& mask = {},
                  const Mask& memory_mask = {}) const;
   // memory [B, S, d] is taken in by every layer's cross-attention.
-  DecoderState new_state(const Tensor& memory, const Mask& memory_mask = {},
-                         int64_t capacity = 0) const;
-  Tensor step(const Tensor& x, DecoderState& state,
+  StackState new_state(const Tensor& memory, const Mask& memory_mask = {},
+                       int64_t capacity = 0) const;
+  Tensor step(const Tensor& x, StackState& state,
               const Mask& mask = {}) const;  // new tokens [B, T, d]
   TransformerDecoderLayer& layer(int64_t i) { return *layers_.at(static_cast<size_t>(i)); }
   const TransformerDecoderLayer& layer(int64_t i) const {

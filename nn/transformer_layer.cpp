@@ -6,23 +6,16 @@ namespace heed::nn {
 
 namespace {
 
-MultiHeadAttentionConfig attention_config(const TransformerConfig& c, bool causal) {
-  MultiHeadAttentionConfig a;
-  a.heads = c.heads;
-  a.kv_heads = c.kv_heads;
-  a.bias = c.bias;
+MultiHeadAttentionConfig self_attention(const TransformerLayerConfig& c, bool causal) {
+  MultiHeadAttentionConfig a = c.attention;
   a.causal = causal;
-  a.max_length = c.max_length;
-  a.attention = c.attention;
-  a.attention_dropout = c.attention_dropout;
   a.default_dropout = c.dropout;
-  if (c.positions == PositionTerm::rope) a.rope = c.rope;
   return a;
 }
 
-MultiHeadAttentionConfig cross_config(const TransformerConfig& c) {
-  MultiHeadAttentionConfig a = attention_config(c, false);
-  a.attention = c.cross_attention;
+MultiHeadAttentionConfig cross_attention(const TransformerLayerConfig& c) {
+  MultiHeadAttentionConfig a = self_attention(c, false);
+  a.variant = c.cross_variant;
   a.rope.reset();
   return a;
 }
@@ -44,9 +37,9 @@ Mask cross_mask(const Mask& mask, const Mask& memory_mask) {
 
 }  // namespace
 
-TransformerEncoderLayer::TransformerEncoderLayer(const TransformerConfig& c,
+TransformerEncoderLayer::TransformerEncoderLayer(const TransformerLayerConfig& c,
                                                  SharedParameters* shared)
-    : self_attn(c.width, attention_config(c, c.causal), shared),
+    : self_attn(c.width, self_attention(c, c.attention.causal), shared),
       feed_forward(c.width, c.hidden, c.activation, c.dropout, c.bias),
       norm1(c.width, c.norm_eps, c.bias),
       norm2(c.width, c.norm_eps, c.bias),
@@ -94,11 +87,11 @@ std::string TransformerEncoderLayer::type_name() const {
   return str("TransformerEncoderLayer(", norm_first_ ? "pre-norm" : "post-norm", ")");
 }
 
-TransformerDecoderLayer::TransformerDecoderLayer(const TransformerConfig& c,
+TransformerDecoderLayer::TransformerDecoderLayer(const TransformerLayerConfig& c,
                                                  SharedParameters* shared,
                                                  SharedParameters* shared_cross)
-    : self_attn(c.width, attention_config(c, true), shared),
-      multihead_attn(c.width, cross_config(c), shared_cross),
+    : self_attn(c.width, self_attention(c, true), shared),
+      multihead_attn(c.width, cross_attention(c), shared_cross),
       feed_forward(c.width, c.hidden, c.activation, c.dropout, c.bias),
       norm1(c.width, c.norm_eps, c.bias),
       norm2(c.width, c.norm_eps, c.bias),

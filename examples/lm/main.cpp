@@ -3,6 +3,9 @@
 //   lm train --out demo                        a generated text
 //   lm train --text book.txt --tokenizer bpe --out run
 //   lm generate --model run --prompt "Once upon" --temperature 0.8 --top-p 0.95
+//   lm generate --model run --prompt "Once upon" --beam 5 --no-repeat-ngram 4
+#include <vector>
+
 #include "../common/cli.h"
 #include "settings.h"
 
@@ -24,11 +27,21 @@ int main(int argc, char** argv) {
       ->required();
   generate_app->add_option("--prompt", generate.prompt, "how the text begins");
   add_value(*generate_app, "--tokens", generate.tokens, "how many to add");
-  generate_app->add_option("--temperature", generate.temperature, "0: always the likeliest token");
-  add_value(*generate_app, "--top-k", generate.top_k, "draw from the k likeliest; 0 = all");
-  generate_app->add_option("--top-p", generate.top_p,
-                           "draw from the likeliest that reach p together; 1 = all");
-  add_value(*generate_app, "--seed", generate.seed, "of the draws");
+  CLI::Option* beam =
+      add_value(*generate_app, "--beam", generate.beam,
+                "search for the likeliest text with so many hypotheses, instead of drawing");
+  std::vector<CLI::Option*> of_draws = {
+      generate_app->add_option("--temperature", generate.temperature,
+                               "0: always the likeliest token"),
+      add_value(*generate_app, "--top-k", generate.top_k, "draw from the k likeliest; 0 = all"),
+      generate_app->add_option("--top-p", generate.top_p,
+                               "draw from the likeliest that reach p together; 1 = all"),
+      add_value(*generate_app, "--seed", generate.seed, "of the draws")};
+  for (CLI::Option* option : of_draws) beam->excludes(option);
+  generate_app->add_option("--repetition-penalty", generate.rules.repetition_penalty,
+                           "above 1: tokens that the text has already become less likely");
+  add_value(*generate_app, "--no-repeat-ngram", generate.rules.no_repeat_ngram,
+            "no run of so many tokens comes twice; 0 = any may");
   add_value(*generate_app, "--threads", generate.threads, "0 = all processors");
 
   return run_cli(app, argc, argv, [&] {

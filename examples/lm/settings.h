@@ -3,43 +3,41 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include <heed/data/tokenizer.h>
 #include <heed/models/language_model.h>
+#include <heed/models/token_rules.h>
 
-#include "../common/settings.h"
+#include "../common/training.h"
 
 namespace heed::examples {
 
 struct LmSettings {
   std::string text, valid_text;  // without text: a generated one
   std::string tokenizer = "byte";
-  int64_t vocab_size = 4000, batch = 32, context = 128;
-  std::string preset = "nano", attention = "dense";
-  bool checkpoint_activations = false;
-  double dropout = 0.1;
-  std::optional<double> attention_dropout;
-  int64_t epochs = 3, steps = 0;
-  double minutes = 0;
-  double lr = 3e-3, clip = 1, weight_decay = 0.1;
-  std::string schedule = "cosine";
-  int64_t warmup = 100, accumulate = 1, keep_last = 2, eval_every = 0, patience = 0;
-  int64_t seed = 1, threads = 0;
-  std::string out = "lm-run";
-  bool resume = false, quiet = false;
+  int64_t vocab_size = 4000, batch = 32;
+  std::string preset = "nano";  // sizes of the model
+  models::LanguageModelConfig model{.context = 128};
+  double weight_decay = 0.1;
+  int64_t eval_every = 0;
+  TrainingSettings training{
+      .epochs = 3, .lr = 3e-3, .warmup = 100, .keep_last = 2, .out = "lm-run"};
 };
 
 struct GenerateSettings {
   std::string model, prompt;
   int64_t tokens = 300, top_k = 0, seed = 1, threads = 0;
   double temperature = 0.8, top_p = 1;
+  int64_t beam = 0;  // 0: sampling
+  models::TokenRules rules;
 };
 
 Settings settings_of(LmSettings& s);
 void complete(LmSettings& s, const Settings& settings);
+
+models::LanguageModelConfig model_config(const LmSettings& s, int64_t vocab);
 
 int train_command(const LmSettings& settings);
 int generate_command(const GenerateSettings& settings);

@@ -14,6 +14,7 @@ struct TranslateSettings {  // of `run` and `eval`
   std::string out;       // eval: a file for the translations
   int64_t beam = 5, threads = 0;
   double length_penalty = 0.6;
+  int64_t no_repeat_ngram = 0;
 };
 
 int train_command(const TrainSettings& settings);

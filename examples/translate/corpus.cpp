@@ -3,9 +3,7 @@
 #include <algorithm>
 
 #include <heed/core/error.h>
-#include <heed/data/sentence_piece.h>
 #include <heed/data/toy_translation.h>
-#include <heed/data/vocab.h>
 
 namespace heed::examples {
 
@@ -26,7 +24,7 @@ data::ParallelCorpus hold_out(data::ParallelCorpus& corpus, int64_t count) {
 Corpora load_corpora(const TrainSettings& s) {
   Corpora c;
   if (s.is_toy()) {
-    auto seed = static_cast<uint64_t>(s.seed);
+    auto seed = static_cast<uint64_t>(s.training.seed);
     c.train = data::make_toy_pairs(s.toy_pairs, seed, data::ToySplit::train);
     c.valid = data::make_toy_pairs(500, seed, data::ToySplit::valid);
     c.test = data::make_toy_pairs(1000, seed, data::ToySplit::test);
@@ -50,19 +48,6 @@ Corpora load_corpora(const TrainSettings& s) {
                "; validation: ", c.valid.size(),
                s.valid_src.empty() ? " pairs from their end" : " pairs");
   return c;
-}
-
-std::unique_ptr<data::Tokenizer> make_tokenizer(const TrainSettings& s,
-                                                const data::ParallelCorpus& train) {
-  std::vector<std::string> lines = train.source;
-  lines.insert(lines.end(), train.target.begin(), train.target.end());
-  if (s.tokenizer == "word")
-    return std::make_unique<data::WordVocab>(
-        data::WordVocab::build(lines, {.max_size = s.vocab_size}));
-  auto algorithm = s.tokenizer == "bpe" ? data::SentencePieceAlgorithm::bpe
-                                        : data::SentencePieceAlgorithm::unigram;
-  return std::make_unique<data::SentencePiece>(
-      data::SentencePiece::train(lines, {.vocab_size = s.vocab_size, .algorithm = algorithm}));
 }
 
 std::vector<int64_t> encode_source(const data::Tokenizer& tokenizer, const std::string& line) {

@@ -1,7 +1,6 @@
 // Sentence pairs for training: the user's files, or the toy language pair.
 #pragma once
 
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -20,8 +19,6 @@ struct Corpora {
 };
 
 Corpora load_corpora(const TrainSettings& s);
-std::unique_ptr<data::Tokenizer> make_tokenizer(const TrainSettings& s,
-                                                const data::ParallelCorpus& train);
 
 // The source ends with eos, as in tensor2tensor and fairseq: something to attend to for "no word".
 std::vector<int64_t> encode_source(const data::Tokenizer& tokenizer, const std::string& line);

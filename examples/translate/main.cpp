@@ -27,6 +27,8 @@ int main(int argc, char** argv) {
     sub->add_option("--model", translate.model, "a run's directory, or a checkpoint")->required();
     add_value(*sub, "--beam", translate.beam, "hypotheses kept; 1 = greedy");
     sub->add_option("--length-penalty", translate.length_penalty, "alpha of the beam search");
+    add_value(*sub, "--no-repeat-ngram", translate.no_repeat_ngram,
+              "no run of so many tokens comes twice in a translation; 0 = any may");
     add_value(*sub, "--threads", translate.threads, "0 = all processors");
   }
   eval_app->add_option("--src", translate.src, "source sentences")->required();

@@ -11,7 +11,7 @@
 namespace heed::examples {
 
 Scores evaluate(const models::Transformer& model, const data::Tokenizer& tokenizer,
-                const data::ParallelCorpus& corpus, const models::DecodeOptions& options,
+                const data::ParallelCorpus& corpus, const models::BeamOptions& options,
                 std::vector<std::string>& translations) {
   train::Progress progress;
   translations =

@@ -8,7 +8,8 @@
 
 #include <heed/data/corpus.h>
 #include <heed/data/tokenizer.h>
-#include <heed/models/decode.h>
+#include <heed/models/beam_search.h>
+#include <heed/models/transformer.h>
 
 namespace heed::examples {
 
@@ -19,7 +20,7 @@ struct Scores {
 
 // Translates corpus.source and compares with corpus.target. The model must be in eval mode.
 Scores evaluate(const models::Transformer& model, const data::Tokenizer& tokenizer,
-                const data::ParallelCorpus& corpus, const models::DecodeOptions& options,
+                const data::ParallelCorpus& corpus, const models::BeamOptions& options,
                 std::vector<std::string>& translations);
 
 // "BLEU = 35.42 (beam 5, 13a, cased, 1000 sentences)"

@@ -15,9 +15,16 @@ namespace heed::examples {
 
 namespace {
 void check(const TranslateSettings& s) {
-  require_in_range({{"--beam", s.beam, 1, models::kMostBeams}});
+  require_in_range(
+      {{"--beam", s.beam, 1, models::kMostBeams}, {"--no-repeat-ngram", s.no_repeat_ngram, 0}});
   require_not_negative({{"--length-penalty", s.length_penalty}});
   set_threads(s.threads);
+}
+
+models::BeamOptions options_of(const TranslateSettings& s) {
+  models::BeamOptions options = beam_options(s.beam, s.length_penalty);
+  options.rules.no_repeat_ngram = s.no_repeat_ngram;
+  return options;
 }
 }  // namespace
 
@@ -25,8 +32,8 @@ void check(const TranslateSettings& s) {
 int run_command(const TranslateSettings& s) {
   constexpr size_t kPiece = 500;
   check(s);
-  SavedModel saved = load_model(s.model);
-  models::DecodeOptions options = decode_options(s.beam, s.length_penalty);
+  SavedTranslator saved = load_translator(s.model);
+  models::BeamOptions options = options_of(s);
   std::vector<std::string> lines;
   auto flush = [&] {
     for (const std::string& line : translate_lines(*saved.model, *saved.tokenizer, lines, options))
@@ -47,10 +54,9 @@ int run_command(const TranslateSettings& s) {
 int eval_command(const TranslateSettings& s) {
   check(s);
   data::ParallelCorpus corpus = data::read_parallel(s.src, s.ref);
-  SavedModel saved = load_model(s.model);
+  SavedTranslator saved = load_translator(s.model);
   std::vector<std::string> translations;
-  Scores scores = evaluate(*saved.model, *saved.tokenizer, corpus,
-                           decode_options(s.beam, s.length_penalty), translations);
+  Scores scores = evaluate(*saved.model, *saved.tokenizer, corpus, options_of(s), translations);
   if (!s.out.empty()) {
     std::ofstream out(s.out);
     for (const std::string& line : translations) out << line << '\n';

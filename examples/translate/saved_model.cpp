@@ -1,8 +1,7 @@
 #include "saved_model.h"
 
-#include <heed/core/error.h>
 #include <heed/data/utf8.h>
-#include <heed/train/checkpoint.h>
+#include <heed/models/translate.h>
 
 #include "corpus.h"
 
@@ -19,27 +18,13 @@ std::filesystem::path choose(const std::filesystem::path& path) {
 }
 }  // namespace
 
-SavedModel load_model(const std::filesystem::path& path) {
-  SavedModel saved;
-  saved.directory = choose(path);
-  std::string config = train::read_config(saved.directory);
-  try {
-    saved.model = std::make_unique<models::Transformer>(models::transformer_from_json(config));
-  } catch (const ValueError& error) {
-    throw ValueError(str(saved.directory.string(), ": ", error.what()));
-  }
-  saved.tokenizer = data::load_tokenizer(saved.directory / kTokenizer);
-  if (saved.tokenizer->size() != saved.model->config().vocab)
-    throw ValueError(str(saved.directory.string(), ": a tokenizer of ", saved.tokenizer->size(),
-                         " tokens for a model of ", saved.model->config().vocab));
-  train::load_checkpoint(saved.directory, *saved.model);
-  saved.model->eval();
-  return saved;
+SavedTranslator load_translator(const std::filesystem::path& path) {
+  return load_model<models::Transformer>(choose(path), models::transformer_from_json);
 }
 
 std::vector<std::string> translate_lines(
     const models::Transformer& model, const data::Tokenizer& tokenizer,
-    const std::vector<std::string>& lines, const models::DecodeOptions& options,
+    const std::vector<std::string>& lines, const models::BeamOptions& options,
     const std::function<void(int64_t done, int64_t total)>& progress) {
   std::vector<std::vector<int64_t>> sources;
   std::vector<size_t> where;

@@ -2,13 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 
-#include <heed/models/decode.h>
+#include <heed/models/beam_search.h>
 #include <heed/models/transformer.h>
 
-#include "../common/settings.h"
+#include "../common/training.h"
 
 namespace heed::examples {
 
@@ -21,24 +20,16 @@ struct TrainSettings {
   int64_t vocab_size = 0;
   int64_t max_tokens = 0, max_length = 256;
   // Model.
-  std::string preset = "tiny", attention = "dense", decoder_attention = "dense",
-              cross_attention = "dense";
-  bool no_tie = false, pre_norm = false, checkpoint_activations = false;
-  double dropout = 0;
-  std::optional<double> attention_dropout;
+  std::string preset = "tiny";  // its sizes
+  models::TransformerConfig model{.layer = {.dropout = 0}};
+  bool no_tie = false;
   // Training.
-  int64_t epochs = 0;
-  double minutes = 0;
-  double label_smoothing = 0, lr = 0, clip = 1;
-  std::string schedule = "inverse_sqrt";
-  int64_t warmup = 0, accumulate = 1, average = 0, keep_last = 0, patience = 0;
-  int64_t seed = 1, threads = 0;
+  double label_smoothing = 0;
+  int64_t average = 0;
+  TrainingSettings training{.out = "translate-run"};
   // Evaluation.
   int64_t beam = 5, bleu_sentences = 200;
   double length_penalty = 0.6;
-  // The run.
-  std::string out = "translate-run";
-  bool resume = false, quiet = false;
 
   bool is_toy() const { return src.empty(); }
 };
@@ -52,6 +43,6 @@ TrainSettings file_defaults();
 void complete(TrainSettings& s, const Settings& settings);
 
 models::TransformerConfig model_config(const TrainSettings& s, int64_t vocab);
-models::DecodeOptions decode_options(int64_t beam, double length_penalty);
+models::BeamOptions beam_options(int64_t beam, double length_penalty);
 
 }  // namespace heed::examples

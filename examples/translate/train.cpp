@@ -9,9 +9,7 @@
 #include <heed/train/batch_ahead.h>
 #include <heed/train/evaluation_mode.h>
 #include <heed/train/metrics.h>
-#include <heed/train/trainer.h>
 
-#include "../common/checks.h"
 #include "../common/program.h"
 #include "commands.h"
 #include "corpus.h"
@@ -36,7 +34,6 @@ class TranslationRun {
  private:
   void prepare();
   void print_first_lines() const;
-  train::Schedule make_schedule() const;
   train::TrainTask make_task();
   double validation_loss() const;
   std::string epoch_report(const train::TrainState& state, double valid_loss);
@@ -58,23 +55,28 @@ class TranslationRun {
 };
 
 void TranslationRun::prepare() {
-  set_threads(s_.threads);
-  manual_seed(static_cast<uint64_t>(s_.seed));
+  set_threads(s_.training.threads);
+  manual_seed(static_cast<uint64_t>(s_.training.seed));
   // Whatever can be wrong with the model is found before the data is read.
   models::Transformer probe(model_config(s_, 4));
   corpora_ = load_corpora(s_);
-  if (s_.resume)
-    tokenizer_ = data::load_tokenizer(fs::path(train::find_checkpoint(s_.out)) / kTokenizer);
-  else tokenizer_ = make_tokenizer(s_, corpora_.train);
+  if (s_.training.resume) {
+    fs::path last = train::find_checkpoint(s_.training.out);
+    tokenizer_ = data::load_tokenizer(last / kTokenizer);
+  } else {
+    std::vector<std::string> lines = corpora_.train.source;
+    lines.insert(lines.end(), corpora_.train.target.begin(), corpora_.train.target.end());
+    tokenizer_ = make_tokenizer(s_.tokenizer, s_.vocab_size, lines);
+  }
 
-  manual_seed(static_cast<uint64_t>(s_.seed));
+  manual_seed(static_cast<uint64_t>(s_.training.seed));
   model_ = std::make_unique<models::Transformer>(model_config(s_, tokenizer_->size()));
   config_ = models::add_section(models::to_json(model_->config()), "training",
                                 config_fields(stored(settings_of(s_))));
 
   data::BatchOptions options{.max_tokens = s_.max_tokens,
                              .max_length = s_.max_length,
-                             .seed = static_cast<uint64_t>(s_.seed)};
+                             .seed = static_cast<uint64_t>(s_.training.seed)};
   batches_ = std::make_unique<data::PairBatches>(encode(*tokenizer_, corpora_.train), options);
   options.shuffle = false;
   valid_batches_ =
@@ -87,32 +89,18 @@ void TranslationRun::prepare() {
 void TranslationRun::print_first_lines() const {
   const auto& encoder = model_->encoder().layer(0).self_attn;
   const auto& decoder = model_->decoder().layer(0);
-  auto variant = [&](const nn::MultiHeadAttention& a, const std::string& spec) {
-    bool without = s_.dropout > 0 && a.attention_dropout() == 0 && !s_.attention_dropout;
-    return spec + (without ? " (no dropout on its weights)" : "");
-  };
   std::printf(
       "translate: %s Transformer, %lld parameters, %d threads, %s, attention: encoder %s, decoder "
       "%s, cross %s\n",
       s_.preset.c_str(), static_cast<long long>(model_->parameter_count()), num_threads(),
-      config_value("instruction set").c_str(), variant(encoder, s_.attention).c_str(),
-      variant(decoder.self_attn, s_.decoder_attention).c_str(),
-      variant(decoder.multihead_attn, s_.cross_attention).c_str());
+      config_value("instruction set").c_str(), describe(encoder).c_str(),
+      describe(decoder.self_attn).c_str(), describe(decoder.multihead_attn).c_str());
   std::string dropped;
   if (batches_->dropped()) dropped = str(", ", batches_->dropped(), " pairs too long");
   std::printf("%s; %lld tokens in the vocabulary (%s), %lld batches an epoch%s\n",
               corpora_.note.c_str(), static_cast<long long>(tokenizer_->size()),
               s_.tokenizer.c_str(), static_cast<long long>(batches_->count(0)), dropped.c_str());
   std::fflush(stdout);
-}
-
-train::Schedule TranslationRun::make_schedule() const {
-  if (s_.schedule == "constant") return train::constant_schedule(s_.lr, s_.warmup);
-  if (s_.schedule == "inverse_sqrt")
-    return train::inverse_sqrt_schedule(s_.lr, std::max<int64_t>(s_.warmup, 1));
-  int64_t steps =
-      planned_steps(s_.epochs, s_.accumulate, [&](int64_t e) { return batches_->count(e); });
-  return train::cosine_schedule(s_.lr, std::max(steps, s_.warmup + 1), s_.warmup);
 }
 
 train::TrainTask TranslationRun::make_task() {
@@ -172,7 +160,7 @@ std::string TranslationRun::epoch_report(const train::TrainState& state, double 
     std::span<const std::string> references(corpora_.valid.target.data(), count);
     std::vector<std::string> sources(corpora_.valid.source.begin(),
                                      corpora_.valid.source.begin() + static_cast<int64_t>(count));
-    auto translations = translate_lines(*model_, *tokenizer_, sources, decode_options(1, 0));
+    auto translations = translate_lines(*model_, *tokenizer_, sources, beam_options(1, 0));
     double bleu = data::corpus_bleu(translations, references).score;
     std::snprintf(text, sizeof text, ", BLEU %.2f (greedy, %zu sentences)", bleu, count);
     line += text;
@@ -180,7 +168,7 @@ std::string TranslationRun::epoch_report(const train::TrainState& state, double 
   }
   std::snprintf(text, sizeof text, ", %.0f tokens/s, %.1f s", rate, epoch_seconds_);
   line += text;
-  train::MetricLog(fs::path(s_.out) / "metrics.jsonl").write(fields);
+  train::MetricLog(fs::path(s_.training.out) / "metrics.jsonl").write(fields);
   epoch_loss_ = epoch_seconds_ = 0;
   epoch_tokens_ = 0;
   return line;
@@ -188,7 +176,7 @@ std::string TranslationRun::epoch_report(const train::TrainState& state, double 
 
 // Averages the last checkpoints, saves that as one of its own, and shows what it can do.
 void TranslationRun::finish(const train::TrainState& state) {
-  fs::path out = s_.out;
+  fs::path out = s_.training.out;
   if (s_.average > 1) {
     auto last = train::last_checkpoints(out, s_.average);
     train::load_average(last, *model_);
@@ -203,7 +191,7 @@ void TranslationRun::finish(const train::TrainState& state) {
   train::EvaluationMode scope(*model_);
   std::vector<std::string> translations;
   Scores scores = evaluate(*model_, *tokenizer_, corpora_.test,
-                           decode_options(s_.beam, s_.length_penalty), translations);
+                           beam_options(s_.beam, s_.length_penalty), translations);
   print_samples(corpora_.test, translations, 10);
   auto sentences = static_cast<double>(scores.sentences);
   double exact = 100 * static_cast<double>(scores.exact) / sentences;
@@ -236,26 +224,13 @@ int TranslationRun::run() {
   prepare();
   print_first_lines();
   train::Adam optimizer(model_->named_parameters(), {.beta2 = 0.98, .eps = 1e-9});
-  train::TrainerConfig config;
-  config.epochs = s_.epochs;
-  config.minutes = s_.minutes;
-  config.accumulate = s_.accumulate;
-  config.clip_norm = s_.clip;
-  config.patience = s_.patience;
-  config.keep_last = s_.keep_last;
-  config.out_dir = s_.out;
-  config.resume = s_.resume;
-  config.seed = static_cast<uint64_t>(s_.seed);
-  config.config = config_;
-  config.metric_name = "valid_loss";
-  config.quiet = s_.quiet;
+  const TrainingSettings& t = s_.training;
+  train::Schedule schedule =
+      make_schedule(t, 0, [this](int64_t epoch) { return batches_->count(epoch); });
   train::TrainResult result =
-      train::Trainer(*model_, optimizer, make_schedule(), make_task(), config).run();
-  if (result.reason == train::StopReason::interrupted) {
-    std::printf("stopped at step %lld; to go on: translate train --out %s --resume\n",
-                static_cast<long long>(result.state.step), s_.out.c_str());
-    return 130;  // as a shell reports Ctrl-C
-  }
+      train::Trainer(*model_, optimizer, schedule, make_task(), trainer_config(t, config_)).run();
+  if (result.reason == train::StopReason::interrupted)
+    return report_interrupted("translate", t, result);
   finish(result.state);
   return 0;
 }

@@ -24,7 +24,8 @@ void translate_step(benchmark::State& state) {
   manual_seed(1);
   models::TransformerConfig config = models::transformer_preset("tiny");
   config.vocab = kVocab;
-  config.dropout = 0.1;  // embeddings, feed-forward, residuals and, by default, attention weights
+  config.layer.dropout =
+      0.1;  // embeddings, feed-forward, residuals and, by default, attention weights
   models::Transformer model(config);
   train::Adam optimizer(model.named_parameters(), {.beta2 = 0.98, .eps = 1e-9});
   Generator random(1);

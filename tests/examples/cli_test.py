@@ -153,6 +153,17 @@ def main(work):
     if marked.splitlines() != lines.splitlines()[:1]:
         failures.append(f"run: a byte order mark is not dropped: {marked!r}")
     bad("--length-penalty", "translate", "run", "--model", run_dir, "--length-penalty", "-1", stdin=b"a\n")
+    bad("--no-repeat-ngram -1", "translate", "run", "--model", run_dir, "--no-repeat-ngram", "-1",
+        stdin=b"a\n")
+    words = good("translate", "run", "--model", run_dir, "--no-repeat-ngram", "1",
+                 stdin=b"the old dog\n").split()
+    if len(words) != len(set(words)):
+        failures.append(f"run: a word comes twice: {words}")
+    good("translate", "train", *files, *small, "--qk-norm", "--out", work / "normed-translator")
+    good("translate", "run", "--model", work / "normed-translator", stdin=b"the dog\n")
+    for command, flag in (("run", "--no-repeat-ngram"), ("train", "--qk-norm")):
+        if flag not in good("translate", command, "--help"):
+            failures.append(f"translate {command} --help lacks {flag}")
     bad("short.de", "translate", "eval", "--model", run_dir, "--src", src, "--ref", work / "short.de")
 
     last = run_dir / (run_dir / "last").read_text().strip()
@@ -177,10 +188,27 @@ def main(work):
     bad("this is one of 'transformer'", "lm", "generate", "--model", run_dir)
     bad("required", "lm")
     bad("top_p", "lm", "generate", "--model", lm_dir, "--top-p", "0")
+    bad("--beam", "lm", "generate", "--model", lm_dir, "--beam", "3", "--temperature", "1")
+    bad("--repetition-penalty 0", "lm", "generate", "--model", lm_dir, "--repetition-penalty", "0")
+    bad("--no-repeat-ngram -1", "lm", "generate", "--model", lm_dir, "--no-repeat-ngram", "-1")
+    once = ["--prompt", "the ", "--tokens", "40", "--no-repeat-ngram", "2"]
+    for way in (["--beam", "2"], ["--temperature", "0", "--repetition-penalty", "1.2"]):
+        text = good("lm", "generate", "--model", lm_dir, *once, *way).rstrip("\n")
+        pairs = [text[i:i + 2] for i in range(len(text) - 1)]
+        if text.isascii() and len(pairs) != len(set(pairs)):
+            failures.append(f"generate: a pair of bytes comes twice: {text!r}")
+    if "qk_norm\": false" not in (lm_dir / (lm_dir / "last").read_text().strip() / "config.json").read_text():
+        failures.append("lm: config.json lacks qk_norm")
+    good("lm", "train", "--text", book, "--out", work / "normed", "--qk-norm", *lm_small)
+    good("lm", "generate", "--model", work / "normed", "--tokens", "5")
     bad("temperature", "lm", "generate", "--model", lm_dir, "--temperature", "-1")
     bad("--seed -1", "lm", "generate", "--model", lm_dir, "--seed", "-1")
     bad("at most", "lm", "train", "--out", work / "lm2", "--batch", "99999999999")
     bad("--prompt", "lm", "generate", "--model", lm_dir, "--prompt", b"\xff")
+    decoding = ["--beam", "--repetition-penalty", "--no-repeat-ngram"]
+    for command, flags in (("train", ["--qk-norm"]), ("generate", decoding)):
+        text = good("lm", command, "--help")
+        failures.extend(f"lm {command} --help lacks {flag}" for flag in flags if flag not in text)
     bad("no text", "lm", "train", "--out", work / "lm2", "--text", write("blank.txt", "\n \n"))
     bad("tokens expected", "lm", "train", "--out", work / "lm2", "--text", write("short.txt", "abc\n"))
     bad("nano, mini", "lm", "train", "--out", work / "lm2", "--preset", "tiny")

@@ -4,6 +4,7 @@
 #include <heed/autograd/ops/losses.h>
 #include <heed/data/safetensors.h>
 #include <heed/models/language_model.h>
+#include <heed/models/sample.h>
 #include <heed/tests/models/small_models.h>
 
 using namespace heed;
@@ -14,10 +15,10 @@ models::LanguageModelConfig small_lm() {
   models::LanguageModelConfig c;
   c.vocab = 17;
   c.context = 8;
-  c.width = 8;
-  c.heads = 2;
-  c.layers = 2;
-  c.dropout = 0;
+  c.stack.layer.width = 8;
+  c.stack.layer.attention.heads = 2;
+  c.stack.layers = 2;
+  c.stack.layer.dropout = 0;
   return c;
 }
 
@@ -68,8 +69,8 @@ TEST_CASE("language model: logits, loss and gradients of GPT-2's layout in PyTor
 TEST_CASE("language model: the small preset is GPT-2's 124 M") {
   models::LanguageModelConfig c = models::language_model_preset("small");
   // Counted, not built: 124 M floats are too many for a test.
-  int64_t vocab = 50257, d = c.width, layer = 12 * d * d + 13 * d;
-  REQUIRE(vocab * d + c.context * d + c.layers * layer + 2 * d == 124439808);
+  int64_t vocab = 50257, d = c.stack.layer.width, layer = 12 * d * d + 13 * d;
+  REQUIRE(vocab * d + c.context * d + c.stack.layers * layer + 2 * d == 124439808);
   models::LanguageModelConfig s = small_lm();
   int64_t expected = 17 * 8 + 8 * 8 + 2 * (12 * 64 + 13 * 8) + 16;
   REQUIRE(models::LanguageModel(s).parameter_count() == expected);
@@ -79,13 +80,13 @@ TEST_CASE("language model: the small preset is GPT-2's 124 M") {
 TEST_CASE("language model: overfits one batch") {
   manual_seed(1);
   models::LanguageModelConfig c = small_lm();
-  c.width = 32;
+  c.stack.layer.width = 32;
   models::LanguageModel model(c);
   Tensor ids = integers({3, 5, 7, 9, 11, 13, 15, 1, 2, 4, 6, 8, 10, 12, 14, 16}, {2, 8});
   Tensor targets = integers({5, 7, 9, 11, 13, 15, 1, 3, 4, 6, 8, 10, 12, 14, 16, 2}, {2, 8});
   REQUIRE(overfit(model, 150, 1e-2, [&] { return model.loss(ids, targets); }) < 0.01);
   // What it has learned it also writes.
-  REQUIRE(model.generate({3}, {.max_tokens = 6, .temperature = 0}) ==
+  REQUIRE(models::generate(model, {3}, {.max_tokens = 6, .temperature = 0}) ==
           std::vector<int64_t>{5, 7, 9, 11, 13, 15});
 }
 
@@ -95,12 +96,12 @@ TEST_CASE("language model: decoding with a cache equals the whole sequence at on
   model.eval();
   NoGrad guard;
   Tensor ids = integers({1, 2, 3, 4, 5, 6, 7, 8, 16, 15, 14, 13, 12, 11, 10, 9}, {2, 8});
-  Tensor whole = model.logits(model.forward(ids));  // [B, T, V]
-  nn::DecoderState state = model.new_state(2);
-  Tensor prompt = model.step(ids.slice(1, 0, 3), 0, state);
+  Tensor whole = model.logits(model.forward(ids));        // [B, T, V]
+  auto decoding = model.start({.prompts = {{1}, {16}}});  // as many rows as prompts
+  Tensor prompt = decoding->step(ids.slice(1, 0, 3));
   REQUIRE(largest_difference(prompt, whole.slice(1, 2, 3).squeeze(1)) < 1e-5);
   for (int64_t t = 3; t < 8; ++t)
-    REQUIRE(largest_difference(model.step(ids.slice(1, t, t + 1), t, state),
+    REQUIRE(largest_difference(decoding->step(ids.slice(1, t, t + 1)),
                                whole.slice(1, t, t + 1).squeeze(1)) < 1e-5);
 }
 
@@ -109,24 +110,25 @@ TEST_CASE("language model: generating is seeded, stops, and goes beyond its cont
   models::LanguageModel model(small_lm());
   model.eval();
   auto write = [&](uint64_t seed, int64_t count) {
-    return model.generate({1, 2}, {.max_tokens = count, .seed = seed});
+    return models::generate(model, {1, 2}, {.max_tokens = count, .seed = seed});
   };
   REQUIRE(write(1, 30).size() == 30);
   REQUIRE(write(1, 30) == write(1, 30));
   REQUIRE(write(1, 30) != write(2, 30));
   std::vector<int64_t> long_prompt(20, 3);
-  REQUIRE(model.generate(long_prompt, {.max_tokens = 5}).size() == 5);
+  REQUIRE(models::generate(model, long_prompt, {.max_tokens = 5}).size() == 5);
   std::vector<int64_t> heard,
-      made = model.generate({1},
-                            {.max_tokens = 4, .on_token = [&](int64_t t) { heard.push_back(t); }});
+      made = models::generate(model, {1}, {.max_tokens = 4, .on_token = [&](int64_t, int64_t t) {
+                                             heard.push_back(t);
+                                           }});
   REQUIRE(heard == made);
   int64_t stop = made[2];
-  REQUIRE(model.generate({1}, {.max_tokens = 4, .stop = stop}).size() <= 2);
+  REQUIRE(models::generate(model, {1}, {.max_tokens = 4, .stop = stop}).size() <= 2);
 }
 
 TEST_CASE("sampling: temperature, top-k and top-p keep what they should") {
   std::vector<double> logits = {std::log(0.1), std::log(0.5), std::log(0.15), std::log(0.25)};
-  auto reached = [&](const models::GenerateOptions& options) {
+  auto reached = [&](const models::SampleOptions& options) {
     std::set<int64_t> ids;
     for (int i = 0; i < 1000; ++i) ids.insert(models::sample_token(logits, options, i / 1000.0));
     return ids;
@@ -150,19 +152,20 @@ TEST_CASE("sampling: temperature, top-k and top-p keep what they should") {
 
 TEST_CASE("language model: bad settings and calls") {
   models::LanguageModelConfig c = small_lm();
-  c.heads = 3;
+  c.stack.layer.attention.heads = 3;
   REQUIRE_THROWS_SAYING(models::LanguageModel(c), ValueError, "not a multiple of 3 heads");
   c = small_lm();
   c.context = 1;
   REQUIRE_THROWS_SAYING(models::LanguageModel(c), ValueError, "context > 1");
   models::LanguageModel model(small_lm());
   REQUIRE_THROWS_AS(model.forward(zeros({1, 9}, DType::i64)), ShapeError);
-  REQUIRE_THROWS_SAYING(model.generate({1}, {}), ValueError, "training mode");
+  REQUIRE_THROWS_SAYING(models::generate(model, {1}, {}), ValueError, "training mode");
   model.eval();
-  REQUIRE_THROWS_SAYING(model.generate({}, {}), ValueError, "prompt");
-  REQUIRE_THROWS_SAYING(model.generate({1}, {.temperature = -1}), ValueError, "temperature");
-  REQUIRE_THROWS_SAYING(model.generate({1}, {.top_p = 0}), ValueError, "top_p");
-  REQUIRE_THROWS_AS(model.generate({17}, {}), ValueError);
+  REQUIRE_THROWS_SAYING(models::generate(model, {}, {}), ValueError, "prompt");
+  REQUIRE_THROWS_SAYING(models::generate(model, {1}, {.temperature = -1}), ValueError,
+                        "temperature");
+  REQUIRE_THROWS_SAYING(models::generate(model, {1}, {.top_p = 0}), ValueError, "top_p");
+  REQUIRE_THROWS_AS(models::generate(model, {17}, {}), ValueError);
   std::string json = models::to_json(model.config());
   REQUIRE(models::to_json(models::language_model_from_json(json)) == json);
 }

@@ -3,7 +3,8 @@
 
 #include <vector>
 
-#include <heed/models/decode.h>
+#include <heed/models/transformer.h>
+#include <heed/models/translate.h>
 #include <heed/tests/support/catch.h>
 #include <heed/train/optimizer.h>
 
@@ -12,11 +13,11 @@ namespace heed::test {
 inline models::TransformerConfig small_config() {
   models::TransformerConfig c;
   c.vocab = 24;
-  c.width = 32;
-  c.heads = 2;
-  c.hidden = 48;
+  c.layer.width = 32;
+  c.layer.attention.heads = 2;
+  c.layer.hidden = 48;
   c.encoder_layers = c.decoder_layers = 2;
-  c.dropout = 0;
+  c.layer.dropout = 0;
   return c;
 }
 

@@ -19,16 +19,17 @@ TEST_CASE("transformer: the tiny preset with one matrix of 9,000 has 2,477,056 p
   untied.tied = false;
   REQUIRE(models::Transformer(untied).parameter_count() == 2477056 + 2 * 9000 * 128);
   models::TransformerConfig pre = c;
-  pre.norm_first = true;  // two final norms
+  pre.layer.norm_first = true;  // two final norms
   REQUIRE(models::Transformer(pre).parameter_count() == 2477056 + 4 * 128);
 }
 
 TEST_CASE("transformer: presets as in Vaswani et al. 2017") {
   models::TransformerConfig base = models::transformer_preset("base"),
                             big = models::transformer_preset("big");
-  REQUIRE(
-      (base.width == 512 && base.hidden == 2048 && base.heads == 8 && base.encoder_layers == 6));
-  REQUIRE((big.width == 1024 && big.hidden == 4096 && big.heads == 16 && big.decoder_layers == 6));
+  REQUIRE((base.layer.width == 512 && base.layer.hidden == 2048 &&
+           base.layer.attention.heads == 8 && base.encoder_layers == 6));
+  REQUIRE((big.layer.width == 1024 && big.layer.hidden == 4096 && big.layer.attention.heads == 16 &&
+           big.decoder_layers == 6));
   REQUIRE_THROWS_SAYING(models::transformer_preset("huge"), ValueError, "tiny, base or big");
 }
 
@@ -49,7 +50,7 @@ TEST_CASE("transformer: overfits one batch, in every form") {
   auto batch = make_batch(4, 7, 24, 3);
   for (int form = 0; form < 3; ++form) {
     models::TransformerConfig c = small_config();
-    c.norm_first = form == 1;
+    c.layer.norm_first = form == 1;
     c.tied = form != 2;
     manual_seed(1);
     models::Transformer model(c);
@@ -62,7 +63,7 @@ TEST_CASE("transformer: overfits one batch, in every form") {
 TEST_CASE("transformer: golden losses of the first steps") {
   auto losses = [] {
     models::TransformerConfig c = small_config();
-    c.dropout = 0.1;
+    c.layer.dropout = 0.1;
     manual_seed(4);
     models::Transformer model(c);
     train::Adam optimizer(model.named_parameters());
@@ -110,7 +111,7 @@ TEST_CASE("transformer: state dict round trip") {
   REQUIRE(a.loss(batch).item() == b.loss(batch).item());
 
   models::TransformerConfig other = small_config();
-  other.hidden = 64;
+  other.layer.hidden = 64;
   models::Transformer wider(other);
   REQUIRE_THROWS_SAYING(wider.load_state_dict(a.state_dict()), ValueError, "linear1.weight");
 }
@@ -118,7 +119,7 @@ TEST_CASE("transformer: state dict round trip") {
 TEST_CASE("transformer: attention maps are the weights of each layer") {
   for (bool pre : {false, true}) {
     models::TransformerConfig c = small_config();
-    c.norm_first = pre;
+    c.layer.norm_first = pre;
     models::Transformer model(c);
     auto batch = make_batch(2, 6, 24, 1);
     REQUIRE_THROWS_SAYING(
@@ -136,19 +137,29 @@ TEST_CASE("transformer: attention maps are the weights of each layer") {
         for (double w : map[0][1][i].to_vector()) total += w;
         REQUIRE(total == Approx(1).epsilon(1e-5));
       }
+    // The first decoder layer, by hand.
+    NoGrad guard;
+    const nn::TransformerDecoderLayer& layer = model.decoder().layer(0);
+    models::Memory memory = model.encode(batch.source, batch.source_lengths);
+    Tensor y = model.embed_target(batch.target_in), in = pre ? layer.norm1.forward(y) : y;
+    REQUIRE(largest_difference(maps.decoder[0], layer.self_attn.weights(in, in)) < 1e-6);
+    Tensor sum = y + layer.self_attn.forward(in);
+    Tensor query = pre ? layer.norm2.forward(sum) : layer.norm1.forward(sum);
+    Tensor cross = layer.multihead_attn.weights(query, memory.states, memory.mask);
+    REQUIRE(largest_difference(maps.cross[0], cross) < 1e-6);
   }
 }
 
 TEST_CASE("transformer: settings as JSON, there and back") {
   models::TransformerConfig c = small_config();
-  c.attention_dropout = 0.05;
-  c.norm_first = true;
-  c.attention = "dense";
+  c.layer.attention.dropout = 0.05;
+  c.layer.norm_first = true;
+  c.layer.attention.variant = "dense";
   models::TransformerConfig d = models::transformer_from_json(models::to_json(c));
   REQUIRE(models::to_json(d) == models::to_json(c));
-  REQUIRE(d.attention_dropout == 0.05);
-  REQUIRE_FALSE(
-      models::transformer_from_json(models::to_json(small_config())).attention_dropout.has_value());
+  REQUIRE(d.layer.attention.dropout == 0.05);
+  REQUIRE_FALSE(models::transformer_from_json(models::to_json(small_config()))
+                    .layer.attention.dropout.has_value());
 
   REQUIRE_THROWS_SAYING(models::transformer_from_json("[1]"), ValueError, "object");
   REQUIRE_THROWS_SAYING(models::transformer_from_json("{}"), ValueError, "\"model\" is missing");
@@ -175,14 +186,14 @@ TEST_CASE("transformer: bad settings are refused at once") {
   };
   using C = models::TransformerConfig;
   refuses([](C& c) { c.vocab = 0; }, "vocab > 0");
-  refuses([](C& c) { c.heads = 5; }, "not a multiple of 5 heads");
+  refuses([](C& c) { c.layer.attention.heads = 5; }, "not a multiple of 5 heads");
   refuses([](C& c) { c.encoder_layers = 0; }, "at least one layer");
-  refuses([](C& c) { c.dropout = 1; }, "0 <= dropout < 1");
-  refuses([](C& c) { c.attention_dropout = -0.1; }, "attention dropout");
+  refuses([](C& c) { c.layer.dropout = 1; }, "0 <= dropout < 1");
+  refuses([](C& c) { c.layer.attention.dropout = -0.1; }, "attention dropout");
   refuses([](C& c) { c.vocab = 3; }, "id 3 outside the vocabulary");
-  refuses([](C& c) { c.attention = "nonesuch"; }, "nonesuch");
-  refuses([](C& c) { c.decoder_attention = "dense:size=3"; }, "size");
-  refuses([](C& c) { c.activation = "sine"; }, "sine");
+  refuses([](C& c) { c.layer.attention.variant = "nonesuch"; }, "nonesuch");
+  refuses([](C& c) { c.decoder_variant = "dense:size=3"; }, "size");
+  refuses([](C& c) { c.layer.activation = "sine"; }, "sine");
 
   models::Transformer model(small_config());
   REQUIRE_THROWS_AS(model.encode(zeros({3}, DType::i64), integers({3}, {1})), ShapeError);

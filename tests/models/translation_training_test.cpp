@@ -25,7 +25,7 @@ struct ToyTask {
   models::TransformerConfig config() const {
     models::TransformerConfig c = small_config();
     c.vocab = vocab.size();
-    c.dropout = 0.1;
+    c.layer.dropout = 0.1;
     return c;
   }
   models::TranslationBatch batch(int64_t epoch, int64_t index) const {

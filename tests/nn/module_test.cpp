@@ -121,7 +121,7 @@ TEST_CASE("module: summary shows shapes and counts, a tied matrix once in the to
 }
 
 TEST_CASE("module: visit names every path; an empty name joins without a dot") {
-  nn::TransformerEncoderLayer layer({.width = 8, .heads = 2, .hidden = 16});
+  nn::TransformerEncoderLayer layer({.width = 8, .hidden = 16, .attention = {.heads = 2}});
   std::vector<std::string> paths;
   layer.visit([&](const std::string& path, nn::Module&) { paths.push_back(path); });
   REQUIRE(paths.front().empty());

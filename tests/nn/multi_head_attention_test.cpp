@@ -1,5 +1,6 @@
 #include <heed/autograd/backward.h>
 #include <heed/autograd/ops/views.h>
+#include <heed/nn/attention_recorder.h>
 #include <heed/tests/nn/golden.h>
 
 using namespace heed;
@@ -145,7 +146,7 @@ TEST_CASE("MultiHeadAttention: RoPE makes scores relative, and decodes where it 
 }
 
 TEST_CASE("MultiHeadAttention: dropout on the weights in training only, seeded") {
-  MultiHeadAttention a(8, {.heads = 2, .attention_dropout = 0.5});
+  MultiHeadAttention a(8, {.heads = 2, .dropout = 0.5});
   Tensor x = numbers({2, 5, 8}, 1, DType::f32);
   manual_seed(5);
   Tensor first = a.forward(x);
@@ -176,7 +177,7 @@ TEST_CASE("MultiHeadAttention: norms of queries and keys") {
       REQUIRE(difference(a.step(x.slice(1, t, t + 1), {}, *state), whole.slice(1, t, t + 1)) <
               kTolerance);
   }
-  MultiHeadAttention shared(8, {.heads = 2, .attention = "lsh", .qk_norm = true});
+  MultiHeadAttention shared(8, {.heads = 2, .variant = "lsh", .qk_norm = true});
   REQUIRE(shared.state_dict().count("q_norm.weight") == 1);
   REQUIRE(shared.k_norm == nullptr);
   REQUIRE(shared.forward(randn({1, 3, 8})).shape() == Shape{1, 3, 8});
@@ -188,10 +189,9 @@ TEST_CASE("MultiHeadAttention: bad input") {
   REQUIRE_THROWS_SAYING(MultiHeadAttention(8, {.heads = 0}), ValueError, "heads 0");
   REQUIRE_THROWS_SAYING(MultiHeadAttention(8, {.heads = 4, .kv_heads = 3}), ValueError,
                         "kv_heads must divide");
-  REQUIRE_THROWS_SAYING(MultiHeadAttention(8, {.heads = 2, .attention = "densely"}), ValueError,
+  REQUIRE_THROWS_SAYING(MultiHeadAttention(8, {.heads = 2, .variant = "densely"}), ValueError,
                         "there are dense");
-  REQUIRE_THROWS_SAYING(MultiHeadAttention(8, {.heads = 2, .attention_dropout = 1.5}), ValueError,
-                        "1.5");
+  REQUIRE_THROWS_SAYING(MultiHeadAttention(8, {.heads = 2, .dropout = 1.5}), ValueError, "1.5");
   REQUIRE_THROWS_SAYING(MultiHeadAttention(6, {.heads = 2, .rope = nn::RopeOptions{}}), ValueError,
                         "even, got 3");
   MultiHeadAttention a(8, {.heads = 2});
@@ -207,7 +207,8 @@ TEST_CASE("MultiHeadAttention: bad input") {
 
 TEST_CASE("PyTorch's names: there and back") {
   nn::StateDict file = golden("state_dict_decoder");
-  nn::TransformerDecoder decoder({.width = 8, .heads = 2, .hidden = 16, .layers = 2});
+  nn::TransformerDecoder decoder(
+      {.layer = {.width = 8, .hidden = 16, .attention = {.heads = 2}}, .layers = 2});
   decoder.load_state_dict(nn::from_pytorch(file, decoder));
   nn::StateDict back = nn::to_pytorch(decoder);
   REQUIRE(back.size() == file.size());
@@ -232,4 +233,30 @@ TEST_CASE("PyTorch's names: what has no counterpart is refused") {
   nn::StateDict state = nn::to_pytorch(a);
   state["surplus"] = zeros({1});
   REQUIRE_THROWS_SAYING(a.load_state_dict(nn::from_pytorch(state, a)), ValueError, "surplus");
+}
+
+TEST_CASE("attention recorder: the map of each forward pass, and nothing else changes") {
+  manual_seed(3);
+  MultiHeadAttention a(8, {.heads = 2, .causal = true, .dropout = 0.5}),
+      b(8, {.heads = 2, .variant = "svd:rank=2"});
+  Tensor x = numbers({2, 5, 8}, 1, DType::f32);
+  Mask mask = Mask::padding({5, 3});
+  auto run = [&] {
+    manual_seed(9);
+    return a.forward(x, mask).to_vector();
+  };
+  std::vector<double> plain = run();
+  nn::AttentionRecorder recorder;
+  REQUIRE_FALSE(recorder.weights(a).defined());
+  {
+    nn::AttentionRecorder inner;
+    b.forward(x);
+    a.forward(x);
+    REQUIRE(inner.weights(a).defined());
+    REQUIRE(inner.weights(b).defined() == b.attention().traits().weights);
+  }
+  REQUIRE_FALSE(recorder.weights(a).defined());  // the inner one heard it
+  REQUIRE(run() == plain);
+  REQUIRE_FALSE(recorder.weights(a).requires_grad());
+  REQUIRE(recorder.weights(a).to_vector() == a.weights(x, x, mask).to_vector());
 }

@@ -4,20 +4,20 @@
 using namespace heed;
 using namespace heed::test;
 using nn::Mask;
-using nn::TransformerConfig;
+using nn::TransformerStackConfig;
 
 namespace {
 
 constexpr double kTolerance = 1e-10;
 
-TransformerConfig small(bool pre, const std::string& activation = "relu") {
-  return {.width = 8,
-          .heads = 2,
-          .hidden = 16,
-          .layers = 2,
-          .dropout = 0,
-          .activation = activation,
-          .norm_first = pre};
+TransformerStackConfig small(bool pre, const std::string& activation = "relu") {
+  return {.layer = {.width = 8,
+                    .hidden = 16,
+                    .dropout = 0,
+                    .activation = activation,
+                    .norm_first = pre,
+                    .attention = {.heads = 2}},
+          .layers = 2};
 }
 
 Mask range(const nn::StateDict& file, const std::string& prefix, bool queries) {
@@ -59,9 +59,9 @@ TEST_CASE("encoder layer: as PyTorch's, pre- and post-norm, relu and gelu") {
   nn::StateDict file =
       golden(std::string("encoder_layer_") + (pre ? "pre_" : "post_") + activation);
   for (std::string name : {"plain", "causal", "padding"}) {
-    TransformerConfig config = small(pre, activation);
-    config.causal = name == "causal";
-    nn::TransformerEncoderLayer layer(config);
+    TransformerStackConfig config = small(pre, activation);
+    config.layer.attention.causal = name == "causal";
+    nn::TransformerEncoderLayer layer(config.layer);
     Mask mask = range(file, name + ".key", true);
     check_case(layer, file, name, {"x"}, mask,
                [&](auto& in) { return layer.forward(in[0], mask); });
@@ -72,8 +72,8 @@ TEST_CASE("encoder stack: as PyTorch's, with and without checkpointing") {
   bool pre = GENERATE(false, true), checkpoint = GENERATE(false, true);
   nn::StateDict file = golden(pre ? "encoder_stack_pre" : "encoder_stack_post");
   for (std::string name : {"plain", "causal", "padding"}) {
-    TransformerConfig config = small(pre);
-    config.causal = name == "causal";
+    TransformerStackConfig config = small(pre);
+    config.layer.attention.causal = name == "causal";
     config.checkpoint = checkpoint;
     nn::TransformerEncoder encoder(config);
     Mask mask = range(file, name + ".key", true);
@@ -89,14 +89,14 @@ TEST_CASE("decoder layer and stack: as PyTorch's") {
   nn::StateDict file = golden(stack ? "decoder_stack_" + form : "decoder_layer_" + form + "_relu");
   for (std::string name : {"causal", "padding"}) {
     Mask mask = range(file, name + ".key", true), memory = range(file, name + ".memory", false);
-    TransformerConfig config = small(pre);
+    TransformerStackConfig config = small(pre);
     config.checkpoint = checkpoint;
     if (stack) {
       nn::TransformerDecoder decoder(config);
       check_case(decoder, file, name, {"x", "memory"}, mask,
                  [&](auto& in) { return decoder.forward(in[0], in[1], mask, memory); });
     } else {
-      nn::TransformerDecoderLayer layer(config);
+      nn::TransformerDecoderLayer layer(config.layer);
       check_case(layer, file, name, {"x", "memory"}, mask,
                  [&](auto& in) { return layer.forward(in[0], in[1], mask, memory); });
     }
@@ -127,8 +127,8 @@ TEST_CASE("Transformer: NaN in padding reaches nothing") {
 }
 
 TEST_CASE("Transformer: the four dropouts act in training only") {
-  TransformerConfig config = small(GENERATE(false, true));
-  config.dropout = 0.5;
+  TransformerStackConfig config = small(GENERATE(false, true));
+  config.layer.dropout = 0.5;
   nn::TransformerEncoder encoder(config);
   REQUIRE(encoder.layer(0).self_attn.attention_dropout() == 0.5);
   Tensor x = numbers({2, 5, 8}, 1, DType::f32);
@@ -139,25 +139,26 @@ TEST_CASE("Transformer: the four dropouts act in training only") {
   REQUIRE(difference(encoder.forward(x), first) > 1e-2);
   encoder.eval();
   REQUIRE(encoder.forward(x).to_vector() == encoder.forward(x).to_vector());
-  config.attention_dropout = 0.0;
+  config.layer.attention.dropout = 0.0;
   REQUIRE(nn::TransformerEncoder(config).layer(1).self_attn.attention_dropout() == 0);
 }
 
 TEST_CASE("decoder-only stack: step by step equals forward for every split") {
-  auto positions = GENERATE(nn::PositionTerm::none, nn::PositionTerm::rope, nn::PositionTerm::alibi,
-                            nn::PositionTerm::relative);
+  auto positions = GENERATE(as<std::string>(), "none", "rope", "alibi", "relative");
   manual_seed(4);
-  TransformerConfig config = small(GENERATE(false, true));
-  config.causal = true;
-  config.positions = positions;
-  config.kv_heads = 1;
+  TransformerStackConfig config = small(GENERATE(false, true));
+  config.layer.attention.causal = true;
+  if (positions == "rope") config.layer.attention.rope = nn::RopeOptions{};
+  if (positions == "alibi") config.positions = nn::PositionTerm::alibi;
+  if (positions == "relative") config.positions = nn::PositionTerm::relative;
+  config.layer.attention.kv_heads = 1;
   nn::TransformerEncoder model(config);
   model.to(DType::f64);
   int64_t n = 6;
   Tensor x = numbers({2, n, 8}, 1);
   Tensor whole = model.forward(x);
   for (int64_t cut = 1; cut <= n; ++cut) {
-    nn::DecoderState state = model.new_state(2);
+    nn::StackState state = model.new_state(2);
     std::vector<Tensor> parts{model.step(x.slice(1, 0, cut), state)};
     for (int64_t t = cut; t < n; ++t) parts.push_back(model.step(x.slice(1, t, t + 1), state));
     REQUIRE(difference(concat(parts, 1), whole) < 1e-12);
@@ -165,7 +166,7 @@ TEST_CASE("decoder-only stack: step by step equals forward for every split") {
   }
   // Prompts of 2 and 4 tokens, padded on the right or on the left.
   for (bool left : {false, true}) {
-    nn::DecoderState state = model.new_state(2);
+    nn::StackState state = model.new_state(2);
     Tensor gap = zeros({1, 2, 8}, DType::f64), own = x.slice(0, 0, 1).slice(1, 0, 2);
     Tensor prompt = concat(
         {left ? concat({gap, own}, 1) : concat({own, gap}, 1), x.slice(0, 1, 2).slice(1, 0, 4)}, 0);
@@ -181,7 +182,7 @@ TEST_CASE("decoder-only stack: step by step equals forward for every split") {
 
 TEST_CASE("decoder: step by step equals forward, with padded memory; beams move") {
   manual_seed(5);
-  TransformerConfig config = small(GENERATE(false, true));
+  TransformerStackConfig config = small(GENERATE(false, true));
   config.positions = GENERATE(nn::PositionTerm::none, nn::PositionTerm::relative);
   nn::TransformerDecoder decoder(config);
   decoder.to(DType::f64);
@@ -191,17 +192,17 @@ TEST_CASE("decoder: step by step equals forward, with padded memory; beams move"
   Mask memory_mask = Mask::key_padding(integers({0, 2}), integers({4, 6}));
   Tensor whole = decoder.forward(x, memory, {}, memory_mask);
   for (int64_t cut = 1; cut <= 5; ++cut) {
-    nn::DecoderState state = decoder.new_state(memory, memory_mask);
+    nn::StackState state = decoder.new_state(memory, memory_mask);
     std::vector<Tensor> parts{decoder.step(x.slice(1, 0, cut), state)};
     for (int64_t t = cut; t < 5; ++t) parts.push_back(decoder.step(x.slice(1, t, t + 1), state));
     REQUIRE(difference(concat(parts, 1), whole) < 1e-12);
   }
 
   // Row 1 twice and row 0: each goes on as it would have.
-  nn::DecoderState state = decoder.new_state(memory, memory_mask);
+  nn::StackState state = decoder.new_state(memory, memory_mask);
   decoder.step(x.slice(1, 0, 2), state);
-  nn::DecoderState other = state.clone();
-  state.select(integers({1, 1, 0}));
+  nn::StackState other = state.clone();
+  state.select({1, 1, 0});
   REQUIRE(state.batch() == 3);
   Tensor again = concat({x.slice(0, 1, 2), x.slice(0, 1, 2), x.slice(0, 0, 1)}, 0).slice(1, 2, 3);
   Tensor y = decoder.step(again, state);
@@ -209,19 +210,19 @@ TEST_CASE("decoder: step by step equals forward, with padded memory; beams move"
   REQUIRE(difference(y[1][0], whole[1][2]) < 1e-12);
   REQUIRE(difference(y[2][0], whole[0][2]) < 1e-12);
 
-  nn::DecoderState loaded = decoder.new_state(memory, memory_mask);
+  nn::StackState loaded = decoder.new_state(memory, memory_mask);
   loaded.load(other.save());
   Tensor third = decoder.step(x.slice(1, 2, 3), loaded);
   REQUIRE(difference(third, whole.slice(1, 2, 3)) < 1e-12);
   REQUIRE(other.bytes() > 0);
-  other.select(integers({0, 0}), true);  // same memory: cross states stay
+  other.select({0, 0}, true);  // same memory: cross states stay
   REQUIRE(other.cross[0]->batch() == 2);
-  REQUIRE_THROWS_SAYING(other.select(integers({0, 0, 0}), true), ValueError, "same_memory");
+  REQUIRE_THROWS_SAYING(other.select({0, 0, 0}, true), ValueError, "same_memory");
   REQUIRE_THROWS_SAYING(other.load({}), ValueError, "is missing");
 }
 
 TEST_CASE("Transformer: parameters shared by a stack, and bad input") {
-  TransformerConfig config = small(false);
+  TransformerStackConfig config = small(false);
   config.positions = nn::PositionTerm::relative;
   nn::TransformerEncoder encoder(config);
   REQUIRE(encoder.state_dict().count("position_bias.table") == 1);
@@ -231,11 +232,11 @@ TEST_CASE("Transformer: parameters shared by a stack, and bad input") {
   config.layers = 0;
   REQUIRE_THROWS_SAYING(nn::TransformerEncoder(config), ValueError, "at least one layer");
   config = small(false);
-  config.causal = true;
+  config.layer.attention.causal = true;
   nn::TransformerEncoder two(config);
   config.layers = 3;
   nn::TransformerEncoder three(config);
-  nn::DecoderState state = two.new_state(1);
+  nn::StackState state = two.new_state(1);
   REQUIRE_THROWS_SAYING(three.step(zeros({1, 1, 8}), state), ValueError,
                         "2 layers for a stack of 3");
   config.final_norm = false;

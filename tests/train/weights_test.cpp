@@ -49,7 +49,8 @@ void require_round_trip(Model& model, const std::string& name) {
 TEST_CASE("weight files: PyTorch's packed attention in and out", "[weights]") {
   nn::MultiHeadAttention attention(8, {.heads = 2});
   require_round_trip(attention, "state_dict_mha");
-  nn::TransformerConfig config{.width = 8, .heads = 2, .hidden = 16, .layers = 2};
+  nn::TransformerStackConfig config{.layer = {.width = 8, .hidden = 16, .attention = {.heads = 2}},
+                                    .layers = 2};
   nn::TransformerEncoder encoder(config);
   require_round_trip(encoder, "state_dict_encoder");
   nn::TransformerDecoder decoder(config);

@@ -99,14 +99,10 @@ TEST_CASE("linformer: one matrix for all layers of a stack", "[linformer]") {
   REQUIRE(e(*a) == e(*b));
   REQUIRE(e(*a) != e(*other));
   REQUIRE(e(*a) != e(*own));
-  nn::TransformerConfig config;
-  config.width = 8;
-  config.heads = 2;
-  config.hidden = 8;
-  config.layers = 2;
-  config.max_length = 9;
-  config.attention = "linformer:k=3,share=layer";
-  nn::TransformerEncoder encoder(config);
+  nn::MultiHeadAttentionConfig attention{
+      .heads = 2, .max_length = 9, .variant = "linformer:k=3,share=layer"};
+  nn::TransformerEncoder encoder(
+      {.layer = {.width = 8, .hidden = 8, .attention = attention}, .layers = 2});
   int64_t found = 0;
   for (const auto& [name, tensor] : encoder.named_parameters())
     found += name.ends_with("self_attn.attention.E");

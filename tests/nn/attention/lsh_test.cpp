@@ -209,7 +209,7 @@ TEST_CASE("lsh: gradients by differences, reach, cost, multi-head", "[lsh]") {
   REQUIRE(cost.upper_bound);
   REQUIRE(cost.flops == 2 * 2 * (1 + 2 + 3 + 4 + 5 + 6 + 4 * 7) * 9 + 2 * 2 * 80 * 2 * 1);
 
-  nn::MultiHeadAttention layer(8, {.heads = 2, .attention = "lsh:buckets=2,chunk=4"});
+  nn::MultiHeadAttention layer(8, {.heads = 2, .variant = "lsh:buckets=2,chunk=4"});
   REQUIRE(layer.state_dict().count("k_proj.weight") == 0);
   REQUIRE(layer.forward(numbers({2, 6, 8}, 1, DType::f32), {}).shape() == Shape{2, 6, 8});
 }

@@ -147,13 +147,13 @@ TEST_CASE("catalogue: variants from outside, refused by their traits") {
   REQUIRE_THROWS_SAYING(nn::make_attention("dense", config), ValueError,
                         "dense: kv_heads must divide heads, got 3 and 2");
 
-  REQUIRE_THROWS_SAYING(
-      nn::MultiHeadAttention(8, {.heads = 2, .attention = "mean", .attention_dropout = 0.1}),
-      ValueError, "mean has no dropout on its weights");
-  REQUIRE(nn::MultiHeadAttention(8, {.heads = 2, .attention = "mean", .default_dropout = 0.1})
+  REQUIRE_THROWS_SAYING(nn::MultiHeadAttention(8, {.heads = 2, .variant = "mean", .dropout = 0.1}),
+                        ValueError, "mean has no dropout on its weights");
+  REQUIRE(nn::MultiHeadAttention(8, {.heads = 2, .variant = "mean", .default_dropout = 0.1})
               .attention_dropout() == 0);
   REQUIRE_THROWS_SAYING(
-      nn::TransformerDecoderLayer({.width = 8, .heads = 2, .hidden = 8, .cross_attention = "mean"}),
+      nn::TransformerDecoderLayer(
+          {.width = 8, .hidden = 8, .attention = {.heads = 2}, .cross_variant = "mean"}),
       ValueError, "mean: cross-attention");
 }
 

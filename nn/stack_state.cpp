@@ -1,4 +1,4 @@
-#include <heed/nn/decoder_state.h>
+#include <heed/nn/stack_state.h>
 
 #include <heed/core/error.h>
 
@@ -6,22 +6,24 @@ namespace heed::nn {
 
 using States = std::vector<std::unique_ptr<DecodeState>>;
 
-void DecoderState::select(const Tensor& rows, bool same_memory) {
-  if (same_memory && rows.dim(0) != batch())
-    throw ValueError(str("DecoderState: same_memory with ", rows.dim(0), " rows out of ", batch()));
-  for (auto& state : self) state->select(rows);
+void StackState::select(const std::vector<int64_t>& rows, bool same_memory) {
+  auto count = static_cast<int64_t>(rows.size());
+  if (same_memory && count != batch())
+    throw ValueError(str("StackState: same_memory with ", count, " rows out of ", batch()));
+  Tensor index = Tensor::from(rows, {count});  // [R]
+  for (auto& state : self) state->select(index);
   if (same_memory) return;
-  for (auto& state : cross) state->select(rows);
+  for (auto& state : cross) state->select(index);
 }
 
-DecoderState DecoderState::clone() const {
-  DecoderState copy;
+StackState StackState::clone() const {
+  StackState copy;
   for (const auto& state : self) copy.self.push_back(state->clone());
   for (const auto& state : cross) copy.cross.push_back(state->clone());
   return copy;
 }
 
-int64_t DecoderState::bytes() const {
+int64_t StackState::bytes() const {
   int64_t total = 0;
   for (const auto& state : self) total += state->bytes();
   for (const auto& state : cross) total += state->bytes();
@@ -34,7 +36,7 @@ static void save_all(const States& states, const std::string& prefix, StateDict&
       out[prefix + std::to_string(i) + "." + name] = tensor;
 }
 
-StateDict DecoderState::save() const {
+StateDict StackState::save() const {
   StateDict out;
   save_all(self, "self.", out);
   save_all(cross, "cross.", out);
@@ -51,7 +53,7 @@ static void load_all(States& states, const std::string& prefix, const StateDict&
   }
 }
 
-void DecoderState::load(const StateDict& state) {
+void StackState::load(const StateDict& state) {
   load_all(self, "self.", state);
   load_all(cross, "cross.", state);
 }

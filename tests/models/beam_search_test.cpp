@@ -19,7 +19,7 @@ struct Learned {
   static models::TransformerConfig config(bool pre_norm) {
     manual_seed(3);
     models::TransformerConfig c = small_config();
-    c.norm_first = pre_norm;
+    c.layer.norm_first = pre_norm;
     return c;
   }
   std::vector<int64_t> source(int64_t row) const {
@@ -74,21 +74,21 @@ double log_probability(const models::Transformer& model, const std::vector<int64
 }
 }  // namespace
 
-TEST_CASE("decode: token by token equals the whole target at once") {
+TEST_CASE("beam search: token by token equals the whole target at once") {
   for (bool pre_norm : {false, true}) {
     Learned l(pre_norm, 10);
     NoGrad guard;
     models::Memory memory = l.model.encode(l.batch.source, l.batch.source_lengths);
     Tensor whole = l.model.logits(l.model.decode(l.batch.target_in, memory));  // [B, T, V]
-    nn::DecoderState state = l.model.new_state(memory);
+    auto decoding = l.model.start({l.batch.source, l.batch.source_lengths});
     for (int64_t t = 0; t < l.batch.target_in.dim(1); ++t) {
-      Tensor one = l.model.step(l.batch.target_in.slice(1, t, t + 1), t, state);  // [B, V]
+      Tensor one = decoding->step(l.batch.target_in.slice(1, t, t + 1));  // [B, V]
       REQUIRE(largest_difference(one, whole.slice(1, t, t + 1).squeeze(1)) < 5e-5);
     }
   }
 }
 
-TEST_CASE("decode: beam 1 is greedy decoding without a cache, in a batch or alone") {
+TEST_CASE("beam search: beam 1 is greedy decoding without a cache, in a batch or alone") {
   Learned l;
   std::vector<std::vector<int64_t>> sources;
   for (int64_t b = 0; b < 6; ++b) sources.push_back(l.source(b));
@@ -103,10 +103,10 @@ TEST_CASE("decode: beam 1 is greedy decoding without a cache, in a batch or alon
   }
 }
 
-TEST_CASE("decode: beam search keeps its books, and is never worse than greedy here") {
+TEST_CASE("beam search: beam search keeps its books, and is never worse than greedy here") {
   Learned l;
   int better = 0;
-  auto all = models::beam_search(l.model, l.batch.source, l.batch.source_lengths, {.beam = 5});
+  auto all = models::beam_search(l.model, {l.batch.source, l.batch.source_lengths}, {.beam = 5});
   for (int64_t b = 0; b < 6; ++b) {
     const auto& list = all[static_cast<size_t>(b)];
     REQUIRE((!list.empty() && list.size() <= 5));
@@ -124,14 +124,14 @@ TEST_CASE("decode: beam search keeps its books, and is never worse than greedy h
     better += list[0].score > greedy.score + 1e-4;
   }
   INFO(better << " of 6 sentences got a better translation from the beam");
-  auto again = models::beam_search(l.model, l.batch.source, l.batch.source_lengths, {.beam = 5});
+  auto again = models::beam_search(l.model, {l.batch.source, l.batch.source_lengths}, {.beam = 5});
   for (size_t b = 0; b < 6; ++b) {
     REQUIRE(again[b].size() == all[b].size());
     for (size_t i = 0; i < all[b].size(); ++i) REQUIRE(again[b][i].score == all[b][i].score);
   }
 }
 
-TEST_CASE("decode: a beam as wide as everything finds the best sentence there is") {
+TEST_CASE("beam search: a beam as wide as everything finds the best sentence there is") {
   Learned l(false, 5);  // undecided, so that greedy is likely wrong
   std::vector<int64_t> source = l.source(1);
   // All sentences of at most two tokens, by brute force.
@@ -148,7 +148,7 @@ TEST_CASE("decode: a beam as wide as everything finds the best sentence there is
     std::vector<double> second = next_tokens(l.model, source, {a});
     consider({a}, first[static_cast<size_t>(a)] + second[3]);
   }
-  models::DecodeOptions wide{.beam = 24, .length_factor = 0, .length_extra = 1};
+  models::BeamOptions wide{.beam = 24, .length_factor = 0, .length_extra = 1};
   models::Hypothesis found = models::translate(l.model, {source}, wide)[0];
   if (found.ended) {
     REQUIRE(found.tokens == best_tokens);
@@ -156,21 +156,21 @@ TEST_CASE("decode: a beam as wide as everything finds the best sentence there is
   }
 }
 
-TEST_CASE("decode: length penalty and longest length") {
+TEST_CASE("beam search: length penalty and longest length") {
   REQUIRE(models::length_penalty(1, 0.6) == 1);
   REQUIRE(models::length_penalty(7, 1) == 2);
   REQUIRE(models::length_penalty(100, 0) == 1);
   Learned l(false, 1);
-  models::DecodeOptions options{.beam = 3, .length_factor = 0, .length_extra = 4};
+  models::BeamOptions options{.beam = 3, .length_factor = 0, .length_extra = 4};
   for (const auto& list :
-       models::beam_search(l.model, l.batch.source, l.batch.source_lengths, options))
+       models::beam_search(l.model, {l.batch.source, l.batch.source_lengths}, options))
     for (const models::Hypothesis& h : list) REQUIRE(h.tokens.size() <= 4);
 }
 
-TEST_CASE("decode: bad calls") {
+TEST_CASE("beam search: bad calls") {
   Learned l(false, 1);
-  auto search = [&](models::DecodeOptions options) {
-    return models::beam_search(l.model, l.batch.source, l.batch.source_lengths, options);
+  auto search = [&](models::BeamOptions options) {
+    return models::beam_search(l.model, {l.batch.source, l.batch.source_lengths}, options);
   };
   REQUIRE_THROWS_SAYING(search({.beam = 0}), ValueError, "1 <= beam <= 1000");
   REQUIRE_THROWS_SAYING(search({.beam = 1001}), ValueError, "got 1001");

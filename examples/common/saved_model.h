@@ -1,0 +1,59 @@
+// A trained model as it lies in a checkpoint of a program: weights, settings and tokenizer.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <heed/core/error.h>
+#include <heed/data/sentence_piece.h>
+#include <heed/data/tokenizer.h>
+#include <heed/data/vocab.h>
+#include <heed/train/checkpoint.h>
+
+namespace heed::examples {
+
+inline constexpr const char* kTokenizer = "tokenizer";  // in a checkpoint
+
+template <class Model>
+struct SavedModel {
+  std::unique_ptr<Model> model;  // in eval mode
+  std::unique_ptr<data::Tokenizer> tokenizer;
+  std::filesystem::path directory;  // of the checkpoint
+};
+
+// from_json(text): the model's config. IoError or ValueError name the file or say what does not
+// fit.
+template <class Model, class FromJson>
+SavedModel<Model> load_model(const std::filesystem::path& checkpoint, FromJson&& from_json) {
+  SavedModel<Model> saved;
+  saved.directory = checkpoint;
+  std::string config = train::read_config(checkpoint);
+  try {
+    saved.model = std::make_unique<Model>(from_json(config));
+  } catch (const ValueError& error) {
+    throw ValueError(str(checkpoint.string(), ": ", error.what()));
+  }
+  saved.tokenizer = data::load_tokenizer(checkpoint / kTokenizer);
+  if (saved.tokenizer->size() != saved.model->config().vocab)
+    throw ValueError(str(checkpoint.string(), ": a tokenizer of ", saved.tokenizer->size(),
+                         " tokens for a model of ", saved.model->config().vocab));
+  train::load_checkpoint(checkpoint, *saved.model);
+  saved.model->eval();
+  return saved;
+}
+
+// word, bpe or unigram; `size` of word: at most so many, 0 = all.
+inline std::unique_ptr<data::Tokenizer> make_tokenizer(const std::string& kind, int64_t size,
+                                                       const std::vector<std::string>& lines) {
+  if (kind == "word")
+    return std::make_unique<data::WordVocab>(data::WordVocab::build(lines, {.max_size = size}));
+  auto algorithm =
+      kind == "bpe" ? data::SentencePieceAlgorithm::bpe : data::SentencePieceAlgorithm::unigram;
+  return std::make_unique<data::SentencePiece>(
+      data::SentencePiece::train(lines, {.vocab_size = size, .algorithm = algorithm}));
+}
+
+}  // namespace heed::examples

@@ -1,0 +1,147 @@
+// What the programs that train have in common: how long, how fast, where to, and going on.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <utility>
+
+#include <heed/nn/multi_head_attention.h>
+#include <heed/train/schedule.h>
+#include <heed/train/trainer.h>
+
+#include "checks.h"
+#include "settings.h"
+
+namespace heed::examples {
+
+struct TrainingSettings {
+  int64_t epochs = 0, steps = 0;  // one of these three is above 0
+  double minutes = 0;
+  double lr = 0, clip = 1;
+  std::string schedule = "cosine";
+  int64_t warmup = 0, accumulate = 1, keep_last = 0, patience = 0;
+  int64_t seed = 1, threads = 0;
+  std::string out;
+  bool resume = false, quiet = false;
+};
+
+inline Settings settings_of(TrainingSettings& s) {
+  constexpr bool kMayChange = false;
+  return {
+      {"epochs", &s.epochs, "passes over the data", kMayChange},
+      {"steps", &s.steps, "stop after so many steps", kMayChange},
+      {"minutes", &s.minutes, "stop after so many minutes of training", kMayChange},
+      {"lr", &s.lr, "highest learning rate"},
+      {"schedule", &s.schedule,
+       "after the warm-up: cosine (needs --epochs or --steps), inverse_sqrt or constant"},
+      {"warmup", &s.warmup, "steps until the learning rate is at its highest"},
+      {"clip", &s.clip, "largest norm of the gradient; 0 = no clipping"},
+      {"accumulate", &s.accumulate, "batches a step"},
+      {"keep-last", &s.keep_last, "checkpoints to keep", kMayChange},
+      {"patience", &s.patience,
+       "stop after so many evaluations without a better validation loss; 0 = never", kMayChange},
+      {"seed", &s.seed, "of weights, batches and dropout"},
+      {"threads", &s.threads, "0 = all processors"},
+      {"out", &s.out, "directory for checkpoints and metrics", kMayChange},
+      {"resume", &s.resume, "go on with the run in --out", kMayChange},
+      {"quiet", &s.quiet, "no progress", kMayChange},
+  };
+}
+
+inline Settings joined(Settings first, const Settings& second) {
+  first.insert(first.end(), second.begin(), second.end());
+  return first;
+}
+
+inline void check(const TrainingSettings& s) {
+  require_one_of("--schedule", s.schedule, {"inverse_sqrt", "cosine", "constant"});
+  require(!s.out.empty(), "--out: a directory expected");
+  require_in_range({{"--epochs", s.epochs, 0, 100'000},
+                    {"--steps", s.steps, 0},
+                    {"--warmup", s.warmup, 0},
+                    {"--accumulate", s.accumulate, 1},
+                    {"--keep-last", s.keep_last, 1},
+                    {"--patience", s.patience, 0},
+                    {"--seed", s.seed, 0, kAnyHigh},
+                    {"--threads", s.threads, 0}});
+  require_positive("--lr", s.lr);
+  require_not_negative({{"--clip", s.clip}, {"--minutes", s.minutes}});
+  require(s.epochs > 0 || s.steps > 0 || s.minutes > 0,
+          "--epochs, --steps or --minutes above 0 expected");
+  require(s.schedule != "cosine" || s.epochs > 0 || s.steps > 0,
+          "--schedule cosine needs --epochs or --steps, which say where it ends");
+}
+
+// Fills in what the command line did not give: from `base`, or with --resume from what the run's
+// last checkpoint says. Both structs keep their TrainingSettings in `training`; check_model as in
+// read_run. ValueError names the flag.
+template <class AllSettings, class CheckModel>
+void complete(AllSettings& s, const Settings& settings, AllSettings base,
+              CheckModel&& check_model) {
+  TrainingSettings& t = s.training;
+  bool epochs = given(settings, "epochs"), steps = given(settings, "steps"),
+       minutes = given(settings, "minutes");
+  require(epochs + steps + minutes <= 1, "--epochs, --steps and --minutes: only one of them");
+  require(!epochs || t.epochs > 0, str("--epochs ", t.epochs, ": at least 1 expected"));
+  require(!steps || t.steps > 0, str("--steps ", t.steps, ": at least 1 expected"));
+  require(!minutes || t.minutes > 0, str("--minutes ", t.minutes, ": a number above 0 expected"));
+  if (t.resume) {
+    read_run(settings_of(base), t.out, check_model);
+    check_same_run(settings, settings_of(base), t.out);
+  }
+  fill(settings, settings_of(base));
+  if (!epochs && !steps && !minutes) return;
+  if (!epochs) t.epochs = 0;  // one of them instead of another, not beside it
+  if (!steps) t.steps = 0;
+  if (!minutes) t.minutes = 0;
+  if (minutes && t.schedule == "cosine" && !given(settings, "schedule") && !t.resume)
+    t.schedule = "inverse_sqrt";
+}
+
+// count(epoch): its batches. A cosine ends at `lowest`.
+template <class Count>
+train::Schedule make_schedule(const TrainingSettings& s, double lowest, Count&& count) {
+  if (s.schedule == "constant") return train::constant_schedule(s.lr, s.warmup);
+  if (s.schedule == "inverse_sqrt")
+    return train::inverse_sqrt_schedule(s.lr, std::max<int64_t>(s.warmup, 1));
+  int64_t steps = s.steps > 0 ? s.steps : planned_steps(s.epochs, s.accumulate, count);
+  return train::cosine_schedule(s.lr, std::max(steps, s.warmup + 1), s.warmup, lowest);
+}
+
+// `config`: the model's config.json with the program's settings in it.
+inline train::TrainerConfig trainer_config(const TrainingSettings& s, std::string config) {
+  train::TrainerConfig c;
+  c.epochs = s.epochs;
+  c.max_steps = s.steps;
+  c.minutes = s.minutes;
+  c.accumulate = s.accumulate;
+  c.clip_norm = s.clip;
+  c.patience = s.patience;
+  c.keep_last = s.keep_last;
+  c.out_dir = s.out;
+  c.resume = s.resume;
+  c.seed = static_cast<uint64_t>(s.seed);
+  c.config = std::move(config);
+  c.metric_name = "valid_loss";
+  c.quiet = s.quiet;
+  return c;
+}
+
+// Says how to go on, and returns the exit code: as a shell reports Ctrl-C.
+inline int report_interrupted(const char* program, const TrainingSettings& s,
+                              const train::TrainResult& result) {
+  std::printf("stopped at step %lld; to go on: %s train --out %s --resume\n",
+              static_cast<long long>(result.state.step), program, s.out.c_str());
+  return 130;
+}
+
+// For the first lines of a run: the variant, and whether it goes without the dropout of others.
+inline std::string describe(const nn::MultiHeadAttention& attention) {
+  const nn::MultiHeadAttentionConfig& c = attention.config();
+  bool without = c.default_dropout > 0 && !c.dropout && attention.attention_dropout() == 0;
+  return c.variant + (without ? " (no dropout on its weights)" : "");
+}
+
+}  // namespace heed::examples
