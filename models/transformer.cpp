@@ -21,6 +21,7 @@ void check(const TransformerConfig& c) {
   require(width % heads == 0, str("width ", width, " is not a multiple of ", heads, " heads"));
   require(width % 2 == 0, str("an even width expected, got ", width));
   require(c.encoder_layers > 0 && c.decoder_layers > 0, "at least one layer on each side expected");
+  require(!c.layer.attention.causal, "attention.causal is for the decoder alone, which sets it");
   double d = c.layer.dropout, a = c.layer.attention.dropout.value_or(0);
   require(d >= 0 && d < 1, str("0 <= dropout < 1 expected, got ", d));
   require(a >= 0 && a < 1, str("0 <= attention dropout < 1 expected, got ", a));

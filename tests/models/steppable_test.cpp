@@ -154,14 +154,14 @@ TEST_CASE("steppable: rules hold in beam search and in sampling", "[steppable]")
   Any any = make(any_kind());
   models::TokenRules rules{.forbidden = {3, 10, 11}, .no_repeat_ngram = 2};
   std::vector<Tokens> texts =
-      models::sample(*any.model, any.inputs, {.max_tokens = 40, .seed = 3, .rules = rules});
+      models::sample(*any.model, any.inputs, {.max_tokens = 30, .seed = 3, .rules = rules});
   for (auto& list :
        models::beam_search(*any.model, any.inputs,
-                           {.beam = 3, .length_factor = 0, .length_extra = 40, .rules = rules}))
+                           {.beam = 3, .length_factor = 0, .length_extra = 30, .rules = rules}))
     for (auto& h : list) texts.push_back(h.tokens);
   models::Vocabulary vocabulary = any.model->vocabulary();
   for (const Tokens& text : texts) {
-    REQUIRE(text.size() == 40);  // without an end, the eos being forbidden
+    REQUIRE(text.size() == 30);  // without an end, the eos being forbidden
     for (size_t i = 0; i < text.size(); ++i) {
       REQUIRE((text[i] != 3 && text[i] != 10 && text[i] != 11));
       REQUIRE((text[i] != vocabulary.pad && text[i] != vocabulary.bos));

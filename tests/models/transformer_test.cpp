@@ -187,6 +187,7 @@ TEST_CASE("transformer: bad settings are refused at once") {
   using C = models::TransformerConfig;
   refuses([](C& c) { c.vocab = 0; }, "vocab > 0");
   refuses([](C& c) { c.layer.attention.heads = 5; }, "not a multiple of 5 heads");
+  refuses([](C& c) { c.layer.attention.causal = true; }, "for the decoder alone");
   refuses([](C& c) { c.encoder_layers = 0; }, "at least one layer");
   refuses([](C& c) { c.layer.dropout = 1; }, "0 <= dropout < 1");
   refuses([](C& c) { c.layer.attention.dropout = -0.1; }, "attention dropout");
