@@ -81,11 +81,25 @@ void Module::zero_grad() const {
 void Module::to(DType dtype) {
   if (!is_differentiable(dtype))
     throw DTypeError(str("Module::to: f32 or f64 expected, got ", dtype));
-  // set_value reaches every handle, so tied parameters stay tied.
-  for (const Tensor& t : parameters())
-    if (t.dtype() != dtype) t.set_value(t.detach().to(dtype).array());
-  for (const auto& [name, t] : named_buffers())
-    if (is_floating(t.dtype()) && t.dtype() != dtype) t.set_value(t.to(dtype).array());
+  replace(
+      [&](const Tensor& t) { return is_floating(t.dtype()) ? t.to(dtype).array() : t.array(); });
+}
+
+void Module::to(Device device) {
+  replace([&](const Tensor& t) { return t.to(device).array(); });
+}
+
+// set_value reaches every handle, so tied parameters stay tied.
+void Module::replace(const std::function<Array(const Tensor&)>& f) {
+  for (const Tensor& t : parameters()) {
+    Array value = f(t.detach());
+    if (value.shares_storage(t.array())) continue;
+    Tensor gradient = t.grad();
+    t.set_value(value);
+    if (gradient.defined()) t.set_grad(Tensor(f(gradient.detach())));
+  }
+  for (const Slots Module::*buffers : {&Module::buffers_, &Module::unsaved_buffers_})
+    walk("", buffers, [&](const std::string&, const Tensor& t) { t.set_value(f(t)); });
 }
 
 StateDict Module::state_dict() const {
@@ -158,8 +172,8 @@ Tensor& Module::register_parameter(const std::string& name, Tensor& slot) {
   return slot;
 }
 
-Tensor& Module::register_buffer(const std::string& name, Tensor& slot) {
-  buffers_.emplace_back(name, &slot);
+Tensor& Module::register_buffer(const std::string& name, Tensor& slot, bool saved) {
+  (saved ? buffers_ : unsaved_buffers_).emplace_back(name, &slot);
   return slot;
 }
 

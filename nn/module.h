@@ -3,10 +3,18 @@
 //
 //   struct Net : nn::Module {
 //     nn::Linear l1{4, 16}, l2{16, 3};
-//     Net() { register_module("l1", l1); register_module("l2", l2); }
-//     Tensor forward(const Tensor& x) { auto scope = enter(); return
-//     l2.forward(relu(l1.forward(x))); }
+//     Net() {
+//       register_module("l1", l1);
+//       register_module("l2", l2);
+//     }
+//     Tensor forward(const Tensor& x) {
+//       auto scope = enter();
+//       return l2.forward(relu(l1.forward(x)));
+//     }
 //   };
+//
+// Layers are made on the thread's default device, of its default dtype (core/device.h), and move
+// from there with to().
 #pragma once
 
 #include <functional>
@@ -35,7 +43,7 @@ class Module {
   // parameters() and under each of its names in named_parameters(..., true) and state_dict().
   std::vector<Tensor> parameters() const;
   NamedTensors named_parameters(bool with_tied = false) const;
-  NamedTensors named_buffers() const;
+  NamedTensors named_buffers() const;  // those that are saved
   const std::vector<std::pair<std::string, Module*>>& children() const { return children_; }
   // f(path, module) for this module (path "") and all below it, depth first.
   void visit(const std::function<void(const std::string& path, Module& module)>& f);
@@ -45,7 +53,10 @@ class Module {
   void eval() { train(false); }
   bool is_training() const { return training_; }
   void zero_grad() const;
-  void to(DType dtype);  // parameters and floating buffers, recursively
+  // Parameters, gradients and buffers, recursively; to(dtype) leaves buffers of whole numbers as
+  // they are. An optimizer is made after the move: its state stays where it is.
+  void to(DType dtype);
+  void to(Device device);
 
   StateDict state_dict() const;  // handles, not copies; parameters and buffers
   // Copies the values in; every missing, unexpected or misshapen name is listed in one ValueError,
@@ -61,7 +72,9 @@ class Module {
 
  protected:
   Tensor& register_parameter(const std::string& name, Tensor& slot);  // sets requires_grad
-  Tensor& register_buffer(const std::string& name, Tensor& slot);
+  // A buffer that is not saved is made anew by the constructor: it moves with the module, but is no
+  // part of state_dict().
+  Tensor& register_buffer(const std::string& name, Tensor& slot, bool saved = true);
   // An empty name puts the child's names directly among this module's own.
   void register_module(const std::string& name, Module& child);
 
@@ -69,12 +82,13 @@ class Module {
   using Slots = std::vector<std::pair<std::string, Tensor*>>;
   template <class F>
   void walk(const std::string& prefix, const Slots Module::*slots, F&& f) const;
+  void replace(const std::function<Array(const Tensor& tensor)>& f);
   void visit_below(const std::string& path,
                    const std::function<void(const std::string&, Module&)>& f);
 
   std::string name_;
   bool training_ = true;
-  Slots parameters_, buffers_;
+  Slots parameters_, buffers_, unsaved_buffers_;
   std::vector<std::pair<std::string, Module*>> children_;
 };
 

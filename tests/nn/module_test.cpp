@@ -1,4 +1,5 @@
 #include <heed/tests/nn/golden.h>
+#include <heed/tests/support/test_device.h>
 
 using namespace heed;
 using namespace heed::test;
@@ -76,6 +77,43 @@ TEST_CASE("module: to changes the dtype of parameters and floating buffers") {
   REQUIRE(net.mean.dtype() == DType::f64);
   REQUIRE(handle.to_vector() == before);
   REQUIRE_THROWS_SAYING(net.to(DType::i64), DTypeError, "f32 or f64 expected");
+}
+
+TEST_CASE("module: to moves parameters, gradients and buffers, saved or not, to a device") {
+  struct WithTable : nn::Module {
+    Net net;
+    Tensor table = ones({2});
+    WithTable() {
+      register_module("net", net);
+      register_buffer("table", table, false);
+    }
+  } model;
+  REQUIRE(model.state_dict().size() == 5);
+  Tensor x = randn({2, 3});
+  Tensor here = model.net.second.forward(model.net.first.forward(x));
+  sum(here).backward();
+  std::vector<double> gradient = model.net.first.weight.grad().to_vector();
+
+  Device device = test_device();
+  model.to(device);
+  for (const auto& [name, t] : model.state_dict()) REQUIRE(t.device() == device);
+  REQUIRE(model.table.device() == device);
+  REQUIRE(model.net.first.weight.grad().device() == device);
+  REQUIRE(model.net.first.weight.grad().to_vector() == gradient);
+  Tensor there = model.net.second.forward(model.net.first.forward(x.to(device)));
+  REQUIRE(there.to_vector() == here.to_vector());
+  Tied tied;
+  tied.to(device);
+  REQUIRE(tied.out.weight.impl() == tied.embedding.weight.impl());
+  REQUIRE(tied.out.weight.requires_grad());
+
+  DefaultDevice on(device);
+  DefaultDType wide(DType::f64);
+  nn::Linear made(2, 3);
+  REQUIRE(made.weight.device() == device);
+  REQUIRE(made.weight.dtype() == DType::f64);
+  made.to(kCpu);
+  REQUIRE(made.weight.device() == kCpu);
 }
 
 TEST_CASE("module: zero_grad clears") {
