@@ -90,6 +90,8 @@ void Engine::collect(const std::vector<Tensor>& outputs) {
   for (Node* node : nodes_) alive_.emplace_back(node);
 }
 
+// A nested run wants only what the run around it needs, so its `wanted` changes no edge.needed() out
+// there.
 void Engine::mark_needed() {
   if (targets_)
     for (const GradientTarget& t : *targets_)
@@ -140,7 +142,7 @@ void Engine::arrive(Node& node, int k) {
         taken = true;
       }
     if (taken && options_.nested) output.slot = Tensor();
-  } else if (output.wanted) {  // a leaf
+  } else if (node.is_leaf()) {
     Tensor& grad = static_cast<Leaf&>(node).grad;
     grad = grad.defined() ? gradient_sum(grad, output.slot) : output.slot;
   }

@@ -32,7 +32,7 @@ struct TensorImpl : RefCounted {
   int32_t output;  // its number among the node's outputs
   Array value;
   Ref<Node> node;  // empty: a constant
-  TensorImpl(Array v, Ref<Node> n, int32_t k);
+  TensorImpl(Array&& v, Ref<Node>&& n, int32_t k);
   ~TensorImpl();
 };
 

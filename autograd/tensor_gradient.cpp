@@ -4,7 +4,7 @@
 
 namespace heed {
 
-TensorImpl::TensorImpl(Array v, Ref<Node> n, int32_t k)
+TensorImpl::TensorImpl(Array&& v, Ref<Node>&& n, int32_t k)
     : output(k), value(std::move(v)), node(std::move(n)) {}
 TensorImpl::~TensorImpl() = default;
 

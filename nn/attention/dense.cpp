@@ -147,10 +147,10 @@ Cost DenseAttention::cost(const AttentionShape& s, Pass pass) const {
       pairs += std::clamp<int64_t>(i + 1 + s.keys - s.queries, 0, s.keys);
   }
   Cost c = softmax_cost(pairs, s, pass);
-  // Output and log-sum-exp once more, before the sink; the share of the keys.
+  // The output once more, before the sink; the share of the keys.
   if (sinks.defined())
     c.activation_bytes +=
-        s.batch * s.heads * s.queries * (s.value_dim + 2) * static_cast<int64_t>(size_of(s.dtype));
+        s.batch * s.heads * s.queries * (s.value_dim + 1) * static_cast<int64_t>(size_of(s.dtype));
   return c;
 }
 
