@@ -1,5 +1,6 @@
 // Optimizer steps against the published rules in double, several steps in a row.
 #include <cmath>
+#include <limits>
 
 #include <heed/autograd/ops/optimizer.h>
 #include <heed/backends/kernel.h>
@@ -104,6 +105,33 @@ OpCase one(const std::string& op, const std::string& label,
   return c;
 }
 
+// The step state through good steps, a loss and a norm that are not finite, and steps after them.
+int64_t check_step_state(DType dtype, int64_t) {
+  const double inf = std::numeric_limits<double>::infinity();
+  Tensor state = zeros({kStepSlots}, DType::f64);
+  auto one = [&](double x, DType d) { return full({}, x, d); };
+  mark_not_finite_(one(3, dtype), state);
+  set_clip_factor_(one(4, DType::f64), 2, state);
+  begin_step_(0.5, state);
+  int64_t checks = expect("a good step", state, {0.5, 1, 2 / (4 + 1e-6), 0});
+  set_clip_factor_(one(1, DType::f64), 2, state);
+  checks += expect("no clipping", state, {0.5, 1, 1, 0});
+  Tensor by_norm = state.clone();
+  set_clip_factor_(one(inf, DType::f64), 2, by_norm);
+  begin_step_(0.25, by_norm);
+  checks += expect("a norm of inf", by_norm, {0.5, 1, 0, 2});
+  mark_not_finite_(one(-inf, dtype), state);
+  begin_step_(0.25, state);
+  mark_not_finite_(one(NAN, dtype), state);
+  checks += expect("a loss of -inf", state, {0.5, 1, 1, 2});
+
+  Tensor p = full({3}, 1, dtype), g = full({3}, 1, dtype), m = zeros({3}, dtype), v = m.clone();
+  adam_step_(p, g, m, v, state, {});
+  sgd_step_(p, g, Tensor(), false, state, {});
+  return checks + expect("the parameter of a failed step", p, {1, 1, 1}) +
+         expect("its moment", m, {0, 0, 0});
+}
+
 OpCase adam(const std::string& label, AdamSettings s) {
   return one("adam_step_", label, [s](DType d, int64_t n) { return check_adam(s, d, n); });
 }
@@ -121,7 +149,10 @@ std::vector<OpCase> optimizer_cases() {
           sgd("decay", {0, 0, 0.1, 2, false}),
           sgd("momentum", {0.9, 0.3, 0.1, 1, false}),
           sgd("nesterov", {0.9, 0, 0.1, 1, true}),
-          one("global_norm", "", check_norm)};
+          one("global_norm", "", check_norm),
+          one("begin_step_", "", check_step_state),
+          one("mark_not_finite_", "", check_step_state),
+          one("set_clip_factor_", "", check_step_state)};
 }
 
 }  // namespace heed::test

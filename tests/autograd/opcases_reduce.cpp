@@ -1,6 +1,8 @@
 // Reductions over every pattern of axes, and the scans.
+#include <algorithm>
 #include <cmath>
 
+#include <heed/autograd/ops/best_tokens.h>
 #include <heed/autograd/ops/reduce.h>
 #include <heed/tests/support/opcase.h>
 
@@ -145,6 +147,50 @@ OpCase running(int axis) {
 
 }  // namespace
 
+// The three best of each row; token 2 is forbidden in row 1, all tokens in the last row.
+static OpCase best() {
+  OpCase c;
+  c.op = "best_tokens";
+  c.operands = {without_gradient(distinct_values())};
+  c.shapes = {{{3, 7}}, {{2, 2}}, {{2, 40}}, {{1, 3}}};
+  auto forbidden = [](int64_t rows, int64_t vocabulary) {
+    std::vector<std::vector<int64_t>> never(static_cast<size_t>(rows));
+    if (rows > 1) never[1] = {2};
+    for (int64_t v = 0; v < vocabulary; ++v) never.back().push_back(v);
+    std::sort(never.back().begin(), never.back().end());
+    never.back().erase(std::unique(never.back().begin(), never.back().end()), never.back().end());
+    return never;
+  };
+  c.run = [=](const std::vector<Tensor>& in) {
+    return best_tokens(in[0], 3, forbidden(in[0].dim(0), in[0].dim(1)));
+  };
+  c.naive = [=](const std::vector<Values>& in) {
+    int64_t rows = in[0].shape[0], vocabulary = in[0].shape[1];
+    auto never = forbidden(rows, vocabulary);
+    Values out(Shape{rows, 3, 2});
+    for (int64_t r = 0; r < rows; ++r) {
+      double total = 0;
+      std::vector<std::pair<double, int64_t>> order;
+      for (int64_t v = 0; v < vocabulary; ++v) {
+        total += std::exp(in[0]({r, v}));
+        const auto& list = never[static_cast<size_t>(r)];
+        if (std::find(list.begin(), list.end(), v) == list.end())
+          order.emplace_back(-in[0]({r, v}), v);
+      }
+      std::sort(order.begin(), order.end());
+      for (int64_t i = 0; i < 3; ++i) {
+        bool there = i < static_cast<int64_t>(order.size());
+        out({r, i, 0}) = there ? static_cast<double>(order[static_cast<size_t>(i)].second) : -1;
+        double logit = there ? -order[static_cast<size_t>(i)].first : 0;
+        out({r, i, 1}) = logit - std::log(total);
+      }
+    }
+    return out;
+  };
+  c.f64_tolerance = 2e-6;  // computed in f32
+  return c;
+}
+
 std::vector<OpCase> reduce_cases() {
   std::vector<OpCase> list;
   add_patterns(list, "sum", sum, total);
@@ -182,6 +228,7 @@ std::vector<OpCase> reduce_cases() {
     list.push_back(along("logsumexp", logsumexp, log_of_exponentials, axis, keep, {}, {}));
     list.push_back(running(axis));
   }
+  list.push_back(best());
   return list;
 }
 

@@ -3,6 +3,7 @@
 
 #include <heed/autograd/ops/views.h>
 #include <heed/tests/support/opcase.h>
+#include <heed/tests/support/test_device.h>
 
 namespace heed::test {
 
@@ -207,6 +208,13 @@ std::vector<OpCase> view_cases() {
           [](const Shape& i, const Shape&) { return swapped(i, 0, i.rank() - 1); }),
       view(
           "clone", "", {{{2, 3, 4}}, {{}}, {{0, 2}}, {{37}}}, [](auto& in) { return clone(in[0]); },
+          same, same_place),
+      view(  // there and back, so that the result is where the operand is
+          "to_device", "", {{{2, 3, 4}}, {{}}, {{0, 2}}, {{37}}},
+          [](auto& in) {
+            Device home = in[0].device(), other = home == kCpu ? test_device() : kCpu;
+            return to_device(to_device(in[0], other), home);
+          },
           same, same_place),
       padded(0),
       padded(1),

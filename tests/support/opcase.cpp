@@ -161,7 +161,8 @@ void Checker::compare(const Result& got, const Result& want, double tolerance, d
 
 void Checker::check_shapes(const std::vector<Shape>& shapes, bool thorough) {
   std::vector<Values> in = operands(shapes);
-  const double grow = std::sqrt(c_.terms), f64 = 1e-12 * grow, f32 = c_.f32_tolerance * grow;
+  const double grow = std::sqrt(c_.terms), f64 = c_.f64_tolerance * grow,
+               f32 = c_.f32_tolerance * grow;
   double scale = 0;
   for (size_t i = 0; i < in.size(); ++i)
     if (c_.operands[i].kind == Operand::real) scale = std::max(scale, 1e-2 * rms(in[i].data));

@@ -67,6 +67,7 @@ struct OpCase {
   bool second_order = true;
   double terms = 1;  // K: how many numbers a sum adds up
   double f32_tolerance = 2e-6;
+  double f64_tolerance = 1e-12;
   bool layouts = true;
   std::vector<DType> dtypes =
       {};  // further ones; operands are then small whole numbers, results exact
