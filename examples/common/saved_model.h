@@ -17,6 +17,10 @@ namespace heed::examples {
 
 inline constexpr const char* kTokenizer = "tokenizer";  // in a checkpoint
 
+inline std::unique_ptr<data::Tokenizer> load_tokenizer(const std::filesystem::path& checkpoint) {
+  return data::load_tokenizer(checkpoint / kTokenizer);
+}
+
 template <class Model>
 struct SavedModel {
   std::unique_ptr<Model> model;  // in eval mode
@@ -36,7 +40,7 @@ SavedModel<Model> load_model(const std::filesystem::path& checkpoint, FromJson&&
   } catch (const ValueError& error) {
     throw ValueError(str(checkpoint.string(), ": ", error.what()));
   }
-  saved.tokenizer = data::load_tokenizer(checkpoint / kTokenizer);
+  saved.tokenizer = load_tokenizer(checkpoint);
   if (saved.tokenizer->size() != saved.model->config().vocab)
     throw ValueError(str(checkpoint.string(), ": a tokenizer of ", saved.tokenizer->size(),
                          " tokens for a model of ", saved.model->config().vocab));

@@ -85,6 +85,11 @@ int64_t planned_steps(int64_t epochs, int64_t accumulate, Count&& count) {
   return counted == epochs ? steps : steps / counted * epochs;
 }
 
+// A checkpoint's config.json: the model's, and the program's settings beside it.
+inline std::string run_config(std::string_view model_json, const Settings& settings) {
+  return models::add_section(model_json, "training", config_fields(stored(settings)));
+}
+
 // Turns `defaults` into the settings of the run whose last checkpoint is below `run`.
 // check_model(config) throws a ValueError where that is a model of another kind.
 template <class CheckModel>

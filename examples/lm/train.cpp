@@ -64,9 +64,7 @@ int train_command(const LmSettings& s) {
   models::LanguageModel probe(model_config(s, 4));
   std::string text = load_text(s);
   auto tokenizer =
-      t.resume
-          ? data::load_tokenizer(std::filesystem::path(train::find_checkpoint(t.out)) / kTokenizer)
-          : learn_tokenizer(s, text);
+      t.resume ? load_tokenizer(train::find_checkpoint(t.out)) : learn_tokenizer(s, text);
   std::vector<int64_t> ids = encode_text(*tokenizer, text), valid_ids;
   if (!s.valid_text.empty()) {
     valid_ids = encode_text(*tokenizer, data::read_text(s.valid_text));
@@ -125,8 +123,7 @@ int train_command(const LmSettings& s) {
 
   LmSettings kept = s;
   train::TrainerConfig config =
-      trainer_config(t, models::add_section(models::to_json(model.config()), "training",
-                                            config_fields(stored(settings_of(kept)))));
+      trainer_config(t, run_config(models::to_json(model.config()), settings_of(kept)));
   config.eval_every = s.eval_every;
   train::Schedule schedule =
       make_schedule(t, t.lr / 10, [&](int64_t epoch) { return windows.count(epoch); });

@@ -61,8 +61,7 @@ void TranslationRun::prepare() {
   models::Transformer probe(model_config(s_, 4));
   corpora_ = load_corpora(s_);
   if (s_.training.resume) {
-    fs::path last = train::find_checkpoint(s_.training.out);
-    tokenizer_ = data::load_tokenizer(last / kTokenizer);
+    tokenizer_ = load_tokenizer(train::find_checkpoint(s_.training.out));
   } else {
     std::vector<std::string> lines = corpora_.train.source;
     lines.insert(lines.end(), corpora_.train.target.begin(), corpora_.train.target.end());
@@ -71,8 +70,7 @@ void TranslationRun::prepare() {
 
   manual_seed(static_cast<uint64_t>(s_.training.seed));
   model_ = std::make_unique<models::Transformer>(model_config(s_, tokenizer_->size()));
-  config_ = models::add_section(models::to_json(model_->config()), "training",
-                                config_fields(stored(settings_of(s_))));
+  config_ = run_config(models::to_json(model_->config()), settings_of(s_));
 
   data::BatchOptions options{.max_tokens = s_.max_tokens,
                              .max_length = s_.max_length,
