@@ -12,6 +12,7 @@
 #include <heed/data/windows.h>
 #include <heed/train/batch_ahead.h>
 #include <heed/train/evaluation_mode.h>
+#include <heed/train/loss_chart.h>
 #include <heed/train/trainer.h>
 
 #include "../common/checks.h"
@@ -174,6 +175,9 @@ int train_command(const LmSettings& s) {
                 static_cast<long long>(result.state.step), s.out.c_str());
     return 130;  // as a shell reports Ctrl-C
   }
+  std::string out = s.out;
+  if (train::save_loss_chart(out + "/metrics.jsonl", out + "/losses.svg", config.metric_name))
+    std::printf("losses: %s/losses.svg\n", out.c_str());
   if (result.state.best)
     std::printf(
         "best validation loss %.4f (perplexity %.3f) at step %lld\nto see what it writes: lm "

@@ -135,7 +135,7 @@ def main(work):
     for part in ("parameters", "1 threads", "attention: encoder dense", "tiny"):
         if part not in first:
             failures.append(f"the first line lacks '{part}': {first}")
-    if "BLEU = " not in text or "exact = " not in text or not list((run_dir / "attention").glob("*.png")):
+    if "BLEU = " not in text or "exact = " not in text or not (run_dir / "attention.html").exists():
         failures.append(f"no evaluation at the end: {text[-400:]}")
     bad("already holds checkpoints", "translate", "train", *files, *small, "--out", run_dir)
     bad("--lr 0.5", "translate", "train", "--out", run_dir, "--resume", "--lr", "0.5")

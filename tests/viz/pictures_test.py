@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""Every kind of picture, with hostile text in it, is well-formed XML, refers to nothing outside, and shows the text.
+
+pictures_test.py BIN_DIR
+"""
+import base64
+import json
+import sys
+import tempfile
+import xml.etree.ElementTree as ElementTree
+
+from tokens import TOKENS, make_pictures, shown
+
+SVG, XHTML = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xhtml}"
+SHAPES = {SVG + name for name in ("svg", "title", "g", "rect", "line", "polyline", "circle", "path", "text", "image")}
+SHOWN = [shown(token) for token in TOKENS]
+failures = []
+
+
+def expect(fact, what):
+    if not fact:
+        failures.append(what)
+
+
+def check_references(root, name):
+    for element in root.iter():
+        for key, value in element.attrib.items():
+            expect(not key.startswith("on"), f"{name}: handler {key}")
+            if key.endswith(("href", "src", "data", "action")):
+                png = value.startswith("data:image/png;base64,")
+                expect(png, f"{name}: {key} = {value[:60]}")
+                if png:
+                    image = base64.b64decode(value.split(",")[1], validate=True)
+                    expect(image.startswith(b"\x89PNG\r\n\x1a\n") and image.endswith(b"IEND\xaeB`\x82"), f"{name}: no PNG")
+
+
+def check_svg(path, texts, images):
+    root = ElementTree.parse(path).getroot()
+    expect(root.tag == SVG + "svg", f"{path.name}: root {root.tag}")
+    others = {element.tag for element in root.iter()} - SHAPES
+    expect(not others, f"{path.name}: elements {others}")
+    check_references(root, path.name)
+    found = {element.text or "" for element in root.iter(SVG + "text")}
+    for text in texts:
+        limit = text if len(text) <= 32 or path.name != "maps.svg" else text[:31] + "…"
+        expect(text in found or limit in found, f"{path.name}: {text!r} is not shown")
+    expect(len(list(root.iter(SVG + "image"))) == images, f"{path.name}: {images} images expected")
+
+
+def check_page(path):
+    root = ElementTree.parse(path).getroot()
+    expect(root.tag == XHTML + "html", f"page: root {root.tag}")
+    check_references(root, "page")
+    scripts = list(root.iter(XHTML + "script"))
+    expect(len(scripts) == 2, f"page: {len(scripts)} scripts")
+    data = json.loads(next(s.text for s in scripts if s.get("id") == "data"))
+    expect(data[0]["columns"] == SHOWN and data[0]["rows"] == SHOWN[:3], "page: tokens")
+    expect([len(layer) for layer in data[0]["layers"]] == [2, 3], "page: heads")
+    paragraphs = [p.text or "" for p in root.iter(XHTML + "p") if p.get("dir") == "auto"]
+    expect(paragraphs == SHOWN, f"page: paragraphs {paragraphs}")
+    for label in root.iter(XHTML + "label"):
+        control = label.get("for")
+        expect(any(e.get("id") == control for e in label.iter()), f"page: no control {control} in its label")
+    expect(len(list(root.iter(XHTML + "label"))) == 4, "page: four labelled controls")
+
+
+with tempfile.TemporaryDirectory() as folder:
+    pictures = make_pictures(sys.argv[1], folder)
+    check_svg(pictures / "maps.svg", SHOWN, 0)
+    check_svg(pictures / "large_map.svg", SHOWN[:1], 1)
+    check_svg(pictures / "lines.svg", SHOWN[:8], 0)
+    check_svg(pictures / "bars.svg", SHOWN[:8], 0)
+    check_page(pictures / "page.html")
+for failure in failures:
+    print("  " + failure)
+print(f"{len(failures)} failures")
+sys.exit(1 if failures else 0)
