@@ -41,7 +41,7 @@ class Frame {
     for (double y : y_ticks_) number_room = std::max(number_room, text_room(tick_text(y), kNumber));
     left_ = kMargin + (o.y_label.empty() ? 0 : kFont + 8) + number_room + 6;
     right_ = o.width - kMargin - 8;
-    top_ = kMargin + (o.title.empty() ? 0 : kTitleSize + 14);
+    top_ = kMargin + 10 + (o.title.empty() ? 0 : kTitleSize + 12);  // 10: for a value above
     bottom_ = o.height - kMargin - kNumber - 8 - (o.x_label.empty() ? 0 : kFont + 8);
     if (!o.title.empty())
       svg_.text(kMargin, kMargin + kTitleSize / 2, o.title, {.size = kTitleSize});

@@ -45,6 +45,27 @@ std::string base64(std::string_view bytes) {
   }
   return out;
 }
+
+// Each pixel as a square of several: programs that smooth images whatever they are told (librsvg
+// is one) then blur only the seams.
+Array enlarged(const Array& pixels) {
+  constexpr int64_t kSide = 2048, kMostTimes = 16;
+  if (!pixels.defined() || pixels.dtype() != DType::u8 || pixels.numel() == 0 ||
+      (pixels.rank() != 2 && pixels.rank() != 3))
+    return pixels;  // encode_png says what is wrong
+  int64_t times = std::min(kMostTimes, kSide / std::max(pixels.dim(0), pixels.dim(1)));
+  if (times < 2) return pixels;
+  Array from = pixels.rank() == 3 ? pixels : pixels.unsqueeze(2);  // [H, W, C]
+  int64_t height = times * from.dim(0), width = times * from.dim(1), channels = from.dim(2);
+  Array out = Array::empty({height, width, channels}, DType::u8);
+  auto* to = out.data<uint8_t>();
+  for (int64_t y = 0; y < height; ++y)
+    for (int64_t x = 0; x < width; ++x)
+      for (int64_t c = 0; c < channels; ++c)
+        *to++ = from.data<uint8_t>()[y / times * from.strides()[0] + x / times * from.strides()[1] +
+                                     c * from.strides()[2]];
+  return pixels.rank() == 3 ? out : out.squeeze(2);
+}
 }  // namespace
 
 std::string to_string(Color c) { return fmt::format("#{:02x}{:02x}{:02x}", c.r, c.g, c.b); }
@@ -106,7 +127,7 @@ void Svg::image(double x, double y, double width, double height, const Array& pi
   body_ += fmt::format(
       "<image{}{} preserveAspectRatio=\"none\" style=\"image-rendering:pixelated\" "
       "href=\"data:image/png;base64,{}\"/>\n",
-      place(x, y), extent(width, height), base64(data::encode_png(pixels)));
+      place(x, y), extent(width, height), base64(data::encode_png(enlarged(pixels))));
 }
 
 // A path for each colour: shorter than an element for each cell. A thin stroke lets neighbours

@@ -38,9 +38,9 @@ def check_page(browser, path):
     heads = value("[...document.querySelectorAll('thead th')].map(e => e.textContent)")
     expect(heads == SHOWN, f"column headings {heads}")
     expect(value("document.querySelectorAll('td[role=gridcell]').length") == 3 * len(SHOWN), "cells")
-    expect(value("[...document.querySelectorAll('td[role=gridcell]')].every(e => e.ariaLabel.includes('looks at'))"),
-           "a cell without label")
-    expect(value("[...document.querySelectorAll('select, input')].every(e => e.labels.length == 1)"), "labels")
+    every = lambda selector, fact: value(f"[...document.querySelectorAll('{selector}')].every(e => {fact})")
+    expect(every("td[role=gridcell]", "e.ariaLabel.includes('looks at')"), "a cell without label")
+    expect(every("select, input", "e.labels.length == 1"), "a control without label")
 
     # The colour of a cell is its weight: more weight, more of it.
     alpha = lambda row, column: value(f"getComputedStyle(cell({row}, {column})).backgroundColor")
@@ -61,16 +61,18 @@ def check_page(browser, path):
     for _ in range(5):
         browser.key("Tab")
         visited.append(focus())
-    expect(visited == ["SELECT kind", "SELECT layer", "SELECT head", "INPUT relative", "TD 0 0"], f"Tab: {visited}")
-    for key, row, column in (("ArrowRight", 0, 1), ("ArrowDown", 1, 1), ("ArrowDown", 2, 1), ("ArrowDown", 2, 1),
-                             ("ArrowLeft", 2, 0), ("ArrowLeft", 2, 0), ("End", 2, len(SHOWN) - 1), ("ArrowUp", 1, len(SHOWN) - 1),
-                             ("Home", 1, 0), ("ArrowRight", 1, 1)):
+    expect(visited == ["SELECT kind", "SELECT layer", "SELECT head", "INPUT relative", "TD 0 0"],
+           f"Tab: {visited}")
+    last = len(SHOWN) - 1
+    for key, row, column in (("ArrowRight", 0, 1), ("ArrowDown", 1, 1), ("ArrowDown", 2, 1),
+                             ("ArrowDown", 2, 1), ("ArrowLeft", 2, 0), ("ArrowLeft", 2, 0),
+                             ("End", 2, last), ("ArrowUp", 1, last), ("Home", 1, 0), ("ArrowRight", 1, 1)):
         browser.key(key)
         expect(focus() == f"TD {row} {column}", f"{key}: focus on {focus()}, not {row} {column}")
         expect_reading(0, 0, 0, row, column, key)
-    expect(value("document.activeElement.matches(':focus-visible')")
-           and value("parseFloat(getComputedStyle(document.activeElement).outlineWidth)") >= 2, "focus is not visible")
-    expect(value("document.querySelectorAll('td[tabindex=\"0\"]').length") == 1, "more than one cell that Tab reaches")
+    outline = value("parseFloat(getComputedStyle(document.activeElement).outlineWidth)")
+    expect(value("document.activeElement.matches(':focus-visible')") and outline >= 2, "focus is not visible")
+    expect(value("document.querySelectorAll('td[tabindex=\"0\"]').length") == 1, "Tab reaches several cells")
 
     # Other maps, chosen by keys; the cell stays.
     value("document.getElementById('layer').focus()")
@@ -86,13 +88,14 @@ def check_page(browser, path):
     before = alpha(1, 1)
     value("document.getElementById('relative').focus()")
     browser.key("Space")
-    expect(value("document.getElementById('relative').checked") and alpha(1, 1) != before, "full colour for the largest")
+    expect(value("document.getElementById('relative').checked") and alpha(1, 1) != before, "relative colours")
 
     # Dark where the reader's system is.
     paper = lambda: value("getComputedStyle(document.body).backgroundColor")
     light = paper()
     browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
-    expect((light, paper()) == ("rgb(255, 255, 255)", "rgb(20, 23, 28)"), f"light and dark: {light}, {paper()}")
+    dark = paper()
+    expect((light, dark) == ("rgb(255, 255, 255)", "rgb(20, 23, 28)"), f"light and dark: {light}, {dark}")
     browser.call("Emulation.setEmulatedMedia", features=[])
     expect(not browser.errors(), f"page: {browser.errors()}")
 
@@ -105,7 +108,8 @@ def check_svg(browser, path):
             const all = document.documentElement.getBoundingClientRect();
             return [...document.querySelectorAll('text')].filter(e => e.textContent.trim()).filter(e => {
               const r = e.getBoundingClientRect();
-              return r.width == 0 || r.left < all.left || r.top < all.top || r.right > all.right || r.bottom > all.bottom;
+              return r.width == 0 || r.left < all.left || r.top < all.top || r.right > all.right ||
+                r.bottom > all.bottom;
             }).map(e => e.textContent); })()""")
         expect(not outside, f"{path.name}: in {font} outside of the picture: {outside}")
     expect(not browser.errors(), f"{path.name}: {browser.errors()}")

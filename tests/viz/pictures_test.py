@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every kind of picture, with hostile text in it, is well-formed XML, refers to nothing outside, and shows the text.
+"""Every kind of picture, with hostile text in it: well-formed XML, nothing outside referred to, the text shown.
 
 pictures_test.py BIN_DIR
 """
@@ -7,12 +7,14 @@ import base64
 import json
 import sys
 import tempfile
+import zlib
 import xml.etree.ElementTree as ElementTree
 
 from tokens import TOKENS, make_pictures, shown
 
 SVG, XHTML = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xhtml}"
-SHAPES = {SVG + name for name in ("svg", "title", "g", "rect", "line", "polyline", "circle", "path", "text", "image")}
+SHAPES = {SVG + name for name in ("svg", "title", "g", "rect", "line", "polyline", "circle", "path", "text",
+                                  "image")}
 SHOWN = [shown(token) for token in TOKENS]
 failures = []
 
@@ -31,7 +33,33 @@ def check_references(root, name):
                 expect(png, f"{name}: {key} = {value[:60]}")
                 if png:
                     image = base64.b64decode(value.split(",")[1], validate=True)
-                    expect(image.startswith(b"\x89PNG\r\n\x1a\n") and image.endswith(b"IEND\xaeB`\x82"), f"{name}: no PNG")
+                    whole = image.startswith(b"\x89PNG\r\n\x1a\n") and image.endswith(b"IEND\xaeB`\x82")
+                    expect(whole, f"{name}: no PNG")
+
+
+def pixels_of(png):
+    """Rows of (r, g, b), of what heed writes: one IDAT, 8 bits RGB, a row as difference to the one above."""
+    width, height = int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
+    begin = png.index(b"IDAT") + 4
+    raw = zlib.decompress(png[begin:begin + int.from_bytes(png[begin - 8:begin - 4], "big")])
+    rows, above = [], bytes(3 * width)
+    for y in range(height):
+        line = raw[y * (3 * width + 1):(y + 1) * (3 * width + 1)]
+        above = bytes((a + b) % 256 for a, b in zip(line[1:], above))
+        rows.append([tuple(above[3 * x:3 * x + 3]) for x in range(width)])
+    return rows
+
+
+def check_large_map(path):
+    """90 x 70 cells, each a square of 16 pixels in one colour: dark on the diagonal, light far from it."""
+    image = next(ElementTree.parse(path).getroot().iter(SVG + "image"))
+    rows = pixels_of(base64.b64decode(image.get("href").split(",")[1]))
+    expect((len(rows), len(rows[0])) == (90 * 16, 70 * 16), f"large map: {len(rows)} x {len(rows[0])} pixels")
+    expect(all(rows[y][x] == rows[y // 16 * 16][x // 16 * 16] for y in range(90 * 16) for x in range(70 * 16)),
+           "large map: a cell of two colours")
+    light = lambda i, j: sum(rows[16 * i][16 * j])
+    expect(all(light(i, i) < light(i, (i + 35) % 70) for i in range(70)), "large map: no dark diagonal")
+    expect(light(80, 0) > 700, "large map: the corner is not light")
 
 
 def check_svg(path, texts, images):
@@ -68,6 +96,7 @@ with tempfile.TemporaryDirectory() as folder:
     pictures = make_pictures(sys.argv[1], folder)
     check_svg(pictures / "maps.svg", SHOWN, 0)
     check_svg(pictures / "large_map.svg", SHOWN[:1], 1)
+    check_large_map(pictures / "large_map.svg")
     check_svg(pictures / "lines.svg", SHOWN[:8], 0)
     check_svg(pictures / "bars.svg", SHOWN[:8], 0)
     check_page(pictures / "page.html")

@@ -68,12 +68,15 @@ TEST_CASE("svg: an image is embedded as PNG, sharp") {
   Svg svg(100, 100, "");
   svg.image(1, 2, 30, 20, pixels);
   std::string text = svg.str();
-  // A PNG's first bytes, its header's length and name: 12 bytes are 16 digits without padding.
+  // The first bytes of a PNG and of its header: 48 x 32, each pixel a square of 16.
   CHECK(has(text,
             "<image x=\"1\" y=\"2\" width=\"30\" height=\"20\" preserveAspectRatio=\"none\" "
             "style=\"image-rendering:pixelated\" "
-            "href=\"data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAMAAAACCA"));
+            "href=\"data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAADAAAAAg"));
   CHECK_THROWS_AS(svg.image(0, 0, 1, 1, Array::zeros({2, 2})), DTypeError);
+  CHECK_THROWS_AS(svg.image(0, 0, 1, 1, Array::zeros({0, 2}, DType::u8)), ShapeError);
+  CHECK_THROWS_AS(svg.image(0, 0, 1, 1, Array::zeros({2, 2, 4}, DType::u8)), ShapeError);
+  CHECK_THROWS_AS(svg.image(0, 0, 1, 1, Array::zeros({4}, DType::u8)), ShapeError);
 }
 
 TEST_CASE("svg: cells of one colour beside each other are one rectangle") {

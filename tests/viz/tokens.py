@@ -3,9 +3,10 @@ import pathlib
 import subprocess
 
 # As bytes, since a token need not be UTF-8.
-TOKENS = [b"</script><script>window.hurt = 1</script>", b"<b>bold</b>", b"\"double\" 'single' & amp;", b"]]>", b"<!--",
-          b"a\nb\tc", b"\x01\x1b\x7f", b"\xff\xc3(", b"\xef\xbf\xbf", "\u2028".encode(), "猫".encode(),
-          "مرحبا".encode(), "Mädchen".encode(), "👩‍🔬".encode(), b" blank ", b"WWWWmmmm@@%%", b"${x}`\\u0041", b""]
+TOKENS = [b"</script><script>window.hurt = 1</script>", b"<b>bold</b>", b"\"double\" 'single' & amp;",
+          b"]]>", b"<!--", b"a\nb\tc", b"\x01\x1b\x7f", b"\xff\xc3(", b"\xef\xbf\xbf", "\u2028".encode(),
+          "猫".encode(), "مرحبا".encode(), "Mädchen".encode(), "👩‍🔬".encode(), b" blank ",
+          b"WWWWmmmm@@%%", b"${x}`\\u0041", b""]
 
 
 def shown(token):
