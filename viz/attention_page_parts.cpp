@@ -62,10 +62,9 @@ const char* const kPageScript = R"html(<script>//<![CDATA[
 const groups = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
 const kind = $("kind"), layer = $("layer"), head = $("head"), relative = $("relative"), map = $("map");
+let rows, columns, weights;      // of the map that is shown
 let at = { row: 0, column: 0 };  // the cell that the keyboard is on
 
-const group = () => groups[kind.selectedIndex];
-const weights = () => group().layers[layer.selectedIndex][head.selectedIndex];
 const cell = (row, column) => map.tBodies[0].rows[row].cells[column + 1];
 const weight_text = (w) => w === null ? "not a number" : w.toFixed(4);
 
@@ -85,8 +84,8 @@ function offer(select, names) {
 const numbered = (list) => list.map((_, i) => String(i + 1));
 
 function describe(row, column) {
-  return `\u201c${group().rows[row]}\u201d looks at \u201c${group().columns[column]}\u201d: ` +
-    weight_text(weights()[row][column]);
+  return `\u201c${rows[row]}\u201d looks at \u201c${columns[column]}\u201d: ` +
+    weight_text(weights[row][column]);
 }
 
 function show(row, column) {
@@ -98,9 +97,9 @@ function show(row, column) {
 
 // The one cell that Tab reaches.
 function move_to(row, column, focus) {
-  const rows = group().rows.length, columns = group().columns.length;
+  const within = (i, list) => Math.min(Math.max(i, 0), list.length - 1);
   cell(at.row, at.column).tabIndex = -1;
-  at = { row: Math.min(Math.max(row, 0), rows - 1), column: Math.min(Math.max(column, 0), columns - 1) };
+  at = { row: within(row, rows), column: within(column, columns) };
   cell(at.row, at.column).tabIndex = 0;
   if (focus) cell(at.row, at.column).focus();
   show(at.row, at.column);
@@ -108,17 +107,21 @@ function move_to(row, column, focus) {
 
 // A new map: the table is made anew.
 function draw() {
-  const all = weights(), full = relative.checked ? Math.max(1e-9, ...all.map((row) => Math.max(...row))) : 1;
+  const group = groups[kind.selectedIndex];
+  ({ rows, columns } = group);
+  weights = group.layers[layer.selectedIndex][head.selectedIndex];
+  const largest = Math.max(1e-9, ...weights.map((row) => Math.max(...row)));
+  const full = relative.checked ? largest : 1;
   const top = make("tr", "");
   top.append(make("td", "", { "aria-hidden": "true", style: "border: 0; background: none" }));
-  for (const token of group().columns) top.append(make("th", token, { scope: "col", dir: "auto" }));
+  for (const token of columns) top.append(make("th", token, { scope: "col", dir: "auto" }));
   const thead = make("thead", ""), tbody = make("tbody", "");
   thead.append(top);
-  group().rows.forEach((token, row) => {
+  rows.forEach((token, row) => {
     const line = make("tr", "");
     line.append(make("th", token, { scope: "row", dir: "auto" }));
-    group().columns.forEach((_, column) => {
-      const w = all[row][column], td = make("td", "", { role: "gridcell", tabindex: "-1" });
+    columns.forEach((_, column) => {
+      const w = weights[row][column], td = make("td", "", { role: "gridcell", tabindex: "-1" });
       td.setAttribute("aria-label", describe(row, column));
       td.dataset.row = row;
       td.dataset.column = column;
@@ -135,8 +138,9 @@ function draw() {
 }
 
 function choose() {
-  offer(layer, numbered(group().layers));
-  offer(head, numbered(group().layers[layer.selectedIndex]));
+  const layers = groups[kind.selectedIndex].layers;
+  offer(layer, numbered(layers));
+  offer(head, numbered(layers[layer.selectedIndex]));
   draw();
 }
 

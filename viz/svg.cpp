@@ -161,9 +161,15 @@ void Svg::cells(double x, double y, double width, double height, const Array& co
 }
 
 void Svg::group(double x, double y, std::string_view title, const std::function<void()>& draw) {
+  size_t before = body_.size();
   body_ += fmt::format("<g transform=\"translate({} {})\">\n", number(x), number(y));
   if (!title.empty()) body_ += fmt::format("<title>{}</title>\n", escape_xml(title));
-  draw();
+  try {
+    draw();
+  } catch (...) {  // no half group
+    body_.resize(before);
+    throw;
+  }
   body_ += "</g>\n";
 }
 

@@ -1,4 +1,4 @@
-// A picture made of shapes and text: SVG 1.1 without scripts, which browsers show and programs such
+// A picture made of shapes and text: SVG without scripts, which browsers show and programs such
 // as rsvg-convert turn into PDF.
 //
 //   Svg svg(200, 100, "a greeting");

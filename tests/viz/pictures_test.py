@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every kind of picture, with hostile text in it: well-formed XML, nothing outside referred to, the text shown.
+"""Every kind of picture, with hostile text in it: well-formed XML that shows the text and refers to nothing.
 
 pictures_test.py BIN_DIR
 """
@@ -55,8 +55,8 @@ def check_large_map(path):
     image = next(ElementTree.parse(path).getroot().iter(SVG + "image"))
     rows = pixels_of(base64.b64decode(image.get("href").split(",")[1]))
     expect((len(rows), len(rows[0])) == (90 * 16, 70 * 16), f"large map: {len(rows)} x {len(rows[0])} pixels")
-    expect(all(rows[y][x] == rows[y // 16 * 16][x // 16 * 16] for y in range(90 * 16) for x in range(70 * 16)),
-           "large map: a cell of two colours")
+    even = all(rows[y][x] == rows[y // 16 * 16][x // 16 * 16] for y in range(90 * 16) for x in range(70 * 16))
+    expect(even, "large map: a cell of two colours")
     light = lambda i, j: sum(rows[16 * i][16 * j])
     expect(all(light(i, i) < light(i, (i + 35) % 70) for i in range(70)), "large map: no dark diagonal")
     expect(light(80, 0) > 700, "large map: the corner is not light")

@@ -109,6 +109,9 @@ TEST_CASE("svg: what is refused") {
   CHECK_THROWS_AS(svg.circle(0, 0, -1, {}), ValueError);
   CHECK_THROWS_AS(svg.text(0, 0, "x", {.size = nan}), ValueError);
   CHECK_THROWS_AS(svg.polyline(std::vector<std::pair<double, double>>{{0, nan}}, {}), ValueError);
+  CHECK_THROWS_AS(
+      svg.group(0, 0, "", [&] { svg.rect(0, 0, 1, 1, {}), svg.rect(nan, 0, 1, 1, {}); }),
+      ValueError);
   CHECK(svg.str() == before);  // nothing half written
 }
 
