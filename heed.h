@@ -33,8 +33,6 @@
 #include <heed/data/batches.h>
 #include <heed/data/bleu.h>
 #include <heed/data/corpus.h>
-#include <heed/data/draw.h>
-#include <heed/data/heatmap.h>
 #include <heed/data/images.h>
 #include <heed/data/prefetch.h>
 #include <heed/data/safetensors.h>
@@ -56,9 +54,14 @@
 #include <heed/train/checkpoint.h>
 #include <heed/train/evaluation_mode.h>
 #include <heed/train/interrupt.h>
+#include <heed/train/loss_chart.h>
 #include <heed/train/metrics.h>
 #include <heed/train/optimizer.h>
 #include <heed/train/progress.h>
 #include <heed/train/schedule.h>
 #include <heed/train/trainer.h>
 #include <heed/train/weights.h>
+#include <heed/viz/attention_maps.h>
+#include <heed/viz/attention_page.h>
+#include <heed/viz/chart.h>
+#include <heed/viz/svg.h>

@@ -33,6 +33,7 @@ include(cpu_levels)
 heed_objects(autograd autograd/*.cpp autograd/ops/*.cpp)
 heed_objects(nn nn/*.cpp nn/attention/*.cpp)
 heed_objects(data data/*.cpp)
+heed_objects(viz viz/*.cpp)
 heed_objects(train train/*.cpp)
 heed_objects(models models/*.cpp)
 

@@ -3,7 +3,7 @@
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/heed)
 
-foreach(folder core autograd nn data train models)
+foreach(folder core autograd nn data viz train models)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/heed
     FILES_MATCHING PATTERN "*.h")
 endforeach()

@@ -2,12 +2,8 @@
 
 #include <zlib.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <vector>
-
 #include <heed/core/error.h>
+#include <heed/data/write_file.h>
 
 namespace heed::data {
 
@@ -69,16 +65,6 @@ std::string encode_png(const Array& image) {
   return out;
 }
 
-void write_png(const std::string& path, const Array& image) {
-  std::string bytes = encode_png(image);
-  std::FILE* file = std::fopen(path.c_str(), "wb");
-  bool good = file && std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size();
-  int error = errno;
-  if (file && std::fclose(file) != 0 && good) {
-    good = false;
-    error = errno;
-  }
-  if (!good) throw IoError(str(path, ": cannot write: ", std::strerror(error)));
-}
+void write_png(const std::string& path, const Array& image) { write_file(path, encode_png(image)); }
 
 }  // namespace heed::data

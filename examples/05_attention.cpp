@@ -99,11 +99,11 @@ int main() try {
   }
 
   // 8. The map as a picture.
-  std::vector<data::AttentionMap> pictures;
+  std::vector<viz::AttentionMap> pictures;
   for (int64_t h = 0; h < kHeads; ++h)
     pictures.push_back({weights[0][h].array(), str("head ", h), kWords, kWords});
-  data::write_heatmaps("attention.png", pictures);
-  std::printf("both heads are drawn in attention.png\n");
+  viz::draw_maps(pictures).save("attention.svg");
+  std::printf("both heads are drawn in attention.svg\n");
 } catch (const std::exception& error) {
   std::fprintf(stderr, "05_attention: %s\n", error.what());
   return 1;

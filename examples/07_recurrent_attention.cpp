@@ -3,15 +3,14 @@
 //
 //   07_recurrent_attention [pairs = 12000] [epochs = 8] [attention = additive] [cell = gru]
 //
-// Prints BLEU by source length and draws it (recurrent_attention.png), with the attention's map of
-// one sentence (recurrent_map.png). Some minutes on two cores.
+// Prints BLEU by source length and draws it (recurrent_attention.svg), with the attention's map of
+// one sentence (recurrent_map.svg). Some minutes on two cores.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <vector>
 
-#include <heed/data/images.h>
 #include <heed/heed.h>
 
 using namespace heed;
@@ -80,9 +79,9 @@ std::vector<std::string> learn(const Task& task, const std::string& attention,
     return list;
   };
   one[0].target.push_back(config.eos);
-  data::AttentionMap map{model.weights(to_tensors(batch))[0].array(), attention,
-                         words(one[0].target), words(one[0].source)};
-  data::write_heatmaps("recurrent_map.png", {map});
+  viz::AttentionMap map{model.weights(to_tensors(batch))[0].array(), attention,
+                        words(one[0].target), words(one[0].source)};
+  viz::draw_maps({map}).save("recurrent_map.svg");
   return said;
 }
 
@@ -108,13 +107,12 @@ int main(int argc, char** argv) try {
   std::vector<std::vector<std::string>> said;
   for (const std::string& name : names) said.push_back(learn(task, name, cell));
 
-  const std::vector<data::Color> colors = {{30, 90, 160}, {200, 140, 60}};
   const std::vector<int64_t> bounds = {4, 7, 9, 11, 13, 15, 21};  // source tokens: [4, 7), ..
-  data::Canvas canvas(80 * static_cast<int>(bounds.size()) + 20, 300);
-  canvas.text(20, 10, "BLEU by source length", {}, 2);
+  std::vector<std::string> ranges;
+  std::vector<viz::Bars> bars;
+  for (const std::string& name : names) bars.push_back({name, {}});
   std::printf("\n%-14s %9s %9s %9s\n", "source tokens", "sentences", names[0].c_str(), "none");
   for (size_t bin = 0; bin + 1 < bounds.size(); ++bin) {
-    int x = 30 + 90 * static_cast<int>(bin);
     std::string range = str(bounds[bin], "-", bounds[bin + 1] - 1);
     std::vector<size_t> rows;
     for (size_t i = 0; i < task.test.source.size(); ++i) {
@@ -122,30 +120,24 @@ int main(int argc, char** argv) try {
       if (n >= bounds[bin] && n < bounds[bin + 1]) rows.push_back(i);
     }
     std::printf("%-14s %9zu", range.c_str(), rows.size());
-    for (size_t m = 0; m < said.size() && !rows.empty(); ++m) {
+    ranges.push_back(range);
+    for (size_t m = 0; m < said.size(); ++m) {
       std::vector<std::string> ours, theirs;
       for (size_t i : rows) {
         ours.push_back(said[m][i]);
         theirs.push_back(task.test.target[i]);
       }
-      double bleu = data::corpus_bleu(ours, theirs).score;
-      std::printf(" %9.1f", bleu);
-      int height = static_cast<int>(2 * bleu), left = x + 35 * static_cast<int>(m);
-      canvas.fill(left, 265 - height, 30, height, colors[m]);
-      canvas.text(left + 2, 255 - height, str(static_cast<int>(bleu + 0.5)));
+      bars[m].values.push_back(data::corpus_bleu(ours, theirs).score);
+      std::printf(" %9.1f", bars[m].values.back());
     }
     std::printf("\n");
-    canvas.text(x + 20, 275, range);
-  }
-  for (size_t m = 0; m < names.size(); ++m) {
-    canvas.fill(300 + 130 * static_cast<int>(m), 12, 10, 10, colors[m]);
-    canvas.text(315 + 130 * static_cast<int>(m), 13, names[m]);
   }
   std::printf("%-14s %9zu", "all", task.test.source.size());
   for (const auto& lines_said : said)
     std::printf(" %9.1f", data::corpus_bleu(lines_said, task.test.target).score);
-  data::write_png("recurrent_attention.png", canvas.image());
-  std::printf("\n\nwritten: recurrent_attention.png, recurrent_map.png\n");
+  viz::draw_bars(ranges, bars, {.title = "BLEU by source length", .x_label = "source tokens"})
+      .save("recurrent_attention.svg");
+  std::printf("\n\nwritten: recurrent_attention.svg, recurrent_map.svg\n");
 } catch (const std::exception& error) {
   std::fprintf(stderr, "07_recurrent_attention: %s\n", error.what());
   return 1;

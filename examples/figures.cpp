@@ -1,6 +1,6 @@
 // Draws the pictures of the documentation: figures [DIRECTORY], `docs/figures` by default.
-//   order_of_products.png   dense and efficient attention as products of matrices, with their sizes
-//   NAME.png                the map of each variant, beside dense attention on the same tokens
+//   order_of_products.svg   dense and efficient attention as products of matrices, with their sizes
+//   NAME.svg                the map of each variant, beside dense attention on the same tokens
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -14,52 +14,50 @@
 #include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
 #include <heed/core/random.h>
-#include <heed/data/draw.h>
-#include <heed/data/heatmap.h>
-#include <heed/data/images.h>
 #include <heed/nn/attention/catalog.h>
+#include <heed/viz/attention_maps.h>
 
 #include "common/program.h"
 
 using namespace heed;
-using data::Canvas;
-using data::Color;
+using viz::Color;
+using viz::Svg;
 
 namespace {
 
-constexpr Color kInk{40, 44, 52}, kFaint{120, 126, 136}, kBlue{120, 160, 210},
-    kOrange{240, 170, 100}, kGreen{140, 195, 140}, kRed{225, 120, 110};
+constexpr Color kBlue{120, 160, 210}, kOrange{240, 170, 100}, kGreen{140, 195, 140},
+    kRed{225, 120, 110};
 
 // Matrices in a row, their middles on one line, each with its name inside and its size below.
 class Row {
  public:
-  Row(Canvas& canvas, int x, int middle) : canvas_(canvas), x_(x), middle_(middle) {}
+  Row(Svg& svg, double x, double middle) : svg_(svg), x_(x), middle_(middle) {}
 
-  Row& matrix(const std::string& name, const std::string& size, int width, int height, Color c) {
-    int y = middle_ - height / 2, wide = std::max(width, data::text_width(size));
-    int left = x_ + (wide - width) / 2;
-    canvas_.fill(left, y, width, height, c);
-    canvas_.frame(left, y, width, height, kInk);
-    int name_x = left + (width - data::text_width(name, 2)) / 2;
-    // A name that does not fit inside stands above.
-    bool fits = data::text_width(name, 2) + 4 <= width && height >= 20;
-    canvas_.text(name_x, fits ? middle_ - 7 : y - 20, name, kInk, 2);
-    canvas_.text(x_ + (wide - data::text_width(size)) / 2, y + height + 6, size, kFaint);
-    x_ += wide + 12;
+  Row& matrix(const std::string& name, const std::string& size, double width, double height,
+              Color color) {
+    double slot = std::max(width + 24, 84.0);  // 84: for the size below
+    double center = x_ + slot / 2;
+    svg_.rect(center - width / 2, middle_ - height / 2, width, height, color);
+    svg_.frame(center - width / 2, middle_ - height / 2, width, height, viz::kInk);
+    svg_.text(center, middle_, name, {.size = 17, .anchor = viz::Anchor::middle});
+    svg_.text(center, middle_ + height / 2 + 12, size,
+              {.size = 11, .color = viz::kFaint, .anchor = viz::Anchor::middle});
+    x_ += slot;
     return *this;
   }
   Row& sign(const std::string& text) {
-    canvas_.text(x_, middle_ - 7, text, kInk, 2);
-    x_ += data::text_width(text, 2) + 12;
+    constexpr double kSlot = 16;
+    svg_.text(x_ + kSlot / 2, middle_, text, {.size = 20, .anchor = viz::Anchor::middle});
+    x_ += kSlot;
     return *this;
   }
 
  private:
-  Canvas& canvas_;
-  int x_, middle_;
+  Svg& svg_;
+  double x_, middle_;
 };
 
-std::string size_of(int64_t rows, int64_t columns) { return str(rows, " x ", columns); }
+std::string size_of(int64_t rows, int64_t columns) { return str(rows, " × ", columns); }
 
 std::string bytes_of(int64_t numbers) {
   int64_t kib = numbers * 4 / 1024;
@@ -68,25 +66,25 @@ std::string bytes_of(int64_t numbers) {
 
 void order_of_products(const std::string& path) {
   constexpr int64_t n = 4096, d = 64;
-  constexpr int long_side = 150, short_side = 26;
-  Canvas canvas(720, 540);
-  auto title = [&](int y, const std::string& what, int64_t held, double operations) {
+  constexpr double long_side = 150, short_side = 28;
+  Svg svg(820, 520, "dense attention makes a map of N x N, efficient attention one of d x d");
+  auto title = [&](double y, const std::string& what, int64_t held, double operations) {
     char billions[32];
     std::snprintf(billions, sizeof billions, "%.2f", operations * 1e-9);
-    canvas.text(30, y, what, kInk, 2);
-    canvas.text(30, y + 24,
-                str("in between: ", bytes_of(held), " in float32; ", billions,
-                    " billion operations; one head, ", n, " tokens, width ", d),
-                kFaint);
+    svg.text(24, y, what, {.size = 18});
+    svg.text(24, y + 24,
+             str("in between: ", bytes_of(held), " in float32; ", billions,
+                 " billion operations; one head, ", n, " tokens, width ", d),
+             {.color = viz::kFaint});
   };
   const std::string tall = size_of(n, d), wide = size_of(d, n);
 
-  title(24, "dense: softmax(Q K^T) V", n * n, 4.0 * n * n * d);
-  int middle = 160;
-  Row(canvas, 30, middle)
+  title(30, "dense: softmax(Q Kᵀ) V", n * n, 4.0 * n * n * d);
+  double middle = 160;
+  Row(svg, 20, middle)
       .sign("(")
       .matrix("Q", tall, short_side, long_side, kBlue)
-      .matrix("K^T", wide, long_side, short_side, kOrange)
+      .matrix("Kᵀ", wide, long_side, short_side, kOrange)
       .sign(")")
       .matrix("V", tall, short_side, long_side, kGreen)
       .sign("=")
@@ -95,11 +93,11 @@ void order_of_products(const std::string& path) {
       .sign("=")
       .matrix("O", tall, short_side, long_side, kBlue);
 
-  title(294, "efficient: softmax(Q) (softmax(K)^T V)", d * d, 4.0 * n * d * d);
-  Row(canvas, 30, middle + 270)
+  title(290, "efficient: softmax(Q) (softmax(K)ᵀ V)", d * d, 4.0 * n * d * d);
+  Row(svg, 20, middle + 260)
       .matrix("Q", tall, short_side, long_side, kBlue)
       .sign("(")
-      .matrix("K^T", wide, long_side, short_side, kOrange)
+      .matrix("Kᵀ", wide, long_side, short_side, kOrange)
       .matrix("V", tall, short_side, long_side, kGreen)
       .sign(")")
       .sign("=")
@@ -107,7 +105,7 @@ void order_of_products(const std::string& path) {
       .matrix("G", size_of(d, d), short_side, short_side, kRed)
       .sign("=")
       .matrix("O", tall, short_side, long_side, kBlue);
-  data::write_png(path, canvas.image());
+  svg.save(path);
 }
 
 struct Shown {
@@ -161,7 +159,7 @@ void draw(const Shown& shown, const std::string& directory) {
   Tensor x = tokens(n, width);
   std::string name = shown.name, options = shown.options;
   std::string spec = options.empty() ? name : name + ":" + options;
-  std::vector<data::AttentionMap> maps;
+  std::vector<viz::AttentionMap> maps;
   auto add = [&](const std::string& title, const Tensor& map) {
     if (map.defined()) maps.push_back({map.array(), title});
   };
@@ -171,8 +169,8 @@ void draw(const Shown& shown, const std::string& directory) {
           ->traits()
           .causal)
     add(name + ", causal", map_of(spec, x, true));
-  data::write_heatmaps(directory + "/" + name + ".png", std::span<const data::AttentionMap>(maps),
-                       {.cell = 6, .grid_columns = static_cast<int>(maps.size()), .max = 0.12});
+  viz::draw_maps(maps, {.cell = 6, .grid_columns = static_cast<int>(maps.size()), .max = 0.12})
+      .save(directory + "/" + name + ".svg");
 }
 
 }  // namespace
@@ -183,7 +181,7 @@ int main(int argc, char** argv) {
       throw ValueError("figures [DIRECTORY]: one directory expected");
     std::string directory = argc == 2 ? argv[1] : "docs/figures";
     std::filesystem::create_directories(directory);
-    order_of_products(directory + "/order_of_products.png");
+    order_of_products(directory + "/order_of_products.svg");
     for (const Shown& shown : kShown) draw(shown, directory);
     std::printf("%zu pictures in %s\n", std::size(kShown) + 1, directory.c_str());
     return 0;

@@ -11,6 +11,7 @@
 #include <heed/models/sample.h>
 #include <heed/train/batch_ahead.h>
 #include <heed/train/evaluation_mode.h>
+#include <heed/train/loss_chart.h>
 
 #include "../common/program.h"
 #include "../common/saved_model.h"
@@ -129,6 +130,8 @@ int train_command(const LmSettings& s) {
       make_schedule(t, t.lr / 10, [&](int64_t epoch) { return windows.count(epoch); });
   train::TrainResult result = train::Trainer(model, optimizer, schedule, task, config).run();
   if (result.reason == train::StopReason::interrupted) return report_interrupted("lm", t, result);
+  if (train::save_loss_chart(t.out + "/metrics.jsonl", t.out + "/losses.svg", config.metric_name))
+    std::printf("losses: %s/losses.svg\n", t.out.c_str());
   if (result.state.best)
     std::printf(
         "best validation loss %.4f (perplexity %.3f) at step %lld\nto see what it writes: lm "

@@ -1,6 +1,6 @@
-// Attention maps of a translation as pictures.
-#include <heed/data/heatmap.h>
+// The attention of a translation as a page to explore.
 #include <heed/models/attention_maps.h>
+#include <heed/viz/attention_page.h>
 
 #include "corpus.h"
 #include "report.h"
@@ -15,12 +15,9 @@ std::vector<std::string> pieces(const data::Tokenizer& tokenizer, const std::vec
 }
 }  // namespace
 
-std::vector<std::filesystem::path> draw_attention(const models::Transformer& model,
-                                                  const data::Tokenizer& tokenizer,
-                                                  const std::string& source,
-                                                  const std::string& translation,
-                                                  const std::filesystem::path& directory) {
-  std::filesystem::create_directories(directory);
+bool save_attention(const models::Transformer& model, const data::Tokenizer& tokenizer,
+                    const std::string& source, const std::string& translation,
+                    const std::string& file) {
   std::vector<int64_t> from = encode_source(tokenizer, source), to = tokenizer.encode(translation);
   to.insert(to.begin(), data::kBos);
   auto s = static_cast<int64_t>(from.size()), t = static_cast<int64_t>(to.size());
@@ -30,22 +27,21 @@ std::vector<std::filesystem::path> draw_attention(const models::Transformer& mod
   std::vector<std::string> source_words = pieces(tokenizer, from),
                            target_words = pieces(tokenizer, to);
 
-  std::vector<std::filesystem::path> files;
-  auto draw = [&](const char* kind, const std::vector<Tensor>& layers, const auto& rows,
-                  const auto& columns) {
-    for (size_t layer = 0; layer < layers.size(); ++layer) {
-      std::vector<data::AttentionMap> heads;
-      for (int64_t h = 0; h < layers[layer].dim(1); ++h)
-        heads.push_back({layers[layer][0][h].array(),
-                         str(kind, ", layer ", layer + 1, ", head ", h + 1), rows, columns});
-      files.push_back(directory / str(kind, "-layer", layer + 1, ".png"));
-      data::write_heatmaps(files.back(), heads);
-    }
+  std::vector<viz::AttentionGroup> groups;
+  auto add = [&](const char* name, const std::vector<Tensor>& layers, const auto& rows,
+                 const auto& columns) {
+    if (layers.empty()) return;
+    groups.push_back({name, rows, columns, {}});
+    for (const Tensor& layer : layers) groups.back().layers.push_back(layer[0].array());
   };
-  draw("encoder", maps.encoder, source_words, source_words);
-  draw("decoder", maps.decoder, target_words, target_words);
-  draw("cross", maps.cross, target_words, source_words);
-  return files;
+  add("cross: translation to source", maps.cross, target_words, source_words);
+  add("encoder: source to source", maps.encoder, source_words, source_words);
+  add("decoder: translation to translation", maps.decoder, target_words, target_words);
+  if (groups.empty()) return false;
+  viz::save_attention_page(
+      file, groups,
+      {.title = "Attention", .lines = {"source: " + source, "translation: " + translation}});
+  return true;
 }
 
 }  // namespace heed::examples

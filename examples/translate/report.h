@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -28,12 +27,10 @@ std::string bleu_line(double bleu, int64_t beam, int64_t sentences);
 void print_samples(const data::ParallelCorpus& corpus, const std::vector<std::string>& translations,
                    size_t count);
 
-// Attention maps of one translation, a picture for each kind and layer with all its heads. Returns
-// the files.
-std::vector<std::filesystem::path> draw_attention(const models::Transformer& model,
-                                                  const data::Tokenizer& tokenizer,
-                                                  const std::string& source,
-                                                  const std::string& translation,
-                                                  const std::filesystem::path& directory);
+// Attention of one translation as an HTML page, all layers and heads. False where no attention of
+// the model has weights to show: there is no page then.
+bool save_attention(const models::Transformer& model, const data::Tokenizer& tokenizer,
+                    const std::string& source, const std::string& translation,
+                    const std::string& file);
 
 }  // namespace heed::examples

@@ -8,6 +8,7 @@
 #include <heed/data/bleu.h>
 #include <heed/train/batch_ahead.h>
 #include <heed/train/evaluation_mode.h>
+#include <heed/train/loss_chart.h>
 #include <heed/train/metrics.h>
 
 #include "../common/program.h"
@@ -204,7 +205,7 @@ void TranslationRun::finish(const train::TrainState& state) {
               {"beam", s_.beam},
               {"sentences", scores.sentences},
               {"seconds", state.seconds}});
-  size_t shown = 0;  // a sentence that is neither trivial nor too wide for a picture
+  size_t shown = 0;  // a sentence that is neither trivial nor too wide for a page
   for (size_t i = 0; i < std::min<size_t>(50, translations.size()); ++i) {
     size_t tokens = tokenizer_->encode(corpora_.test.source[i]).size();
     if (tokens >= 8 && tokens <= 16 && !translations[i].empty()) {
@@ -212,10 +213,11 @@ void TranslationRun::finish(const train::TrainState& state) {
       break;
     }
   }
-  auto maps = draw_attention(*model_, *tokenizer_, corpora_.test.source[shown], translations[shown],
-                             out / "attention");
-  if (!maps.empty())
-    std::printf("attention maps: %zu pictures in %s\n", maps.size(), (out / "attention").c_str());
+  if (save_attention(*model_, *tokenizer_, corpora_.test.source[shown], translations[shown],
+                     out / "attention.html"))
+    std::printf("attention of each head, to explore: %s\n", (out / "attention.html").c_str());
+  if (train::save_loss_chart(out / "metrics.jsonl", out / "losses.svg", "valid_loss"))
+    std::printf("losses: %s\n", (out / "losses.svg").c_str());
 }
 
 int TranslationRun::run() {

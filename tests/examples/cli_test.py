@@ -9,6 +9,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import xml.etree.ElementTree as ElementTree
 
 BIN = pathlib.Path(sys.argv[1]).resolve()
 failures, count = [], 0
@@ -135,8 +136,10 @@ def main(work):
     for part in ("parameters", "1 threads", "attention: encoder dense", "tiny"):
         if part not in first:
             failures.append(f"the first line lacks '{part}': {first}")
-    if "BLEU = " not in text or "exact = " not in text or not list((run_dir / "attention").glob("*.png")):
+    if "BLEU = " not in text or "exact = " not in text:
         failures.append(f"no evaluation at the end: {text[-400:]}")
+    for name in ("attention.html", "losses.svg"):
+        ElementTree.parse(run_dir / name)  # there, and well-formed
     bad("already holds checkpoints", "translate", "train", *files, *small, "--out", run_dir)
     bad("--lr 0.5", "translate", "train", "--out", run_dir, "--resume", "--lr", "0.5")
     good("translate", "train", "--out", run_dir, "--resume", "--epochs", "2")

@@ -10,6 +10,7 @@
 #include <heed/tests/support/catch.h>
 #include <heed/tests/train/toy.h>
 #include <heed/train/files.h>
+#include <heed/train/loss_chart.h>
 #include <heed/train/progress.h>
 
 namespace heed::test {
@@ -50,6 +51,25 @@ TEST_CASE("metrics: a partial last line is ignored, and cut when the run goes on
   REQUIRE_THROWS_SAYING(read_metrics(file), IoError, "metrics.jsonl:2:");
   REQUIRE_THROWS_SAYING(read_metrics(dir / "none"), IoError, "none");
   REQUIRE_THROWS_SAYING(MetricLog(dir / "no/metrics"), IoError, "no/metrics");
+}
+
+TEST_CASE("loss chart: the losses of a log, if there are any", "[metrics]") {
+  TempDir dir;
+  fs::path log = dir / "metrics.jsonl", picture = dir / "losses.svg";
+  spit(log, "{\"step\":1,\"tokens\":3}\n");
+  REQUIRE_FALSE(save_loss_chart(log, picture, "valid_loss"));
+  REQUIRE_FALSE(file_exists(picture));
+  spit(log, "{\"step\":1,\"loss\":4}\n{\"step\":2,\"loss\":2}\n{\"step\":2,\"valid_loss\":3}\n");
+  REQUIRE(save_loss_chart(log, picture, "valid_loss"));
+  std::string text = slurp(picture);
+  REQUIRE(text.find(">training loss</text>") != text.npos);
+  REQUIRE(text.find(">valid_loss</text>") != text.npos);
+  spit(log, "{\"step\":2,\"valid_loss\":3}\n");
+  REQUIRE(save_loss_chart(log, picture, "valid_loss"));
+  REQUIRE(slurp(picture).find("training loss") == text.npos);
+  REQUIRE_THROWS_SAYING(save_loss_chart(dir / "none", picture, "loss"), IoError, "none");
+  REQUIRE_THROWS_SAYING(save_loss_chart(log, dir / "no/losses.svg", "valid_loss"), IoError,
+                        "no/losses.svg");
 }
 
 TEST_CASE("a replaced file is new or old, and keeps its permissions", "[files]") {
