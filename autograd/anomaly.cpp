@@ -10,6 +10,7 @@
 #include <heed/autograd/ops/operand.h>
 #include <heed/autograd/source_location.h>
 #include <heed/autograd/tape.h>
+#include <heed/backends/copy.h>
 
 namespace heed {
 
@@ -31,8 +32,10 @@ std::optional<Fault> first_of(const Array& x, Bad bad) {
 template <class Bad>
 std::optional<Fault> first(const Array& x, Bad bad) {
   if (!is_differentiable(x.dtype())) return std::nullopt;
-  Array values = packed(x);
-  return x.dtype() == DType::f32 ? first_of<float>(values, bad) : first_of<double>(values, bad);
+  if (x.dtype() == DType::f64) return first_of<double>(packed(x), bad);
+  Array values = Array::empty(x.shape(), DType::f32, x.device());
+  kernels::copy(x, values);
+  return first_of<float>(values, bad);
 }
 
 bool is_minus_inf(double v) { return v == -HUGE_VAL; }

@@ -79,8 +79,7 @@ void Module::zero_grad() const {
 }
 
 void Module::to(DType dtype) {
-  if (!is_differentiable(dtype))
-    throw DTypeError(str("Module::to: f32 or f64 expected, got ", dtype));
+  if (!is_differentiable(dtype)) refuse_dtype("Module::to", dtype);
   // set_value reaches every handle, so tied parameters stay tied.
   for (const Tensor& t : parameters())
     if (t.dtype() != dtype) t.set_value(t.detach().to(dtype).array());

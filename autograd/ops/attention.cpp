@@ -23,15 +23,16 @@ struct FusedAttention {
   FusedAttentionOptions options;
   bool has_table, has_bias;
   bool with_lse;  // the log-sum-exp is channel E of the result, for an op has one result
-  Array lse;      // [B, H, T]: log sum exp of each row, all that backward needs of the map
+  Array lse;      // [B, H, T]: log sum exp of each row, all that backward needs of the map; f32 for bf16
 
   Array forward(Inputs in) {
     AttentionProblem p = problem(in.tensor(kQuery), in.tensor(kKey), in.tensor(kValue),
                                  in.tensor(kTable), in.tensor(kBias));
     int64_t b = p.q.dim(0), h = p.q.dim(1), t = p.q.dim(2);
-    lse = Array::empty({b, h, t}, p.q.dtype());
+    lse = Array::empty({b, h, t}, accumulate_dtype(p.q.dtype()));
     int64_t e = p.v.dim(3), channels = with_lse ? e + 1 : e;
-    Array out = Array::empty({b, t, h, channels}, p.q.dtype()).permute({0, 2, 1, 3});
+    DType dtype = with_lse ? lse.dtype() : p.q.dtype();
+    Array out = Array::empty({b, t, h, channels}, dtype).permute({0, 2, 1, 3});
     kernels::attention_forward(p, out.slice(3, 0, e), lse);
     if (with_lse) kernels::copy(lse.view({b, h, t, 1}), out.slice(3, e, e + 1));
     if (FlopCounter::active()) FlopCounter::add(2 * computed_pairs(p) * (p.q.dim(3) + p.v.dim(3)));
@@ -48,7 +49,7 @@ struct FusedAttention {
           return fused_attention_reference(in[kQuery], in[kKey], in[kValue], all, options);
         AttentionParts parts =
             fused_attention_parts_reference(in[kQuery], in[kKey], in[kValue], all, options);
-        return concat({parts.out, parts.lse.unsqueeze(3)}, 3);
+        return concat({cast(parts.out, parts.lse.dtype()), parts.lse.unsqueeze(3)}, 3);
       });
     Tensor table = has_table ? v.input(kTable) : Tensor();
     Tensor bias = has_bias ? v.input(kBias) : Tensor();
@@ -109,7 +110,7 @@ AttentionParts fused_attention_parts(const Tensor& q, const Tensor& k, const Ten
                                      const FusedAttentionOptions& options) {
   Tensor both = run(q, k, v, terms, options, true);  // [B, H, T, E + 1]
   int64_t e = both.dim(3) - 1;
-  return {both.slice(3, 0, e), both.slice(3, e, e + 1).squeeze(3)};
+  return {both.slice(3, 0, e).to(q.dtype()), both.slice(3, e, e + 1).squeeze(3)};
 }
 
 }  // namespace heed

@@ -27,7 +27,9 @@ AttentionParts merge_attention(const AttentionParts& a, const AttentionParts& b)
     throw ShapeError(str("merge_attention: parts of one shape expected, got ", a.out.shape(),
                          " and ", b.out.shape()));
   Tensor at_a = finite(a.lse), at_b = finite(b.lse), d = at_a - at_b;       // [B, H, T]
-  Tensor share = sigmoid(d).unsqueeze(3), rest = sigmoid(-d).unsqueeze(3);  // [B, H, T, 1]
+  DType dtype = a.out.dtype();
+  Tensor share = sigmoid(d).to(dtype).unsqueeze(3);  // [B, H, T, 1]
+  Tensor rest = sigmoid(-d).to(dtype).unsqueeze(3);  // [B, H, T, 1]
   Tensor lse = logsumexp(stack({at_a, at_b}, 3), 3);
   Tensor none = logical_and(equal(a.lse, kNoKeys), equal(b.lse, kNoKeys));
   return {a.out * share + b.out * rest, where(none, kNoKeys, lse)};
@@ -38,7 +40,7 @@ Tensor with_sinks(const AttentionParts& parts, const Tensor& sinks) {
   if (!(sinks.shape() == Shape{heads}))
     throw ShapeError(str("with_sinks: sinks [", heads, "] expected, got ", sinks.shape()));
   Tensor share = sigmoid(finite(parts.lse) - sinks.to(parts.lse.dtype()).reshape({heads, 1}));
-  return parts.out * share.unsqueeze(3);  // [B, H, T, E]
+  return parts.out * share.to(parts.out.dtype()).unsqueeze(3);  // [B, H, T, E]
 }
 
 }  // namespace heed

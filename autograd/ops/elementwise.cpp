@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include <heed/autograd/ops/operand.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/autograd/tape.h>
 #include <heed/backends/elementwise.h>
@@ -23,11 +24,6 @@ static Tensor less_equal(const Tensor& a, double b) {
 
 namespace {
 
-void check_float(const char* op, const Array& x) {
-  if (!is_differentiable(x.dtype()))
-    throw DTypeError(str(op, ": f32 or f64 expected, got ", x.dtype()));
-}
-
 // `number` in the dtype of the tensor beside it.
 void check_number(const char* op, double number, DType beside) {
   if (!is_differentiable(beside) && number != std::floor(number))
@@ -47,8 +43,7 @@ struct Affine {
   static constexpr unsigned saves = 0;
   double a, b;
   Array forward(Inputs in) {
-    if (!is_arithmetic(in[0].dtype()))
-      throw DTypeError(str("affine: a number type expected, got ", in[0].dtype()));
+    if (!is_arithmetic(in[0].dtype())) refuse_dtype(name, in[0].dtype(), "a number type");
     for (double x : {a, b}) check_number("affine", x, in[0].dtype());
     Array out = Array::empty(in[0].shape(), in[0].dtype());
     kernels::unary(UnaryOp::affine, {a, b}, in[0], out);
@@ -62,8 +57,12 @@ struct DivNumber {
   static constexpr unsigned saves = 0;
   double by;
   Array forward(Inputs in) {
-    check_float(name, in[0]);
+    require_floating(name, in[0]);
     Array out = Array::empty(in[0].shape(), in[0].dtype());
+    if (in[0].dtype() == DType::bf16) {  // which would round the divisor
+      kernels::unary(UnaryOp::affine, {1 / by, 0}, in[0], out);
+      return out;
+    }
     Tensor divisor = Tensor::scalar(by, in[0].dtype());
     kernels::binary(BinaryOp::div, in[0], divisor.array().broadcast_to(in[0].shape()), out);
     return out;
@@ -77,7 +76,7 @@ struct Unary {
   static constexpr unsigned saves = Row::reads == rows::Reads::x ? 1u : kOutput;
   UnaryParams p;
   Array forward(Inputs in) {
-    check_float(name, in[0]);
+    require_floating(name, in[0]);
     Array out = Array::empty(in[0].shape(), in[0].dtype());
     kernels::unary(Row::op, p, in[0], out);
     return out;
@@ -108,6 +107,7 @@ Array binary_forward(const char* name, BinaryOp op, Inputs in) {
   bool fits = logical    ? a.dtype() == DType::boolean
               : floating ? is_differentiable(a.dtype())
                          : is_arithmetic(a.dtype());
+  if (a.dtype() == b.dtype() && a.dtype() == DType::f16) refuse_dtype(name, a.dtype());
   if (a.dtype() != b.dtype() || !fits)
     throw DTypeError(str(name, ": two operands of one ",
                          logical    ? "bool"
@@ -216,7 +216,8 @@ struct Where {
 };
 
 Tensor compare(const char* name, CompareOp op, const Tensor& a, const Tensor& b) {
-  if (a.dtype() != b.dtype() || a.dtype() == DType::bf16 || a.dtype() == DType::f16)
+  if (a.dtype() == b.dtype() && a.dtype() == DType::f16) refuse_dtype(name, a.dtype());
+  if (a.dtype() != b.dtype())
     throw DTypeError(str(name, ": two operands of one comparable type expected, got ", a.dtype(),
                          " and ", b.dtype()));
   Shape shape = broadcast(a.shape(), b.shape(), name);
@@ -241,11 +242,11 @@ Tensor neg(const Tensor& x) { return apply(Affine{-1, 0}, x); }
 Tensor rsub(double a, const Tensor& b) { return apply(Affine{-1, a}, b); }
 Tensor div(const Tensor& a, double b) { return apply(DivNumber{b}, a); }
 Tensor rdiv(double a, const Tensor& b) {
-  check_float("div", b.array());
+  require_floating("div", b.array());
   return a == 1 ? reciprocal(b) : div(Tensor::scalar(a, b.dtype()), b);
 }
 Tensor pow(const Tensor& a, double exponent) {
-  check_float("pow", a.array());
+  require_floating("pow", a.array());
   if (exponent == 2) return square(a);
   if (exponent == 1) return apply(Affine{1, 0}, a);
   if (exponent == 0) return apply(Affine{0, 1}, a);

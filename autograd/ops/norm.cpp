@@ -21,7 +21,7 @@ void check(const char* op, const Tensor& x, const Tensor& weight, const Tensor& 
 Array optional(const Tensor& t) { return t.defined() ? packed(t.array()) : Array(); }
 Array row_values(const Array& x) {
   int64_t size = x.dim(-1);
-  return Array::empty({size == 0 ? 0 : x.numel() / size}, x.dtype());
+  return Array::empty({size == 0 ? 0 : x.numel() / size}, accumulate_dtype(x.dtype()));
 }
 
 // Inputs: x, weight, bias. kCentered: layer norm, otherwise RMS norm. Saved: x and weight, and a

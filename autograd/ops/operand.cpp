@@ -12,8 +12,7 @@ Array packed(const Array& x) {
 }
 
 void require_floating(const char* op, const Array& x) {
-  if (!is_differentiable(x.dtype()))
-    throw DTypeError(str(op, ": f32 or f64 expected, got ", x.dtype()));
+  if (!is_differentiable(x.dtype())) refuse_dtype(op, x.dtype());
 }
 
 void require_vector(const char* op, const char* what, const Tensor& vector, int64_t size,

@@ -69,11 +69,14 @@ struct PrefixProduct {
   Array forward(Inputs in) {
     Shape out_shape = shape(in);
     NoGrad guard;
-    Array out = Array::zeros(out_shape, in[0].dtype());
-    if (out.numel() == 0) return out;
-    Tensor q(in[0]), k(in[1]), v(in[2]), alpha, beta;
+    // Sums over all positions: bf16 goes through f32.
+    const DType own = in[0].dtype(), dtype = accumulate_dtype(own);
+    Array out = Array::zeros(out_shape, dtype);
+    if (out.numel() == 0) return cast(Tensor(out), own).array();
+    auto operand = [&](int i) { return cast(Tensor(in[i]), dtype); };
+    Tensor q = operand(0), k = operand(1), v = operand(2), alpha, beta;
     bool weighted = in.tensor(3).defined();
-    if (weighted) alpha = Tensor(in[3]), beta = Tensor(in[4]);
+    if (weighted) alpha = operand(3), beta = operand(4);
     int64_t rows = q.dim(-2), chunks = (rows + kPrefixChunk - 1) / kPrefixChunk;
     Tensor keep = triangle(std::min(rows, kPrefixChunk), reverse);
     Tensor state, top;  // sum of exp(beta - top) k v^T over the chunks before: [.., R, E]
@@ -110,7 +113,7 @@ struct PrefixProduct {
       state = state.defined() ? state * exp(top - higher) + fresh : fresh;
       top = higher;
     }
-    return out;
+    return cast(Tensor(out), own).array();
   }
 
   // out = a b + beta out, batch axes broadcast.

@@ -50,7 +50,7 @@ struct Sum {
   Shape kept, shape;
   Array forward(Inputs in) {
     if (!summable(in[0].dtype()))
-      throw DTypeError(str("sum: f32, f64, i32, i64 or bool expected, got ", in[0].dtype()));
+      refuse_dtype(name, in[0].dtype(), "f32, f64, bf16, i32, i64 or bool");
     Array out = Array::empty(kept, in[0].dtype());
     kernels::sum(in[0], out);
     return out.view(shape);
@@ -64,8 +64,7 @@ struct Cumsum {
   int axis;
   bool reverse;
   Array forward(Inputs in) {
-    if (!summable(in[0].dtype()))
-      throw DTypeError(str("cumsum: f32, f64, i32 or i64 expected, got ", in[0].dtype()));
+    if (!summable(in[0].dtype())) refuse_dtype(name, in[0].dtype(), "f32, f64, bf16, i32 or i64");
     Array out = Array::empty(in[0].shape(), in[0].dtype());
     kernels::cumsum(in[0], axis, reverse, out);
     return out;
@@ -93,8 +92,7 @@ Tensor arg_extreme(const Tensor& x, int& axis, bool largest, const char* op) {
   axis = normalize_axis(axis, x.rank(), op);
   if (x.shape()[axis] == 0)
     throw ShapeError(str(op, ": axis ", axis, " of ", x.shape(), " is empty"));
-  if (x.dtype() == DType::bf16 || x.dtype() == DType::f16)
-    throw DTypeError(str(op, ": ", x.dtype(), " is storage only; cast to f32 first"));
+  if (x.dtype() == DType::f16) refuse_dtype(op, x.dtype());
   return apply(ArgExtreme{axis, largest}, x.detach());
 }
 

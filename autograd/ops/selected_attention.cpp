@@ -34,7 +34,7 @@ struct SelectedAttention {
     AttentionProblem p = attention_problem(in.tensor(kQuery), in.tensor(kKey), in.tensor(kValue),
                                            with(in.tensor(kTable), in.tensor(kBias)), options.base);
     int64_t b = p.q.dim(0), h = p.q.dim(1), t = p.q.dim(2);
-    lse = Array::empty({b, h, t}, p.q.dtype());
+    lse = Array::empty({b, h, t}, accumulate_dtype(p.q.dtype()));
     Array out = Array::empty({b, t, h, p.v.dim(3)}, p.q.dtype()).permute({0, 2, 1, 3});
     kernels::selected_attention_forward(p, selected(), out, lse);
     if (FlopCounter::active()) FlopCounter::add(2 * listed() * (p.q.dim(3) + p.v.dim(3)));

@@ -7,8 +7,7 @@ namespace heed {
 
 static Selected select_sorted(const char* op, const Tensor& x, int64_t k, int axis,
                               bool descending) {
-  if (x.dtype() == DType::bf16 || x.dtype() == DType::f16)
-    throw DTypeError(str(op, ": ", x.dtype(), " is storage only; cast to f32 first"));
+  if (x.dtype() == DType::f16) refuse_dtype(op, x.dtype());
   OpName scope(op);
   Shape shape = x.shape();
   shape[axis] = k;

@@ -19,6 +19,7 @@ Settings settings_of(LmSettings& s) {
       {"context", &s.context, "tokens a window"},
       {"preset", &s.preset, "nano, mini, small or medium"},
       {"attention", &s.attention, "name:key=value,..; needs a causal form"},
+      {"precision", &s.precision, "f32, or bf16: weights and activations; optimizer and loss stay f32"},
       {"checkpoint-activations", &s.checkpoint_activations,
        "compute activations twice, to save memory"},
       {"dropout", &s.dropout, "of embeddings, feed-forward and residuals"},
@@ -49,6 +50,7 @@ namespace {
 void check(const LmSettings& s) {
   require_one_of("--tokenizer", s.tokenizer, {"byte", "word", "bpe", "unigram"});
   require_one_of("--preset", s.preset, models::language_model_presets());
+  require_one_of("--precision", s.precision, {"f32", "bf16"});
   require_one_of("--schedule", s.schedule, {"cosine", "inverse_sqrt", "constant"});
   require(!s.text.empty() || s.valid_text.empty(), "--valid-text needs --text");
   require(!s.out.empty(), "--out: a directory expected");

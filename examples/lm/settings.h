@@ -18,7 +18,7 @@ struct LmSettings {
   std::string text, valid_text;  // without text: a generated one
   std::string tokenizer = "byte";
   int64_t vocab_size = 4000, batch = 32, context = 128;
-  std::string preset = "nano", attention = "dense";
+  std::string preset = "nano", attention = "dense", precision = "f32";
   bool checkpoint_activations = false;
   double dropout = 0.1;
   std::optional<double> attention_dropout;

@@ -109,10 +109,11 @@ int train_command(const LmSettings& s) {
 
   manual_seed(seed);
   models::LanguageModel model(model_config(s, tokenizer->size()));
+  model.to(dtype_from_name(s.precision));
   bool without = s.dropout > 0 && !s.attention_dropout &&
                  model.stack().layer(0).self_attn.attention_dropout() == 0;
-  std::printf("lm: %s in GPT-2's layout, %lld parameters, %d threads, %s, attention: %s%s\n",
-              s.preset.c_str(), static_cast<long long>(model.parameter_count()), num_threads(),
+  std::printf("lm: %s in GPT-2's layout, %lld parameters in %s, %d threads, %s, attention: %s%s\n",
+              s.preset.c_str(), static_cast<long long>(model.parameter_count()), s.precision.c_str(), num_threads(),
               config_value("instruction set").c_str(), s.attention.c_str(),
               without ? " (no dropout on its weights)" : "");
   std::printf(

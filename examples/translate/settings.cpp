@@ -25,6 +25,7 @@ Settings settings_of(TrainSettings& s) {
       {"attention", &s.attention, "the encoder's attention, name:key=value,.."},
       {"decoder-attention", &s.decoder_attention, "the decoder's attention to itself"},
       {"cross-attention", &s.cross_attention, "the decoder's attention to the encoder"},
+      {"precision", &s.precision, "f32, or bf16: weights and activations; optimizer and loss stay f32"},
       {"no-tie", &s.no_tie, "three matrices for source, target and output instead of one"},
       {"pre-norm", &s.pre_norm, "norms before each sublayer instead of after", true, "post-norm"},
       {"checkpoint-activations", &s.checkpoint_activations,
@@ -96,6 +97,7 @@ void check(const TrainSettings& s) {
   require(!s.out.empty(), "--out: a directory expected");
   require_one_of("--tokenizer", s.tokenizer, {"word", "bpe", "unigram"});
   require_one_of("--preset", s.preset, models::transformer_presets());
+  require_one_of("--precision", s.precision, {"f32", "bf16"});
   require_one_of("--schedule", s.schedule, {"inverse_sqrt", "cosine", "constant"});
   int64_t vocabulary = s.tokenizer == "word" ? 0 : 8;
   require_in_range({{"--toy-pairs", s.toy_pairs, s.is_toy() ? 1 : 0, 10'000'000},

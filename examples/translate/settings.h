@@ -23,6 +23,7 @@ struct TrainSettings {
   // Model.
   std::string preset = "tiny", attention = "dense", decoder_attention = "dense",
               cross_attention = "dense";
+  std::string precision = "f32";
   bool no_tie = false, pre_norm = false, checkpoint_activations = false;
   double dropout = 0;
   std::optional<double> attention_dropout;

@@ -69,6 +69,7 @@ void TranslationRun::prepare() {
 
   manual_seed(static_cast<uint64_t>(s_.seed));
   model_ = std::make_unique<models::Transformer>(model_config(s_, tokenizer_->size()));
+  model_->to(dtype_from_name(s_.precision));
   config_ = models::add_section(models::to_json(model_->config()), "training",
                                 config_fields(stored(settings_of(s_))));
 
@@ -92,9 +93,10 @@ void TranslationRun::print_first_lines() const {
     return spec + (without ? " (no dropout on its weights)" : "");
   };
   std::printf(
-      "translate: %s Transformer, %lld parameters, %d threads, %s, attention: encoder %s, decoder "
+      "translate: %s Transformer, %lld parameters in %s, %d threads, %s, attention: encoder %s, decoder "
       "%s, cross %s\n",
-      s_.preset.c_str(), static_cast<long long>(model_->parameter_count()), num_threads(),
+      s_.preset.c_str(), static_cast<long long>(model_->parameter_count()),
+      s_.precision.c_str(), num_threads(),
       config_value("instruction set").c_str(), variant(encoder, s_.attention).c_str(),
       variant(decoder.self_attn, s_.decoder_attention).c_str(),
       variant(decoder.multihead_attn, s_.cross_attention).c_str());

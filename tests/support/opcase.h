@@ -1,9 +1,11 @@
 // One OpCase describes a public op once; `check` derives from it, for every list of shapes:
-//   values       against a naive loop in double, f64 within 1e-12 and f32 within 2e-6 (RMS,
-//   sqrt(K)) gradients    f32 against f64; central differences of first and second order on the
-//   small shapes layouts      transposed, sliced and broadcast operands give what contiguous ones
-//   give levels       all of the above at each instruction-set level of this processor reference a
-//   fused op and its composition agree, values and gradients
+//   values       against a naive loop in double, f64 within 1e-12 and f32 within 2e-6 (RMS, sqrt(K))
+//   gradients    f32 against f64; central differences of first and second order on small shapes
+//   bf16         values and gradients within 5e-3 of f64's at the same operands and cotangent, which
+//                bf16 holds exactly; or the refusal that the case names
+//   layouts      transposed, sliced and broadcast operands give what contiguous ones give
+//   levels       all of the above at each instruction-set level of this processor
+//   reference    a fused op and its composition agree, values and gradients
 // To cover a new op, add one OpCase to the list of its stem (tests/autograd/opcases_<stem>.cpp).
 #pragma once
 
@@ -65,6 +67,8 @@ struct OpCase {
   bool second_order = true;
   double terms = 1;  // K: how many numbers a sum adds up
   double f32_tolerance = 2e-6;
+  // Part of the DTypeError where the op does not take bf16; empty: it does, and is checked.
+  std::string bf16_refusal = {};
   bool layouts = true;
   std::vector<DType> dtypes =
       {};  // further ones; operands are then small whole numbers, results exact
