@@ -24,6 +24,7 @@ struct FusedAttention {
   bool has_table, has_bias;
   bool with_lse;  // the log-sum-exp is channel E of the result, for an op has one result
   Array lse;      // [B, H, T]: log sum exp of each row, all that backward needs of the map; f32 for bf16
+  Array exact;    // for bf16, the result before it was rounded: backward subtracts what it makes of it
 
   Array forward(Inputs in) {
     AttentionProblem p = problem(in.tensor(kQuery), in.tensor(kKey), in.tensor(kValue),
@@ -31,12 +32,13 @@ struct FusedAttention {
     int64_t b = p.q.dim(0), h = p.q.dim(1), t = p.q.dim(2);
     lse = Array::empty({b, h, t}, accumulate_dtype(p.q.dtype()));
     int64_t e = p.v.dim(3), channels = with_lse ? e + 1 : e;
-    DType dtype = with_lse ? lse.dtype() : p.q.dtype();
-    Array out = Array::empty({b, t, h, channels}, dtype).permute({0, 2, 1, 3});
+    Array out = Array::empty({b, t, h, channels}, lse.dtype()).permute({0, 2, 1, 3});
     kernels::attention_forward(p, out.slice(3, 0, e), lse);
     if (with_lse) kernels::copy(lse.view({b, h, t, 1}), out.slice(3, e, e + 1));
     if (FlopCounter::active()) FlopCounter::add(2 * computed_pairs(p) * (p.q.dim(3) + p.v.dim(3)));
-    return out;
+    if (with_lse || out.dtype() == p.q.dtype()) return out;
+    exact = out;
+    return rounded(out, p.q.dtype());
   }
 
   void vjp(Vjp& v) {
@@ -64,7 +66,8 @@ struct FusedAttention {
       while (shape.rank() < 4) shape.insert(0, 1);
       g.bias = Array::zeros(shape, p.q.dtype());
     }
-    Array out = v.output().array(), cotangent = v.cotangent().array(), lse_cotangent;
+    Array out = exact.defined() ? exact : v.output().array();
+    Array cotangent = v.cotangent().array(), lse_cotangent;
     if (with_lse) {
       int64_t e = p.v.dim(3);
       lse_cotangent = packed(cotangent.slice(3, e, e + 1)).view(lse.shape());
@@ -93,7 +96,7 @@ Tensor run(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionTer
            const FusedAttentionOptions& options, bool with_lse) {
   check_attention(q, k, v, terms, options);
   FusedAttention op{terms,    options, terms.relative_bias.defined(), terms.bias.defined(),
-                    with_lse, Array()};
+                    with_lse, Array(), Array()};
   op.terms.relative_bias = op.terms.bias = Tensor();
   return apply(std::move(op), q, k, v, terms.relative_bias, terms.bias);
 }

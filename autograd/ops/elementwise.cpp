@@ -70,10 +70,11 @@ struct DivNumber {
   void vjp(Vjp& v) { v.add(0, div(v.cotangent(), by)); }
 };
 
-template <class Row>
+// Saved is what f' reads, x or y; for bf16 always x (kKeepsInput), since the stored y is rounded.
+template <class Row, bool kKeepsInput>
 struct Unary {
   static constexpr const char* name = Row::name;
-  static constexpr unsigned saves = Row::reads == rows::Reads::x ? 1u : kOutput;
+  static constexpr unsigned saves = kKeepsInput ? 1u : kOutput;
   UnaryParams p;
   Array forward(Inputs in) {
     require_floating(name, in[0]);
@@ -83,10 +84,10 @@ struct Unary {
   }
   void vjp(Vjp& v) {  // dx = dy f'(x), f' from the row
     const Tensor& g = v.cotangent();
-    constexpr bool reads_x = Row::reads == rows::Reads::x;
-    Tensor saved = reads_x ? v.input(0) : v.output();
+    Tensor saved = kKeepsInput ? v.input(0) : v.output();
     if (v.create_graph()) {
-      v.add(0, g * Row::df(saved, saved, p));
+      constexpr bool again = kKeepsInput && Row::reads != rows::Reads::x;
+      v.add(0, g * Row::df(saved, again ? apply(Unary{p}, saved) : saved, p));
       return;
     }
     Array out = Array::empty(g.shape(), g.dtype());
@@ -97,7 +98,9 @@ struct Unary {
 
 template <class Row>
 Tensor unary(const Tensor& x, UnaryParams p = {}) {
-  return apply(Unary<Row>{p}, x);
+  if (Row::reads == rows::Reads::x || x.dtype() == DType::bf16)
+    return apply(Unary<Row, true>{p}, x);
+  return apply(Unary<Row, Row::reads == rows::Reads::x>{p}, x);
 }
 
 Array binary_forward(const char* name, BinaryOp op, Inputs in) {
@@ -140,13 +143,23 @@ struct Sub {
   }
 };
 
+// Gradients of broadcast operands are sums: bf16 would round each term of them.
+Tensor term(Vjp& v, const Tensor& x) {
+  bool summed = !(v.shape(0) == v.cotangent().shape() && v.shape(1) == v.cotangent().shape());
+  return summed ? widened(x) : x;
+}
+void add_sum(Vjp& v, int i, const Tensor& gradient) {
+  v.add(i, cast(sum_to(gradient, v.shape(i)), v.dtype(i)));
+}
+
 struct Mul {
   static constexpr const char* name = "mul";
   static constexpr unsigned saves = 0b11;
   Array forward(Inputs in) { return binary_forward(name, BinaryOp::mul, in); }
   void vjp(Vjp& v) {
-    if (v.needs(0)) v.add(0, sum_to(v.cotangent() * v.input(1), v.shape(0)));
-    if (v.needs(1)) v.add(1, sum_to(v.cotangent() * v.input(0), v.shape(1)));
+    Tensor g = term(v, v.cotangent());
+    if (v.needs(0)) add_sum(v, 0, g * term(v, v.input(1)));
+    if (v.needs(1)) add_sum(v, 1, g * term(v, v.input(0)));
   }
 };
 
@@ -155,9 +168,9 @@ struct Div {
   static constexpr unsigned saves = 0b11;
   Array forward(Inputs in) { return binary_forward(name, BinaryOp::div, in); }
   void vjp(Vjp& v) {  // c = a / b:  da = dc / b,  db = -dc a / b^2
-    Tensor a = v.input(0), b = v.input(1), da = v.cotangent() / b;
-    if (v.needs(0)) v.add(0, sum_to(da, v.shape(0)));
-    if (v.needs(1)) v.add(1, sum_to(neg(da * (a / b)), v.shape(1)));
+    Tensor a = widened(v.input(0)), b = widened(v.input(1)), da = widened(v.cotangent()) / b;
+    if (v.needs(0)) add_sum(v, 0, da);
+    if (v.needs(1)) add_sum(v, 1, neg(da * (a / b)));
   }
 };
 
@@ -166,9 +179,11 @@ struct PowTensor {
   static constexpr unsigned saves = 0b11 | kOutput;
   Array forward(Inputs in) { return binary_forward(name, BinaryOp::pow, in); }
   void vjp(Vjp& v) {  // c = a^b:  da = dc b a^(b-1),  db = dc c log a
-    Tensor a = v.input(0), b = v.input(1);
-    if (v.needs(0)) v.add(0, sum_to(v.cotangent() * b * pow(a, b - 1.0), v.shape(0)));
-    if (v.needs(1)) v.add(1, sum_to(v.cotangent() * v.output() * log(a), v.shape(1)));
+    Tensor a = widened(v.input(0)), b = widened(v.input(1)), g = widened(v.cotangent());
+    if (v.needs(0)) add_sum(v, 0, g * b * pow(a, b - 1.0));
+    if (!v.needs(1)) return;
+    Tensor c = v.dtype(0) == DType::bf16 ? pow(a, b) : v.output();  // not the rounded one
+    add_sum(v, 1, g * c * log(a));
   }
 };
 

@@ -128,19 +128,26 @@ struct PrefixProduct {
   //   dq_i = sum_{j<=i} w_ij (g_i . v_j) k_j      dk_j = sum_{i>=j} w_ij (v_j . g_i) q_i
   //   dv_j = sum_{i>=j} w_ij (k_j . q_i) g_i      dalpha_i = g_i . y_i    dbeta_j = v_j . dv_j
   void vjp(Vjp& v) {
-    Tensor q = v.input(0), k = v.input(1), x = v.input(2), g = v.cotangent();
+    auto input = [&](int i) { return widened(v.input(i)); };
+    auto add = [&](int i, const Tensor& dx) { v.add(i, cast(sum_to(dx, v.shape(i)), v.dtype(i))); };
+    Tensor q = input(0), k = input(1), x = input(2), g = widened(v.cotangent());
     bool weighted = v.shape(3).rank() > 0;
     Tensor alpha, beta;
-    if (weighted) alpha = v.input(3), beta = v.input(4);
-    if (v.needs(0)) v.add(0, sum_to(prefix_product(g, x, k, alpha, beta, reverse), v.shape(0)));
-    if (v.needs(1)) v.add(1, sum_to(prefix_product(x, g, q, beta, alpha, !reverse), v.shape(1)));
+    if (weighted) alpha = input(3), beta = input(4);
+    if (v.needs(0)) add(0, prefix_product(g, x, k, alpha, beta, reverse));
+    if (v.needs(1)) add(1, prefix_product(x, g, q, beta, alpha, !reverse));
     bool for_beta = weighted && v.needs(4);
     if (v.needs(2) || for_beta) {
       Tensor dv = prefix_product(k, q, g, beta, alpha, !reverse);
-      if (v.needs(2)) v.add(2, sum_to(dv, v.shape(2)));
-      if (for_beta) v.add(4, sum_to(sum(dv * x, {-1}, true), v.shape(4)));
+      if (v.needs(2)) add(2, dv);
+      if (for_beta) add(4, sum(dv * x, {-1}, true));
     }
-    if (weighted && v.needs(3)) v.add(3, sum_to(sum(g * v.output(), {-1}, true), v.shape(3)));
+    if (weighted && v.needs(3)) {
+      // y again where bf16 has rounded it.
+      bool again = v.dtype(0) == DType::bf16;
+      Tensor y = again ? prefix_product(q, k, x, alpha, beta, reverse) : v.output();
+      add(3, sum(g * y, {-1}, true));
+    }
   }
 };
 

@@ -65,13 +65,31 @@ static void run_backward(UnaryOp op, UnaryParams p, Span<4> x) {
   }
 }
 
+static bool reads_y(UnaryOp op) {
+  switch (op) {
+    case UnaryOp::affine: return false;
+#define HEED_CASE(Row) \
+  case rows::Row::op: return rows::Row::reads != rows::Reads::x;
+      HEED_UNARY_ROWS(HEED_CASE)
+#undef HEED_CASE
+  }
+  return false;
+}
+
 void unary_backward(UnaryOp op, UnaryParams params, const Array& x, const Array& y, const Array& g,
                     const Array& out) {
   dispatch_floating("unary_backward", g.dtype(), [&](auto type) {
     using T = decltype(type);
     each_span({&out, &x, &y, &g}, [&](Span<4> span) {
       if constexpr (__is_same(T, bfloat16))
-        through_f32<bfloat16>(span, [&](Span<4> wide) { run_backward<float>(op, params, wide); });
+        through_f32<bfloat16>(span, [&](Span<4> wide) {
+          if (reads_y(op)) {
+            char* const pointers[] = {wide.p[2], wide.p[1]};
+            const int64_t strides[] = {sizeof(float), wide.s[1]};
+            run_forward<float>(op, params, {pointers, strides, wide.n});
+          }
+          run_backward<float>(op, params, wide);
+        });
       else run_backward<T>(op, params, span);
     });
   });
