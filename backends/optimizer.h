@@ -19,9 +19,9 @@ struct SgdRule {
 
 }  // namespace heed::kernels
 
-HEED_KERNEL(adam_step, void(const Array& parameter, const Array& master, const Array& gradient,
-                            const Array& m, const Array& v, const Array& step_state,
-                            kernels::AdamRule rule));
+HEED_KERNEL(adam_step,
+            void(const Array& parameter, const Array& master, const Array& gradient, const Array& m,
+                 const Array& v, const Array& step_state, kernels::AdamRule rule));
 // `buffer` undefined: no momentum.
 HEED_KERNEL(sgd_step, void(const Array& parameter, const Array& master, const Array& gradient,
                            const Array& buffer, const Array& step_state, kernels::SgdRule rule));

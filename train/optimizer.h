@@ -75,7 +75,7 @@ class Optimizer {
   nn::NamedTensors parameters_;
   std::vector<Slot> slots_;
   std::vector<Tensor> masters_;  // one a parameter
-  Tensor step_state_;  // [kStepSlots] f64
+  Tensor step_state_;            // [kStepSlots] f64
   int64_t steps_ = 0;
 };
 

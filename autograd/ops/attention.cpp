@@ -23,8 +23,10 @@ struct FusedAttention {
   FusedAttentionOptions options;
   bool has_table, has_bias;
   bool with_lse;  // the log-sum-exp is channel E of the result, for an op has one result
-  Array lse;      // [B, H, T]: log sum exp of each row, all that backward needs of the map; f32 for bf16
-  Array exact;    // for bf16, the result before it was rounded: backward subtracts what it makes of it
+  Array
+      lse;  // [B, H, T]: log sum exp of each row, all that backward needs of the map; f32 for bf16
+  Array
+      exact;  // for bf16, the result before it was rounded: backward subtracts what it makes of it
 
   Array forward(Inputs in) {
     AttentionProblem p = problem(in.tensor(kQuery), in.tensor(kKey), in.tensor(kValue),
@@ -95,8 +97,8 @@ struct FusedAttention {
 Tensor run(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionTerms& terms,
            const FusedAttentionOptions& options, bool with_lse) {
   check_attention(q, k, v, terms, options);
-  FusedAttention op{terms,    options, terms.relative_bias.defined(), terms.bias.defined(),
-                    with_lse, Array(), Array()};
+  FusedAttention op{terms,   options, terms.relative_bias.defined(), terms.bias.defined(), with_lse,
+                    Array(), Array()};
   op.terms.relative_bias = op.terms.bias = Tensor();
   return apply(std::move(op), q, k, v, terms.relative_bias, terms.bias);
 }

@@ -56,8 +56,7 @@ void check_attention(const Tensor& q, const Tensor& k, const Tensor& v, const At
     if (slopes.rank() != 1 || slopes.dim(0) != heads)
       throw ShapeError(str("attention: alibi_slopes is ", slopes.shape(),
                            ", one a head expected: [", heads, "]"));
-    if (!is_differentiable(slopes.dtype()))
-      refuse_dtype("attention: alibi_slopes", slopes.dtype());
+    if (!is_differentiable(slopes.dtype())) refuse_dtype("attention: alibi_slopes", slopes.dtype());
   }
   if (const Tensor& table = terms.relative_bias; table.defined()) {
     if (table.rank() != 2 || table.dim(0) != heads)

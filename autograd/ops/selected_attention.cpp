@@ -123,7 +123,7 @@ Tensor selected_attention(const Tensor& q, const Tensor& k, const Tensor& v, con
   check_attention(q, k, v, terms, options.base);
   Tensor list = contiguous(index);
   check_index(list, q, k.dim(2));
-  SelectedAttention op{terms,  options, list, terms.relative_bias.defined(), terms.bias.defined(),
+  SelectedAttention op{terms,   options, list, terms.relative_bias.defined(), terms.bias.defined(),
                        Array(), Array()};
   op.terms.relative_bias = op.terms.bias = Tensor();
   return apply(std::move(op), q, k, v, terms.relative_bias, terms.bias);

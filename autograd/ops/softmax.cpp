@@ -41,9 +41,7 @@ struct SoftmaxOp {
     kernels::softmax_backward(y.array(), packed(g.array()), axis, kLog, grad);
     v.add(0, cast(Tensor(grad), v.dtype(0)));
   }
-  Tensor again(const Tensor& x) const {
-    return kLog ? log_softmax(x, axis) : softmax(x, axis);
-  }
+  Tensor again(const Tensor& x) const { return kLog ? log_softmax(x, axis) : softmax(x, axis); }
 };
 
 // The maximum as a constant: the result does not depend on it. Rows of -inf alone are shifted by 0.

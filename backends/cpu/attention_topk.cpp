@@ -189,8 +189,7 @@ void run(const AttentionProblem& p, const Array& index) {
 void attention_topk(const AttentionProblem& problem, const Array& index) {
   if (index.numel() == 0) return;
   common::in_f32(problem, [&](const AttentionProblem& p) {
-    dispatch_wide("attention_topk", p.q.dtype(),
-                  [&](auto type) { run<decltype(type)>(p, index); });
+    dispatch_wide("attention_topk", p.q.dtype(), [&](auto type) { run<decltype(type)>(p, index); });
   });
 }
 

@@ -42,9 +42,7 @@ struct StagedRow {
   T* buffer = nullptr;
 
   static constexpr bool staged = !__is_same(S, T);
-  static int64_t bytes(int64_t size) {
-    return staged ? size * static_cast<int64_t>(sizeof(T)) : 0;
-  }
+  static int64_t bytes(int64_t size) { return staged ? size * static_cast<int64_t>(sizeof(T)) : 0; }
   // Behind this one's buffer of `size` elements.
   StagedRow next(int64_t size) const { return {staged ? buffer + size : nullptr}; }
   const T* read(const S* from, int64_t n) const {

@@ -43,10 +43,9 @@ void forward(const Array& logits, const Array& target, double smoothing, int64_t
     common::with_scratch(StagedRow<S>::bytes(n), [&](char* memory) {
       StagedRow<S> row{reinterpret_cast<T*>(memory)};
       for (int64_t r = begin; r < end; ++r)
-        to[r] = t[r] == ignore_index
-                    ? T(0)
-                    : static_cast<T>(
-                          row_loss(row.read(x + r * n, n), n, t[r], smoothing, m + r, z + r));
+        to[r] = t[r] == ignore_index ? T(0)
+                                     : static_cast<T>(row_loss(row.read(x + r * n, n), n, t[r],
+                                                               smoothing, m + r, z + r));
     });
   });
   int64_t count = 0;

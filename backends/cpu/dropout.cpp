@@ -36,13 +36,11 @@ void forward(const Array& x, const Array& residual, bool relu, double p, RandomK
     const S* a = from + first;
     S* y = to + first;
     if (relu)  // NaN stays: it is not < 0
-      for (int64_t i = 0; i < count; ++i)
-        scale[i] *= widened(a[i]) < T(0) ? T(0) : widened(a[i]);
+      for (int64_t i = 0; i < count; ++i) scale[i] *= widened(a[i]) < T(0) ? T(0) : widened(a[i]);
     else
       for (int64_t i = 0; i < count; ++i) scale[i] *= widened(a[i]);
     if (other)
-      for (int64_t i = 0; i < count; ++i)
-        y[i] = narrowed<S>(widened(other[first + i]) + scale[i]);
+      for (int64_t i = 0; i < count; ++i) y[i] = narrowed<S>(widened(other[first + i]) + scale[i]);
     else
       for (int64_t i = 0; i < count; ++i) y[i] = narrowed<S>(scale[i]);
   });
@@ -78,9 +76,8 @@ void mask(double p, RandomKey key, const Array& out) {
 
 void dropout(const Array& x, const Array& residual, bool relu, double p, RandomKey key,
              const Array& out) {
-  dispatch_floating("dropout", x.dtype(), [&](auto type) {
-    forward<decltype(type)>(x, residual, relu, p, key, out);
-  });
+  dispatch_floating("dropout", x.dtype(),
+                    [&](auto type) { forward<decltype(type)>(x, residual, relu, p, key, out); });
 }
 
 void relu_dropout_backward(const Array& y, const Array& cotangent, double p, const Array& grad) {

@@ -50,9 +50,7 @@ struct Span {
 // that this is compiled once and not for each of them.
 template <int K, class F>
 void each_span(const Array* const (&arrays)[K], F run) {
-  Loop<K>(arrays).run([&](char* const* p, const int64_t* s, int64_t n) {
-    run(Span<K>{p, s, n});
-  });
+  Loop<K>(arrays).run([&](char* const* p, const int64_t* s, int64_t n) { run(Span<K>{p, s, n}); });
 }
 
 // f(vectors of the inputs) -> vector.

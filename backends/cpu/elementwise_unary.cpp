@@ -58,8 +58,7 @@ static void run_backward(UnaryOp op, UnaryParams p, Span<4> x) {
     }
 #define HEED_CASE(Row) \
   case rows::Row::op:  \
-    return map3<T>(    \
-        x, [p](Vec<T> a, Vec<T> b, Vec<T> c) { return c * rows::Row::df(a, b, p); });
+    return map3<T>(x, [p](Vec<T> a, Vec<T> b, Vec<T> c) { return c * rows::Row::df(a, b, p); });
       HEED_UNARY_ROWS(HEED_CASE)
 #undef HEED_CASE
   }

@@ -248,7 +248,8 @@ void sum_general(const T* x, Axes kept, Axes reduced, T* out) {
     for (int64_t o = begin; o < end; ++o) {
       const T* base = x + kept.offset(o);
       wide<T> total = 0;
-      for (int64_t r = 0; r < rows; ++r) total += static_cast<wide<T>>(widened(base[reduced.offset(r)]));
+      for (int64_t r = 0; r < rows; ++r)
+        total += static_cast<wide<T>>(widened(base[reduced.offset(r)]));
       out[o] = narrowed<T>(total);
     }
   });

@@ -233,9 +233,8 @@ void softmax(const Array& x, int axis, bool is_log, const Array& out) {
 
 void softmax_backward(const Array& y, const Array& cotangent, int axis, bool is_log,
                       const Array& grad) {
-  dispatch_floating("softmax_backward", y.dtype(), [&](auto type) {
-    backward<decltype(type)>(y, cotangent, axis, is_log, grad);
-  });
+  dispatch_floating("softmax_backward", y.dtype(),
+                    [&](auto type) { backward<decltype(type)>(y, cotangent, axis, is_log, grad); });
 }
 
 }  // namespace heed::kernels::HEED_ISA_NAMESPACE

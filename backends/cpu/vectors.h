@@ -26,7 +26,8 @@ inline void store(T* p, Vec<T> v, FullVec) {
 
 inline Vec<float> load(const bfloat16* p, FullVec, float = 0) {
 #if defined(__AVX512F__)
-  const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  const __m512i wide =
+      _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
   return Vec<float>::Batch(_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16)));
 #elif defined(__AVX2__)
   const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
@@ -45,8 +46,7 @@ inline void store(bfloat16* p, Vec<float> v, FullVec) {
 }
 inline Vec<float> load(const bfloat16* p, PartVec part, float fill = 0) {
   alignas(64) float buffer[Vec<float>::width];
-  for (int64_t i = 0; i < Vec<float>::width; ++i)
-    buffer[i] = i < part.count ? widened(p[i]) : fill;
+  for (int64_t i = 0; i < Vec<float>::width; ++i) buffer[i] = i < part.count ? widened(p[i]) : fill;
   return Vec<float>::load(buffer);
 }
 inline void store(bfloat16* p, Vec<float> v, PartVec part) {

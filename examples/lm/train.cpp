@@ -113,9 +113,9 @@ int train_command(const LmSettings& s) {
   bool without = s.dropout > 0 && !s.attention_dropout &&
                  model.stack().layer(0).self_attn.attention_dropout() == 0;
   std::printf("lm: %s in GPT-2's layout, %lld parameters in %s, %d threads, %s, attention: %s%s\n",
-              s.preset.c_str(), static_cast<long long>(model.parameter_count()), s.precision.c_str(), num_threads(),
-              config_value("instruction set").c_str(), s.attention.c_str(),
-              without ? " (no dropout on its weights)" : "");
+              s.preset.c_str(), static_cast<long long>(model.parameter_count()),
+              s.precision.c_str(), num_threads(), config_value("instruction set").c_str(),
+              s.attention.c_str(), without ? " (no dropout on its weights)" : "");
   std::printf(
       "%s: %zu tokens to learn from, %zu for validation; %lld tokens in the vocabulary (%s), %lld "
       "batches an epoch\n",

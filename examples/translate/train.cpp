@@ -93,11 +93,12 @@ void TranslationRun::print_first_lines() const {
     return spec + (without ? " (no dropout on its weights)" : "");
   };
   std::printf(
-      "translate: %s Transformer, %lld parameters in %s, %d threads, %s, attention: encoder %s, decoder "
+      "translate: %s Transformer, %lld parameters in %s, %d threads, %s, attention: encoder %s, "
+      "decoder "
       "%s, cross %s\n",
-      s_.preset.c_str(), static_cast<long long>(model_->parameter_count()),
-      s_.precision.c_str(), num_threads(),
-      config_value("instruction set").c_str(), variant(encoder, s_.attention).c_str(),
+      s_.preset.c_str(), static_cast<long long>(model_->parameter_count()), s_.precision.c_str(),
+      num_threads(), config_value("instruction set").c_str(),
+      variant(encoder, s_.attention).c_str(),
       variant(decoder.self_attn, s_.decoder_attention).c_str(),
       variant(decoder.multihead_attn, s_.cross_attention).c_str());
   std::string dropped;

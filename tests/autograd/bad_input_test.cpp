@@ -167,7 +167,10 @@ TEST_CASE("f16 is refused by name, with what to do", "[bad_input]") {
       {[&] { layer_norm(half, row, row); }, {"layer_norm: ", advice}},
       {[&] { dropout(half, 0.5); }, {"dropout: ", advice}},
       {[&] { cross_entropy(half, classes); }, {"cross_entropy: ", advice}},
-      {[&] { scatter_add(half, 0, zeros({2, 3}, DType::i64), half); }, {"scatter_add: ", advice}},
+      {[&] {
+         scatter_add(half, 0, zeros({2, 3}, DType::i64), half);
+       },
+       {"scatter_add: ", advice}},
       {[&] { fused_attention(heads, heads, heads, {}, {}); }, {"attention: q: ", advice}},
       {[&] { rand({2}, DType::f16); }, {"random_uniform: ", advice}},
       {[&] { Tensor(half).set_requires_grad(true); }, {"set_requires_grad: ", advice}},

@@ -96,7 +96,8 @@ int64_t check_sgd(const SgdSettings& s, DType dtype, int64_t n) {
       p[i] -= kRate * s.lr_factor * gi;
     }
   }
-  return expect("parameter", tp, p) + expect_master(master, p) + (s.momentum == 0 ? 0 : expect("buffer", tb, b));
+  return expect("parameter", tp, p) + expect_master(master, p) +
+         (s.momentum == 0 ? 0 : expect("buffer", tb, b));
 }
 
 int64_t check_norm(DType dtype, int64_t n) {

@@ -73,9 +73,8 @@ void index_select(const Array& x, int axis, const Array& index, const Array& out
 // Two indices may name one row, so threads share columns out, not rows.
 void index_add(const Array& out, int axis, const Array& index, const Array& source, int64_t skip) {
   if (out.dtype() == DType::bf16)
-    return add_in_f32(out, [&](const Array& wide) {
-      index_add(wide, axis, index, widened(source), skip);
-    });
+    return add_in_f32(
+        out, [&](const Array& wide) { index_add(wide, axis, index, widened(source), skip); });
   const Block to(out.shape(), axis), from(source.shape(), axis);
   const int64_t* ids = at<int64_t>(index);
   dispatch_types<float, double, int32_t, int64_t>("index_add", out.dtype(), [&](auto zero) {
@@ -122,8 +121,8 @@ void gather(const Array& x, int axis, const Array& index, const Array& out) {
 
 void scatter_add(const Array& out, int axis, const Array& index, const Array& source) {
   if (out.dtype() == DType::bf16)
-    return add_in_f32(
-        out, [&](const Array& wide) { scatter_add(wide, axis, index, widened(source)); });
+    return add_in_f32(out,
+                      [&](const Array& wide) { scatter_add(wide, axis, index, widened(source)); });
   const Block to(out.shape(), axis), from(source.shape(), axis);
   const int64_t* ids = at<int64_t>(index);
   dispatch_types<float, double, int32_t, int64_t>("scatter_add", out.dtype(), [&](auto zero) {

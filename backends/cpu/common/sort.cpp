@@ -78,7 +78,7 @@ void sort_indices(const Array& x, int axis, bool descending, const Array& out) {
       "sort", wide.dtype(), [&](auto type) {
         using T = decltype(type);
         sort_either<std::conditional_t<std::is_same_v<T, bool>, uint8_t, T>>(wide, axis, descending,
-                                                                            out);
+                                                                             out);
       });
 }
 

@@ -51,8 +51,7 @@ void in_f32(const AttentionProblem& problem, FunctionRef<void(const AttentionPro
 
 void in_f32(const AttentionGradients& g, FunctionRef<void(const AttentionGradients&)> f) {
   bool staged = false;
-  for (const Array* x : {&g.q, &g.k, &g.v, &g.relative_table, &g.bias})
-    staged |= is_bf16(*x);
+  for (const Array* x : {&g.q, &g.k, &g.v, &g.relative_table, &g.bias}) staged |= is_bf16(*x);
   if (!staged) return f(g);
   const Array* overwritten[] = {&g.q, &g.k, &g.v, &g.relative_table};
   const Array* added[] = {&g.bias};
