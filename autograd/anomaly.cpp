@@ -6,6 +6,7 @@
 #include <heed/autograd/grad_mode.h>
 #include <heed/autograd/ops/operand.h>
 #include <heed/autograd/source_location.h>
+#include <heed/backends/copy.h>
 
 namespace heed {
 
@@ -27,8 +28,11 @@ std::optional<Fault> first_of(const Array& x, Bad bad) {
 template <class Bad>
 std::optional<Fault> first(const Array& x, Bad bad) {
   if (!is_differentiable(x.dtype())) return std::nullopt;
-  Array values = packed(x).to(kCpu);
-  return x.dtype() == DType::f32 ? first_of<float>(values, bad) : first_of<double>(values, bad);
+  Array here = packed(x).to(kCpu);
+  if (x.dtype() == DType::f64) return first_of<double>(here, bad);
+  Array values = Array::empty(x.shape(), DType::f32, kCpu);
+  kernels::copy(here, values);
+  return first_of<float>(values, bad);
 }
 
 bool is_minus_inf(double v) { return v == -HUGE_VAL; }

@@ -81,7 +81,7 @@ class Tensor {
   double item() const;
   std::vector<double> to_vector() const;  // row-major
 
-  // Gradients. Only f32 and f64 can require one.
+  // Gradients. Only f32, f64 and bf16 can require one; it has the tensor's dtype.
   bool requires_grad() const { return impl_ && impl_->node; }
   bool is_leaf() const;                     // no op produced it, or none was recorded
   Tensor& set_requires_grad(bool on);       // leaves only
@@ -110,7 +110,7 @@ class Tensor {
   Tensor squeeze(int axis) const;
   Tensor unsqueeze(int axis) const;
   Tensor contiguous() const;
-  Tensor to(DType dtype) const;  // differentiable between f32 and f64
+  Tensor to(DType dtype) const;  // differentiable among f32, f64 and bf16
   // A copy on another device, differentiable; itself if it is there already.
   Tensor to(Device device) const;
   Tensor clone() const;  // a copy of its own, differentiable

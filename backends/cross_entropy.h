@@ -1,4 +1,5 @@
-// Cross-entropy on logits [rows, V] with class targets i64 [rows]. f32, f64; all arrays contiguous.
+// Cross-entropy on logits [rows, V] with class targets i64 [rows]. f32, f64, bf16; all arrays
+// contiguous. For bf16, losses, shift, log_sum, total and cotangent are f32.
 // With label smoothing e:  loss = lse(x) - (1 - e) x_target - e mean(x);  0 where target is
 // ignored.
 #pragma once

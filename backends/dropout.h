@@ -1,5 +1,5 @@
 // Dropout. Element i, in row-major order, is dropped where uniform(key, i) < p; s = 1 / (1 - p),
-// and 0 for p = 1. f32, f64; all arrays contiguous; out may be any input.
+// and 0 for p = 1. f32, f64, bf16; all arrays contiguous; out may be any input.
 #pragma once
 
 #include <heed/backends/kernel.h>

@@ -20,15 +20,15 @@ enum class CompareOp { equal, not_equal, less, less_equal, greater, greater_equa
 
 }  // namespace heed
 
-// f32, f64; affine also i32, i64. out may be x.
+// f32, f64, bf16; affine also i32, i64. out may be x.
 HEED_KERNEL(unary, void(UnaryOp op, UnaryParams params, const Array& x, const Array& out));
-// out = g df(x, y), y = f(x); f32, f64. out may be any input. Rows need x or y only, but both are
-// passed.
+// out = g df(x, y), y = f(x); f32, f64, bf16. out may be any input. Rows need x or y only, but both
+// are passed. bf16: y is made from x again, for what was stored of it is rounded.
 HEED_KERNEL(unary_backward, void(UnaryOp op, UnaryParams params, const Array& x, const Array& y,
                                  const Array& g, const Array& out));
-// f32, f64, i32, i64; logical_*: bool. out may be a or b.
+// f32, f64, bf16, i32, i64; logical_*: bool. out may be a or b.
 HEED_KERNEL(binary, void(BinaryOp op, const Array& a, const Array& b, const Array& out));
-// out is bool; every dtype but bf16 and f16.
+// out is bool; every dtype but f16.
 HEED_KERNEL(compare, void(CompareOp op, const Array& a, const Array& b, const Array& out));
 // condition ? a : b; every dtype. out may be a or b.
 HEED_KERNEL(where, void(const Array& condition, const Array& a, const Array& b, const Array& out));

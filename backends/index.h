@@ -9,11 +9,12 @@ HEED_KERNEL_ONCE(first_bad_index, int64_t(const Array& index, int64_t size));
 // out = x with axis replaced by index [N]. Every dtype.
 HEED_KERNEL_ONCE(index_select,
                  void(const Array& x, int axis, const Array& index, const Array& out));
-// out[.., index[n], ..] += source[.., n, ..]; f32, f64, i32, i64. Where index is `skip`, nothing.
+// out[.., index[n], ..] += source[.., n, ..]; f32, f64, bf16 (summed in f32), i32, i64. Where index
+// is `skip`, nothing.
 HEED_KERNEL_ONCE(index_add, void(const Array& out, int axis, const Array& index,
                                  const Array& source, int64_t skip));
 // out[.., i, ..] = x[.., index[.., i, ..], ..]. Every dtype.
 HEED_KERNEL_ONCE(gather, void(const Array& x, int axis, const Array& index, const Array& out));
-// out[.., index[.., i, ..], ..] += source[.., i, ..]; f32, f64, i32, i64.
+// out[.., index[.., i, ..], ..] += source[.., i, ..]; as index_add.
 HEED_KERNEL_ONCE(scatter_add,
                  void(const Array& out, int axis, const Array& index, const Array& source));

@@ -1,6 +1,6 @@
 // Cross-entropy of x W^T + b without all logits in memory: loss and, for a cotangent of 1, all
 // gradients in one go. x [rows, D], weight [V, D], bias [V] or undefined, target i64 [rows]; f32,
-// f64; contiguous.
+// f64, bf16; contiguous.
 #pragma once
 
 #include <heed/backends/kernel.h>
@@ -16,8 +16,9 @@ LinearCrossEntropyPlan linear_cross_entropy_plan(int64_t rows, int64_t size, int
                                                  DType dtype);
 }  // namespace heed::kernels
 
-// loss []: sum over the rows that are not ignored, or mean. scratch u8 as planned. Gradients may be
-// undefined (not wanted); rows that are ignored get dx = 0, and nothing in them reaches a result.
+// loss []: sum over the rows that are not ignored, or mean; f32 for bf16. scratch u8 as planned for
+// the loss's dtype. Gradients may be undefined (not wanted); rows that are ignored get dx = 0, and
+// nothing in them reaches a result.
 HEED_KERNEL(linear_cross_entropy,
             void(const Array& x, const Array& weight, const Array& bias, const Array& target,
                  double smoothing, int64_t ignore_index, bool mean, const Array& scratch,

@@ -1,5 +1,6 @@
-// Layer norm and RMS norm over the last axis: rows [rows, D]. f32, f64; all arrays contiguous and
-// of one dtype. Undefined arrays: weight 1, bias 0, no residual, a result that is not wanted.
+// Layer norm and RMS norm over the last axis: rows [rows, D]. f32, f64, bf16; all arrays contiguous
+// and of one dtype, but mean and rstd, which are f32 for bf16. Undefined arrays: weight 1, bias 0, no
+// residual, a result that is not wanted.
 #pragma once
 
 #include <heed/backends/kernel.h>

@@ -1,5 +1,7 @@
-// Optimizer steps, in place. f32, f64; all arrays contiguous and of one dtype, but the step state,
-// f64 [kStepSlots] (autograd/ops/optimizer.h): what changes from step to step is read from there.
+// Optimizer steps, in place. f32, f64, bf16; all arrays contiguous and of one dtype, but the step
+// state, f64 [kStepSlots] (autograd/ops/optimizer.h): what changes from step to step is read from
+// there. For a parameter and gradient of bf16 the state is f32, with a `master` of the parameter that
+// keeps what bf16 rounds away (undefined otherwise): see docs/checkpoints.md.
 #pragma once
 
 #include <heed/backends/kernel.h>
@@ -17,11 +19,12 @@ struct SgdRule {
 
 }  // namespace heed::kernels
 
-HEED_KERNEL(adam_step, void(const Array& parameter, const Array& gradient, const Array& m,
-                            const Array& v, const Array& step_state, kernels::AdamRule rule));
+HEED_KERNEL(adam_step,
+            void(const Array& parameter, const Array& master, const Array& gradient, const Array& m,
+                 const Array& v, const Array& step_state, kernels::AdamRule rule));
 // `buffer` undefined: no momentum.
-HEED_KERNEL(sgd_step, void(const Array& parameter, const Array& gradient, const Array& buffer,
-                           const Array& step_state, kernels::SgdRule rule));
+HEED_KERNEL(sgd_step, void(const Array& parameter, const Array& master, const Array& gradient,
+                           const Array& buffer, const Array& step_state, kernels::SgdRule rule));
 // The step state itself; slots as in autograd/ops/optimizer.h.
 // Marks the coming step as failed if `value` (one element; f32, f64, bf16) is not finite.
 HEED_KERNEL_ONCE(mark_not_finite, void(const Array& value, const Array& step_state));

@@ -1,4 +1,5 @@
-// Softmax and log-softmax along one axis (not negative). f32, f64; all arrays contiguous.
+// Softmax and log-softmax along one axis (not negative). f32, f64, bf16; all arrays
+// contiguous.
 #pragma once
 
 #include <heed/backends/kernel.h>

@@ -24,6 +24,19 @@ DType dtype_from_name(std::string_view name) {
       str("dtype: unknown name '", name, "'; expected one of f32 f64 bf16 f16 u8 i32 i64 bool"));
 }
 
+void refuse_dtype(const char* op, DType got, const char* expected) {
+  if (got == DType::f16)
+    throw DTypeError(str(op, ": f16 is a storage type on the CPU; convert to f32 or bf16"));
+  throw DTypeError(str(op, ": ", expected, " expected, got ", got));
+}
+
+void refuse_dtype(const char* op, DType got, const DType* expected, int count) {
+  std::string list;
+  for (int i = 0; i < count; ++i)
+    list += str(i == 0 ? "" : i + 1 < count ? ", " : " or ", expected[i]);
+  refuse_dtype(op, got, list.c_str());
+}
+
 float to_float(bfloat16 x) { return std::bit_cast<float>(static_cast<uint32_t>(x.bits) << 16); }
 
 bfloat16 to_bfloat16(float x) {

@@ -91,17 +91,22 @@ void fill_blocks(T* out, int64_t n, RandomKey key, Block block) {
       double values[4];
       block(philox(key.seed, key.offset + static_cast<uint64_t>(i)), values);
       for (int64_t lane = 0; lane < 4 && 4 * i + lane < n; ++lane)
-        out[4 * i + lane] = static_cast<T>(values[lane]);
+        if constexpr (std::is_same_v<T, bfloat16>)
+          out[4 * i + lane] = to_bfloat16(static_cast<float>(values[lane]));
+        else out[4 * i + lane] = static_cast<T>(values[lane]);
     }
   });
 }
 
 template <class Block>
 Array random_array(const Shape& shape, DType dtype, RandomKey key, const char* name, Block block) {
-  if (!is_differentiable(dtype)) throw DTypeError(str(name, ": f32 or f64 expected, got ", dtype));
+  if (!is_differentiable(dtype)) refuse_dtype(name, dtype);
   Array out = Array::empty(shape, dtype, kCpu);
-  if (dtype == DType::f32) fill_blocks(out.data<float>(), out.numel(), key, block);
-  else fill_blocks(out.data<double>(), out.numel(), key, block);
+  switch (dtype) {
+    case DType::f32: fill_blocks(out.data<float>(), out.numel(), key, block); break;
+    case DType::f64: fill_blocks(out.data<double>(), out.numel(), key, block); break;
+    default: fill_blocks(out.data<bfloat16>(), out.numel(), key, block);
+  }
   return out;
 }
 }  // namespace

@@ -48,7 +48,8 @@ class Generator {
 Generator& default_generator();
 void manual_seed(uint64_t seed);
 
-// On the CPU, f32 or f64. Box-Muller with cospi/sinpi: element pair (2j, 2j+1) comes from the same two numbers.
+// On the CPU; f32, f64 or bf16, which rounds f32's numbers (so `high` itself may occur). Box-Muller
+// with cospi/sinpi: element pair (2j, 2j+1) comes from the same two numbers.
 Array random_uniform(const Shape& shape, double low, double high, RandomKey key,
                      DType dtype = DType::f32);
 Array random_normal(const Shape& shape, double mean, double std, RandomKey key,

@@ -79,8 +79,7 @@ void Module::zero_grad() const {
 }
 
 void Module::to(DType dtype) {
-  if (!is_differentiable(dtype))
-    throw DTypeError(str("Module::to: f32 or f64 expected, got ", dtype));
+  if (!is_differentiable(dtype)) refuse_dtype("Module::to", dtype);
   replace(
       [&](const Tensor& t) { return is_floating(t.dtype()) ? t.to(dtype).array() : t.array(); });
 }

@@ -45,10 +45,17 @@ Optimizer::Optimizer(std::vector<std::pair<nn::NamedTensors, double>> groups) {
   }
   if (parameters_.empty()) throw ValueError("optimizer: no parameters");
   Device device = parameters_[0].second.device();
-  for (const auto& [name, parameter] : parameters_)
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const auto& [name, parameter] = parameters_[i];
     if (!(parameter.device() == device))
       throw DeviceError(str("optimizer: ", parameters_[0].first, " is on ", to_string(device), ", ",
                             name, " on ", to_string(parameter.device())));
+    masters_.emplace_back();
+    if (parameter.dtype() != DType::bf16) continue;
+    const Slot& slot = slots_[add_slot(i, "master", true)];
+    masters_.back() = slot.value;
+    slot.value.copy_(parameter);
+  }
   step_state_ = zeros({kStepSlots}, {.dtype = DType::f64, .device = device});
   set_scalar(kGradScale, 1);
 }
@@ -58,9 +65,12 @@ void Optimizer::set_scalar(StepSlot slot, double value) { step_state_[slot].fill
 
 size_t Optimizer::add_slot(size_t index, const char* slot, bool present) {
   const auto& [name, parameter] = parameters_[index];
-  slots_.push_back({str(name, ".", slot), parameter.new_zeros(parameter.shape()), present});
+  DType dtype = accumulate_dtype(parameter.dtype());
+  slots_.push_back({str(name, ".", slot), parameter.new_zeros(parameter.shape(), dtype), present});
   return slots_.size() - 1;
 }
+
+Tensor Optimizer::master(size_t index) const { return masters_[index]; }
 
 void Optimizer::step(double learning_rate) {
   if (!std::isfinite(learning_rate) || learning_rate < 0)
@@ -189,9 +199,11 @@ Sgd::Sgd(const std::vector<Group<SgdSettings>>& groups) : Optimizer(with_factor(
 void Sgd::update(size_t index, const Tensor& parameter, const Tensor& gradient,
                  const Tensor& step_state) {
   if (buffer_[index] < 0)
-    return sgd_step_(parameter, gradient, Tensor(), false, step_state, settings_[index]);
+    return sgd_step_(parameter, gradient, Tensor(), false, step_state, settings_[index],
+                     master(index));
   Slot& slot = slots()[static_cast<size_t>(buffer_[index])];
-  sgd_step_(parameter, gradient, slot.value, !slot.present, step_state, settings_[index]);
+  sgd_step_(parameter, gradient, slot.value, !slot.present, step_state, settings_[index],
+            master(index));
   slot.present = true;
 }
 
@@ -210,7 +222,7 @@ Adam::Adam(const std::vector<Group<AdamSettings>>& groups, bool decoupled)
     s.decoupled = decoupled;
     for (size_t i = 0; i < parameters.size(); ++i) {
       settings_.push_back(s);
-      add_slot(settings_.size() - 1, "exp_avg", true);
+      moments_.push_back(add_slot(settings_.size() - 1, "exp_avg", true));
       add_slot(settings_.size() - 1, "exp_avg_sq", true);
     }
   }
@@ -218,8 +230,9 @@ Adam::Adam(const std::vector<Group<AdamSettings>>& groups, bool decoupled)
 
 void Adam::update(size_t index, const Tensor& parameter, const Tensor& gradient,
                   const Tensor& step_state) {
-  adam_step_(parameter, gradient, slots()[2 * index].value, slots()[2 * index + 1].value,
-             step_state, settings_[index]);
+  size_t first = moments_[index];
+  adam_step_(parameter, gradient, slots()[first].value, slots()[first + 1].value, step_state,
+             settings_[index], master(index));
 }
 
 AdamW::AdamW(const nn::NamedTensors& parameters, const AdamSettings& settings)

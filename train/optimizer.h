@@ -1,6 +1,8 @@
 // Optimizers: groups of parameters, their state, and the step. The arithmetic is one fused pass a
 // parameter (autograd/ops/optimizer.h); learning rate, step number and clip factor stand in a small
-// tensor on the parameters' device that the kernels read. All parameters are on one device.
+// tensor on the parameters' device that the kernels read. All parameters are on one device. Those of
+// bf16 have their state in f32, and there a master copy that keeps what bf16 rounds away
+// ("<parameter>.master").
 //
 //   AdamW optimizer(model.named_parameters(), {.beta2 = 0.98, .weight_decay = 0.01});
 //   loss.backward();
@@ -75,14 +77,17 @@ class Optimizer {
   virtual void update(size_t index, const Tensor& parameter, const Tensor& gradient,
                       const Tensor& step_state) = 0;
   std::vector<Slot>& slots() { return slots_; }
-  size_t add_slot(size_t index, const char* slot, bool present);  // zeros like parameter `index`
+  // Zeros like parameter `index`; f32 for bf16.
+  size_t add_slot(size_t index, const char* slot, bool present);
+  Tensor master(size_t index) const;  // of a parameter of bf16; otherwise undefined
 
  private:
   double scalar(StepSlot slot) const;  // reads back
   void set_scalar(StepSlot slot, double value);
   nn::NamedTensors parameters_;
   std::vector<Slot> slots_;
-  Tensor step_state_;  // [kStepSlots] f64
+  std::vector<Tensor> masters_;  // one a parameter
+  Tensor step_state_;            // [kStepSlots] f64
   int64_t steps_ = 0;
   double learning_rate_ = 0;
 };
@@ -111,7 +116,8 @@ class Adam : public Optimizer {
 
  private:
   void update(size_t, const Tensor&, const Tensor&, const Tensor&) override;
-  std::vector<AdamSettings> settings_;  // one a parameter; its slots are 2i and 2i + 1
+  std::vector<AdamSettings> settings_;  // one a parameter
+  std::vector<size_t> moments_;         // the slot of its first moment; the second's is the next
 };
 
 // Decay is lr * weight_decay * p, beside the gradient (Loshchilov & Hutter 2019).

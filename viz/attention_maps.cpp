@@ -85,7 +85,7 @@ Layout measure(std::span<const AttentionMap> maps, const MapOptions& o) {
 }
 
 Array colors_of(const AttentionMap& m, double max) {
-  Array colors = Array::empty({rows_of(m), columns_of(m), 3}, DType::u8);
+  Array colors = Array::empty({rows_of(m), columns_of(m), 3}, DType::u8, kCpu);
   auto* to = colors.data<uint8_t>();
   for (int64_t i = 0; i < rows_of(m); ++i)
     for (int64_t j = 0; j < columns_of(m); ++j) {
@@ -119,7 +119,7 @@ void draw_map(Svg& svg, const AttentionMap& m, const Layout& l, double max) {
 void draw_legend(Svg& svg, double max, double x, double y) {
   constexpr int kSteps = 40;
   constexpr double kWidth = 160, kHeight = 10;
-  AttentionMap scale{Array::empty({1, kSteps})};
+  AttentionMap scale{Array::empty({1, kSteps}, DType::f32, kCpu)};
   for (int i = 0; i < kSteps; ++i)
     scale.weights.data<float>()[i] = static_cast<float>(i) / (kSteps - 1);
   TextStyle style{.size = 11, .color = kFaint, .anchor = Anchor::end};

@@ -57,7 +57,7 @@ Array enlarged(const Array& pixels) {
   if (times < 2) return pixels;
   Array from = pixels.rank() == 3 ? pixels : pixels.unsqueeze(2);  // [H, W, C]
   int64_t height = times * from.dim(0), width = times * from.dim(1), channels = from.dim(2);
-  Array out = Array::empty({height, width, channels}, DType::u8);
+  Array out = Array::empty({height, width, channels}, DType::u8, kCpu);
   auto* to = out.data<uint8_t>();
   for (int64_t y = 0; y < height; ++y)
     for (int64_t x = 0; x < width; ++x)

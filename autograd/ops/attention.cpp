@@ -23,17 +23,21 @@ struct FusedAttention {
   AttentionTerms terms;                                    // without the two that are inputs
   FusedAttentionOptions options;
   bool has_table, has_bias;
+  Array
+      exact;  // for bf16, the result before it was rounded: backward subtracts what it makes of it
 
   // [B, H, T, E], and the log-sum-exp of each row [B, H, T], all that backward needs of the map.
   std::array<Array, 2> forward(Inputs in) {
     AttentionProblem p = problem(in.tensor(kQuery), in.tensor(kKey), in.tensor(kValue),
                                  in.tensor(kTable), in.tensor(kBias));
     int64_t b = p.q.dim(0), h = p.q.dim(1), t = p.q.dim(2);
-    Array lse = p.q.new_empty({b, h, t});
-    Array out = p.q.new_empty({b, t, h, p.v.dim(3)}).permute({0, 2, 1, 3});
+    Array lse = p.q.new_empty({b, h, t}, accumulate_dtype(p.q.dtype()));  // f32 for bf16
+    Array out = p.q.new_empty({b, t, h, p.v.dim(3)}, lse.dtype()).permute({0, 2, 1, 3});
     kernels::attention_forward(p, out, lse);
     if (FlopCounter::active()) FlopCounter::add(2 * computed_pairs(p) * (p.q.dim(3) + p.v.dim(3)));
-    return {out, lse};
+    if (out.dtype() == p.q.dtype()) return {out, lse};
+    exact = out;
+    return {rounded(out, p.q.dtype()), lse};
   }
 
   void vjp(Vjp& v) {
@@ -63,9 +67,9 @@ struct FusedAttention {
     }
     Array lse_cotangent;
     if (v.cotangent(kLse).defined()) lse_cotangent = packed(v.cotangent(kLse).array());
-    kernels::attention_backward(p, v.output(kOut).array(), v.output(kLse).array(),
-                                with_dense_rows(v.cotangent_or_zeros(kOut).array()), lse_cotangent,
-                                g);
+    kernels::attention_backward(
+        p, exact.defined() ? exact : v.output(kOut).array(), v.output(kLse).array(),
+        with_dense_rows(v.cotangent_or_zeros(kOut).array()), lse_cotangent, g);
     if (FlopCounter::active()) FlopCounter::add(backward_flops(computed_pairs(p), p, g));
     if (g.q.defined()) v.add(kQuery, Tensor(g.q));
     if (g.k.defined()) v.add(kKey, Tensor(g.k));
@@ -86,7 +90,7 @@ struct FusedAttention {
 AttentionParts run(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionTerms& terms,
                    const FusedAttentionOptions& options) {
   check_attention(q, k, v, terms, options);
-  FusedAttention op{terms, options, terms.relative_bias.defined(), terms.bias.defined()};
+  FusedAttention op{terms, options, terms.relative_bias.defined(), terms.bias.defined(), Array()};
   op.terms.relative_bias = op.terms.bias = Tensor();
   auto [out, lse] = apply(std::move(op), q, k, v, terms.relative_bias, terms.bias);
   return {out, lse};

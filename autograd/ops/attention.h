@@ -7,7 +7,7 @@
 //   terms.causal = true;
 //   Tensor o = fused_attention(q, k, v, terms, {.scale = 1 / std::sqrt(64.0)});
 //
-// q [B, H, T, D], k [B, Hkv, S, D], v [B, Hkv, S, E], Hkv divides H; f32 or f64; any strides (a
+// q [B, H, T, D], k [B, Hkv, S, D], v [B, Hkv, S, E], Hkv divides H; f32, f64, bf16; strided (a
 // last axis with gaps costs a copy). The result [B, H, T, E] is a view of memory in the order [B,
 // T, H, E], so that merging the heads again (`transpose(1, 2).reshape({B, T, H * E})`) copies
 // nothing.
@@ -62,7 +62,7 @@ Tensor fused_attention_reference(const Tensor& q, const Tensor& k, const Tensor&
 // whole: whoever has `out` and `lse` over two disjoint sets of keys has them over both.
 struct AttentionParts {
   Tensor out;  // [B, H, T, E]
-  Tensor lse;  // [B, H, T]; -inf where no key is visible
+  Tensor lse;  // [B, H, T]; -inf where no key is visible; f32 for bf16
 };
 AttentionParts fused_attention_parts(const Tensor& q, const Tensor& k, const Tensor& v,
                                      const AttentionTerms& terms,
@@ -82,7 +82,7 @@ Tensor with_sinks(const AttentionParts& parts, const Tensor& sinks);  // [B, H, 
 // logarithmic.
 int64_t relative_bucket(int64_t relative, bool bidirectional, int64_t buckets,
                         int64_t max_distance);
-// bool [B or 1, H or 1, T, S] of visible pairs, and the f32/f64 sum of all bias terms or undefined.
+// bool [B or 1, H or 1, T, S] of visible pairs, and the sum of all bias terms or undefined.
 Tensor visible_pairs(const AttentionTerms& terms, int64_t batch, int64_t t, int64_t s);
 Tensor bias_terms(const AttentionTerms& terms, int64_t batch, int64_t t, int64_t s, DType dtype);
 

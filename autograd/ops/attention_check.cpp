@@ -18,8 +18,7 @@ void check_operand(const Tensor& x, const char* name, const Tensor& q) {
   if (x.rank() != 4)
     throw ShapeError(str("attention: ", name, " is ", x.shape(),
                          ", [batch, heads, positions, channels] expected"));
-  if (!is_differentiable(x.dtype()))
-    throw DTypeError(str("attention: ", name, " is ", x.dtype(), ", f32 or f64 expected"));
+  if (!is_differentiable(x.dtype())) refuse_dtype(str("attention: ", name).c_str(), x.dtype());
   if (x.dtype() != q.dtype())
     throw DTypeError(str("attention: ", name, " is ", x.dtype(), " but q is ", q.dtype()));
   if (x.device() != q.device())
@@ -57,8 +56,7 @@ void check_attention(const Tensor& q, const Tensor& k, const Tensor& v, const At
     if (slopes.rank() != 1 || slopes.dim(0) != heads)
       throw ShapeError(str("attention: alibi_slopes is ", slopes.shape(),
                            ", one a head expected: [", heads, "]"));
-    if (!is_differentiable(slopes.dtype()))
-      throw DTypeError(str("attention: alibi_slopes is ", slopes.dtype(), ", f32 or f64 expected"));
+    if (!is_differentiable(slopes.dtype())) refuse_dtype("attention: alibi_slopes", slopes.dtype());
   }
   if (const Tensor& table = terms.relative_bias; table.defined()) {
     if (table.rank() != 2 || table.dim(0) != heads)

@@ -42,6 +42,13 @@ Array gradient_like(const Array& x) {
   return x.new_empty({x.dim(0), x.dim(2), x.dim(1), x.dim(3)}).permute({0, 2, 1, 3});
 }
 
+Array rounded(const Array& x, DType dtype) {
+  Shape shape{x.dim(0), x.dim(2), x.dim(1), x.dim(3)};
+  Array out = x.new_empty(shape, dtype).permute({0, 2, 1, 3});
+  kernels::copy(x, out);
+  return out;
+}
+
 AttentionProblem attention_problem(const Tensor& q, const Tensor& k, const Tensor& v,
                                    const AttentionTerms& terms,
                                    const FusedAttentionOptions& options) {

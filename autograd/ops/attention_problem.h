@@ -15,6 +15,8 @@ Array with_dense_rows(const Array& x);
 // Memory in x's order of heads and positions: the gradient of a permuted view then permutes back
 // without a copy.
 Array gradient_like(const Array& x);
+// x in another dtype, laid out in memory as [B, T, H, E] like x.
+Array rounded(const Array& x, DType dtype);
 
 // For FlopCounter: pairs that ranges, window, causality and layout leave, over all heads. Those
 // that only a pair tensor hides are computed.

@@ -55,8 +55,9 @@ AttentionParts composed(const Tensor& q_in, const Tensor& k_in, const Tensor& v_
   scores = where(visible, scores, any.fill);
   Tensor lse;
   if (with_lse) {  // rows without a key hold zeros: -inf by definition, and no gradient
-    lse = s > 0 ? where(any.queries, logsumexp(scores, -1, true), -kInfinity)
-                : q.new_full({batch, q.dim(1), t, 1}, -kInfinity);
+    DType dtype = accumulate_dtype(q.dtype());
+    lse = s > 0 ? where(any.queries, logsumexp(cast(scores, dtype), -1, true), -kInfinity)
+                : q.new_full({batch, q.dim(1), t, 1}, -kInfinity, dtype);
     lse = lse.squeeze(3);
   }
   Tensor weights = where(visible, softmax(scores, -1), 0.0);

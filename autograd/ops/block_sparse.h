@@ -5,7 +5,7 @@
 //   Tensor s = sampled_product(q, k, *layout) * scale;      // Q K^T where the layout has blocks
 //   Tensor o = block_sparse_product(block_softmax(s, *layout), v, *layout);   // [B, H, T, E]
 //
-// f32 or f64. ShapeError where operands do not fit the layout's T, S, N or b.
+// f32, f64, bf16. ShapeError where operands do not fit the layout's T, S, N or b.
 #pragma once
 
 #include <heed/autograd/ops/block_layout.h>

@@ -22,15 +22,16 @@ struct CrossEntropy {
   Array forward(Inputs in) {
     const Array& x = in[0];
     int64_t classes = x.dim(-1), rows = x.numel() / classes;
-    Array losses = x.new_empty({rows});
-    shift = x.new_empty({rows});
-    log_sum = x.new_empty({rows});
+    const DType dtype = accumulate_dtype(x.dtype());
+    Array losses = x.new_empty({rows}, dtype);
+    shift = x.new_empty({rows}, dtype);
+    log_sum = x.new_empty({rows}, dtype);
     counted = x.new_empty({}, DType::f64);
     kernels::cross_entropy(packed(x).view({rows, classes}), packed(in[1]).view({rows}),
                            options.label_smoothing, options.ignore_index, losses, shift, log_sum,
                            counted);
     if (options.reduction == Reduction::none) return losses.view(in[1].shape());
-    Array total = x.new_empty({});
+    Array total = x.new_empty({}, dtype);
     kernels::loss_total(losses, divisor(), total);
     return total;
   }
@@ -85,8 +86,9 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target,
 }
 
 // loss = -(1 - e) logp[target] - e mean(logp), over the rows that count.
-Tensor cross_entropy_reference(const Tensor& logits, const Tensor& target,
+Tensor cross_entropy_reference(const Tensor& stored, const Tensor& target,
                                const CrossEntropyOptions& options) {
+  const Tensor logits = cast(stored, accumulate_dtype(stored.dtype()));
   double e = options.label_smoothing;
   Tensor ignored = equal(target, static_cast<double>(options.ignore_index));
   Tensor safe = where(ignored, 0.0, target);

@@ -1,4 +1,4 @@
-// Matrix factorizations over the last two axes, computed in double. f32 or f64 in, the same out;
+// Matrix factorizations over the last two axes, computed in double. A float type in and out;
 // K = min(M, N). Results carry no gradient, since that of single vectors has no value where
 // singular values coincide: a tensor that requires one is a GradError (detach it, or see
 // low_rank_logits). NumericError on NaN.

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include <heed/autograd/ops/operand.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/autograd/tape.h>
 #include <heed/backends/elementwise.h>
@@ -20,11 +21,6 @@ static Tensor greater_equal(const Tensor& a, double b) {
 static Tensor less_equal(const Tensor& a, double b) { return less_equal(a, a.new_full({}, b)); }
 
 namespace {
-
-void check_float(const char* op, const Array& x) {
-  if (!is_differentiable(x.dtype()))
-    throw DTypeError(str(op, ": f32 or f64 expected, got ", x.dtype()));
-}
 
 // `number` in the dtype of the tensor beside it.
 void check_number(const char* op, double number, DType beside) {
@@ -45,8 +41,7 @@ struct Affine {
   static constexpr unsigned saves = 0;
   double a, b;
   Array forward(Inputs in) {
-    if (!is_arithmetic(in[0].dtype()))
-      throw DTypeError(str("affine: a number type expected, got ", in[0].dtype()));
+    if (!is_arithmetic(in[0].dtype())) refuse_dtype(name, in[0].dtype(), "a number type");
     for (double x : {a, b}) check_number("affine", x, in[0].dtype());
     Array out = in[0].new_empty(in[0].shape());
     kernels::unary(UnaryOp::affine, {a, b}, in[0], out);
@@ -60,8 +55,12 @@ struct DivNumber {
   static constexpr unsigned saves = 0;
   double by;
   Array forward(Inputs in) {
-    check_float(name, in[0]);
+    require_floating(name, in[0]);
     Array out = in[0].new_empty(in[0].shape());
+    if (in[0].dtype() == DType::bf16) {  // which would round the divisor
+      kernels::unary(UnaryOp::affine, {1 / by, 0}, in[0], out);
+      return out;
+    }
     Tensor divisor = in.tensor(0).new_full({}, by);
     kernels::binary(BinaryOp::div, in[0], divisor.array().broadcast_to(in[0].shape()), out);
     return out;
@@ -69,23 +68,24 @@ struct DivNumber {
   void vjp(Vjp& v) { v.add(0, div(v.cotangent(), by)); }
 };
 
-template <class Row>
+// Saved is what f' reads, x or y; for bf16 always x (kKeepsInput), since the stored y is rounded.
+template <class Row, bool kKeepsInput>
 struct Unary {
   static constexpr const char* name = Row::name;
-  static constexpr unsigned saves = Row::reads == rows::Reads::x ? 1u : kOutput;
+  static constexpr unsigned saves = kKeepsInput ? 1u : kOutput;
   UnaryParams p;
   Array forward(Inputs in) {
-    check_float(name, in[0]);
+    require_floating(name, in[0]);
     Array out = in[0].new_empty(in[0].shape());
     kernels::unary(Row::op, p, in[0], out);
     return out;
   }
   void vjp(Vjp& v) {  // dx = dy f'(x), f' from the row
     const Tensor& g = v.cotangent();
-    constexpr bool reads_x = Row::reads == rows::Reads::x;
-    Tensor saved = reads_x ? v.input(0) : v.output();
+    Tensor saved = kKeepsInput ? v.input(0) : v.output();
     if (v.create_graph()) {
-      v.add(0, g * Row::df(saved, saved, p));
+      constexpr bool again = kKeepsInput && Row::reads != rows::Reads::x;
+      v.add(0, g * Row::df(saved, again ? apply(Unary{p}, saved) : saved, p));
       return;
     }
     Array out = g.array().new_empty(g.shape());
@@ -96,7 +96,9 @@ struct Unary {
 
 template <class Row>
 Tensor unary(const Tensor& x, UnaryParams p = {}) {
-  return apply(Unary<Row>{p}, x);
+  if (Row::reads == rows::Reads::x || x.dtype() == DType::bf16)
+    return apply(Unary<Row, true>{p}, x);
+  return apply(Unary<Row, Row::reads == rows::Reads::x>{p}, x);
 }
 
 Array binary_forward(const char* name, BinaryOp op, Inputs in) {
@@ -106,6 +108,7 @@ Array binary_forward(const char* name, BinaryOp op, Inputs in) {
   bool fits = logical    ? a.dtype() == DType::boolean
               : floating ? is_differentiable(a.dtype())
                          : is_arithmetic(a.dtype());
+  if (a.dtype() == b.dtype() && a.dtype() == DType::f16) refuse_dtype(name, a.dtype());
   if (a.dtype() != b.dtype() || !fits)
     throw DTypeError(str(name, ": two operands of one ",
                          logical    ? "bool"
@@ -138,13 +141,23 @@ struct Sub {
   }
 };
 
+// Gradients of broadcast operands are sums: bf16 would round each term of them.
+Tensor term(Vjp& v, const Tensor& x) {
+  bool summed = !(v.shape(0) == v.cotangent().shape() && v.shape(1) == v.cotangent().shape());
+  return summed ? widened(x) : x;
+}
+void add_sum(Vjp& v, int i, const Tensor& gradient) {
+  v.add(i, cast(sum_to(gradient, v.shape(i)), v.dtype(i)));
+}
+
 struct Mul {
   static constexpr const char* name = "mul";
   static constexpr unsigned saves = 0b11;
   Array forward(Inputs in) { return binary_forward(name, BinaryOp::mul, in); }
   void vjp(Vjp& v) {
-    if (v.needs(0)) v.add(0, sum_to(v.cotangent() * v.input(1), v.shape(0)));
-    if (v.needs(1)) v.add(1, sum_to(v.cotangent() * v.input(0), v.shape(1)));
+    Tensor g = term(v, v.cotangent());
+    if (v.needs(0)) add_sum(v, 0, g * term(v, v.input(1)));
+    if (v.needs(1)) add_sum(v, 1, g * term(v, v.input(0)));
   }
 };
 
@@ -153,9 +166,9 @@ struct Div {
   static constexpr unsigned saves = 0b11;
   Array forward(Inputs in) { return binary_forward(name, BinaryOp::div, in); }
   void vjp(Vjp& v) {  // c = a / b:  da = dc / b,  db = -dc a / b^2
-    Tensor a = v.input(0), b = v.input(1), da = v.cotangent() / b;
-    if (v.needs(0)) v.add(0, sum_to(da, v.shape(0)));
-    if (v.needs(1)) v.add(1, sum_to(neg(da * (a / b)), v.shape(1)));
+    Tensor a = widened(v.input(0)), b = widened(v.input(1)), da = widened(v.cotangent()) / b;
+    if (v.needs(0)) add_sum(v, 0, da);
+    if (v.needs(1)) add_sum(v, 1, neg(da * (a / b)));
   }
 };
 
@@ -164,9 +177,11 @@ struct PowTensor {
   static constexpr unsigned saves = 0b11 | kOutput;
   Array forward(Inputs in) { return binary_forward(name, BinaryOp::pow, in); }
   void vjp(Vjp& v) {  // c = a^b:  da = dc b a^(b-1),  db = dc c log a
-    Tensor a = v.input(0), b = v.input(1);
-    if (v.needs(0)) v.add(0, sum_to(v.cotangent() * b * pow(a, b - 1.0), v.shape(0)));
-    if (v.needs(1)) v.add(1, sum_to(v.cotangent() * v.output() * log(a), v.shape(1)));
+    Tensor a = widened(v.input(0)), b = widened(v.input(1)), g = widened(v.cotangent());
+    if (v.needs(0)) add_sum(v, 0, g * b * pow(a, b - 1.0));
+    if (!v.needs(1)) return;
+    Tensor c = v.dtype(0) == DType::bf16 ? pow(a, b) : v.output();  // not the rounded one
+    add_sum(v, 1, g * c * log(a));
   }
 };
 
@@ -214,7 +229,8 @@ struct Where {
 };
 
 Tensor compare(const char* name, CompareOp op, const Tensor& a, const Tensor& b) {
-  if (a.dtype() != b.dtype() || a.dtype() == DType::bf16 || a.dtype() == DType::f16)
+  if (a.dtype() == b.dtype() && a.dtype() == DType::f16) refuse_dtype(name, a.dtype());
+  if (a.dtype() != b.dtype())
     throw DTypeError(str(name, ": two operands of one comparable type expected, got ", a.dtype(),
                          " and ", b.dtype()));
   Shape shape = broadcast(a.shape(), b.shape(), name);
@@ -239,11 +255,11 @@ Tensor neg(const Tensor& x) { return apply(Affine{-1, 0}, x); }
 Tensor rsub(double a, const Tensor& b) { return apply(Affine{-1, a}, b); }
 Tensor div(const Tensor& a, double b) { return apply(DivNumber{b}, a); }
 Tensor rdiv(double a, const Tensor& b) {
-  check_float("div", b.array());
+  require_floating("div", b.array());
   return a == 1 ? reciprocal(b) : div(b.new_full({}, a), b);
 }
 Tensor pow(const Tensor& a, double exponent) {
-  check_float("pow", a.array());
+  require_floating("pow", a.array());
   if (exponent == 2) return square(a);
   if (exponent == 1) return apply(Affine{1, 0}, a);
   if (exponent == 0) return apply(Affine{0, 1}, a);

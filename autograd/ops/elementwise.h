@@ -1,7 +1,7 @@
 // Elementwise ops. Operands broadcast (NumPy's rule) and have the same dtype: there is no implicit
 // promotion (DTypeError), except that a `double` beside a tensor takes the tensor's dtype; beside
-// integers it must be a whole number. Sums, products, minimum and maximum: f32, f64, i32, i64.
-// Quotients, powers, functions: f32, f64. ShapeError if the shapes do not broadcast.
+// integers it must be a whole number. Sums, products, minimum, maximum: f32, f64, bf16, i32, i64.
+// Quotients, powers, functions: f32, f64, bf16. ShapeError if the shapes do not broadcast.
 #pragma once
 
 #include <heed/autograd/tensor.h>

@@ -34,7 +34,7 @@ Tensor checked_index(const char* op, const Tensor& index, int64_t size) {
 
 void require_number(const char* op, DType d) {
   if (!is_differentiable(d) && d != DType::i32 && d != DType::i64)
-    throw DTypeError(str(op, ": f32, f64, i32 or i64 expected, got ", d));
+    refuse_dtype(op, d, "f32, f64, bf16, i32 or i64");
 }
 
 // zeros(shape) with source added by index: the transpose of index_select.

@@ -2,6 +2,7 @@
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/operand.h>
+#include <heed/autograd/ops/views.h>
 #include <heed/autograd/tape.h>
 #include <heed/backends/linear_cross_entropy.h>
 
@@ -21,8 +22,9 @@ struct LinearCrossEntropy {
     int64_t size = x.dim(-1), rows = x.numel() / size, classes = in[1].dim(0);
     for (int i = 0; i < 3 && grad_enabled(); ++i)
       if (in.tensor(i).requires_grad()) gradients[i] = x.new_empty(in[i].shape());
-    auto plan = kernels::linear_cross_entropy_plan(rows, size, classes, x.dtype());
-    Array scratch = x.new_empty({plan.scratch}, DType::u8), loss = x.new_empty({});
+    const DType dtype = accumulate_dtype(x.dtype());
+    auto plan = kernels::linear_cross_entropy_plan(rows, size, classes, dtype);
+    Array scratch = x.new_empty({plan.scratch}, DType::u8), loss = x.new_empty({}, dtype);
     Array dx = gradients[0].defined() ? gradients[0].view({rows, size}) : Array();
     kernels::linear_cross_entropy(packed(x).view({rows, size}), packed(in[1]),
                                   in.tensor(2).defined() ? packed(in[2]) : Array(),
@@ -37,8 +39,11 @@ struct LinearCrossEntropy {
       return by_reference(v, [&](const std::vector<Tensor>& in) {
         return linear_cross_entropy_reference(in[0], in[1], in[2], in[3], options);
       });
-    for (int i = 0; i < 3; ++i)
-      if (v.needs(i)) v.add(i, Tensor(gradients[i]) * v.cotangent());
+    for (int i = 0; i < 3; ++i) {
+      if (!v.needs(i)) continue;
+      Tensor gradient(gradients[i]);  // bf16 beside a loss of f32
+      v.add(i, cast(cast(gradient, v.cotangent().dtype()) * v.cotangent(), gradient.dtype()));
+    }
   }
 };
 
@@ -68,7 +73,10 @@ Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor&
 
 Tensor linear_cross_entropy_reference(const Tensor& x, const Tensor& weight, const Tensor& bias,
                                       const Tensor& target, const CrossEntropyOptions& options) {
-  return cross_entropy_reference(linear(x, weight, bias), target, options);
+  auto wide = [](const Tensor& t) {
+    return t.defined() ? cast(t, accumulate_dtype(t.dtype())) : t;
+  };
+  return cross_entropy_reference(linear(wide(x), wide(weight), wide(bias)), target, options);
 }
 
 }  // namespace heed

@@ -1,6 +1,7 @@
 #include <heed/autograd/ops/losses.h>
 
 #include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/operand.h>
 #include <heed/autograd/ops/reduce.h>
 #include <heed/core/error.h>
 
@@ -29,18 +30,19 @@ Tensor reduced(const Tensor& losses, Reduction reduction) {
 
 Tensor mse_loss(const Tensor& prediction, const Tensor& target, Reduction reduction) {
   require_same_shape("mse_loss", prediction, target);
-  return reduced(square(prediction - target), reduction);
+  return reduced(square(widened(prediction) - widened(target)), reduction);
 }
 
 // max(x, 0) + log(1 + exp(-|x|)) = softplus(x)
-Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target,
-                                        Reduction reduction) {
-  require_same_shape("binary_cross_entropy_with_logits", logits, target);
+Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& t, Reduction reduction) {
+  require_same_shape("binary_cross_entropy_with_logits", x, t);
+  Tensor logits = widened(x), target = widened(t);
   return reduced(softplus(logits) - logits * target, reduction);
 }
 
-Tensor binary_cross_entropy(const Tensor& probability, const Tensor& target, Reduction reduction) {
-  require_same_shape("binary_cross_entropy", probability, target);
+Tensor binary_cross_entropy(const Tensor& p, const Tensor& t, Reduction reduction) {
+  require_same_shape("binary_cross_entropy", p, t);
+  Tensor probability = widened(p), target = widened(t);
   Tensor log_p = bounded_log(probability), log_q = bounded_log(1.0 - probability);
   return reduced(-(target * log_p) - (1.0 - target) * log_q, reduction);
 }

@@ -1,4 +1,4 @@
-// Losses. Class targets are i64; one out of range is a ValueError.
+// Losses. Class targets are i64; one out of range is a ValueError. Losses of bf16 are f32.
 #pragma once
 
 #include <heed/autograd/tensor.h>

@@ -36,9 +36,9 @@ struct LowRankLogits {
     SVD core = svd(matmul(rq, turned(rk)));  // of [.., min(T, D), min(S, D)]
     s = core.s;
     Tensor left = matmul(basis_q, core.u), right = matmul(basis_k, turned(core.vt));
-    u = cast(left, dtype);   // [.., T, P]
-    v = cast(right, dtype);  // [.., S, P]
-    return {cast(kept(left) * kept(s), dtype).array(), clone(kept(v)).array()};
+    u = cast(left, accumulate_dtype(dtype));   // [.., T, P]
+    v = cast(right, accumulate_dtype(dtype));  // [.., S, P]
+    return {cast(kept(left) * kept(s), dtype).array(), clone(cast(kept(v), dtype)).array()};
   }
 
   Tensor kept(const Tensor& x) const { return slice(x, -1, 0, options.rank); }
@@ -87,9 +87,10 @@ struct LowRankLogits {
         auto [left, right] = composed(cast(in[0], DType::f64), cast(in[1], DType::f64));
         return std::array{cast(left, in[0].dtype()), cast(right, in[0].dtype())};
       });
-    Tensor q = v_.input(0), k = v_.input(1);
-    Tensor gv = v_.cotangent_or_zeros(0);                           // G V_r [.., T, r]
-    Tensor gu = v_.cotangent_or_zeros(1);                           // G^T U_r S_r [.., S, r]
+    Tensor q = widened(v_.input(0)), k = widened(v_.input(1));
+    auto add = [&](int i, const Tensor& dx) { v_.add(i, cast(dx, v_.dtype(i))); };
+    Tensor gv = widened(v_.cotangent_or_zeros(0));                  // G V_r [.., T, r]
+    Tensor gu = widened(v_.cotangent_or_zeros(1));                  // G^T U_r S_r [.., S, r]
     Tensor largest = slice(s, -1, 0, 1);                            // [.., 1, 1]
     Tensor sigma = s / where(greater(largest, 0.0), largest, 1.0);  // [.., 1, P]
     gu = gu * cast(inverse_of(kept(s)), q.dtype());                 // G^T U_r [.., S, r]
@@ -99,8 +100,8 @@ struct LowRankLogits {
     // feel: then G V_r is as given, and of G^T U_r the part within that space follows from it.
     gu = gu + matmul(vr, inner(gv, ur) - inner(vr, gu));
     if (options.projected) {
-      v_.add(0, matmul(gv, vk));
-      v_.add(1, matmul(gu, uq));
+      add(0, matmul(gv, vk));
+      add(1, matmul(gu, uq));
       return;
     }
     Tensor both = inner(ur, gv);  // U_r^T G V_r [.., r, r]
@@ -118,8 +119,8 @@ struct LowRankLogits {
       dq = dq + matmul(ur, matmul(ij, inner(vd, k))) + matmul(ud, inner(ji, vk));
       dk = dk + matmul(vd, inner(ij, uq)) + matmul(vr, matmul(ji, inner(ud, q)));
     }
-    v_.add(0, dq);
-    v_.add(1, dk);
+    add(0, dq);
+    add(1, dk);
   }
 };
 

@@ -5,7 +5,7 @@
 //
 //   auto [a, b] = low_rank_logits(q, k, {.rank = 8});   // scores = matmul(a, b^T)
 //
-// q [.., T, D], k [.., S, D], f32 or f64; the factorizations run in double. 1 <= rank <= min(T, S,
+// q [.., T, D], k [.., S, D], f32, f64, bf16; factorizations run in double. 1 <= rank <= min(T, S,
 // D), ValueError otherwise.
 //
 // The factors are unique only up to a rotation, their product is not: the gradient is right for

@@ -4,6 +4,7 @@
 
 #include <heed/autograd/flop_counter.h>
 #include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/operand.h>
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/autograd/tape.h>
@@ -22,9 +23,10 @@ Shape join(Shape batch, int64_t rows, int64_t cols) {
 }
 
 void check_operands(const char* op, const Array& a, const Array& b) {
-  if (a.dtype() != b.dtype() || !is_differentiable(a.dtype()))
+  if (a.dtype() != b.dtype())
     throw DTypeError(
-        str(op, ": two operands of f32 or f64 expected, got ", a.dtype(), " and ", b.dtype()));
+        str(op, ": two operands of one dtype expected, got ", a.dtype(), " and ", b.dtype()));
+  require_floating(op, a);
 }
 
 // The slot of an input takes the product directly; else it is made and added.

@@ -21,7 +21,7 @@ void check(const char* op, const Tensor& x, const Tensor& weight, const Tensor& 
 Array optional(const Tensor& t) { return t.defined() ? packed(t.array()) : Array(); }
 Array row_values(const Array& x) {
   int64_t size = x.dim(-1);
-  return x.new_empty({size == 0 ? 0 : x.numel() / size});
+  return x.new_empty({size == 0 ? 0 : x.numel() / size}, accumulate_dtype(x.dtype()));
 }
 
 // The gradients by x (of the norm), weight and bias, where they are wanted.

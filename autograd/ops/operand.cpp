@@ -1,5 +1,6 @@
 #include <heed/autograd/ops/operand.h>
 
+#include <heed/autograd/ops/views.h>
 #include <heed/backends/copy.h>
 
 namespace heed {
@@ -11,9 +12,10 @@ Array packed(const Array& x) {
   return out;
 }
 
+Tensor widened(const Tensor& x) { return cast(x, accumulate_dtype(x.dtype())); }
+
 void require_floating(const char* op, const Array& x) {
-  if (!is_differentiable(x.dtype()))
-    throw DTypeError(str(op, ": f32 or f64 expected, got ", x.dtype()));
+  if (!is_differentiable(x.dtype())) refuse_dtype(op, x.dtype());
 }
 
 void require_vector(const char* op, const char* what, const Tensor& vector, int64_t size,

@@ -7,7 +7,9 @@ namespace heed {
 
 // `x` itself when it is contiguous, else a copy that is.
 Array packed(const Array& x);
-// DTypeError unless f32 or f64: "softmax: f32 or f64 expected, got i64".
+// x, in f32 if it is bf16: for what is composed of several steps, each of which would round.
+Tensor widened(const Tensor& x);
+// DTypeError unless f32, f64 or bf16: "softmax: f32, f64 or bf16 expected, got i64".
 void require_floating(const char* op, const Array& x);
 // `weight` undefined, or of x's dtype and shape [size]; ShapeError / DTypeError naming `what`
 // otherwise.

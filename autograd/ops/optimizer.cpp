@@ -7,21 +7,27 @@ namespace heed {
 
 namespace {
 
-// A state is changed in place, so it must be the parameter's twin.
-void check_state(const char* op, const char* what, const Tensor& parameter, const Tensor& state) {
+void check_state(const char* op, const char* what, const Tensor& parameter, const Tensor& state,
+                 DType dtype) {
   if (!state.defined()) throw ValueError(str(op, ": ", what, " is undefined"));
   if (!(state.shape() == parameter.shape()))
     throw ShapeError(
         str(op, ": ", what, " ", state.shape(), " for a parameter ", parameter.shape()));
-  if (state.dtype() != parameter.dtype())
-    throw DTypeError(
-        str(op, ": ", what, " is ", state.dtype(), ", the parameter ", parameter.dtype()));
+  if (state.dtype() != dtype)
+    throw DTypeError(str(op, ": ", what, " is ", state.dtype(), ", ", dtype,
+                         " expected for a parameter of ", parameter.dtype()));
 }
 
 void require_contiguous(const char* op, const char* what, const Tensor& t) {
   if (!t.array().is_contiguous())
     throw ShapeError(
         str(op, ": ", what, " ", t.shape(), " is changed in place and must be contiguous"));
+}
+
+// A state is changed in place, so it must be the parameter's twin, in f32 for bf16.
+void check_twin(const char* op, const char* what, const Tensor& parameter, const Tensor& state) {
+  check_state(op, what, parameter, state, accumulate_dtype(parameter.dtype()));
+  require_contiguous(op, what, state);
 }
 
 void check_step_state(const char* op, const Tensor& step_state) {
@@ -31,12 +37,16 @@ void check_step_state(const char* op, const Tensor& step_state) {
                          step_state.dtype(), " ", step_state.shape()));
 }
 
-void check(const char* op, const Tensor& parameter, const Tensor& gradient,
-           const Tensor& step_state) {
+// Returns the master's array, undefined where the parameter needs none.
+Array check(const char* op, const Tensor& parameter, const Tensor& gradient, const Tensor& master,
+            const Tensor& step_state) {
   require_floating(op, parameter.array());
-  check_state(op, "the gradient", parameter, gradient);
+  check_state(op, "the gradient", parameter, gradient, parameter.dtype());
   require_contiguous(op, "the parameter", parameter);
   check_step_state(op, step_state);
+  if (accumulate_dtype(parameter.dtype()) == parameter.dtype()) return Array();
+  check_twin(op, "the master", parameter, master);
+  return master.array();
 }
 
 }  // namespace
@@ -63,35 +73,34 @@ void set_clip_factor_(const Tensor& norm, double max_norm, const Tensor& step_st
 }
 
 void adam_step_(const Tensor& parameter, const Tensor& gradient, const Tensor& m, const Tensor& v,
-                const Tensor& step_state, const AdamSettings& s) {
+                const Tensor& step_state, const AdamSettings& s, const Tensor& master) {
   const char* op = "adam_step_";
-  check(op, parameter, gradient, step_state);
-  for (auto [what, state] : {std::pair{"m", &m}, std::pair{"v", &v}}) {
-    check_state(op, what, parameter, *state);
-    require_contiguous(op, what, *state);
-  }
+  Array full = check(op, parameter, gradient, master, step_state);
+  check_twin(op, "m", parameter, m);
+  check_twin(op, "v", parameter, v);
   kernels::AdamRule rule{s.beta1, s.beta2, s.eps, s.weight_decay, s.lr_factor, s.decoupled};
-  kernels::adam_step(parameter.array(), packed(gradient.array()), m.array(), v.array(),
+  kernels::adam_step(parameter.array(), full, packed(gradient.array()), m.array(), v.array(),
                      step_state.array(), rule);
   for (const Tensor* changed : {&parameter, &m, &v}) changed->array().storage().bump_version();
+  if (full.defined()) full.storage().bump_version();
 }
 
 void sgd_step_(const Tensor& parameter, const Tensor& gradient, const Tensor& buffer, bool first,
-               const Tensor& step_state, const SgdSettings& s) {
+               const Tensor& step_state, const SgdSettings& s, const Tensor& master) {
   const char* op = "sgd_step_";
-  check(op, parameter, gradient, step_state);
+  Array full = check(op, parameter, gradient, master, step_state);
   bool momentum = s.momentum != 0;
   if (momentum) {
-    check_state(op, "the momentum buffer", parameter, buffer);
-    require_contiguous(op, "the momentum buffer", buffer);
+    check_twin(op, "the momentum buffer", parameter, buffer);
   } else if (s.nesterov) {
     throw ValueError(str(op, ": nesterov needs a momentum above 0"));
   }
   kernels::SgdRule rule{s.momentum, s.dampening, s.weight_decay, s.lr_factor, s.nesterov, first};
-  kernels::sgd_step(parameter.array(), packed(gradient.array()),
+  kernels::sgd_step(parameter.array(), full, packed(gradient.array()),
                     momentum ? buffer.array() : Array(), step_state.array(), rule);
   parameter.array().storage().bump_version();
   if (momentum) buffer.array().storage().bump_version();
+  if (full.defined()) full.storage().bump_version();
 }
 
 Tensor global_norm(const std::vector<Tensor>& tensors) {

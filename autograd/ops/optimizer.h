@@ -34,17 +34,24 @@ struct AdamSettings {
 };
 // m <- b1 m + (1-b1) g;  v <- b2 v + (1-b2) g^2; p <- p - lr m / (1-b1^t) / (sqrt(v / (1-b2^t)) +
 // eps)  (Kingma & Ba 2015), g scaled by kGradScale.
+//
+// f32, f64 and bf16. For a parameter and gradient of bf16, m and v are f32, and so is `master`: the
+// parameter in full precision, without which small updates would be rounded away. It counts where it
+// rounds to the parameter; where it does not, the parameter was set from elsewhere, and counts. So
+// any master of the right shape will do at the start.
 void adam_step_(const Tensor& parameter, const Tensor& gradient, const Tensor& m, const Tensor& v,
-                const Tensor& step_state, const AdamSettings& settings);
+                const Tensor& step_state, const AdamSettings& settings,
+                const Tensor& master = Tensor());
 
 struct SgdSettings {
   double momentum = 0, dampening = 0, weight_decay = 0, lr_factor = 1;
   bool nesterov = false;
 };
 // PyTorch's rule: buffer <- momentum buffer + (1 - dampening) g (first step: g). `buffer` undefined
-// when momentum = 0.
+// when momentum = 0. bf16: buffer and master are f32, as above.
 void sgd_step_(const Tensor& parameter, const Tensor& gradient, const Tensor& buffer, bool first,
-               const Tensor& step_state, const SgdSettings& settings);
+               const Tensor& step_state, const SgdSettings& settings,
+               const Tensor& master = Tensor());
 
 // sqrt of the sum of squares of all elements of all tensors, accumulated in f64: f64 scalar tensor.
 Tensor global_norm(const std::vector<Tensor>& tensors);

@@ -69,11 +69,14 @@ struct PrefixProduct {
   Array forward(Inputs in) {
     Shape out_shape = shape(in);
     NoGrad guard;
-    Array out = in[0].new_zeros(out_shape);
-    if (out.numel() == 0) return out;
-    Tensor q(in[0]), k(in[1]), v(in[2]), alpha, beta;
+    // Sums over all positions: bf16 goes through f32.
+    const DType own = in[0].dtype(), dtype = accumulate_dtype(own);
+    Array out = in[0].new_zeros(out_shape, dtype);
+    if (out.numel() == 0) return cast(Tensor(out), own).array();
+    auto operand = [&](int i) { return cast(Tensor(in[i]), dtype); };
+    Tensor q = operand(0), k = operand(1), v = operand(2), alpha, beta;
     bool weighted = in.tensor(3).defined();
-    if (weighted) alpha = Tensor(in[3]), beta = Tensor(in[4]);
+    if (weighted) alpha = operand(3), beta = operand(4);
     int64_t rows = q.dim(-2), chunks = (rows + kPrefixChunk - 1) / kPrefixChunk;
     Tensor keep = triangle(std::min(rows, kPrefixChunk), reverse, in[0].device());
     Tensor state, top;  // sum of exp(beta - top) k v^T over the chunks before: [.., R, E]
@@ -110,7 +113,7 @@ struct PrefixProduct {
       state = state.defined() ? state * exp(top - higher) + fresh : fresh;
       top = higher;
     }
-    return out;
+    return cast(Tensor(out), own).array();
   }
 
   // out = a b + beta out, batch axes broadcast.
@@ -125,19 +128,26 @@ struct PrefixProduct {
   //   dq_i = sum_{j<=i} w_ij (g_i . v_j) k_j      dk_j = sum_{i>=j} w_ij (v_j . g_i) q_i
   //   dv_j = sum_{i>=j} w_ij (k_j . q_i) g_i      dalpha_i = g_i . y_i    dbeta_j = v_j . dv_j
   void vjp(Vjp& v) {
-    Tensor q = v.input(0), k = v.input(1), x = v.input(2), g = v.cotangent();
+    auto input = [&](int i) { return widened(v.input(i)); };
+    auto add = [&](int i, const Tensor& dx) { v.add(i, cast(sum_to(dx, v.shape(i)), v.dtype(i))); };
+    Tensor q = input(0), k = input(1), x = input(2), g = widened(v.cotangent());
     bool weighted = v.shape(3).rank() > 0;
     Tensor alpha, beta;
-    if (weighted) alpha = v.input(3), beta = v.input(4);
-    if (v.needs(0)) v.add(0, sum_to(prefix_product(g, x, k, alpha, beta, reverse), v.shape(0)));
-    if (v.needs(1)) v.add(1, sum_to(prefix_product(x, g, q, beta, alpha, !reverse), v.shape(1)));
+    if (weighted) alpha = input(3), beta = input(4);
+    if (v.needs(0)) add(0, prefix_product(g, x, k, alpha, beta, reverse));
+    if (v.needs(1)) add(1, prefix_product(x, g, q, beta, alpha, !reverse));
     bool for_beta = weighted && v.needs(4);
     if (v.needs(2) || for_beta) {
       Tensor dv = prefix_product(k, q, g, beta, alpha, !reverse);
-      if (v.needs(2)) v.add(2, sum_to(dv, v.shape(2)));
-      if (for_beta) v.add(4, sum_to(sum(dv * x, {-1}, true), v.shape(4)));
+      if (v.needs(2)) add(2, dv);
+      if (for_beta) add(4, sum(dv * x, {-1}, true));
     }
-    if (weighted && v.needs(3)) v.add(3, sum_to(sum(g * v.output(), {-1}, true), v.shape(3)));
+    if (weighted && v.needs(3)) {
+      // y again where bf16 has rounded it.
+      bool again = v.dtype(0) == DType::bf16;
+      Tensor y = again ? prefix_product(q, k, x, alpha, beta, reverse) : v.output();
+      add(3, sum(g * y, {-1}, true));
+    }
   }
 };
 

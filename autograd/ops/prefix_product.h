@@ -5,7 +5,7 @@
 //   Tensor y = prefix_product(phi_q, phi_k, v);   // tril(phi_q phi_k^T) v, without the N x N map
 //
 // q, k [.., N, R], v [.., N, E], alpha, beta [.., N, 1] or both undefined (no exponents) ->
-// [.., N, E]; batch axes broadcast; f32 or f64, one dtype. The exponents of the pairs that meet
+// [.., N, E]; batch axes broadcast; one float dtype. The exponents of the pairs that meet
 // must not exceed 0 (a running maximum sees to that), then nothing overflows: what is carried from
 // chunk to chunk stands relative to the largest beta so far, never to one of a key still to come.
 // Time O(N R E + N C (R + E)) in chunks of C = kPrefixChunk rows; nothing but the operands (and,

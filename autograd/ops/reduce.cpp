@@ -50,7 +50,7 @@ struct Sum {
   Shape kept, shape;
   Array forward(Inputs in) {
     if (!summable(in[0].dtype()))
-      throw DTypeError(str("sum: f32, f64, i32, i64 or bool expected, got ", in[0].dtype()));
+      refuse_dtype(name, in[0].dtype(), "f32, f64, bf16, i32, i64 or bool");
     Array out = in[0].new_empty(kept);
     kernels::sum(in[0], out);
     return out.view(shape);
@@ -64,8 +64,7 @@ struct Cumsum {
   int axis;
   bool reverse;
   Array forward(Inputs in) {
-    if (!summable(in[0].dtype()))
-      throw DTypeError(str("cumsum: f32, f64, i32 or i64 expected, got ", in[0].dtype()));
+    if (!summable(in[0].dtype())) refuse_dtype(name, in[0].dtype(), "f32, f64, bf16, i32 or i64");
     Array out = in[0].new_empty(in[0].shape());
     kernels::cumsum(in[0], axis, reverse, out);
     return out;
@@ -93,8 +92,7 @@ Tensor arg_extreme(const Tensor& x, int& axis, bool largest, const char* op) {
   axis = normalize_axis(axis, x.rank(), op);
   if (x.shape()[axis] == 0)
     throw ShapeError(str(op, ": axis ", axis, " of ", x.shape(), " is empty"));
-  if (x.dtype() == DType::bf16 || x.dtype() == DType::f16)
-    throw DTypeError(str(op, ": ", x.dtype(), " is storage only; cast to f32 first"));
+  if (x.dtype() == DType::f16) refuse_dtype(op, x.dtype());
   return apply(ArgExtreme{axis, largest}, x.detach());
 }
 
@@ -115,15 +113,15 @@ Tensor sum(const Tensor& x, const Shape& axes, bool keepdim) {
 Tensor mean(const Tensor& x, const Shape& axes, bool keepdim) {
   require_floating("mean", x.array());
   Reduced r = reduced(x.shape(), axes, "mean");
-  return sum(x, axes, keepdim) / static_cast<double>(r.count);
+  return cast(sum(widened(x), axes, keepdim) / static_cast<double>(r.count), x.dtype());
 }
 
 Tensor var(const Tensor& x, const Shape& axes, bool keepdim, double correction) {
   require_floating("var", x.array());
   Reduced r = reduced(x.shape(), axes, "var");
-  Tensor distance = x - mean(x, axes, true);
+  Tensor wide = widened(x), distance = wide - mean(wide, axes, true);
   double degrees = std::max(0.0, static_cast<double>(r.count) - correction);
-  return sum(square(distance), axes, keepdim) / degrees;
+  return cast(sum(square(distance), axes, keepdim) / degrees, x.dtype());
 }
 
 Tensor max(const Tensor& x, int axis, bool keepdim) {
@@ -144,8 +142,9 @@ Tensor argmin(const Tensor& x, int axis, bool keepdim) {
 
 // The shift is a constant: its gradient cancels. Where all are -inf, shift and logarithm are
 // replaced, so that neither value nor gradient becomes NaN.
-Tensor logsumexp(const Tensor& x, int axis, bool keepdim) {
-  require_floating("logsumexp", x.array());
+Tensor logsumexp(const Tensor& operand, int axis, bool keepdim) {
+  require_floating("logsumexp", operand.array());
+  Tensor x = widened(operand);
   axis = normalize_axis(axis, x.rank(), "logsumexp");
   if (x.shape()[axis] == 0)
     throw ShapeError(str("logsumexp: axis ", axis, " of ", x.shape(), " is empty"));
@@ -154,7 +153,7 @@ Tensor logsumexp(const Tensor& x, int axis, bool keepdim) {
   Tensor shift = where(logical_or(empty, equal(top, kInf)), 0.0, top);
   Tensor total = sum(exp(x - shift), {axis}, true);
   Tensor out = where(empty, -kInf, log(where(empty, 1.0, total)) + shift);
-  return keepdim ? out : squeeze(out, axis);
+  return cast(keepdim ? out : squeeze(out, axis), operand.dtype());
 }
 
 Tensor cumsum(const Tensor& x, int axis) {

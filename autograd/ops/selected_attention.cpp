@@ -29,17 +29,20 @@ struct SelectedAttention {
   SelectedAttentionOptions options;
   Tensor index;
   bool has_table, has_bias;
-  Array lse;  // [B, H, T]
+  Array lse;    // [B, H, T]; f32 for bf16
+  Array exact;  // for bf16, the result before it was rounded: see attention.cpp
 
   Array forward(Inputs in) {
     AttentionProblem p = attention_problem(in.tensor(kQuery), in.tensor(kKey), in.tensor(kValue),
                                            with(in.tensor(kTable), in.tensor(kBias)), options.base);
     int64_t b = p.q.dim(0), h = p.q.dim(1), t = p.q.dim(2);
-    lse = p.q.new_empty({b, h, t});
-    Array out = p.q.new_empty({b, t, h, p.v.dim(3)}).permute({0, 2, 1, 3});
+    lse = p.q.new_empty({b, h, t}, accumulate_dtype(p.q.dtype()));
+    Array out = p.q.new_empty({b, t, h, p.v.dim(3)}, lse.dtype()).permute({0, 2, 1, 3});
     kernels::selected_attention_forward(p, selected(), out, lse);
     if (FlopCounter::active()) FlopCounter::add(2 * listed() * (p.q.dim(3) + p.v.dim(3)));
-    return out;
+    if (out.dtype() == p.q.dtype()) return out;
+    exact = out;
+    return rounded(out, p.q.dtype());
   }
 
   void vjp(Vjp& v) {
@@ -62,7 +65,8 @@ struct SelectedAttention {
       while (shape.rank() < 4) shape.insert(0, 1);
       g.bias = p.q.new_zeros(shape);
     }
-    kernels::selected_attention_backward(p, selected(), v.output().array(), lse,
+    Array out = exact.defined() ? exact : v.output().array();
+    kernels::selected_attention_backward(p, selected(), out, lse,
                                          with_dense_rows(v.cotangent().array()), g);
     if (FlopCounter::active()) FlopCounter::add(backward_flops(listed(), p, g));
     if (g.q.defined()) v.add(kQuery, Tensor(g.q));
@@ -123,8 +127,8 @@ Tensor selected_attention(const Tensor& q, const Tensor& k, const Tensor& v, con
   check_attention(q, k, v, terms, options.base);
   Tensor list = contiguous(index);
   check_index(list, q, k.dim(2));
-  SelectedAttention op{terms,  options, list, terms.relative_bias.defined(), terms.bias.defined(),
-                       Array()};
+  SelectedAttention op{terms,   options, list, terms.relative_bias.defined(), terms.bias.defined(),
+                       Array(), Array()};
   op.terms.relative_bias = op.terms.bias = Tensor();
   return apply(std::move(op), q, k, v, terms.relative_bias, terms.bias);
 }

@@ -3,6 +3,7 @@
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/operand.h>
 #include <heed/autograd/ops/reduce.h>
+#include <heed/autograd/ops/views.h>
 #include <heed/autograd/tape.h>
 #include <heed/backends/softmax.h>
 
@@ -10,11 +11,12 @@ namespace heed {
 
 namespace {
 
-// y = softmax(x) or its logarithm; kLog is the only difference.
-template <bool kLog>
+// y = softmax(x) or its logarithm; kLog is the only difference. kKeepsInput: for bf16, where the
+// stored y is rounded and no longer adds up to 1, backward makes it again from x, in f32.
+template <bool kLog, bool kKeepsInput>
 struct SoftmaxOp {
   static constexpr const char* name = kLog ? "log_softmax" : "softmax";
-  static constexpr unsigned saves = kOutput;
+  static constexpr unsigned saves = kKeepsInput ? 1u : kOutput;
   int axis;
 
   Array forward(Inputs in) {
@@ -29,15 +31,17 @@ struct SoftmaxOp {
   // With create_graph the output is a node of the graph, so the formula in Tensors is
   // differentiable.
   void vjp(Vjp& v) {
-    Tensor y = v.output(), g = v.cotangent();
+    Tensor y = kKeepsInput ? again(widened(v.input(0))) : v.output(), g = widened(v.cotangent());
     if (v.create_graph()) {
-      v.add(0, kLog ? g - exp(y) * sum(g, {axis}, true) : y * (g - sum(g * y, {axis}, true)));
+      Tensor dx = kLog ? g - exp(y) * sum(g, {axis}, true) : y * (g - sum(g * y, {axis}, true));
+      v.add(0, cast(dx, v.dtype(0)));
       return;
     }
     Array grad = y.array().new_empty(y.shape());
     kernels::softmax_backward(y.array(), packed(g.array()), axis, kLog, grad);
-    v.add(0, Tensor(grad));
+    v.add(0, cast(Tensor(grad), v.dtype(0)));
   }
+  Tensor again(const Tensor& x) const { return kLog ? log_softmax(x, axis) : softmax(x, axis); }
 };
 
 // The maximum as a constant: the result does not depend on it. Rows of -inf alone are shifted by 0.
@@ -49,8 +53,9 @@ Tensor shift_of(const Tensor& x, int axis) {
 
 template <bool kLog>
 Tensor softmax_of(const Tensor& x, int axis) {
-  axis = normalize_axis(axis, x.rank(), SoftmaxOp<kLog>::name);
-  return apply(SoftmaxOp<kLog>{axis}, x);
+  axis = normalize_axis(axis, x.rank(), SoftmaxOp<kLog, false>::name);
+  if (x.dtype() == DType::bf16) return apply(SoftmaxOp<kLog, true>{axis}, x);
+  return apply(SoftmaxOp<kLog, false>{axis}, x);
 }
 
 }  // namespace

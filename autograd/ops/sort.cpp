@@ -20,8 +20,7 @@ struct Sort {
 
   std::array<Array, 2> forward(Inputs in) {
     const Array& x = in[0];
-    if (x.dtype() == DType::bf16 || x.dtype() == DType::f16)
-      throw DTypeError(str(name, ": ", x.dtype(), " is storage only; cast to f32 first"));
+    if (x.dtype() == DType::f16) refuse_dtype(name, x.dtype());
     Shape shape = x.shape();
     shape[axis] = k;
     Array values = x.new_empty(shape), indices = x.new_empty(shape, DType::i64);

@@ -3,6 +3,8 @@
 // several tasks go through buffers of their own. No atomics: the same bits for the same shape and
 // threads.
 #include <heed/backends/cpu/attention_backward.h>
+#include <heed/backends/cpu/dispatch.h>
+#include <heed/backends/cpu/widen.h>
 
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
@@ -114,9 +116,14 @@ void attention_backward(const AttentionProblem& problem, const Array& out, const
                         const Array& cotangent, const Array& lse_cotangent,
                         const AttentionGradients& gradients) {
   if (problem.q.dim(0) * problem.k.dim(1) == 0) return;
-  if (problem.q.dtype() == DType::f32)
-    run<float>(problem, out, lse, cotangent, lse_cotangent, gradients);
-  else run<double>(problem, out, lse, cotangent, lse_cotangent, gradients);
+  common::in_f32(problem, [&](const AttentionProblem& p) {
+    common::in_f32(gradients, [&](const AttentionGradients& g) {
+      dispatch_wide("attention_backward", p.q.dtype(), [&](auto type) {
+        run<decltype(type)>(p, common::widened(out), lse, common::widened(cotangent), lse_cotangent,
+                            g);
+      });
+    });
+  });
 }
 
 }  // namespace heed::kernels::HEED_ISA_NAMESPACE

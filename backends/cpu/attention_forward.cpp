@@ -3,6 +3,8 @@
 // grows.
 #include <heed/backends/cpu/attention_row.h>
 #include <heed/backends/cpu/attention_tile.h>
+#include <heed/backends/cpu/dispatch.h>
+#include <heed/backends/cpu/widen.h>
 
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
@@ -208,8 +210,13 @@ void run(const AttentionProblem& p, const Array& out, const Array& lse) {
 
 void attention_forward(const AttentionProblem& problem, const Array& out, const Array& lse) {
   if (lse.numel() == 0) return;
-  if (problem.q.dtype() == DType::f32) run<float>(problem, out, lse);
-  else run<double>(problem, out, lse);
+  const Array* results[] = {&out};
+  common::in_f32(problem, [&](const AttentionProblem& p) {
+    common::in_f32(results, 1, false, [&](const Array* wide) {
+      dispatch_wide("attention", p.q.dtype(),
+                    [&](auto type) { run<decltype(type)>(p, *wide, lse); });
+    });
+  });
 }
 
 }  // namespace heed::kernels::HEED_ISA_NAMESPACE

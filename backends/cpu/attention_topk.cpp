@@ -2,6 +2,8 @@
 // each query keeps its best N so far. A tile whose largest score does not beat the worst that is
 // kept costs one comparison a vector.
 #include <heed/backends/cpu/attention_tile.h>
+#include <heed/backends/cpu/dispatch.h>
+#include <heed/backends/cpu/widen.h>
 #include <heed/backends/selected_attention.h>
 
 namespace heed::kernels::HEED_ISA_NAMESPACE {
@@ -186,8 +188,9 @@ void run(const AttentionProblem& p, const Array& index) {
 
 void attention_topk(const AttentionProblem& problem, const Array& index) {
   if (index.numel() == 0) return;
-  if (problem.q.dtype() == DType::f32) run<float>(problem, index);
-  else run<double>(problem, index);
+  common::in_f32(problem, [&](const AttentionProblem& p) {
+    dispatch_wide("attention_topk", p.q.dtype(), [&](auto type) { run<decltype(type)>(p, index); });
+  });
 }
 
 }  // namespace heed::kernels::HEED_ISA_NAMESPACE

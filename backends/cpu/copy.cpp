@@ -2,12 +2,13 @@
 
 #include <string.h>
 
+#include <heed/backends/cpu/bf16.h>
 #include <heed/backends/cpu/loops.h>
 
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
 
-float read(const bfloat16& x) { return to_float(x); }
+float read(const bfloat16& x) { return widened(x); }
 float read(const float16& x) { return to_float(x); }
 template <class T>
 T read(const T& x) {
@@ -16,7 +17,7 @@ T read(const T& x) {
 
 template <class T, class S>
 T convert(S x) {
-  if constexpr (__is_same(T, bfloat16)) return to_bfloat16(static_cast<float>(x));
+  if constexpr (__is_same(T, bfloat16)) return narrowed<bfloat16>(x);
   else if constexpr (__is_same(T, float16)) return to_float16(static_cast<float>(x));
   else if constexpr (__is_same(T, bool)) return x != 0;
   else return static_cast<T>(x);

@@ -1,5 +1,7 @@
 #include <heed/backends/cross_entropy.h>
 
+#include <heed/backends/cpu/dispatch.h>
+#include <heed/backends/cpu/scratch.h>
 #include <heed/backends/cpu/vectors.h>
 #include <heed/core/parallel.h>
 
@@ -29,18 +31,22 @@ double row_loss(const T* x, int64_t n, int64_t target, double smoothing, T* shif
   return smoothing > 0 ? loss - smoothing * total.value() / static_cast<double>(n) : loss;
 }
 
-template <class T>
+template <class S>
 void forward(const Array& logits, const Array& target, double smoothing, int64_t ignore_index,
              const Array& losses, const Array& shift, const Array& log_sum, const Array& counted) {
+  using T = accumulate_t<S>;
   const int64_t rows = logits.shape()[0], n = logits.shape()[1];
-  const T* x = pointer<T>(logits);
+  const S* x = pointer<S>(logits);
   const int64_t* t = pointer<int64_t>(target);
   T *to = pointer<T>(losses), *m = pointer<T>(shift), *z = pointer<T>(log_sum);
   parallel_for(rows, 1 + 16384 / n, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r)
-      to[r] = t[r] == ignore_index
-                  ? T(0)
-                  : static_cast<T>(row_loss(x + r * n, n, t[r], smoothing, m + r, z + r));
+    common::with_scratch(StagedRow<S>::bytes(n), [&](char* memory) {
+      StagedRow<S> row{reinterpret_cast<T*>(memory)};
+      for (int64_t r = begin; r < end; ++r)
+        to[r] = t[r] == ignore_index ? T(0)
+                                     : static_cast<T>(row_loss(row.read(x + r * n, n), n, t[r],
+                                                               smoothing, m + r, z + r));
+    });
   });
   int64_t count = 0;
   for (int64_t r = 0; r < rows; ++r) count += t[r] != ignore_index;
@@ -55,33 +61,44 @@ void total_of(const Array& losses, const Array& divisor, const Array& total) {
   *pointer<T>(total) = static_cast<T>(divisor.defined() ? sum / *pointer<double>(divisor) : sum);
 }
 
-// dx = g (softmax(x) - (1 - e) onehot(target) - e / V)
+// dx = g (softmax(x) - (1 - e) onehot(target) - e / V), `scale` = g
 template <class T>
+void backward_row(const T* x, int64_t n, int64_t target, double smoothing, T shift, T log_sum,
+                  double scale, T* out) {
+  Vec<T> s = scale, even = scale * smoothing / static_cast<double>(n);
+  Vec<T> max = static_cast<double>(shift), log_z = static_cast<double>(log_sum);
+  each_vec<T>(n, [&](int64_t i, auto part) {
+    store(out + i, exp(load(x + i, part) - max - log_z) * s - even, part);
+  });
+  out[target] -= static_cast<T>(scale * (1 - smoothing));
+}
+
+template <class S>
 void backward(const Array& logits, const Array& target, double smoothing, int64_t ignore_index,
               const Array& shift, const Array& log_sum, const Array& cotangent,
               const Array& divisor, const Array& grad) {
+  using T = accumulate_t<S>;
   const int64_t rows = logits.shape()[0], n = logits.shape()[1],
                 step = cotangent.rank() == 0 ? 0 : 1;
-  const T *x = pointer<T>(logits), *m = pointer<T>(shift), *z = pointer<T>(log_sum),
-          *g = pointer<T>(cotangent);
+  const S* x = pointer<S>(logits);
+  const T *m = pointer<T>(shift), *z = pointer<T>(log_sum), *g = pointer<T>(cotangent);
   const int64_t* t = pointer<int64_t>(target);
   const double factor = divisor.defined() ? 1 / *pointer<double>(divisor) : 1;
-  T* to = pointer<T>(grad);
+  S* to = pointer<S>(grad);
   parallel_for(rows, 1 + 16384 / n, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      T* row = to + r * n;
-      if (t[r] == ignore_index) {
-        for (int64_t i = 0; i < n; ++i) row[i] = T(0);
-        continue;
+    common::with_scratch(StagedRow<S>::bytes(n), [&](char* memory) {
+      StagedRow<S> row{reinterpret_cast<T*>(memory)};
+      for (int64_t r = begin; r < end; ++r) {
+        S* result = to + r * n;
+        if (t[r] == ignore_index) {
+          for (int64_t i = 0; i < n; ++i) result[i] = S{};
+          continue;
+        }
+        backward_row(row.read(x + r * n, n), n, t[r], smoothing, m[r], z[r],
+                     static_cast<double>(g[r * step]) * factor, row.target(result));
+        row.write(n, result);
       }
-      double scale = static_cast<double>(g[r * step]) * factor;
-      Vec<T> s = scale, even = scale * smoothing / static_cast<double>(n);
-      Vec<T> max = static_cast<double>(m[r]), log_z = static_cast<double>(z[r]);
-      each_vec<T>(n, [&](int64_t i, auto part) {
-        store(row + i, exp(load(x + r * n + i, part) - max - log_z) * s - even, part);
-      });
-      row[t[r]] -= static_cast<T>(scale * (1 - smoothing));
-    }
+    });
   });
 }
 
@@ -90,20 +107,24 @@ void backward(const Array& logits, const Array& target, double smoothing, int64_
 void cross_entropy(const Array& logits, const Array& target, double smoothing, int64_t ignore_index,
                    const Array& losses, const Array& shift, const Array& log_sum,
                    const Array& counted) {
-  auto* f = logits.dtype() == DType::f32 ? &forward<float> : &forward<double>;
-  f(logits, target, smoothing, ignore_index, losses, shift, log_sum, counted);
+  dispatch_floating("cross_entropy", logits.dtype(), [&](auto type) {
+    forward<decltype(type)>(logits, target, smoothing, ignore_index, losses, shift, log_sum,
+                            counted);
+  });
 }
 
 void loss_total(const Array& losses, const Array& divisor, const Array& total) {
-  losses.dtype() == DType::f32 ? total_of<float>(losses, divisor, total)
-                               : total_of<double>(losses, divisor, total);
+  dispatch_wide("loss_total", losses.dtype(),
+                [&](auto type) { total_of<decltype(type)>(losses, divisor, total); });
 }
 
 void cross_entropy_backward(const Array& logits, const Array& target, double smoothing,
                             int64_t ignore_index, const Array& shift, const Array& log_sum,
                             const Array& cotangent, const Array& divisor, const Array& grad) {
-  auto* f = logits.dtype() == DType::f32 ? &backward<float> : &backward<double>;
-  f(logits, target, smoothing, ignore_index, shift, log_sum, cotangent, divisor, grad);
+  dispatch_floating("cross_entropy_backward", logits.dtype(), [&](auto type) {
+    backward<decltype(type)>(logits, target, smoothing, ignore_index, shift, log_sum, cotangent,
+                             divisor, grad);
+  });
 }
 
 }  // namespace heed::kernels::HEED_ISA_NAMESPACE

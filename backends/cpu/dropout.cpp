@@ -1,5 +1,7 @@
 #include <heed/backends/dropout.h>
 
+#include <heed/backends/cpu/bf16.h>
+#include <heed/backends/cpu/dispatch.h>
 #include <heed/backends/cpu/philox.h>
 #include <heed/core/parallel.h>
 
@@ -20,48 +22,53 @@ void chunks(int64_t n, F f) {
   });
 }
 
-template <class T>
+template <class S>
 void forward(const Array& x, const Array& residual, bool relu, double p, RandomKey key,
              const Array& out) {
-  const T* from = static_cast<const T*>(x.raw());
-  const T* other = residual.defined() ? static_cast<const T*>(residual.raw()) : nullptr;
-  T* to = static_cast<T*>(out.raw());
+  using T = accumulate_t<S>;
+  const S* from = static_cast<const S*>(x.raw());
+  const S* other = residual.defined() ? static_cast<const S*>(residual.raw()) : nullptr;
+  S* to = static_cast<S*>(out.raw());
   PhiloxStream stream(key);
   chunks(x.numel(), [&](int64_t first, int64_t count) {
     T scale[kChunk];
     keep_scales(scale, count, stream, static_cast<uint64_t>(first), p);
-    const T* a = from + first;
-    T* y = to + first;
+    const S* a = from + first;
+    S* y = to + first;
     if (relu)  // NaN stays: it is not < 0
-      for (int64_t i = 0; i < count; ++i) scale[i] *= a[i] < T(0) ? T(0) : a[i];
+      for (int64_t i = 0; i < count; ++i) scale[i] *= widened(a[i]) < T(0) ? T(0) : widened(a[i]);
     else
-      for (int64_t i = 0; i < count; ++i) scale[i] *= a[i];
+      for (int64_t i = 0; i < count; ++i) scale[i] *= widened(a[i]);
     if (other)
-      for (int64_t i = 0; i < count; ++i) y[i] = other[first + i] + scale[i];
+      for (int64_t i = 0; i < count; ++i) y[i] = narrowed<S>(widened(other[first + i]) + scale[i]);
     else
-      for (int64_t i = 0; i < count; ++i) y[i] = scale[i];
+      for (int64_t i = 0; i < count; ++i) y[i] = narrowed<S>(scale[i]);
   });
 }
 
-template <class T>
+template <class S>
 void relu_backward(const Array& y, const Array& cotangent, double p, const Array& grad) {
-  const T *py = static_cast<const T*>(y.raw()), *g = static_cast<const T*>(cotangent.raw());
-  T* to = static_cast<T*>(grad.raw());
+  using T = accumulate_t<S>;
+  const S *py = static_cast<const S*>(y.raw()), *g = static_cast<const S*>(cotangent.raw());
+  S* to = static_cast<S*>(grad.raw());
   const T scale = p < 1 ? static_cast<T>(1 / (1 - p)) : T(0);
   parallel_for(y.numel(), 32768, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      T value = g[i] * scale;
-      to[i] = py[i] > T(0) ? value : T(0);
+      T value = widened(g[i]) * scale;
+      to[i] = narrowed<S>(widened(py[i]) > T(0) ? value : T(0));
     }
   });
 }
 
-template <class T>
+template <class S>
 void mask(double p, RandomKey key, const Array& out) {
-  T* to = static_cast<T*>(out.raw());
+  S* to = static_cast<S*>(out.raw());
   PhiloxStream stream(key);
   chunks(out.numel(), [&](int64_t first, int64_t count) {
-    keep_scales(to + first, count, stream, static_cast<uint64_t>(first), p);
+    accumulate_t<S> buffer[StagedRow<S>::staged ? kChunk : 1];
+    StagedRow<S> row{buffer};
+    keep_scales(row.target(to + first), count, stream, static_cast<uint64_t>(first), p);
+    row.write(count, to + first);
   });
 }
 
@@ -69,17 +76,18 @@ void mask(double p, RandomKey key, const Array& out) {
 
 void dropout(const Array& x, const Array& residual, bool relu, double p, RandomKey key,
              const Array& out) {
-  x.dtype() == DType::f32 ? forward<float>(x, residual, relu, p, key, out)
-                          : forward<double>(x, residual, relu, p, key, out);
+  dispatch_floating("dropout", x.dtype(),
+                    [&](auto type) { forward<decltype(type)>(x, residual, relu, p, key, out); });
 }
 
 void relu_dropout_backward(const Array& y, const Array& cotangent, double p, const Array& grad) {
-  y.dtype() == DType::f32 ? relu_backward<float>(y, cotangent, p, grad)
-                          : relu_backward<double>(y, cotangent, p, grad);
+  dispatch_floating("relu_dropout_backward", y.dtype(),
+                    [&](auto type) { relu_backward<decltype(type)>(y, cotangent, p, grad); });
 }
 
 void dropout_mask(double p, RandomKey key, const Array& out) {
-  out.dtype() == DType::f32 ? mask<float>(p, key, out) : mask<double>(p, key, out);
+  dispatch_floating("dropout_mask", out.dtype(),
+                    [&](auto type) { mask<decltype(type)>(p, key, out); });
 }
 
 }  // namespace heed::kernels::HEED_ISA_NAMESPACE

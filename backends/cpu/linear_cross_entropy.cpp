@@ -7,7 +7,9 @@
 #include <heed/backends/linear_cross_entropy.h>
 
 #include <heed/backends/cpu/blas.h>
+#include <heed/backends/cpu/dispatch.h>
 #include <heed/backends/cpu/vectors.h>
+#include <heed/backends/cpu/widen.h>
 #include <heed/core/parallel.h>
 
 namespace heed::kernels::HEED_ISA_NAMESPACE {
@@ -205,7 +207,7 @@ void run(const Array& x, const Array& weight, const Array& bias, const Array& ta
   job.target = pointer<int64_t>(target);
   job.dx = pointer<T>(dx), job.dweight = pointer<T>(dweight), job.dbias = pointer<T>(dbias);
   job.size = size, job.classes = classes, job.smoothing = smoothing;
-  job.plan = linear_cross_entropy_plan(all, size, classes, x.dtype());
+  job.plan = linear_cross_entropy_plan(all, size, classes, loss.dtype());
 
   auto* valid = static_cast<int64_t*>(scratch.raw());
   T* free = reinterpret_cast<T*>(valid + all);
@@ -246,8 +248,13 @@ void linear_cross_entropy(const Array& x, const Array& weight, const Array& bias
                           const Array& target, double smoothing, int64_t ignore_index, bool mean,
                           const Array& scratch, const Array& loss, const Array& dx,
                           const Array& dweight, const Array& dbias) {
-  auto* f = x.dtype() == DType::f32 ? &run<float> : &run<double>;
-  f(x, weight, bias, target, smoothing, ignore_index, mean, scratch, loss, dx, dweight, dbias);
+  const Array* gradients[] = {&dx, &dweight, &dbias};
+  common::in_f32(gradients, 3, false, [&](const Array* g) {
+    dispatch_wide("linear_cross_entropy", loss.dtype(), [&](auto type) {
+      run<decltype(type)>(common::widened(x), common::widened(weight), common::widened(bias),
+                          target, smoothing, ignore_index, mean, scratch, loss, g[0], g[1], g[2]);
+    });
+  });
 }
 
 }  // namespace heed::kernels::HEED_ISA_NAMESPACE

@@ -2,6 +2,8 @@
 
 #include <heed/backends/copy.h>
 #include <heed/backends/cpu/blas.h>
+#include <heed/backends/cpu/dispatch.h>
+#include <heed/backends/cpu/widen.h>
 #include <heed/core/parallel.h>
 
 namespace heed::kernels::HEED_ISA_NAMESPACE {
@@ -120,8 +122,13 @@ void matmul(const Array& a, const Array& b, const Array& out, double beta) {
     return;
   }
   blas::setup();
-  if (out.dtype() == DType::f32) run<float>(packed(a), packed(b), out, beta);
-  else run<double>(packed(a), packed(b), out, beta);
+  const Array* results[] = {&out};
+  common::in_f32(results, 1, beta != 0, [&](const Array* wide) {
+    dispatch_wide("matmul", wide->dtype(), [&](auto type) {
+      using T = decltype(type);
+      run<T>(packed(common::widened(a)), packed(common::widened(b)), *wide, beta);
+    });
+  });
 }
 
 }  // namespace heed::kernels::HEED_ISA_NAMESPACE

@@ -1,5 +1,6 @@
 #include <heed/backends/norm.h>
 
+#include <heed/backends/cpu/dispatch.h>
 #include <heed/backends/cpu/vectors.h>
 #include <heed/core/parallel.h>
 
@@ -11,19 +12,22 @@ T* pointer(const Array& a) {
   return a.defined() ? static_cast<T*>(a.raw()) : nullptr;
 }
 
-template <class T>
+// S: of the arrays; rows are worked on in T, which mean and rstd have too.
+template <class S>
 struct Forward {
-  const T *x, *residual, *weight, *bias;
-  T *sum, *mean, *rstd, *out;
+  using T = accumulate_t<S>;
+  const S *x, *residual, *weight, *bias;
+  S *sum, *out;
+  T *mean, *rstd;
   double eps;
   int64_t size;
 
   void row(int64_t r) const {
-    const T* s = x + r * size;
-    T* y = out + r * size;
+    const S* s = x + r * size;
+    S* y = out + r * size;
     if (residual) {
-      T* target = sum ? sum + r * size : y;
-      const T* other = residual + r * size;
+      S* target = sum ? sum + r * size : y;
+      const S* other = residual + r * size;
       each_vec<T>(size, [&](int64_t i, auto part) {
         store(target + i, load(s + i, part) + load(other + i, part), part);
       });
@@ -54,18 +58,21 @@ struct Forward {
   }
 };
 
-template <class T>
+template <class S>
 struct Backward {
-  const T *x, *weight, *mean, *rstd, *g;
-  T* dx;
+  using T = accumulate_t<S>;
+  const S *x, *weight;
+  const T *mean, *rstd;
+  const S* g;
+  S* dx;
   double* scratch;  // of one piece: [2, size], or null
   int64_t size;
 
   // y = xhat w + b, xhat = (x - mean) rstd. With h = g w:
   // dx = rstd (h - mean(h) - xhat mean(h xhat)); RMS norm: without mean(h).
   void row(int64_t r) const {
-    const T *px = x + r * size, *pg = g + r * size;
-    T* to = dx + r * size;
+    const S *px = x + r * size, *pg = g + r * size;
+    S* to = dx + r * size;
     Vec<T> mu = mean ? static_cast<double>(mean[r]) : 0.0, scale = static_cast<double>(rstd[r]);
     LongSum<T> sum_h, sum_hx;
     each_vec<T>(size, [&](int64_t i, auto part) {
@@ -118,19 +125,20 @@ struct Backward {
   }
 };
 
-template <class T>
+template <class S>
 void forward(const Array& x, const Array& residual, const Array& weight, const Array& bias,
              double eps, const Array& sum, const Array& mean, const Array& rstd, const Array& out) {
   int64_t size = x.shape()[x.rank() - 1];
   if (size == 0) return;
-  Forward<T> f{pointer<T>(x),
-               pointer<T>(residual),
-               pointer<T>(weight),
-               pointer<T>(bias),
-               pointer<T>(sum),
+  using T = accumulate_t<S>;
+  Forward<S> f{pointer<S>(x),
+               pointer<S>(residual),
+               pointer<S>(weight),
+               pointer<S>(bias),
+               pointer<S>(sum),
+               pointer<S>(out),
                pointer<T>(mean),
                pointer<T>(rstd),
-               pointer<T>(out),
                eps,
                size};
   parallel_for(x.numel() / size, 1 + 16384 / size, [&](int64_t begin, int64_t end) {
@@ -138,7 +146,7 @@ void forward(const Array& x, const Array& residual, const Array& weight, const A
   });
 }
 
-template <class T>
+template <class S>
 void backward(const Array& x, const Array& weight, const Array& mean, const Array& rstd,
               const Array& cotangent, const Array& scratch, const Array& dx, const Array& dweight,
               const Array& dbias) {
@@ -146,22 +154,23 @@ void backward(const Array& x, const Array& weight, const Array& mean, const Arra
   if (size == 0) return;
   int64_t rows = x.numel() / size, pieces = norm_pieces(x.shape());
   double* sums = pointer<double>(scratch);
-  Backward<T> f{pointer<T>(x),         pointer<T>(weight), pointer<T>(mean), pointer<T>(rstd),
-                pointer<T>(cotangent), pointer<T>(dx),     nullptr,          size};
+  using T = accumulate_t<S>;
+  Backward<S> f{pointer<S>(x),         pointer<S>(weight), pointer<T>(mean), pointer<T>(rstd),
+                pointer<S>(cotangent), pointer<S>(dx),     nullptr,          size};
   parallel_for(pieces, 1, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
-      Backward<T> piece = f;
+      Backward<S> piece = f;
       if (sums) piece.scratch = sums + p * 2 * size;
       piece.rows(rows * p / pieces, rows * (p + 1) / pieces);
     }
   });
   for (int64_t which = 0; which < 2; ++which) {
-    T* to = pointer<T>(which == 0 ? dweight : dbias);
+    S* to = pointer<S>(which == 0 ? dweight : dbias);
     if (!to) continue;
     for (int64_t i = 0; i < size; ++i) {
       double total = 0;
       for (int64_t p = 0; p < pieces; ++p) total += sums[(2 * p + which) * size + i];
-      to[i] = static_cast<T>(total);
+      to[i] = narrowed<S>(total);
     }
   }
 }
@@ -170,15 +179,17 @@ void backward(const Array& x, const Array& weight, const Array& mean, const Arra
 
 void norm(const Array& x, const Array& residual, const Array& weight, const Array& bias, double eps,
           const Array& sum, const Array& mean, const Array& rstd, const Array& out) {
-  auto* f = x.dtype() == DType::f32 ? &forward<float> : &forward<double>;
-  f(x, residual, weight, bias, eps, sum, mean, rstd, out);
+  dispatch_floating("norm", x.dtype(), [&](auto type) {
+    forward<decltype(type)>(x, residual, weight, bias, eps, sum, mean, rstd, out);
+  });
 }
 
 void norm_backward(const Array& x, const Array& weight, const Array& mean, const Array& rstd,
                    const Array& cotangent, const Array& scratch, const Array& dx,
                    const Array& dweight, const Array& dbias) {
-  auto* f = x.dtype() == DType::f32 ? &backward<float> : &backward<double>;
-  f(x, weight, mean, rstd, cotangent, scratch, dx, dweight, dbias);
+  dispatch_floating("norm_backward", x.dtype(), [&](auto type) {
+    backward<decltype(type)>(x, weight, mean, rstd, cotangent, scratch, dx, dweight, dbias);
+  });
 }
 
 }  // namespace heed::kernels::HEED_ISA_NAMESPACE

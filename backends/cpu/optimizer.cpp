@@ -1,5 +1,6 @@
 #include <heed/backends/optimizer.h>
 
+#include <heed/backends/cpu/bf16.h>
 #include <heed/core/parallel.h>
 
 // Plain loops: they are bound by memory, and the compiler makes vectors of them.
@@ -10,7 +11,7 @@ constexpr int64_t kGrain = 16384;
 
 template <class T>
 T* pointer(const Array& a) {
-  return static_cast<T*>(a.raw());
+  return a.defined() ? static_cast<T*>(a.raw()) : nullptr;
 }
 
 float square_root(float x) { return __builtin_sqrtf(x); }
@@ -26,9 +27,27 @@ struct StepValues {
         failed(pointer<double>(state)[3] != 0) {}
 };
 
-template <class T>
-void adam(const Array& parameter, const Array& gradient, const Array& m_state, const Array& v_state,
-          const Array& step_state, AdamRule rule) {
+// A parameter in the precision that it is updated in. One of bf16 has a master in f32, which counts
+// where it rounds to the parameter: elsewhere someone has set the parameter since, and that counts.
+template <class S>
+struct Parameter {
+  using T = accumulate_t<S>;
+  S* stored;
+  T* master;
+  T read(int64_t i) const {
+    if constexpr (__is_same(S, T)) return stored[i];
+    else return narrowed<S>(master[i]).bits == stored[i].bits ? master[i] : widened(stored[i]);
+  }
+  void write(int64_t i, T value) const {
+    if constexpr (!__is_same(S, T)) master[i] = value;
+    stored[i] = narrowed<S>(value);
+  }
+};
+
+template <class S>
+void adam(const Array& parameter, const Array& master, const Array& gradient, const Array& m_state,
+          const Array& v_state, const Array& step_state, AdamRule rule) {
+  using T = accumulate_t<S>;
   const StepValues step(step_state);
   if (step.failed) return;
   const double rate = step.rate * rule.lr_factor;
@@ -39,25 +58,29 @@ void adam(const Array& parameter, const Array& gradient, const Array& m_state, c
   const T eps = static_cast<T>(rule.eps), scale = static_cast<T>(step.scale);
   const T keep = static_cast<T>(rule.decoupled ? 1 - rate * rule.weight_decay : 1);
   const T l2 = static_cast<T>(rule.decoupled ? 0 : rule.weight_decay);
-  T *p = pointer<T>(parameter), *m = pointer<T>(m_state), *v = pointer<T>(v_state);
-  const T* gradients = pointer<T>(gradient);
+  const Parameter<S> all{pointer<S>(parameter), pointer<T>(master)};
+  T *m = pointer<T>(m_state), *v = pointer<T>(v_state);
+  const S* gradients = pointer<S>(gradient);
   parallel_for(parameter.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    const Parameter<S> p = all;
 #pragma GCC ivdep
     for (int64_t i = begin; i < end; ++i) {
-      T g = gradients[i] * scale + l2 * p[i];
+      const T pi = p.read(i);
+      T g = widened(gradients[i]) * scale + l2 * pi;
       T mi = b1 * m[i] + one_b1 * g;
       T vi = b2 * v[i] + one_b2 * g * g;
       m[i] = mi;
       v[i] = vi;
-      p[i] = p[i] * keep - step_size * mi / (square_root(vi) * root + eps);
+      p.write(i, pi * keep - step_size * mi / (square_root(vi) * root + eps));
     }
   });
 }
 
 // g <- g + decay p;  buffer <- momentum buffer + (1 - dampening) g;  p <- p - lr (buffer or g)
-template <class T>
-void sgd(const Array& parameter, const Array& gradient, const Array& buffer,
+template <class S>
+void sgd(const Array& parameter, const Array& master, const Array& gradient, const Array& buffer,
          const Array& step_state, SgdRule rule) {
+  using T = accumulate_t<S>;
   const StepValues step(step_state);
   if (step.failed) return;
   const T rate = static_cast<T>(step.rate * rule.lr_factor), scale = static_cast<T>(step.scale);
@@ -65,22 +88,28 @@ void sgd(const Array& parameter, const Array& gradient, const Array& buffer,
   const T past = static_cast<T>(rule.first ? 0 : rule.momentum);
   const T fresh = static_cast<T>(rule.first ? 1 : 1 - rule.dampening);
   const T ahead = static_cast<T>(rule.momentum);
-  T *p = pointer<T>(parameter), *b = buffer.defined() ? pointer<T>(buffer) : nullptr;
-  const T* gradients = pointer<T>(gradient);
+  const Parameter<S> all{pointer<S>(parameter), pointer<T>(master)};
+  T* b = pointer<T>(buffer);
+  const S* gradients = pointer<S>(gradient);
   parallel_for(parameter.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    const Parameter<S> p = all;
     if (!b) {
 #pragma GCC ivdep
-      for (int64_t i = begin; i < end; ++i) p[i] -= rate * (gradients[i] * scale + decay * p[i]);
+      for (int64_t i = begin; i < end; ++i) {
+        const T pi = p.read(i);
+        p.write(i, pi - rate * (widened(gradients[i]) * scale + decay * pi));
+      }
       return;
     }
 #pragma GCC ivdep
     for (int64_t i = begin; i < end; ++i) {
-      T g = gradients[i] * scale + decay * p[i];
+      const T pi = p.read(i);
+      T g = widened(gradients[i]) * scale + decay * pi;
       T bi = rule.first
                  ? g
                  : past * b[i] + fresh * g;  // the first time, b holds nothing that may be read
       b[i] = bi;
-      p[i] -= rate * (rule.nesterov ? g + ahead * bi : bi);
+      p.write(i, pi - rate * (rule.nesterov ? g + ahead * bi : bi));
     }
   });
 }
@@ -92,8 +121,9 @@ double squares(const T* x, int64_t n) {
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes)
     for (int k = 0; k < kLanes; ++k)
-      lanes[k] += static_cast<double>(x[i + k]) * static_cast<double>(x[i + k]);
-  for (; i < n; ++i) lanes[0] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+      lanes[k] += static_cast<double>(widened(x[i + k])) * static_cast<double>(widened(x[i + k]));
+  for (; i < n; ++i)
+    lanes[0] += static_cast<double>(widened(x[i])) * static_cast<double>(widened(x[i]));
   double total = 0;
   for (double lane : lanes) total += lane;
   return total;
@@ -101,16 +131,18 @@ double squares(const T* x, int64_t n) {
 
 }  // namespace
 
-void adam_step(const Array& parameter, const Array& gradient, const Array& m, const Array& v,
-               const Array& step_state, AdamRule rule) {
-  auto* f = parameter.dtype() == DType::f32 ? &adam<float> : &adam<double>;
-  f(parameter, gradient, m, v, step_state, rule);
+void adam_step(const Array& parameter, const Array& master, const Array& gradient, const Array& m,
+               const Array& v, const Array& step_state, AdamRule rule) {
+  dispatch_floating("adam_step", parameter.dtype(), [&](auto type) {
+    adam<decltype(type)>(parameter, master, gradient, m, v, step_state, rule);
+  });
 }
 
-void sgd_step(const Array& parameter, const Array& gradient, const Array& buffer,
-              const Array& step_state, SgdRule rule) {
-  auto* f = parameter.dtype() == DType::f32 ? &sgd<float> : &sgd<double>;
-  f(parameter, gradient, buffer, step_state, rule);
+void sgd_step(const Array& parameter, const Array& master, const Array& gradient,
+              const Array& buffer, const Array& step_state, SgdRule rule) {
+  dispatch_floating("sgd_step", parameter.dtype(), [&](auto type) {
+    sgd<decltype(type)>(parameter, master, gradient, buffer, step_state, rule);
+  });
 }
 
 // Blocks of fixed size, summed in order: the same bits whatever the number of threads.
@@ -120,19 +152,20 @@ void global_norm(std::span<const Array> arrays, const Array& out) {
   double total = 0;
   for (int64_t a = 0; a < count; ++a) {
     const int64_t n = arrays[a].numel(), blocks = (n + kBlock - 1) / kBlock;
-    const bool single = arrays[a].dtype() == DType::f32;
-    for (int64_t first = 0; first < blocks; first += kAtOnce) {
-      double sums[kAtOnce];
-      const int64_t some = blocks - first < kAtOnce ? blocks - first : kAtOnce;
-      parallel_for(some, 1, [&](int64_t begin, int64_t end) {
-        for (int64_t b = begin; b < end; ++b) {
-          const int64_t from = (first + b) * kBlock, size = n - from < kBlock ? n - from : kBlock;
-          sums[b] = single ? squares(pointer<float>(arrays[a]) + from, size)
-                           : squares(pointer<double>(arrays[a]) + from, size);
-        }
-      });
-      for (int64_t b = 0; b < some; ++b) total += sums[b];
-    }
+    dispatch_floating("global_norm", arrays[a].dtype(), [&](auto type) {
+      const auto* values = pointer<decltype(type)>(arrays[a]);
+      for (int64_t first = 0; first < blocks; first += kAtOnce) {
+        double sums[kAtOnce];
+        const int64_t some = blocks - first < kAtOnce ? blocks - first : kAtOnce;
+        parallel_for(some, 1, [&](int64_t begin, int64_t end) {
+          for (int64_t b = begin; b < end; ++b) {
+            const int64_t from = (first + b) * kBlock, size = n - from < kBlock ? n - from : kBlock;
+            sums[b] = squares(values + from, size);
+          }
+        });
+        for (int64_t b = 0; b < some; ++b) total += sums[b];
+      }
+    });
   }
   *pointer<double>(out) = __builtin_sqrt(total);
 }

@@ -6,7 +6,7 @@
 // threads.
 #include <heed/backends/reduce.h>
 
-#include <heed/backends/cpu/simd.h>
+#include <heed/backends/cpu/vectors.h>
 #include <heed/core/parallel.h>
 
 namespace heed::kernels::HEED_ISA_NAMESPACE {
@@ -26,6 +26,8 @@ struct Wide<int64_t> {
 };
 template <class T>
 using wide = typename Wide<T>::type;
+template <class T>
+inline constexpr bool is_floating_type = std::is_floating_point_v<accumulate_t<T>>;
 
 struct Axis {
   int64_t size = 1, stride = 0;
@@ -73,28 +75,29 @@ constexpr int64_t kGrain = 1 << 14;  // elements that are worth a thread
 constexpr int64_t kMaxParts = 64;    // partial sums of one long sum
 constexpr int64_t kColumns = 512;    // columns whose sums stay in cache
 constexpr int64_t kMaxRowParts = 16;
+constexpr FullVec all;
 
 // n elements in a row. f32 lanes add 16 values each before they join the double.
 template <class T>
 wide<T> sum_row(const T* p, int64_t n) {
-  if constexpr (std::is_floating_point_v<T>) {
-    using V = Vec<T>;
+  if constexpr (is_floating_type<T>) {
+    using V = Vec<accumulate_t<T>>;
     constexpr int64_t w = V::width, block = 64 * w;
     double total = 0;
     while (n >= 4 * w) {
       int64_t now = n < block ? n / (4 * w) * (4 * w) : block;
-      V a = V::load(p), b = V::load(p + w), c = V::load(p + 2 * w), d = V::load(p + 3 * w);
+      V a = load(p, all), b = load(p + w, all), c = load(p + 2 * w, all), d = load(p + 3 * w, all);
       for (int64_t i = 4 * w; i < now; i += 4 * w) {
-        a += V::load(p + i);
-        b += V::load(p + i + w);
-        c += V::load(p + i + 2 * w);
-        d += V::load(p + i + 3 * w);
+        a += load(p + i, all);
+        b += load(p + i + w, all);
+        c += load(p + i + 2 * w, all);
+        d += load(p + i + 3 * w, all);
       }
       total += static_cast<double>(((a + b) + (c + d)).sum());
       p += now;
       n -= now;
     }
-    for (int64_t i = 0; i < n; ++i) total += static_cast<double>(p[i]);
+    for (int64_t i = 0; i < n; ++i) total += static_cast<double>(widened(p[i]));
     return total;
   } else {
     wide<T> total = 0;
@@ -113,7 +116,7 @@ void sum_rows(const T* x, Axes kept, Axes reduced, int64_t n, T* out) {
         const T* base = x + kept.offset(o);
         wide<T> total = 0;
         for (int64_t r = 0; r < rows; ++r) total += sum_row(base + reduced.offset(r), n);
-        out[o] = static_cast<T>(total);
+        out[o] = narrowed<T>(total);
       }
     });
     return;
@@ -141,7 +144,7 @@ void sum_rows(const T* x, Axes kept, Axes reduced, int64_t n, T* out) {
     });
     wide<T> total = 0;
     for (int64_t part = 0; part < parts; ++part) total += partial[part];
-    out[o] = static_cast<T>(total);
+    out[o] = narrowed<T>(total);
   }
 }
 
@@ -150,10 +153,10 @@ void sum_rows(const T* x, Axes kept, Axes reduced, int64_t n, T* out) {
 template <class T>
 void add_rows(const T* x, const Axes& reduced, int64_t first, int64_t last, int64_t n,
               wide<T>* sums) {
-  if constexpr (std::is_floating_point_v<T>) {
-    using V = Vec<T>;
+  if constexpr (is_floating_type<T>) {
+    using V = Vec<accumulate_t<T>>;
     constexpr int64_t w = V::width, rows_in_block = 64;
-    T block[kColumns];
+    accumulate_t<T> block[kColumns];
     for (int64_t start = first; start < last; start += rows_in_block) {
       const int64_t stop = start + rows_in_block < last ? start + rows_in_block : last;
       for (int64_t i = 0; i < n; ++i) block[i] = 0;
@@ -164,13 +167,14 @@ void add_rows(const T* x, const Axes& reduced, int64_t first, int64_t last, int6
         int64_t i = 0;
         for (; i + w <= n; i += w)
           (V::load(block + i) +
-           ((V::load(a + i) + V::load(b + i)) + (V::load(c + i) + V::load(d + i))))
+           ((load(a + i, all) + load(b + i, all)) + (load(c + i, all) + load(d + i, all))))
               .store(block + i);
-        for (; i < n; ++i) block[i] += (a[i] + b[i]) + (c[i] + d[i]);
+        for (; i < n; ++i)
+          block[i] += (widened(a[i]) + widened(b[i])) + (widened(c[i]) + widened(d[i]));
       }
       for (; r < stop; ++r) {
         const T* a = x + reduced.offset(r);
-        for (int64_t i = 0; i < n; ++i) block[i] += a[i];
+        for (int64_t i = 0; i < n; ++i) block[i] += widened(a[i]);
       }
       for (int64_t i = 0; i < n; ++i) sums[i] += static_cast<double>(block[i]);
     }
@@ -199,7 +203,7 @@ void sum_columns(const T* x, Axes kept, Axes reduced, int64_t n, Axes out_kept, 
   const int64_t part_size = (rows + row_parts - 1) / row_parts;
   auto finish = [&](int64_t task, const wide<T>* sums, int64_t columns) {
     T* target = out + out_kept.offset(task / blocks) + task % blocks * kColumns * out_stride;
-    for (int64_t i = 0; i < columns; ++i) target[i * out_stride] = static_cast<T>(sums[i]);
+    for (int64_t i = 0; i < columns; ++i) target[i * out_stride] = narrowed<T>(sums[i]);
   };
   auto columns_of = [&](int64_t task) {
     const int64_t left = n - task % blocks * kColumns;
@@ -244,8 +248,9 @@ void sum_general(const T* x, Axes kept, Axes reduced, T* out) {
     for (int64_t o = begin; o < end; ++o) {
       const T* base = x + kept.offset(o);
       wide<T> total = 0;
-      for (int64_t r = 0; r < rows; ++r) total += static_cast<wide<T>>(base[reduced.offset(r)]);
-      out[o] = static_cast<T>(total);
+      for (int64_t r = 0; r < rows; ++r)
+        total += static_cast<wide<T>>(widened(base[reduced.offset(r)]));
+      out[o] = narrowed<T>(total);
     }
   });
 }
@@ -271,7 +276,7 @@ void sum_typed(const Array& x, const Array& out) {
   }
   if (out.numel() == 0) return;
   if (x.numel() == 0) {
-    for (int64_t i = 0; i < out.numel(); ++i) target[i] = T(0);
+    for (int64_t i = 0; i < out.numel(); ++i) target[i] = T{};
     return;
   }
   // In order of falling strides, so that a permuted array is read along its memory.
@@ -295,13 +300,8 @@ void sum_typed(const Array& x, const Array& out) {
 }  // namespace
 
 void sum(const Array& x, const Array& out) {
-  switch (x.dtype()) {
-    case DType::f32: return sum_typed<float>(x, out);
-    case DType::f64: return sum_typed<double>(x, out);
-    case DType::i32: return sum_typed<int32_t>(x, out);
-    case DType::i64: return sum_typed<int64_t>(x, out);
-    default: return;  // the op has checked
-  }
+  dispatch_types<float, double, bfloat16, int32_t, int64_t>(
+      "sum", x.dtype(), [&](auto type) { sum_typed<decltype(type)>(x, out); });
 }
 
 }  // namespace heed::kernels::HEED_ISA_NAMESPACE

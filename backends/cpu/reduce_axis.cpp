@@ -1,7 +1,7 @@
 // arg_extreme and cumsum: along one axis, the others are walked as outer and inner loops.
 #include <heed/backends/reduce.h>
 
-#include <heed/backends/cpu/simd.h>
+#include <heed/backends/cpu/vectors.h>
 #include <heed/core/parallel.h>
 
 namespace heed::kernels::HEED_ISA_NAMESPACE {
@@ -34,11 +34,11 @@ bool beats(T a, T best) {
 
 template <bool kLargest, class T>
 int64_t best_strided(const T* p, int64_t n, int64_t stride) {
-  T best = p[0];
+  auto best = widened(p[0]);
   int64_t at = 0;
   for (int64_t i = 1; i < n; ++i)
-    if (beats<kLargest>(p[i * stride], best)) {
-      best = p[i * stride];
+    if (beats<kLargest>(widened(p[i * stride]), best)) {
+      best = widened(p[i * stride]);
       at = i;
     }
   return at;
@@ -107,8 +107,8 @@ void cumsum_typed(const Array& x, int axis, bool reverse, const Array& out) {
       typename Running<T>::type total = 0;
       for (int64_t i = 0; i < n; ++i) {
         const int64_t at = reverse ? n - 1 - i : i;
-        total += static_cast<typename Running<T>::type>(p[at * xs]);
-        q[at * os] = static_cast<T>(total);
+        total += static_cast<typename Running<T>::type>(widened(p[at * xs]));
+        q[at * os] = narrowed<T>(total);
       }
     }
   });
@@ -117,25 +117,16 @@ void cumsum_typed(const Array& x, int axis, bool reverse, const Array& out) {
 }  // namespace
 
 void arg_extreme(const Array& x, int axis, bool largest, const Array& out) {
-  switch (x.dtype()) {
-    case DType::f32: return arg_either<float>(x, axis, largest, out);
-    case DType::f64: return arg_either<double>(x, axis, largest, out);
-    case DType::i32: return arg_either<int32_t>(x, axis, largest, out);
-    case DType::i64: return arg_either<int64_t>(x, axis, largest, out);
-    case DType::u8:
-    case DType::boolean: return arg_either<uint8_t>(x, axis, largest, out);
-    default: return;  // the op has checked
-  }
+  dispatch_types<float, double, bfloat16, int32_t, int64_t, uint8_t, bool>(
+      "arg_extreme", x.dtype(), [&](auto type) {
+        using T = decltype(type);
+        arg_either<std::conditional_t<__is_same(T, bool), uint8_t, T>>(x, axis, largest, out);
+      });
 }
 
 void cumsum(const Array& x, int axis, bool reverse, const Array& out) {
-  switch (x.dtype()) {
-    case DType::f32: return cumsum_typed<float>(x, axis, reverse, out);
-    case DType::f64: return cumsum_typed<double>(x, axis, reverse, out);
-    case DType::i32: return cumsum_typed<int32_t>(x, axis, reverse, out);
-    case DType::i64: return cumsum_typed<int64_t>(x, axis, reverse, out);
-    default: return;  // the op has checked
-  }
+  dispatch_types<float, double, bfloat16, int32_t, int64_t>(
+      "cumsum", x.dtype(), [&](auto type) { cumsum_typed<decltype(type)>(x, axis, reverse, out); });
 }
 
 }  // namespace heed::kernels::HEED_ISA_NAMESPACE

@@ -8,7 +8,8 @@
 
 namespace heed::kernels::common {
 
-// Calls f with `bytes` uninitialised bytes, aligned to 64, from the caching allocator.
+// Calls f with `bytes` uninitialised bytes, aligned to 64, from the caching allocator; with nullptr
+// for 0.
 void with_scratch(int64_t bytes, FunctionRef<void(char*)> f);
 
 }  // namespace heed::kernels::common

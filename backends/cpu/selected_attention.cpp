@@ -2,7 +2,9 @@
 // over the list, weighted sum. Backward goes through the same pairs alone; dK and dV of one key
 // head are one task's, so sums have a fixed order.
 #include <heed/backends/cpu/attention_tile.h>
+#include <heed/backends/cpu/dispatch.h>
 #include <heed/backends/cpu/vectors.h>
+#include <heed/backends/cpu/widen.h>
 #include <heed/backends/selected_attention.h>
 
 namespace heed::kernels::HEED_ISA_NAMESPACE {
@@ -224,17 +226,27 @@ void run_backward(const AttentionProblem& p, const SelectedKeys& s, const Array&
 void selected_attention_forward(const AttentionProblem& problem, const SelectedKeys& selected,
                                 const Array& out, const Array& lse) {
   if (lse.numel() == 0) return;
-  if (problem.q.dtype() == DType::f32) run_forward<float>(problem, selected, out, lse);
-  else run_forward<double>(problem, selected, out, lse);
+  const Array* results[] = {&out};
+  common::in_f32(problem, [&](const AttentionProblem& p) {
+    common::in_f32(results, 1, false, [&](const Array* wide) {
+      dispatch_wide("selected_attention", p.q.dtype(),
+                    [&](auto type) { run_forward<decltype(type)>(p, selected, *wide, lse); });
+    });
+  });
 }
 
 void selected_attention_backward(const AttentionProblem& problem, const SelectedKeys& selected,
                                  const Array& out, const Array& lse, const Array& cotangent,
                                  const AttentionGradients& gradients) {
   if (problem.q.dim(0) * problem.k.dim(1) == 0) return;
-  if (problem.q.dtype() == DType::f32)
-    run_backward<float>(problem, selected, out, lse, cotangent, gradients);
-  else run_backward<double>(problem, selected, out, lse, cotangent, gradients);
+  common::in_f32(problem, [&](const AttentionProblem& p) {
+    common::in_f32(gradients, [&](const AttentionGradients& g) {
+      dispatch_wide("selected_attention_backward", p.q.dtype(), [&](auto type) {
+        run_backward<decltype(type)>(p, selected, common::widened(out), lse,
+                                     common::widened(cotangent), g);
+      });
+    });
+  });
 }
 
 }  // namespace heed::kernels::HEED_ISA_NAMESPACE

@@ -1,5 +1,8 @@
 #include <heed/backends/softmax.h>
 
+#include <heed/backends/cpu/bf16.h>
+#include <heed/backends/cpu/dispatch.h>
+#include <heed/backends/cpu/scratch.h>
 #include <heed/backends/cpu/vectors.h>
 #include <heed/core/parallel.h>
 
@@ -14,6 +17,11 @@ struct AxisView {
     for (int i = 0; i < axis; ++i) outer *= shape[i];
     n = shape[axis];
     for (int i = axis + 1; i < shape.rank(); ++i) inner *= shape[i];
+  }
+  AxisView with(int64_t other_inner) const {
+    AxisView v = *this;
+    v.inner = other_inner;
+    return v;
   }
 };
 
@@ -120,15 +128,15 @@ void backward_columns(const T* y, const T* g, AxisView v, bool is_log, T* out, a
   }
 }
 
-// row(offset) for every row, or column(offset, part) for every vector of columns.
-template <class T, class Row, class Column>
-void run(AxisView v, Row row, Column column) {
+// rows(first, last offset) for pieces of the rows, or column(offset, part) for every vector of
+// columns.
+template <class T, class Rows, class Column>
+void run(AxisView v, Rows rows, Column column) {
   constexpr int64_t kGrain = 16384, width = Vec<T>::width;
   if (v.n == 0 || v.outer == 0 || v.inner == 0) return;
   if (v.inner == 1) {
-    parallel_for(v.outer, 1 + kGrain / v.n, [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) row(r * v.n);
-    });
+    parallel_for(v.outer, 1 + kGrain / v.n,
+                 [&](int64_t begin, int64_t end) { rows(begin * v.n, end * v.n); });
     return;
   }
   int64_t strips = (v.inner + width - 1) / width;
@@ -141,40 +149,92 @@ void run(AxisView v, Row row, Column column) {
   });
 }
 
-template <class T>
-void forward(const Array& x, int axis, bool is_log, const Array& out) {
-  AxisView v(x.shape(), axis);
-  const T* from = static_cast<const T*>(x.raw());
-  T* to = static_cast<T*>(out.raw());
-  run<T>(
-      v,
-      [&](int64_t o) {
-        is_log ? log_softmax_row(from + o, v.n, to + o) : softmax_row(from + o, v.n, to + o);
-      },
-      [&](int64_t o, auto part) { softmax_columns(from + o, v, is_log, to + o, part); });
+// f(x, inner, out, part): the strip of columns at `offset` of the operands, or copies of it in f32,
+// where a row of the strip is one vector.
+template <class S, class F>
+void with_strip(const AxisView& v, const S* const (&from)[2], S* to, auto part, F f) {
+  using T = accumulate_t<S>;
+  if constexpr (StagedRow<S>::staged) {
+    constexpr int64_t width = Vec<T>::width;
+    common::with_scratch(3 * StagedRow<S>::bytes(v.n * width), [&](char* memory) {
+      T* rows[3];
+      for (int k = 0; k < 3; ++k) rows[k] = reinterpret_cast<T*>(memory) + k * v.n * width;
+      for (int k = 0; k < 2; ++k)
+        for (int64_t j = 0; from[k] && j < v.n; ++j)
+          load(from[k] + j * v.inner, part).store(rows[k] + j * width);
+      f(rows[0], rows[1], width, rows[2], FullVec{});
+      for (int64_t j = 0; j < v.n; ++j)
+        store(to + j * v.inner, Vec<T>::load(rows[2] + j * width), part);
+    });
+  } else {
+    f(from[0], from[1], v.inner, to, part);
+  }
 }
 
-template <class T>
-void backward(const Array& y, const Array& cotangent, int axis, bool is_log, const Array& grad) {
-  AxisView v(y.shape(), axis);
-  const T *py = static_cast<const T*>(y.raw()), *pg = static_cast<const T*>(cotangent.raw());
-  T* to = static_cast<T*>(grad.raw());
+template <class S>
+void forward(const Array& x, int axis, bool is_log, const Array& out) {
+  using T = accumulate_t<S>;
+  AxisView v(x.shape(), axis);
+  const S* from = static_cast<const S*>(x.raw());
+  S* to = static_cast<S*>(out.raw());
   run<T>(
-      v, [&](int64_t o) { backward_row(py + o, pg + o, v.n, is_log, to + o); },
-      [&](int64_t o, auto part) { backward_columns(py + o, pg + o, v, is_log, to + o, part); });
+      v,
+      [&](int64_t begin, int64_t end) {
+        common::with_scratch(StagedRow<S>::bytes(v.n), [&](char* memory) {
+          StagedRow<S> row{reinterpret_cast<T*>(memory)};
+          for (int64_t o = begin; o < end; o += v.n) {
+            const T* in = row.read(from + o, v.n);
+            T* result = row.target(to + o);
+            is_log ? log_softmax_row(in, v.n, result) : softmax_row(in, v.n, result);
+            row.write(v.n, to + o);
+          }
+        });
+      },
+      [&](int64_t o, auto part) {
+        with_strip<S>(v, {from + o, nullptr}, to + o, part,
+                      [&](const T* in, const T*, int64_t inner, T* result, auto whole) {
+                        softmax_columns(in, v.with(inner), is_log, result, whole);
+                      });
+      });
+}
+
+template <class S>
+void backward(const Array& y, const Array& cotangent, int axis, bool is_log, const Array& grad) {
+  using T = accumulate_t<S>;
+  AxisView v(y.shape(), axis);
+  const S *py = static_cast<const S*>(y.raw()), *pg = static_cast<const S*>(cotangent.raw());
+  S* to = static_cast<S*>(grad.raw());
+  run<T>(
+      v,
+      [&](int64_t begin, int64_t end) {
+        common::with_scratch(2 * StagedRow<S>::bytes(v.n), [&](char* memory) {
+          StagedRow<S> row{reinterpret_cast<T*>(memory)}, other = row.next(v.n);
+          for (int64_t o = begin; o < end; o += v.n) {
+            backward_row(row.read(py + o, v.n), other.read(pg + o, v.n), v.n, is_log,
+                         row.target(to + o));
+            row.write(v.n, to + o);
+          }
+        });
+      },
+      [&](int64_t o, auto part) {
+        with_strip<S>(v, {py + o, pg + o}, to + o, part,
+                      [&](const T* yj, const T* gj, int64_t inner, T* result, auto whole) {
+                        backward_columns(yj, gj, v.with(inner), is_log, result, whole);
+                      });
+      });
 }
 
 }  // namespace
 
 void softmax(const Array& x, int axis, bool is_log, const Array& out) {
-  x.dtype() == DType::f32 ? forward<float>(x, axis, is_log, out)
-                          : forward<double>(x, axis, is_log, out);
+  dispatch_floating("softmax", x.dtype(),
+                    [&](auto type) { forward<decltype(type)>(x, axis, is_log, out); });
 }
 
 void softmax_backward(const Array& y, const Array& cotangent, int axis, bool is_log,
                       const Array& grad) {
-  y.dtype() == DType::f32 ? backward<float>(y, cotangent, axis, is_log, grad)
-                          : backward<double>(y, cotangent, axis, is_log, grad);
+  dispatch_floating("softmax_backward", y.dtype(),
+                    [&](auto type) { backward<decltype(type)>(y, cotangent, axis, is_log, grad); });
 }
 
 }  // namespace heed::kernels::HEED_ISA_NAMESPACE

@@ -1,8 +1,11 @@
 // Loops over a row in vectors, the remainder included: the body is written once.
 //
 //   each_vec<T>(n, [&](int64_t i, auto part) { store(out + i, load(x + i, part) * scale, part); });
+//
+// bf16 is loaded into vectors of f32 and rounded when it is stored.
 #pragma once
 
+#include <heed/backends/cpu/bf16.h>
 #include <heed/backends/cpu/simd.h>
 
 namespace heed::kernels::HEED_ISA_NAMESPACE {
@@ -19,6 +22,37 @@ inline Vec<T> load(const T* p, FullVec, T = T(0)) {
 template <class T>
 inline void store(T* p, Vec<T> v, FullVec) {
   v.store(p);
+}
+
+inline Vec<float> load(const bfloat16* p, FullVec, float = 0) {
+#if defined(__AVX512F__)
+  const __m512i wide =
+      _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  return Vec<float>::Batch(_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16)));
+#elif defined(__AVX2__)
+  const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  return Vec<float>::Batch(_mm256_castsi256_ps(_mm256_slli_epi32(wide, 16)));
+#else
+  alignas(64) float buffer[Vec<float>::width];
+  widen(p, Vec<float>::width, buffer);
+  return Vec<float>::load(buffer);
+#endif
+}
+// Through a buffer, which the compiler narrows with vectors.
+inline void store(bfloat16* p, Vec<float> v, FullVec) {
+  alignas(64) float buffer[Vec<float>::width];
+  v.store(buffer);
+  narrow(buffer, Vec<float>::width, p);
+}
+inline Vec<float> load(const bfloat16* p, PartVec part, float fill = 0) {
+  alignas(64) float buffer[Vec<float>::width];
+  for (int64_t i = 0; i < Vec<float>::width; ++i) buffer[i] = i < part.count ? widened(p[i]) : fill;
+  return Vec<float>::load(buffer);
+}
+inline void store(bfloat16* p, Vec<float> v, PartVec part) {
+  alignas(64) float buffer[Vec<float>::width];
+  v.store(buffer);
+  narrow(buffer, part.count, p);
 }
 
 // The remainder of a row. Short rows are mostly remainder, so it goes by masks where there are any,

@@ -21,6 +21,8 @@ Settings settings_of(LmSettings& s) {
       {"preset", &s.preset, "nano, mini, small or medium"},
       {"attention", &layer.attention.variant, "name:key=value,..; needs a causal form"},
       {"qk-norm", &layer.attention.qk_norm, "normalise the queries and keys of each head"},
+      {"precision", &s.precision,
+       "f32, or bf16: weights and activations; optimizer and loss stay f32"},
       {"checkpoint-activations", &s.model.stack.checkpoint,
        "compute activations twice, to save memory"},
       {"dropout", &layer.dropout, "of embeddings, feed-forward and residuals"},
@@ -37,6 +39,7 @@ void check(const LmSettings& s) {
   const nn::TransformerLayerConfig& layer = s.model.stack.layer;
   require_one_of("--tokenizer", s.tokenizer, {"byte", "word", "bpe", "unigram"});
   require_one_of("--preset", s.preset, models::language_model_presets());
+  require_one_of("--precision", s.precision, {"f32", "bf16"});
   require(!s.text.empty() || s.valid_text.empty(), "--valid-text needs --text");
   require_in_range({{"--vocab-size", s.vocab_size, 8},
                     {"--batch", s.batch, 1, 1'000'000},

@@ -19,6 +19,7 @@ struct LmSettings {
   std::string tokenizer = "byte";
   int64_t vocab_size = 4000, batch = 32;
   std::string preset = "nano";  // sizes of the model
+  std::string precision = "f32";
   models::LanguageModelConfig model{.context = 128};
   double weight_decay = 0.1;
   int64_t eval_every = 0;

@@ -83,9 +83,10 @@ int train_command(const LmSettings& s) {
 
   manual_seed(seed);
   models::LanguageModel model(model_config(s, tokenizer->size()));
-  std::printf("lm: %s in GPT-2's layout, %lld parameters, %d threads, %s, attention: %s\n",
-              s.preset.c_str(), static_cast<long long>(model.parameter_count()), num_threads(),
-              config_value("instruction set").c_str(),
+  model.to(dtype_from_name(s.precision));
+  std::printf("lm: %s in GPT-2's layout, %lld parameters in %s, %d threads, %s, attention: %s\n",
+              s.preset.c_str(), static_cast<long long>(model.parameter_count()),
+              s.precision.c_str(), num_threads(), config_value("instruction set").c_str(),
               describe(model.stack().layer(0).self_attn).c_str());
   std::printf(
       "%s: %zu tokens to learn from, %zu for validation; %lld tokens in the vocabulary (%s), %lld "

@@ -27,6 +27,8 @@ Settings settings_of(TrainSettings& s) {
       {"decoder-attention", &s.model.decoder_variant, "the decoder's attention to itself"},
       {"cross-attention", &layer.cross_variant, "the decoder's attention to the encoder"},
       {"qk-norm", &layer.attention.qk_norm, "normalise the queries and keys of each head"},
+      {"precision", &s.precision,
+       "f32, or bf16: weights and activations; optimizer and loss stay f32"},
       {"no-tie", &s.no_tie, "three matrices for source, target and output instead of one"},
       {"pre-norm", &layer.norm_first, "norms before each sublayer instead of after", true,
        "post-norm"},
@@ -82,6 +84,7 @@ void check(const TrainSettings& s) {
   require(!s.src.empty() || s.valid_src.empty(), "--valid-src needs --src and --tgt");
   require_one_of("--tokenizer", s.tokenizer, {"word", "bpe", "unigram"});
   require_one_of("--preset", s.preset, models::transformer_presets());
+  require_one_of("--precision", s.precision, {"f32", "bf16"});
   int64_t vocabulary = s.tokenizer == "word" ? 0 : 8;
   require_in_range({{"--toy-pairs", s.toy_pairs, s.is_toy() ? 1 : 0, 10'000'000},
                     {"--vocab-size", s.vocab_size, vocabulary},

@@ -21,6 +21,7 @@ struct TrainSettings {
   int64_t max_tokens = 0, max_length = 256;
   // Model.
   std::string preset = "tiny";  // its sizes
+  std::string precision = "f32";
   models::TransformerConfig model{.layer = {.dropout = 0}};
   bool no_tie = false;
   // Training.

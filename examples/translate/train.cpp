@@ -71,6 +71,7 @@ void TranslationRun::prepare() {
 
   manual_seed(static_cast<uint64_t>(s_.training.seed));
   model_ = std::make_unique<models::Transformer>(model_config(s_, tokenizer_->size()));
+  model_->to(dtype_from_name(s_.precision));
   config_ = run_config(models::to_json(model_->config()), settings_of(s_));
 
   data::BatchOptions options{.max_tokens = s_.max_tokens,
@@ -89,10 +90,11 @@ void TranslationRun::print_first_lines() const {
   const auto& encoder = model_->encoder().layer(0).self_attn;
   const auto& decoder = model_->decoder().layer(0);
   std::printf(
-      "translate: %s Transformer, %lld parameters, %d threads, %s, attention: encoder %s, decoder "
+      "translate: %s Transformer, %lld parameters in %s, %d threads, %s, attention: encoder %s, "
+      "decoder "
       "%s, cross %s\n",
-      s_.preset.c_str(), static_cast<long long>(model_->parameter_count()), num_threads(),
-      config_value("instruction set").c_str(), describe(encoder).c_str(),
+      s_.preset.c_str(), static_cast<long long>(model_->parameter_count()), s_.precision.c_str(),
+      num_threads(), config_value("instruction set").c_str(), describe(encoder).c_str(),
       describe(decoder.self_attn).c_str(), describe(decoder.multihead_attn).c_str());
   std::string dropped;
   if (batches_->dropped()) dropped = str(", ", batches_->dropped(), " pairs too long");

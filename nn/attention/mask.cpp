@@ -162,7 +162,7 @@ Mask Mask::pairs(const Tensor& keep) {
 
 Mask Mask::added(const Tensor& bias) {
   if (!is_differentiable(bias.dtype()))
-    throw DTypeError(str("Mask::added: f32 or f64 expected, got ", bias.dtype(),
+    throw DTypeError(str("Mask::added: f32, f64 or bf16 expected, got ", bias.dtype(),
                          bias.dtype() == DType::boolean ? "; for a bool map use Mask::pairs" : ""));
   Mask m;
   m.terms_.bias = bias;

@@ -57,7 +57,7 @@ TEST_CASE("dropout refuses probabilities that are none, and operands that do not
     REQUIRE_THROWS_SAYING(dropout_mask({3}, p, {}), ValueError, "dropout_mask: the probability");
     REQUIRE_THROWS_SAYING(relu_dropout(x, p, {}), ValueError, "relu_dropout");
   }
-  REQUIRE_THROWS_SAYING(dropout(arange(3), 0.5), DTypeError, "f32 or f64 expected, got i64");
+  REQUIRE_THROWS_SAYING(dropout(arange(3), 0.5), DTypeError, "f32, f64 or bf16 expected, got i64");
   REQUIRE_THROWS_SAYING(dropout_add(x, ones({3}), 0.5, {}), ShapeError, "residual [3]");
   REQUIRE_THROWS_SAYING(dropout_add(x, ones({2, 3}, DType::f64), 0.5, {}), DTypeError,
                         "residual is f64");

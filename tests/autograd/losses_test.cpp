@@ -77,7 +77,7 @@ TEST_CASE("losses refuse what does not fit") {
   REQUIRE_THROWS_SAYING(cross_entropy(x, targets({0, 0}), with(1.5, -100, Reduction::mean)),
                         ValueError, "label_smoothing is 1.5");
   REQUIRE_THROWS_SAYING(cross_entropy(x.to(DType::i64), targets({0, 0})), DTypeError,
-                        "f32 or f64 expected");
+                        "f32, f64 or bf16 expected");
   REQUIRE_THROWS_SAYING(mse_loss(x, zeros({3})), ShapeError,
                         "mse_loss: prediction and target of one shape");
   REQUIRE_THROWS_SAYING(binary_cross_entropy(x, zeros({3})), ShapeError, "binary_cross_entropy");

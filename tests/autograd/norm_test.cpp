@@ -73,7 +73,8 @@ TEST_CASE("norms refuse what does not fit") {
                         "bias of shape [3] expected");
   REQUIRE_THROWS_SAYING(layer_norm(x, zeros({3}, DType::f64), Tensor()), DTypeError,
                         "weight is f64, x is f32");
-  REQUIRE_THROWS_SAYING(rms_norm(arange(3), Tensor()), DTypeError, "rms_norm: f32 or f64 expected");
+  REQUIRE_THROWS_SAYING(rms_norm(arange(3), Tensor()), DTypeError,
+                        "rms_norm: f32, f64 or bf16 expected");
   REQUIRE_THROWS_SAYING(rms_norm(zeros({}), Tensor()), ShapeError, "at least one axis");
   REQUIRE_THROWS_SAYING(layer_norm(x, Tensor(), Tensor(), -1), ValueError, "eps is -1");
   REQUIRE_THROWS_SAYING(add_layer_norm(x, zeros({3}), Tensor(), Tensor()), ShapeError,

@@ -44,7 +44,8 @@ Naive attention(bool causal, bool biased, bool parts) {
 
 // e^lse beside the output: finite where there is no key.
 Tensor joined(const AttentionParts& parts) {
-  return concat({parts.out, exp(parts.lse).unsqueeze(3)}, 3);
+  Tensor out = parts.out.to(parts.lse.dtype());  // lse is f32 beside bf16
+  return concat({out, exp(parts.lse).unsqueeze(3)}, 3);
 }
 
 OpCase fused(bool causal, bool biased, bool parts = false) {

@@ -58,6 +58,6 @@ TEST_CASE("optimizer steps refuse what does not fit") {
   REQUIRE_THROWS_SAYING(adam_step_(ones({2, 3}).transpose(0, 1), ones({3, 2}), p, p, state(), {}),
                         ShapeError, "must be contiguous");
   REQUIRE_THROWS_SAYING(sgd_step_(arange(3), arange(3), Tensor(), true, state(), {}), DTypeError,
-                        "f32 or f64");
+                        "f32, f64 or bf16");
   REQUIRE_THROWS_SAYING(global_norm({arange(3)}), DTypeError, "global_norm");
 }

@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/autograd/tensor.h>
 #include <heed/core/random.h>
@@ -102,4 +103,34 @@ TEST_CASE("printing", "[tensor][print]") {
   std::ostringstream out;
   out << Tensor::from({1}, {1});
   CHECK(out.str() == "Tensor([1], f32)");
+}
+
+TEST_CASE("bf16 and its gradients", "[tensor]") {
+  Tensor x = Tensor::from({1, 2, 3}, {3});
+  x.set_requires_grad(true);
+  Tensor low = x.to(DType::bf16), wide = low.to(DType::f64);
+  CHECK(low.dtype() == DType::bf16);
+  sum(wide * wide).backward();
+  CHECK(x.grad().dtype() == DType::f32);
+  CHECK(x.grad().to_vector() == std::vector<double>{2, 4, 6});
+
+  Tensor leaf = full({2}, 1.5, DType::bf16);
+  leaf.set_requires_grad(true);
+  sum(leaf * leaf).backward();
+  CHECK(leaf.grad().dtype() == DType::bf16);
+  CHECK(leaf.grad().to_vector() == std::vector<double>{3, 3});
+}
+
+TEST_CASE("bf16 rounds to nearest even in kernels, keeps NaN quiet and -0", "[tensor]") {
+  // Through a vector, a remainder and strides alike: 1 + 2^-8 is a tie, down to even.
+  std::vector<float> values;
+  for (float v : {1 + 0x1p-8F, 1 + 3 * 0x1p-8F, 1 + 0x1.02p-8F, -0.0F, INFINITY, NAN})
+    for (int i = 0; i < 7; ++i) values.push_back(v);
+  Tensor x = Tensor::from(values, {42});
+  for (const Tensor& y : {x.to(DType::bf16), x.to(DType::bf16) * ones({42}, DType::bf16),
+                          x.reshape({6, 7}).transpose(0, 1).to(DType::bf16).transpose(0, 1)}) {
+    Array bits = y.contiguous().array();
+    for (size_t i = 0; i < values.size(); ++i)
+      CHECK(bits.data<bfloat16>()[i].bits == to_bfloat16(values[i]).bits);
+  }
 }

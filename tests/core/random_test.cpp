@@ -66,5 +66,5 @@ TEST_CASE("a generator's state is its seed and offset") {
   for (int i = 0; i < 700; ++i) ++seen[a.integer(7)];
   for (int count : seen) REQUIRE(count > 50);
   REQUIRE_THROWS_SAYING(a.integer(0), ValueError, "bound is 0");
-  REQUIRE_THROWS_SAYING(random_normal({2}, 0, 1, {}, DType::i64), DTypeError, "f32 or f64");
+  REQUIRE_THROWS_SAYING(random_normal({2}, 0, 1, {}, DType::i64), DTypeError, "f32, f64 or bf16");
 }

@@ -35,9 +35,10 @@ struct ToyTask {
 
   // Up to `steps`; the weights at the end.
   std::map<std::string, std::vector<double>> train(const std::filesystem::path& out, int64_t steps,
-                                                   bool resume) const {
+                                                   bool resume, DType dtype = DType::f32) const {
     manual_seed(9);
     models::Transformer model(config());
+    model.to(dtype);
     train::Adam optimizer(model.named_parameters(), {.beta2 = 0.98});
     train::TrainTask task;
     task.batches = [&](int64_t epoch) { return batches.count(epoch); };
@@ -55,7 +56,31 @@ struct ToyTask {
     train::Trainer(model, optimizer, train::inverse_sqrt_schedule(5e-3, 10), task, c).run();
     std::map<std::string, std::vector<double>> weights;
     for (const auto& [name, tensor] : model.state_dict()) weights[name] = tensor.to_vector();
+    for (const auto& [name, tensor] : optimizer.state_dict())
+      weights["optimizer." + name] = tensor.to_vector();
     return weights;
+  }
+
+  // The loss after so many steps on the first batch alone, without dropout.
+  double overfit(DType dtype, int64_t steps) const {
+    manual_seed(1);
+    models::TransformerConfig c = config();
+    c.dropout = 0;
+    models::Transformer model(c);
+    model.to(dtype);
+    train::Adam optimizer(model.named_parameters(), {.beta2 = 0.98});
+    double loss = 0;
+    for (int64_t i = 0; i < steps; ++i) {
+      Tensor now = model.loss(batch(0, 0));
+      REQUIRE(now.dtype() == DType::f32);
+      now.backward();
+      for (const Tensor& p : model.parameters()) REQUIRE(p.grad().dtype() == dtype);
+      optimizer.clip_grad_norm(1);
+      optimizer.step(5e-3 * std::min(1.0, static_cast<double>(i + 1) / 10));
+      optimizer.zero_grad();
+      loss = now.item();
+    }
+    return loss;
   }
 };
 }  // namespace
@@ -69,6 +94,24 @@ TEST_CASE("translation: a stopped run goes on to the bit, inside an epoch and ac
   task.train(parts.path(), 2, false);
   task.train(parts.path(), count + 1, true);
   REQUIRE(task.train(parts.path(), total, true) == expected);
+}
+
+TEST_CASE("translation: in bf16 too a stopped run goes on to the bit") {
+  ToyTask task;
+  TempDir whole, parts;
+  auto expected = task.train(whole.path(), 4, false, DType::bf16);
+  REQUIRE(expected.contains("optimizer.embedding.weight.master"));
+  task.train(parts.path(), 2, false, DType::bf16);
+  REQUIRE(task.train(parts.path(), 4, true, DType::bf16) == expected);
+}
+
+TEST_CASE("translation: bf16 overfits a batch about as well as f32") {
+  ToyTask task;
+  constexpr int64_t kSteps = 60;
+  double single = task.overfit(DType::f32, kSteps), half = task.overfit(DType::bf16, kSteps);
+  INFO("f32 " << single << ", bf16 " << half);
+  REQUIRE(single < 0.5);
+  REQUIRE(half < 1.15 * single + 0.05);
 }
 
 TEST_CASE("translation: the checkpoint of another model is refused, and nothing is changed") {

@@ -76,7 +76,7 @@ TEST_CASE("module: to changes the dtype of parameters and floating buffers") {
   REQUIRE(handle.dtype() == DType::f64);
   REQUIRE(net.mean.dtype() == DType::f64);
   REQUIRE(handle.to_vector() == before);
-  REQUIRE_THROWS_SAYING(net.to(DType::i64), DTypeError, "f32 or f64 expected");
+  REQUIRE_THROWS_SAYING(net.to(DType::i64), DTypeError, "f32, f64 or bf16 expected");
 }
 
 TEST_CASE("module: to moves parameters, gradients and buffers, saved or not, to a device") {

@@ -61,11 +61,13 @@ class Checker {
   std::vector<Values> operands(const std::vector<Shape>& shapes) const;
   Tensor operand(size_t i, const Values& values, DType dtype, Layout layout) const;
   Result evaluate(const Run& f, const std::vector<Values>& in, DType dtype, Layout layout) const;
+  double scale_of(const std::vector<Values>& in) const;
   void compare(const Result& got, const Result& want, double tolerance, double scale,
                const std::string& what);
   void compare_values(const Values& got, const Values& want, double tolerance, double scale,
                       const std::string& what);
   void check_shapes(const std::vector<Shape>& shapes, bool thorough);
+  void check_bf16(const std::vector<Shape>& shapes, bool thorough);
   void check_dtype(const std::vector<Shape>& shapes, DType dtype);
   void check_differences(const std::vector<Shape>& shapes);
   void count(bool ok, const std::string& what) {
@@ -75,8 +77,13 @@ class Checker {
 
   const OpCase& c_;
   Report report_;
-  Device device_ = kCpu;  // where `evaluate` works
+  Device device_ = kCpu;         // where `evaluate` works
+  bool bf16_cotangent_ = false;  // cotangents are numbers that bf16 holds
 };
+
+void round_to_bf16(std::vector<double>& values) {
+  for (double& v : values) v = to_float(to_bfloat16(static_cast<float>(v)));
+}
 
 std::string text(const std::vector<Shape>& shapes) {
   std::string out;
@@ -120,6 +127,7 @@ Result Checker::evaluate(const Run& f, const std::vector<Values>& in, DType dtyp
   if (!y.requires_grad()) return result;
   Values c(y.shape());
   c.data = draw(away_from_zero(-1, 1), y.shape(), 7);
+  if (bf16_cotangent_) round_to_bf16(c.data);
   BackwardOptions options;
   options.allow_unused = true;
   auto gradients = grad({y}, wanted, {tensor_of(c, y.dtype()).to(y.device())}, options);
@@ -159,13 +167,53 @@ void Checker::compare(const Result& got, const Result& want, double tolerance, d
   }
 }
 
+// What an error may be measured by where results are small: a hundredth of the operands.
+double Checker::scale_of(const std::vector<Values>& in) const {
+  double scale = 0;
+  for (size_t i = 0; i < in.size(); ++i)
+    if (c_.operands[i].kind == Operand::real) scale = std::max(scale, 1e-2 * rms(in[i].data));
+  return scale;
+}
+
+void Checker::check_bf16(const std::vector<Shape>& shapes, bool thorough) {
+  constexpr double kTolerance = 5e-3;  // no sqrt(K): sums are made in f32
+  std::vector<Values> in = operands(shapes);
+  for (size_t i = 0; i < in.size(); ++i)
+    if (c_.operands[i].kind == Operand::real) round_to_bf16(in[i].data);
+  const std::string where = text(shapes);
+  if (!c_.bf16_refusal.empty()) {
+    std::string said = "nothing";
+    try {
+      evaluate(c_.run, in, DType::bf16, Layout::contiguous);
+    } catch (const DTypeError& error) {
+      said = error.what();
+    }
+    return count(said.find(c_.bf16_refusal) != std::string::npos,
+                 str("bf16 ", where, ": expected '", c_.bf16_refusal, "', thrown: ", said));
+  }
+  bf16_cotangent_ = true;
+  Result exact = evaluate(c_.naive ? c_.run : c_.reference, in, DType::f64, Layout::contiguous);
+  if (c_.naive) exact.value = c_.naive(in);
+  const IsaLevel before = isa_level();
+  for (IsaLevel level : {IsaLevel::baseline, IsaLevel::avx2, IsaLevel::avx512}) {
+    if (!isa_available(level)) continue;
+    set_isa_level(level);
+    Result got = evaluate(c_.run, in, DType::bf16, Layout::contiguous);
+    compare(got, exact, kTolerance, scale_of(in), str("bf16 ", where, "at ", to_string(level)));
+  }
+  set_isa_level(before);
+  for (Layout layout : {Layout::transposed, Layout::sliced})
+    if (c_.layouts && thorough)
+      compare(evaluate(c_.run, in, DType::bf16, layout), exact, kTolerance, scale_of(in),
+              str("bf16 ", kLayoutNames[static_cast<int>(layout)], " ", where));
+  bf16_cotangent_ = false;
+}
+
 void Checker::check_shapes(const std::vector<Shape>& shapes, bool thorough) {
   std::vector<Values> in = operands(shapes);
   const double grow = std::sqrt(c_.terms), f64 = c_.f64_tolerance * grow,
                f32 = c_.f32_tolerance * grow;
-  double scale = 0;
-  for (size_t i = 0; i < in.size(); ++i)
-    if (c_.operands[i].kind == Operand::real) scale = std::max(scale, 1e-2 * rms(in[i].data));
+  const double scale = scale_of(in);
   const std::string where = text(shapes);
   const IsaLevel before = isa_level();
 
@@ -256,6 +304,7 @@ Report Checker::run() {
     // The long list of vector widths needs neither layouts nor differences at each length.
     bool thorough = s < 8;
     check_shapes(c_.shapes[s], thorough);
+    check_bf16(c_.shapes[s], thorough);
     if (thorough) {
       int64_t before = report_.checks;
       check_differences(c_.shapes[s]);

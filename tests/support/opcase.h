@@ -2,6 +2,8 @@
 //   values      against a naive loop in double: f64 within 1e-12, f32 within 2e-6 (RMS, times the
 //               square root of K where an element is a sum of K numbers)
 //   gradients   f32 against f64; central differences of first and second order on small shapes
+//   bf16        values and gradients within 5e-3 of f64's at the same operands and cotangent, which
+//               bf16 holds exactly; or the refusal that the case names
 //   layouts     transposed, sliced and broadcast operands give what contiguous ones give
 //   levels      all of the above at each instruction-set level that this processor has
 //   device      on the test device (test_device.h) the same bits, without a host that reads along
@@ -68,6 +70,8 @@ struct OpCase {
   double terms = 1;  // K: how many numbers a sum adds up
   double f32_tolerance = 2e-6;
   double f64_tolerance = 1e-12;
+  // Part of the DTypeError where the op does not take bf16; empty: it does, and is checked.
+  std::string bf16_refusal = {};
   bool layouts = true;
   std::vector<DType> dtypes =
       {};  // further ones; operands are then small whole numbers, results exact

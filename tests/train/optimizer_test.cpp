@@ -235,4 +235,40 @@ TEST_CASE("optimizers refuse settings without meaning", "[optimizer]") {
   REQUIRE_THROWS_SAYING(sgd.clip_grad_norm(0), ValueError, "max_norm");
 }
 
+TEST_CASE("optimizer: bf16 parameters have their state in f32") {
+  Tensor p = full({3}, 1, DType::bf16);
+  p.set_requires_grad(true);
+  train::Adam adam(nn::NamedTensors{{"p", p}});
+  nn::StateDict state = adam.state_dict();
+  REQUIRE(state.size() == 4);
+  for (const char* slot : {"p.exp_avg", "p.exp_avg_sq", "p.master"})
+    REQUIRE(state.at(slot).dtype() == DType::f32);
+  REQUIRE(state.at("p.master").to_vector() == std::vector<double>{1, 1, 1});
+
+  Tensor q = full({3}, 1).set_requires_grad(true);
+  REQUIRE_THROWS_SAYING(train::Adam(nn::NamedTensors{{"p", q}}).load_state_dict(state), ValueError,
+                        "unexpected: p.master");
+}
+
+TEST_CASE("optimizer: what bf16 rounds away adds up in the master") {
+  Tensor p = full({1}, 1, DType::bf16);
+  p.set_requires_grad(true);
+  train::Sgd sgd(nn::NamedTensors{{"p", p}});
+  auto step = [&](double rate) {
+    p.set_grad(full({1}, 1, DType::bf16));
+    sgd.step(rate);
+  };
+  for (int i = 0; i < 10; ++i) step(1e-3);  // each a quarter of the distance to the number below 1
+  REQUIRE(std::abs(sgd.state_dict().at("p.master").item() - 0.99) < 1e-6);
+  REQUIRE(p.item() == to_float(to_bfloat16(0.99F)));
+
+  {  // set from elsewhere: the master follows
+    NoGrad guard;
+    p.fill_(3);
+  }
+  step(0.5);
+  REQUIRE(p.item() == 2.5);
+  REQUIRE(sgd.state_dict().at("p.master").item() == 2.5);
+}
+
 }  // namespace heed::test

@@ -70,27 +70,28 @@ TEST_CASE("attention maps: labels and grid") {
 }
 
 TEST_CASE("attention maps: a large one is an image") {
-  Array w = Array::zeros({64, 64}), wide = Array::zeros({1, 65});
+  Array w = Array::zeros({64, 64}, DType::f32, kCpu),
+        wide = Array::zeros({1, 65}, DType::f32, kCpu);
   MapOptions plain{.cell = 2, .legend = false};
   CHECK(count(draw_maps({{w}}, plain).str(), "<image") == 0);
   std::string text = draw_maps({{wide}}, plain).str();
   CHECK(count(text, "<image") == 1);
   CHECK(count(text, "<path") == 0);
   CHECK(has(text, "<image x=\"0\" y=\"0\" width=\"130\" height=\"2\""));
-  CHECK(draw_maps({{Array::zeros({2000, 2000})}}, plain).str().size() < 200'000);
+  CHECK(draw_maps({{Array::zeros({2000, 2000}, DType::f32, kCpu)}}, plain).str().size() < 200'000);
 }
 
 TEST_CASE("attention maps: what cannot be drawn") {
-  Array w = Array::zeros({2, 3});
+  Array w = Array::zeros({2, 3}, DType::f32, kCpu);
   auto draw = [](AttentionMap m, MapOptions o = {}) { return draw_maps({m}, o); };
   CHECK_THROWS_AS(draw_maps({}), ValueError);
   REQUIRE_THROWS_SAYING(draw({w, "t", {"a"}}), ShapeError,
                         "attention map 0 ('t'): 1 row labels for 2 rows");
   REQUIRE_THROWS_SAYING(draw({w, "", {}, {"a", "b"}}), ShapeError,
                         "attention map 0: 2 column labels for 3 columns");
-  CHECK_THROWS_AS(draw({Array::zeros({2, 3, 1})}), ShapeError);
-  CHECK_THROWS_AS(draw({Array::zeros({0, 3})}), ShapeError);
-  CHECK_THROWS_AS(draw({Array::zeros({2, 3}, DType::i64)}), DTypeError);
+  CHECK_THROWS_AS(draw({Array::zeros({2, 3, 1}, DType::f32, kCpu)}), ShapeError);
+  CHECK_THROWS_AS(draw({Array::zeros({0, 3}, DType::f32, kCpu)}), ShapeError);
+  CHECK_THROWS_AS(draw({Array::zeros({2, 3}, DType::i64, kCpu)}), DTypeError);
   CHECK_THROWS_AS(draw({Array()}), DTypeError);
   CHECK_THROWS_AS(draw({w}, {.cell = 0}), ValueError);
   CHECK_THROWS_AS(draw({w}, {.cell = NAN}), ValueError);
@@ -98,8 +99,9 @@ TEST_CASE("attention maps: what cannot be drawn") {
   CHECK_THROWS_AS(draw({w}, {.max = 0}), ValueError);
   CHECK_THROWS_AS(draw({w}, {.max = NAN}), ValueError);
   CHECK_THROWS_AS(draw({w}, {.max = INFINITY}), ValueError);
-  REQUIRE_THROWS_SAYING(draw({Array::zeros({1, 1}).broadcast_to({4000, 4000})}), ValueError,
-                        "a smaller cell helps");
-  REQUIRE_THROWS_SAYING(draw({Array::zeros({1, 1}).broadcast_to({9000, 9000})}, {.cell = 1}),
-                        ValueError, "at most 2^26 weights");
+  REQUIRE_THROWS_SAYING(draw({Array::zeros({1, 1}, DType::f32, kCpu).broadcast_to({4000, 4000})}),
+                        ValueError, "a smaller cell helps");
+  REQUIRE_THROWS_SAYING(
+      draw({Array::zeros({1, 1}, DType::f32, kCpu).broadcast_to({9000, 9000})}, {.cell = 1}),
+      ValueError, "at most 2^26 weights");
 }

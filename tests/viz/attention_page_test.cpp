@@ -60,7 +60,8 @@ TEST_CASE("attention page: tokens do no harm") {
                                      "猫"};
   auto n = static_cast<int64_t>(tokens.size());
   PageText text{.title = "<i>t</i>", .lines = {"</p><script>"}};
-  std::string page = page_of({"<b>", tokens, tokens, {Array::zeros({1, n, n})}}, text);
+  std::string page =
+      page_of({"<b>", tokens, tokens, {Array::zeros({1, n, n}, DType::f32, kCpu)}}, text);
   CHECK(count(page, "<script") == 2);
   CHECK(count(page, "</script") == 2);
   CHECK(count(page, "<!--") == 0);
@@ -87,20 +88,22 @@ TEST_CASE("attention page: nothing outside is referred to") {
 }
 
 TEST_CASE("attention page: what is refused") {
-  Array w = Array::zeros({1, 1, 2});
+  Array w = Array::zeros({1, 1, 2}, DType::f32, kCpu);
   AttentionGroup good{"g", {"a"}, {"x", "y"}, {w}};
   CHECK_NOTHROW(page_of(good));
   CHECK_THROWS_AS(attention_page({}), ValueError);
   REQUIRE_THROWS_SAYING(page_of({"g", {"a"}, {"x", "y"}, {}}), ValueError, "'g': at least 1 layer");
   REQUIRE_THROWS_SAYING(page_of({"g", {"a"}, {"x"}, {w}}), ShapeError,
                         "'g', layer 0: [H, 1, 1] with all sizes >= 1 expected, got [1, 1, 2]");
-  CHECK_THROWS_AS(page_of({"g", {"a"}, {"x", "y"}, {Array::zeros({1, 2})}}), ShapeError);
-  CHECK_THROWS_AS(page_of({"g", {"a"}, {"x", "y"}, {Array::zeros({0, 1, 2})}}), ShapeError);
-  CHECK_THROWS_AS(page_of({"g", {}, {}, {Array::zeros({1, 0, 0})}}), ShapeError);
+  CHECK_THROWS_AS(page_of({"g", {"a"}, {"x", "y"}, {Array::zeros({1, 2}, DType::f32, kCpu)}}),
+                  ShapeError);
+  CHECK_THROWS_AS(page_of({"g", {"a"}, {"x", "y"}, {Array::zeros({0, 1, 2}, DType::f32, kCpu)}}),
+                  ShapeError);
+  CHECK_THROWS_AS(page_of({"g", {}, {}, {Array::zeros({1, 0, 0}, DType::f32, kCpu)}}), ShapeError);
   CHECK_THROWS_AS(page_of({"g", {"a"}, {"x", "y"}, {Array()}}), DTypeError);
-  CHECK_THROWS_AS(page_of({"g", {"a"}, {"x", "y"}, {Array::zeros({1, 1, 2}, DType::i64)}}),
+  CHECK_THROWS_AS(page_of({"g", {"a"}, {"x", "y"}, {Array::zeros({1, 1, 2}, DType::i64, kCpu)}}),
                   DTypeError);
-  Array large = Array::zeros({1, 1, 1}).broadcast_to({(1 << 24) + 1, 1, 1});
+  Array large = Array::zeros({1, 1, 1}, DType::f32, kCpu).broadcast_to({(1 << 24) + 1, 1, 1});
   REQUIRE_THROWS_SAYING(page_of({"g", {"a"}, {"x"}, {large}}), ValueError, "2^24 weights");
   TempDir dir;
   save_attention_page(dir / "a.html", {&good, 1});

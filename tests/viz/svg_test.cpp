@@ -73,14 +73,14 @@ TEST_CASE("svg: an image is embedded as PNG, sharp") {
             "<image x=\"1\" y=\"2\" width=\"30\" height=\"20\" preserveAspectRatio=\"none\" "
             "style=\"image-rendering:pixelated\" "
             "href=\"data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAADAAAAAg"));
-  CHECK_THROWS_AS(svg.image(0, 0, 1, 1, Array::zeros({2, 2})), DTypeError);
-  CHECK_THROWS_AS(svg.image(0, 0, 1, 1, Array::zeros({0, 2}, DType::u8)), ShapeError);
-  CHECK_THROWS_AS(svg.image(0, 0, 1, 1, Array::zeros({2, 2, 4}, DType::u8)), ShapeError);
-  CHECK_THROWS_AS(svg.image(0, 0, 1, 1, Array::zeros({4}, DType::u8)), ShapeError);
+  CHECK_THROWS_AS(svg.image(0, 0, 1, 1, Array::zeros({2, 2}, DType::f32, kCpu)), DTypeError);
+  CHECK_THROWS_AS(svg.image(0, 0, 1, 1, Array::zeros({0, 2}, DType::u8, kCpu)), ShapeError);
+  CHECK_THROWS_AS(svg.image(0, 0, 1, 1, Array::zeros({2, 2, 4}, DType::u8, kCpu)), ShapeError);
+  CHECK_THROWS_AS(svg.image(0, 0, 1, 1, Array::zeros({4}, DType::u8, kCpu)), ShapeError);
 }
 
 TEST_CASE("svg: cells of one colour beside each other are one rectangle") {
-  Array colors = Array::zeros({2, 3, 3}, DType::u8);
+  Array colors = Array::zeros({2, 3, 3}, DType::u8, kCpu);
   colors.data<uint8_t>()[3 * 5] = 255;  // row 1, column 2: red
   Svg svg(100, 100, "");
   svg.cells(10, 20, 60, 20, colors);
@@ -92,8 +92,8 @@ TEST_CASE("svg: cells of one colour beside each other are one rectangle") {
   Svg turned(100, 100, "");
   turned.cells(0, 0, 20, 30, colors.transpose(0, 1));
   CHECK(has(turned.str(), "<path color=\"#ff0000\" d=\"M1 2h1v1H1z\"/>"));
-  CHECK_THROWS_AS(svg.cells(0, 0, 1, 1, Array::zeros({2, 2}, DType::u8)), ShapeError);
-  CHECK_THROWS_AS(svg.cells(0, 0, 1, 1, Array::zeros({0, 2, 3}, DType::u8)), ShapeError);
+  CHECK_THROWS_AS(svg.cells(0, 0, 1, 1, Array::zeros({2, 2}, DType::u8, kCpu)), ShapeError);
+  CHECK_THROWS_AS(svg.cells(0, 0, 1, 1, Array::zeros({0, 2, 3}, DType::u8, kCpu)), ShapeError);
 }
 
 TEST_CASE("svg: what is refused") {

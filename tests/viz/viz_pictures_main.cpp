@@ -15,7 +15,7 @@ using namespace heed::viz;
 namespace {
 // [heads, t, s], all different, each row with sum 1.
 Array weights(int64_t heads, int64_t t, int64_t s) {
-  Array a = Array::empty({heads, t, s});
+  Array a = Array::empty({heads, t, s}, DType::f32, kCpu);
   for (int64_t h = 0; h < heads; ++h)
     for (int64_t i = 0; i < t; ++i) {
       float* row = a.data<float>() + (h * t + i) * s;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include <heed/backends/cpu/dispatch.h>
+#include <heed/backends/cpu/widen.h>
 #include <heed/core/parallel.h>
 
 namespace heed::kernels::common {
@@ -20,17 +22,6 @@ struct Block {
   }
 };
 
-template <class F>
-void with_number(DType dtype, F f) {
-  switch (dtype) {
-    case DType::f32: return f(float());
-    case DType::f64: return f(double());
-    case DType::i32: return f(int32_t());
-    case DType::i64: return f(int64_t());
-    default: throw DTypeError(str("index: f32, f64, i32 or i64 expected, got ", dtype));
-  }
-}
-
 // Moving needs the size of an element only.
 template <class F>
 void with_bytes(DType dtype, F f) {
@@ -45,6 +36,13 @@ void with_bytes(DType dtype, F f) {
 template <class T>
 T* at(const Array& a) {
   return static_cast<T*>(a.raw());
+}
+
+// Sums of bf16 are made in f32 and rounded once.
+template <class F>
+void add_in_f32(const Array& out, F f) {
+  const Array* outs[] = {&out};
+  in_f32(outs, 1, true, [&](const Array* wide) { f(*wide); });
 }
 
 }  // namespace
@@ -74,9 +72,12 @@ void index_select(const Array& x, int axis, const Array& index, const Array& out
 
 // Two indices may name one row, so threads share columns out, not rows.
 void index_add(const Array& out, int axis, const Array& index, const Array& source, int64_t skip) {
+  if (out.dtype() == DType::bf16)
+    return add_in_f32(
+        out, [&](const Array& wide) { index_add(wide, axis, index, widened(source), skip); });
   const Block to(out.shape(), axis), from(source.shape(), axis);
   const int64_t* ids = at<int64_t>(index);
-  with_number(out.dtype(), [&](auto zero) {
+  dispatch_types<float, double, int32_t, int64_t>("index_add", out.dtype(), [&](auto zero) {
     using T = decltype(zero);
     constexpr int64_t kLine = 64 / sizeof(T);  // columns to a cache line
     const T* values = at<T>(source);
@@ -119,9 +120,12 @@ void gather(const Array& x, int axis, const Array& index, const Array& out) {
 }
 
 void scatter_add(const Array& out, int axis, const Array& index, const Array& source) {
+  if (out.dtype() == DType::bf16)
+    return add_in_f32(out,
+                      [&](const Array& wide) { scatter_add(wide, axis, index, widened(source)); });
   const Block to(out.shape(), axis), from(source.shape(), axis);
   const int64_t* ids = at<int64_t>(index);
-  with_number(out.dtype(), [&](auto zero) {
+  dispatch_types<float, double, int32_t, int64_t>("scatter_add", out.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T* values = at<T>(source);
     T* sums = at<T>(out);

@@ -4,6 +4,8 @@
 #include <type_traits>
 #include <vector>
 
+#include <heed/backends/cpu/dispatch.h>
+#include <heed/backends/cpu/widen.h>
 #include <heed/core/parallel.h>
 
 namespace heed::kernels::common {
@@ -71,15 +73,13 @@ void sort_either(const Array& x, int axis, bool descending, const Array& out) {
 }  // namespace
 
 void sort_indices(const Array& x, int axis, bool descending, const Array& out) {
-  switch (x.dtype()) {
-    case DType::f32: return sort_either<float>(x, axis, descending, out);
-    case DType::f64: return sort_either<double>(x, axis, descending, out);
-    case DType::i32: return sort_either<int32_t>(x, axis, descending, out);
-    case DType::i64: return sort_either<int64_t>(x, axis, descending, out);
-    case DType::u8:
-    case DType::boolean: return sort_either<uint8_t>(x, axis, descending, out);
-    default: throw DTypeError(str("sort: no order for ", x.dtype()));
-  }
+  const Array wide = widened(x);
+  dispatch_types<float, double, int32_t, int64_t, uint8_t, bool>(
+      "sort", wide.dtype(), [&](auto type) {
+        using T = decltype(type);
+        sort_either<std::conditional_t<std::is_same_v<T, bool>, uint8_t, T>>(wide, axis, descending,
+                                                                             out);
+      });
 }
 
 }  // namespace heed::kernels::common

@@ -1,0 +1,56 @@
+// From an element type at run time to a C++ type. A type that a kernel has no form for is a
+// DTypeError, never taken for another one. What includes this is compiled into its own namespace: a
+// level's, or `common`.
+//
+//   dispatch_floating("softmax", x.dtype(), [&](auto type) { run<decltype(type)>(x, out); });
+#pragma once
+
+#include <heed/core/dtype.h>
+
+#ifdef HEED_ISA_NAMESPACE
+#define HEED_KERNEL_NAMESPACE HEED_ISA_NAMESPACE
+#else
+#define HEED_KERNEL_NAMESPACE common
+#endif
+
+namespace heed::kernels::HEED_KERNEL_NAMESPACE {
+
+// The type that numbers of type S are computed in. Long sums go on to double from there.
+template <class S>
+struct Accumulate {
+  using type = S;
+};
+template <>
+struct Accumulate<bfloat16> {
+  using type = float;
+};
+template <class S>
+using accumulate_t = typename Accumulate<S>::type;
+
+// f(T()) for the one of `Types` that `dtype` names.
+template <class... Types, class F>
+inline __attribute__((always_inline)) void dispatch_types(const char* op, DType dtype, F f) {
+  bool found = false;
+  auto attempt = [&](auto type) {
+    constexpr DType own = dtype_of<decltype(type)>();
+    if (dtype != own) return;
+    found = true;
+    f(type);
+  };
+  (attempt(Types()), ...);
+  constexpr DType known[] = {dtype_of<Types>()...};
+  if (!found) refuse_dtype(op, dtype, known, sizeof...(Types));
+}
+
+// Kernels with a form for bf16.
+template <class F>
+inline __attribute__((always_inline)) void dispatch_floating(const char* op, DType dtype, F f) {
+  dispatch_types<float, double, bfloat16>(op, dtype, f);
+}
+// Large kernels, which are compiled for f32 and f64 alone: bf16 comes as a copy in f32 (widen.h).
+template <class F>
+inline __attribute__((always_inline)) void dispatch_wide(const char* op, DType dtype, F f) {
+  dispatch_types<float, double>(op, dtype, f);
+}
+
+}  // namespace heed::kernels::HEED_KERNEL_NAMESPACE
