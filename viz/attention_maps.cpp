@@ -35,7 +35,7 @@ void check_map(const AttentionMap& m, size_t i) {
   labels(m.column_labels, columns_of(m), "column");
 }
 
-void check(std::span<const AttentionMap> maps, const MapOptions& o) {
+void check(const std::vector<AttentionMap>& maps, const MapOptions& o) {
   if (maps.empty()) throw ValueError("attention maps: no maps given");
   if (!(o.cell >= 0.1 && o.cell <= 256) || o.grid_columns < 0 || !(o.max > 0) || std::isinf(o.max))
     throw ValueError(
@@ -59,7 +59,7 @@ struct Layout {
   int across = 1, down = 1;      // maps in the picture
 };
 
-Layout measure(std::span<const AttentionMap> maps, const MapOptions& o) {
+Layout measure(const std::vector<AttentionMap>& maps, const MapOptions& o) {
   Layout l;
   l.cell = o.cell;
   l.font = o.cell < 9 ? 0 : std::min(13.0, 0.65 * o.cell);
@@ -144,7 +144,7 @@ Color heat_color(double value) {
   return {mix(0), mix(1), mix(2)};
 }
 
-Svg draw_maps(std::span<const AttentionMap> maps, const MapOptions& options) {
+Svg draw_maps(const std::vector<AttentionMap>& maps, const MapOptions& options) {
   check(maps, options);
   Layout l = measure(maps, options);
   double width = 2 * kMargin + l.across * (l.width + kGap) - kGap,

@@ -10,8 +10,6 @@
 // is an embedded image of one pixel a cell.
 #pragma once
 
-#include <initializer_list>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -40,9 +38,6 @@ Color heat_color(double value);
 // ShapeError, DTypeError: weights that are no [T, S] of floats, T, S >= 1; as many labels as rows
 // or columns is not so. ValueError: no maps, options out of range, a picture of more than 65535
 // units a side, more than 2^26 weights.
-Svg draw_maps(std::span<const AttentionMap> maps, const MapOptions& options = {});
-inline Svg draw_maps(std::initializer_list<AttentionMap> maps, const MapOptions& options = {}) {
-  return draw_maps(std::span<const AttentionMap>(maps.begin(), maps.size()), options);
-}
+Svg draw_maps(const std::vector<AttentionMap>& maps, const MapOptions& options = {});
 
 }  // namespace heed::viz

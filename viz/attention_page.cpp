@@ -68,7 +68,7 @@ std::string embedded(const Json& json) {
 }
 }  // namespace
 
-std::string attention_page(std::span<const AttentionGroup> groups, const PageText& text) {
+std::string attention_page(const std::vector<AttentionGroup>& groups, const PageText& text) {
   if (groups.empty()) throw ValueError("attention_page: at least 1 group of maps expected");
   int64_t weights = 0;
   for (const AttentionGroup& group : groups) {
@@ -94,7 +94,7 @@ std::string attention_page(std::span<const AttentionGroup> groups, const PageTex
              embedded(json), "</script>\n", kPageScript, "</body>\n</html>\n");
 }
 
-void save_attention_page(const std::string& path, std::span<const AttentionGroup> groups,
+void save_attention_page(const std::string& path, const std::vector<AttentionGroup>& groups,
                          const PageText& text) {
   data::write_file(path, attention_page(groups, text));
 }

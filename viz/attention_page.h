@@ -2,13 +2,12 @@
 // chooses kind, layer and head; a cell shows its weight and both tokens, by pointer or by keyboard
 // (arrow keys, Home, End). It follows the reader's light or dark colours.
 //
-//   AttentionGroup cross{"cross: target looks at source", target, source, maps.cross};
+//   AttentionGroup cross{"cross: target looks at source", target, source, layers};
 //   save_attention_page("attention.html", {cross}, {.title = "Attention", .lines = {sentence}});
 //
 // The page is HTML and well-formed XML at once; whatever the tokens are, they are shown as text.
 #pragma once
 
-#include <span>
 #include <string>
 #include <vector>
 
@@ -30,9 +29,9 @@ struct PageText {
 // Weights are rounded to four digits behind the point; a NaN is shown as such. ValueError: no
 // group, a group without layers, more than 2^24 weights in all. ShapeError, DTypeError: a layer
 // that is no [H, T, S] of floats with H, T, S >= 1, T and S the numbers of tokens.
-std::string attention_page(std::span<const AttentionGroup> groups, const PageText& text = {});
+std::string attention_page(const std::vector<AttentionGroup>& groups, const PageText& text = {});
 // The same to a file. IoError.
-void save_attention_page(const std::string& path, std::span<const AttentionGroup> groups,
+void save_attention_page(const std::string& path, const std::vector<AttentionGroup>& groups,
                          const PageText& text = {});
 
 }  // namespace heed::viz

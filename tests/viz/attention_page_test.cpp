@@ -22,7 +22,7 @@ nlohmann::json data_of(const std::string& page) {
 }
 
 std::string page_of(const AttentionGroup& group, const PageText& text = {}) {
-  return attention_page({&group, 1}, text);
+  return attention_page({group}, text);
 }
 }  // namespace
 
@@ -106,8 +106,8 @@ TEST_CASE("attention page: what is refused") {
   Array large = Array::zeros({1, 1, 1}, DType::f32, kCpu).broadcast_to({(1 << 24) + 1, 1, 1});
   REQUIRE_THROWS_SAYING(page_of({"g", {"a"}, {"x"}, {large}}), ValueError, "2^24 weights");
   TempDir dir;
-  save_attention_page(dir / "a.html", {&good, 1});
+  save_attention_page(dir / "a.html", {good});
   CHECK(read_bytes(dir / "a.html") == page_of(good));
-  REQUIRE_THROWS_SAYING(save_attention_page(dir / "no" / "a.html", {&good, 1}), IoError,
+  REQUIRE_THROWS_SAYING(save_attention_page(dir / "no" / "a.html", {good}), IoError,
                         "cannot write: No such file");
 }
