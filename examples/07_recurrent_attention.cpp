@@ -23,7 +23,7 @@ struct Task {
 };
 
 models::TranslationBatch to_tensors(const data::PairBatch& b) {
-  return {Tensor(b.source), Tensor(b.source_lengths), Tensor(b.target_in), Tensor(b.target_out)};
+  return {Tensor(b.source), b.source_lengths, Tensor(b.target_in), Tensor(b.target_out)};
 }
 
 std::vector<data::TokenPair> encode(const Task& task, const data::ParallelCorpus& corpus) {
@@ -66,7 +66,7 @@ std::vector<std::string> learn(const Task& task, const std::string& attention,
   data::PairBatches test(encode(task, task.test), {.max_tokens = 4000, .shuffle = false});
   for (int64_t i = 0; i < test.count(0); ++i) {
     data::PairBatch batch = test.get(0, i);
-    auto ids = model.translate(Tensor(batch.source), Tensor(batch.source_lengths), 40);
+    auto ids = model.translate(Tensor(batch.source), batch.source_lengths, 40);
     for (size_t r = 0; r < ids.size(); ++r)
       said[static_cast<size_t>(batch.rows[r])] = task.vocab.decode(ids[r]);
   }

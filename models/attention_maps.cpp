@@ -13,7 +13,7 @@ bool has_weights(const nn::MultiHeadAttention& attention) {
 }  // namespace
 
 // Walks the layers as forward does, and asks each attention for its weights on the way.
-AttentionMaps attention_maps(const Transformer& model, const Tensor& source, const Tensor& lengths,
+AttentionMaps attention_maps(const Transformer& model, const Tensor& source, const Lengths& lengths,
                              const Tensor& target_in) {
   if (model.is_training())
     throw ValueError("attention_maps: the model is in training mode: call eval() before");
@@ -21,7 +21,7 @@ AttentionMaps attention_maps(const Transformer& model, const Tensor& source, con
   AttentionMaps maps;
   bool norm_first = model.config().norm_first;
 
-  nn::Mask mask = nn::Mask::padding(Tensor(), lengths);
+  nn::Mask mask = nn::Mask::padding(lengths);
   Tensor x = model.embed_source(source);  // [B, S, d]
   for (int64_t i = 0; i < model.encoder().size(); ++i) {
     const nn::TransformerEncoderLayer& layer = model.encoder().layer(i);

@@ -76,9 +76,9 @@ class BeamSearch {
   BeamSearch(const Transformer& model, const DecodeOptions& options)
       : model_(model), options_(options) {}
 
-  std::vector<std::vector<Hypothesis>> run(const Tensor& source, const Tensor& lengths) {
+  std::vector<std::vector<Hypothesis>> run(const Tensor& source, const Lengths& lengths) {
     Memory memory = model_.encode(source, lengths);  // [B, S, d]
-    std::vector<int64_t> source_lengths = nn::to_integers(lengths);
+    const std::vector<int64_t>& source_lengths = lengths.values();
     std::vector<std::vector<Hypothesis>> results(source_lengths.size());
     int64_t longest = 0;
     for (size_t i = 0; i < source_lengths.size(); ++i) {
@@ -130,8 +130,7 @@ class BeamSearch {
     bool in_place = owner == owner_before;  // rows moved within their sentences, if at all
     std::vector<int64_t> same(from.size());
     std::iota(same.begin(), same.end(), 0);
-    if (!in_place || from != same)
-      state.select(Tensor::from(from, {static_cast<int64_t>(from.size())}), in_place);
+    if (!in_place || from != same) state.select(from, in_place);
   }
 
   // Fills s.open and s.ended; returns which earlier beam each open one comes from.
@@ -202,7 +201,7 @@ double length_penalty(int64_t length, double alpha) {
 }
 
 std::vector<std::vector<Hypothesis>> beam_search(const Transformer& model, const Tensor& source,
-                                                 const Tensor& lengths,
+                                                 const Lengths& lengths,
                                                  const DecodeOptions& options) {
   check(model, options);
   NoGrad guard;
@@ -236,7 +235,7 @@ std::vector<Hypothesis> translate(const Transformer& model,
     }
     auto rows = static_cast<int64_t>(end - begin);
     auto best = beam_search(model, Tensor::from(ids, {rows, static_cast<int64_t>(longest)}),
-                            Tensor::from(lengths, {rows}), options);
+                            lengths, options);
     for (size_t i = begin; i < end; ++i) results[order[i]] = std::move(best[i - begin].front());
     if (on_progress) on_progress(static_cast<int64_t>(end));
   }

@@ -38,10 +38,10 @@ struct Hypothesis {
 
 double length_penalty(int64_t length, double alpha);  // lp
 
-// Source [B, S] and lengths [B], i64: for each row its hypotheses, best first, at most `beam`.
+// Source i64 [B, S]: for each row its hypotheses, best first, at most `beam`.
 // ValueError: options out of range, a model in training mode.
 std::vector<std::vector<Hypothesis>> beam_search(const Transformer& model, const Tensor& source,
-                                                 const Tensor& lengths,
+                                                 const Lengths& lengths,
                                                  const DecodeOptions& options);
 
 // The best of each sentence (token ids, with eos if the model was trained so). Batches of similar

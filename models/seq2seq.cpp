@@ -74,14 +74,14 @@ Tensor Seq2Seq::embed(const Tensor& ids) const {
   return dropout_.forward(embedding_.forward(ids) * scale);  // [.., d]
 }
 
-Seq2Seq::Source Seq2Seq::encode(const Tensor& source, const Tensor& lengths) const {
-  if (source.rank() != 2 || !(lengths.shape() == Shape{source.dim(0)}))
+Seq2Seq::Source Seq2Seq::encode(const Tensor& source, const Lengths& lengths) const {
+  if (source.rank() != 2 || lengths.size() != source.dim(0))
     throw ShapeError(str("Seq2Seq: source [B, S] and lengths [B] expected, got ", source.shape(),
-                         " and ", lengths.shape()));
+                         " and ", lengths.size(), " lengths"));
   auto [states, last] = encoder_.forward(embed(source), lengths);  // [B, S, d], h [B, d]
   Source out;
   out.states = states;
-  out.mask = nn::Mask::key_padding(Tensor(), lengths);
+  out.mask = nn::Mask::key_padding(lengths);
   out.start.h = tanh(start_.forward(last.h));
   if (start_cell_) out.start.c = start_cell_->forward(last.c);
   if (context_) out.context = context_->forward(last.h).unsqueeze(1);  // [B, 1, d]
@@ -102,7 +102,7 @@ Tensor Seq2Seq::output(const Tensor& states, const Tensor& context) const {
 
 // Padding behind a target needs no lengths: what comes later reaches nothing before it.
 Tensor Seq2Seq::decoder_states(const Tensor& target_in, const Source& source) const {
-  return decoder_.forward(embed(target_in), Tensor(), source.start).output;  // [B, T, d]
+  return decoder_.forward(embed(target_in), {}, source.start).output;  // [B, T, d]
 }
 
 Tensor Seq2Seq::loss(const TranslationBatch& batch, double label_smoothing) const {
@@ -126,7 +126,7 @@ Tensor Seq2Seq::weights(const TranslationBatch& batch) const {
   return attention_->weights(one_head(states), one_head(source.states), call, rows).squeeze(1);
 }
 
-std::vector<std::vector<int64_t>> Seq2Seq::translate(const Tensor& source, const Tensor& lengths,
+std::vector<std::vector<int64_t>> Seq2Seq::translate(const Tensor& source, const Lengths& lengths,
                                                      int64_t longest) const {
   NoGrad guard;
   auto scope = enter();
@@ -153,7 +153,8 @@ std::vector<std::vector<int64_t>> Seq2Seq::translate(const Tensor& source, const
                          ? attention_->step(one_head(s), Tensor(), Tensor(), {}, *memory).squeeze(1)
                          : encoded.context;                                    // [B, 1, d]
     Tensor logits = linear(output(s, context).squeeze(1), embedding_.weight);  // [B, V]
-    tokens = nn::to_integers(argmax(logits, 1));
+    const std::vector<double> best = argmax(logits, 1).to_vector();
+    for (size_t b = 0; b < tokens.size(); ++b) tokens[b] = static_cast<int64_t>(best[b]);
     bool open = false;
     for (size_t b = 0; b < tokens.size(); ++b) {
       done[b] = done[b] || tokens[b] == config_.eos;

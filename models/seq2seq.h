@@ -42,7 +42,7 @@ class Seq2Seq : public nn::Module {
   Tensor loss(const TranslationBatch& batch, double label_smoothing = 0) const;  // []
   // Greedily, token by token: source [B, S], lengths [B] -> at most `longest` tokens a row, without
   // eos. Not recorded.
-  std::vector<std::vector<int64_t>> translate(const Tensor& source, const Tensor& lengths,
+  std::vector<std::vector<int64_t>> translate(const Tensor& source, const Lengths& lengths,
                                               int64_t longest) const;
   // The map [B, T, S] of the attention for a given target. ValueError without attention.
   Tensor weights(const TranslationBatch& batch) const;
@@ -57,7 +57,7 @@ class Seq2Seq : public nn::Module {
     Tensor context;            // [B, 1, d]: the fixed context, where there is no attention
     nn::RecurrentState start;  // of the decoder
   };
-  Source encode(const Tensor& source, const Tensor& lengths) const;
+  Source encode(const Tensor& source, const Lengths& lengths) const;
   Tensor embed(const Tensor& ids) const;                             // [..] -> [.., d]
   Tensor output(const Tensor& states, const Tensor& context) const;  // [B, T, d] each
   Tensor attend(const Tensor& states, const Source& source) const;   // [B, T, d]

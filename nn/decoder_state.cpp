@@ -6,9 +6,9 @@ namespace heed::nn {
 
 using States = std::vector<std::unique_ptr<DecodeState>>;
 
-void DecoderState::select(const Tensor& rows, bool same_memory) {
-  if (same_memory && rows.dim(0) != batch())
-    throw ValueError(str("DecoderState: same_memory with ", rows.dim(0), " rows out of ", batch()));
+void DecoderState::select(const std::vector<int64_t>& rows, bool same_memory) {
+  if (same_memory && static_cast<int64_t>(rows.size()) != batch())
+    throw ValueError(str("DecoderState: same_memory with ", rows.size(), " rows out of ", batch()));
   for (auto& state : self) state->select(rows);
   if (same_memory) return;
   for (auto& state : cross) state->select(rows);

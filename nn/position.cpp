@@ -6,7 +6,6 @@
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/core/error.h>
-#include <heed/nn/attention/mask.h>
 #include <heed/nn/init.h>
 
 namespace heed::nn {
@@ -26,11 +25,18 @@ Tensor sinusoidal_table(int64_t length, int64_t width, DType dtype) {
   return Tensor::from(values, {length, width}).to(dtype);  // [length, width]
 }
 
-Tensor position_ids(const Tensor& first, int64_t count) {
+Tensor position_ids(const Lengths& first, int64_t count) {
   std::vector<int64_t> ids;
-  for (int64_t p : to_integers(first))
+  for (int64_t p : first.values())
     for (int64_t t = 0; t < count; ++t) ids.push_back(std::max<int64_t>(p + t, 0));
-  return Tensor::from(ids, {first.dim(0), count});  // [B, T]
+  return Tensor::from(ids, {first.size(), count});  // [B, T]
+}
+
+int64_t end_position(const Lengths& first, int64_t batch, int64_t count, const char* who) {
+  if (first.size() != batch)
+    throw ShapeError(
+        str(who, ": first positions [", batch, "] expected, got ", first.size(), " of them"));
+  return std::max<int64_t>(0, first.max() + count);
 }
 
 // What both kinds do with a table [length, D] that is long enough.
@@ -41,14 +47,6 @@ static Tensor add_rows(const Tensor& x, const Tensor& table, int64_t start) {
 static void check(const Tensor& x, int64_t width, const char* who) {
   if (x.rank() != 3 || x.dim(2) != width)
     throw ShapeError(str(who, ": [B, T, ", width, "] expected, got ", x.shape()));
-}
-
-static int64_t longest(const Tensor& first, const Tensor& x, const char* who) {
-  if (first.rank() != 1 || first.dim(0) != x.dim(0))
-    throw ShapeError(str(who, ": first positions [", x.dim(0), "] expected, got ", first.shape()));
-  int64_t end = 0;
-  for (int64_t p : to_integers(first)) end = std::max(end, p + x.dim(1));
-  return end;
 }
 
 SinusoidalPositions::SinusoidalPositions(int64_t width) : width_(width) {
@@ -69,9 +67,10 @@ Tensor SinusoidalPositions::forward(const Tensor& x, int64_t start) const {
   return add_rows(x, table(start + x.dim(1), x.dtype()), start);
 }
 
-Tensor SinusoidalPositions::forward(const Tensor& x, const Tensor& first) const {
+Tensor SinusoidalPositions::forward(const Tensor& x, const Lengths& first) const {
   check(x, width_, "SinusoidalPositions");
-  const Tensor& rows = table(longest(first, x, "SinusoidalPositions"), x.dtype());
+  const Tensor& rows =
+      table(end_position(first, x.dim(0), x.dim(1), "SinusoidalPositions"), x.dtype());
   return x + embedding(rows, position_ids(first, x.dim(1)));  // [B, T, D]
 }
 
@@ -100,9 +99,9 @@ Tensor LearnedPositions::forward(const Tensor& x, int64_t start) const {
   return add_rows(x, weight, start);
 }
 
-Tensor LearnedPositions::forward(const Tensor& x, const Tensor& first) const {
+Tensor LearnedPositions::forward(const Tensor& x, const Lengths& first) const {
   check(x, weight.dim(1), "LearnedPositions");
-  require_length(longest(first, x, "LearnedPositions"));
+  require_length(end_position(first, x.dim(0), x.dim(1), "LearnedPositions"));
   return x + embedding(weight, position_ids(first, x.dim(1)));  // [B, T, D]
 }
 

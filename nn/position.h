@@ -2,6 +2,7 @@
 // position_bias.h.
 #pragma once
 
+#include <heed/core/lengths.h>
 #include <heed/nn/module.h>
 
 namespace heed::nn {
@@ -15,15 +16,15 @@ class Positions : public Module {
  public:
   // x + P[start .. start + T): x [B, T, D].
   virtual Tensor forward(const Tensor& x, int64_t start = 0) const = 0;
-  // x + P[first[b] + t]: rows that are at different places, while decoding. first: i64 [B].
-  virtual Tensor forward(const Tensor& x, const Tensor& first) const = 0;
+  // x + P[first[b] + t]: rows that are at different places, while decoding.
+  virtual Tensor forward(const Tensor& x, const Lengths& first) const = 0;
 };
 
 class SinusoidalPositions : public Positions {
  public:
   explicit SinusoidalPositions(int64_t width);
   Tensor forward(const Tensor& x, int64_t start = 0) const override;
-  Tensor forward(const Tensor& x, const Tensor& first) const override;
+  Tensor forward(const Tensor& x, const Lengths& first) const override;
   std::string type_name() const override;
 
  private:
@@ -37,7 +38,7 @@ class LearnedPositions : public Positions {
  public:
   LearnedPositions(int64_t max_length, int64_t width);
   Tensor forward(const Tensor& x, int64_t start = 0) const override;
-  Tensor forward(const Tensor& x, const Tensor& first) const override;
+  Tensor forward(const Tensor& x, const Lengths& first) const override;
   std::string type_name() const override;
 
   Tensor weight;  // [max_length, D]
@@ -47,6 +48,9 @@ class LearnedPositions : public Positions {
 };
 
 // max(first[b] + t, 0): i64 [B, T]. Only padding stands before position 0.
-Tensor position_ids(const Tensor& first, int64_t count);
+Tensor position_ids(const Lengths& first, int64_t count);
+// Where the last of `count` tokens after each row's first position ends. ShapeError (with `who`)
+// unless there is a position for each of `batch` rows.
+int64_t end_position(const Lengths& first, int64_t batch, int64_t count, const char* who);
 
 }  // namespace heed::nn

@@ -1,13 +1,11 @@
 #include <heed/nn/rope.h>
 
-#include <algorithm>
 #include <cmath>
 
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
-#include <heed/nn/attention/mask.h>
 #include <heed/nn/position.h>
 
 namespace heed::nn {
@@ -59,13 +57,9 @@ Tensor Rope::forward(const Tensor& x, int64_t start) const {
   return rotate(x, cos_.slice(0, start, end), sin_.slice(0, start, end));
 }
 
-Tensor Rope::forward(const Tensor& x, const Tensor& first) const {
+Tensor Rope::forward(const Tensor& x, const Lengths& first) const {
   check(x, 2 * half_);
-  if (first.rank() != 1 || first.dim(0) != x.dim(0))
-    throw ShapeError(str("Rope: first positions [", x.dim(0), "] expected, got ", first.shape()));
-  int64_t end = 0;
-  for (int64_t p : to_integers(first)) end = std::max(end, p + x.dim(2));
-  grow(end, x.dtype());
+  grow(end_position(first, x.dim(0), x.dim(2), "Rope"), x.dtype());
   Tensor ids = position_ids(first, x.dim(2));      // [B, T]
   Tensor cos = embedding(cos_, ids).unsqueeze(1);  // [B, 1, T, D/2]
   Tensor sin = embedding(sin_, ids).unsqueeze(1);  // [B, 1, T, D/2]

@@ -3,6 +3,7 @@
 // fixed permutation of the channels; weights trained for one are wrong in the other.
 #pragma once
 
+#include <heed/core/lengths.h>
 #include <heed/nn/module.h>
 
 namespace heed::nn {
@@ -23,8 +24,8 @@ class Rope {
                 const RopeOptions& options = {});  // ValueError if head_dim is odd
   // x [B, H, T, D] at positions start .. start + T.
   Tensor forward(const Tensor& x, int64_t start = 0) const;
-  // Row b at positions first[b] + t; first: i64 [B].
-  Tensor forward(const Tensor& x, const Tensor& first) const;
+  // Row b at positions first[b] + t.
+  Tensor forward(const Tensor& x, const Lengths& first) const;
   const RopeOptions& options() const { return options_; }
 
  private:

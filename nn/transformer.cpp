@@ -40,7 +40,7 @@ TransformerEncoder::TransformerEncoder(const TransformerConfig& config)
 
 Tensor TransformerEncoder::forward(const Tensor& x, const Mask& mask) const {
   auto scope = enter();
-  Tensor h = mask.finite_padding() ? x : mask.select_tokens(x, 1);  // [B, T, d]
+  Tensor h = mask.finite_tokens(x, 1);  // [B, T, d]
   Mask inner = with_positions(mask).with_finite_padding();
   for (const auto& layer : layers_) {
     if (config_.checkpoint && grad_enabled()) {
@@ -71,7 +71,7 @@ Tensor TransformerEncoder::step(const Tensor& x, DecoderState& state, const Mask
   NoGrad guard;
   auto scope = enter();
   require_layers(state.self.size(), layers_.size());
-  Tensor h = mask.finite_padding() ? x : mask.select_tokens(x, 1);  // [B, T, d]
+  Tensor h = mask.finite_tokens(x, 1);  // [B, T, d]
   Mask inner = with_positions(mask).with_finite_padding();
   for (size_t i = 0; i < layers_.size(); ++i) h = layers_[i]->step(h, inner, *state.self[i]);
   return finish(h);  // [B, T, d]
@@ -93,9 +93,8 @@ TransformerDecoder::TransformerDecoder(const TransformerConfig& config)
 Tensor TransformerDecoder::forward(const Tensor& x, const Tensor& memory, const Mask& mask,
                                    const Mask& memory_mask) const {
   auto scope = enter();
-  Tensor h = mask.finite_padding() ? x : mask.select_tokens(x, 1);  // [B, T, d]
-  Tensor source =
-      memory_mask.finite_padding() ? memory : memory_mask.select_keys(memory, 1);  // [B, S, d]
+  Tensor h = mask.finite_tokens(x, 1);                 // [B, T, d]
+  Tensor source = memory_mask.finite_keys(memory, 1);  // [B, S, d]
   Mask inner = with_positions(mask).with_finite_padding(),
        outer = memory_mask.with_finite_padding();
   for (const auto& layer : layers_) {
@@ -115,8 +114,7 @@ Tensor TransformerDecoder::forward(const Tensor& x, const Tensor& memory, const 
 DecoderState TransformerDecoder::new_state(const Tensor& memory, const Mask& memory_mask,
                                            int64_t capacity) const {
   NoGrad guard;
-  Tensor source =
-      memory_mask.finite_padding() ? memory : memory_mask.select_keys(memory, 1);  // [B, S, d]
+  Tensor source = memory_mask.finite_keys(memory, 1);  // [B, S, d]
   Mask outer = memory_mask.with_finite_padding();
   DecoderState state;
   for (const auto& layer : layers_) {
@@ -131,7 +129,7 @@ Tensor TransformerDecoder::step(const Tensor& x, DecoderState& state, const Mask
   auto scope = enter();
   require_layers(state.self.size(), layers_.size());
   require_layers(state.cross.size(), layers_.size());
-  Tensor h = mask.finite_padding() ? x : mask.select_tokens(x, 1);  // [B, T, d]
+  Tensor h = mask.finite_tokens(x, 1);  // [B, T, d]
   Mask inner = with_positions(mask).with_finite_padding();
   for (size_t i = 0; i < layers_.size(); ++i)
     h = layers_[i]->step(h, inner, *state.self[i], *state.cross[i]);  // [B, T, d]

@@ -34,7 +34,8 @@ struct FusedAttention {
     Array out = Array::empty({b, t, h, channels}, p.q.dtype()).permute({0, 2, 1, 3});
     kernels::attention_forward(p, out.slice(3, 0, e), lse);
     if (with_lse) kernels::copy(lse.view({b, h, t, 1}), out.slice(3, e, e + 1));
-    if (FlopCounter::active()) FlopCounter::add(2 * computed_pairs(p) * (p.q.dim(3) + p.v.dim(3)));
+    if (FlopCounter::active())
+      FlopCounter::add(2 * computed_pairs(terms, p) * (p.q.dim(3) + p.v.dim(3)));
     return out;
   }
 
@@ -71,7 +72,7 @@ struct FusedAttention {
       cotangent = cotangent.slice(3, 0, e);
     }
     kernels::attention_backward(p, out, lse, with_dense_rows(cotangent), lse_cotangent, g);
-    if (FlopCounter::active()) FlopCounter::add(backward_flops(computed_pairs(p), p, g));
+    if (FlopCounter::active()) FlopCounter::add(backward_flops(computed_pairs(terms, p), p, g));
     if (g.q.defined()) v.add(kQuery, Tensor(g.q));
     if (g.k.defined()) v.add(kKey, Tensor(g.k));
     if (g.v.defined()) v.add(kValue, Tensor(g.v));

@@ -56,7 +56,7 @@ class BlockLayout {
 
   Tensor block_mask() const;  // bool [block_count, size, size]; false beyond T and S
   Tensor dense() const;       // bool [T, S], for references and drawings
-  AttentionBlocks blocks() const { return blocks_; }  // what kernels read
+  AttentionBlocks blocks(Device device) const;  // what kernels read
 
  private:
   BlockLayout(int64_t queries, int64_t keys, int64_t size);

@@ -110,7 +110,7 @@ Tensor attention_topk(const Tensor& q, const Tensor& k, const AttentionTerms& te
   OpName scope("attention_topk");
   AttentionProblem p = attention_problem(q, k, k, terms, {.scale = scale});
   kernels::attention_topk(p, index);
-  if (FlopCounter::active()) FlopCounter::add(2 * computed_pairs(p) * q.dim(3));
+  if (FlopCounter::active()) FlopCounter::add(2 * computed_pairs(terms, p) * q.dim(3));
   return Tensor(index);
 }
 

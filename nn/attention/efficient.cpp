@@ -20,19 +20,15 @@ namespace {
 
 // 1 / n for n = number of visible keys: of each row as a whole [B, 1, 1, 1], or of each query that
 // sees what lies up to itself [B, 1, T, 1]. 0 where there is none.
-Tensor one_over_visible(const Mask& mask, const std::vector<int64_t>& held, int64_t batch,
-                        int64_t queries, int64_t keys, bool causal,
-                        const std::vector<int64_t>& offset, DType dtype) {
-  std::vector<int64_t> begin = to_integers(mask.terms().key_begin),
-                       end = to_integers(mask.terms().key_end);
+Tensor one_over_visible(const Mask& mask, const Lengths& held, int64_t batch, int64_t queries,
+                        int64_t keys, bool causal, const Lengths& offset, DType dtype) {
+  Ranges valid = mask.key_ranges(batch, keys);
   std::vector<double> out;
   for (int64_t b = 0; b < batch; ++b) {
-    size_t at = static_cast<size_t>(b);
-    int64_t first = std::clamp<int64_t>(begin.empty() ? 0 : begin[at], 0, keys);
-    int64_t last = std::clamp<int64_t>(end.empty() ? keys : end[at], first, keys);
-    int64_t before = held.empty() ? 0 : held[at];
+    int64_t first = valid.begin[static_cast<size_t>(b)], last = valid.end[static_cast<size_t>(b)];
+    int64_t before = held.defined() ? held[b] : 0;
     for (int64_t i = 0; i < (causal ? queries : 1); ++i) {
-      int64_t seen = causal ? i + offset[offset.size() > 1 ? at : 0] + 1 : keys;
+      int64_t seen = causal ? i + offset[offset.size() > 1 ? b : 0] + 1 : keys;
       int64_t n = before + std::clamp(seen, first, last) - first;
       out.push_back(n > 0 ? 1 / static_cast<double>(n) : 0);
     }
@@ -54,7 +50,7 @@ EfficientAttention::EfficientAttention(AttentionConfig c)
 
 Tensor EfficientAttention::queries(const Tensor& q, const AttentionCall& call) const {
   Tensor x = call.mask.select_queries(q, 2);
-  if (call.scale) x = x * static_cast<double>(*call.scale);
+  if (call.scale) x = x * scale_of(call);
   return softmax_ ? softmax(x, 3) : x;  // [B, H, T, D]
 }
 
@@ -120,12 +116,12 @@ Tensor EfficientAttention::causal(const Tensor& rho, const Keys& keys, const Key
 }
 
 Tensor EfficientAttention::causal_rows(const Tensor& rho, const Keys& keys,
-                                       const std::vector<int64_t>& offset) const {
+                                       const Lengths& offset) const {
   if (offset.size() == 1) return causal(rho, keys, nullptr, offset[0]);
   std::vector<Tensor> rows;
   for (int64_t b = 0; b < rho.dim(0); ++b) {
     Keys own{keys.k.slice(0, b, b + 1), keys.values.slice(0, b, b + 1)};
-    rows.push_back(causal(rho.slice(0, b, b + 1), own, nullptr, offset[static_cast<size_t>(b)]));
+    rows.push_back(causal(rho.slice(0, b, b + 1), own, nullptr, offset[b]));
   }
   return concat(rows, 0);
 }
@@ -135,7 +131,7 @@ Tensor EfficientAttention::forward(const Tensor& q, const Tensor& k, const Tenso
   auto scope = enter();
   check_call(q, k, v, call);
   const Mask& mask = call.mask;
-  std::vector<int64_t> offset = query_offsets(mask, q.dim(2), k.dim(2));
+  Lengths offset = query_offsets(mask, q.dim(2), k.dim(2));
   Tensor rho = queries(q, call), out;  // [B, H, T, D]
   if (config().causal) {
     out = causal_rows(rho, prepare(k, v, mask), offset);
@@ -214,14 +210,9 @@ std::unique_ptr<DecodeState> EfficientAttention::new_state(int64_t batch, int64_
                                       dtype, device);
 }
 
-void EfficientAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
-                                DecodeState& state) const {
-  NoGrad guard;
-  auto scope = enter();
-  FixedState& s = state_as<FixedState>(state);
-  check_new_tokens(Tensor(), k, v, call);
-  s.require_batch(name(), k);
-  s.add(sum_keys(prepare(k, v, call.mask)), k.dim(2), call.mask);
+KeySums EfficientAttention::sums_of(const Tensor& k, const Tensor& v, const AttentionCall& call,
+                                    const Lengths&) const {
+  return sum_keys(prepare(k, v, call.mask));
 }
 
 Tensor EfficientAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
@@ -229,22 +220,21 @@ Tensor EfficientAttention::step(const Tensor& q, const Tensor& k, const Tensor& 
   NoGrad guard;
   auto scope = enter();
   FixedState& s = state_as<FixedState>(state);
-  check_new_tokens(q, k, v, call);
-  s.require_batch(name(), q);
+  check_sums_step(q, k, v, call, s);
   const Mask& mask = call.mask;
-  std::vector<int64_t> held = s.host_lengths();
+  Lengths held = s.held();
   Tensor rho = queries(q, call), out;  // [B, H, T, D]
   bool causal_keys = k.defined() && config().causal;
   if (k.defined()) {
-    s.require_batch(name(), k);
     Keys keys = prepare(k, v, mask);
+    KeySums before = s.keys();
     // A single new query sees all that is there once its key has been taken in.
-    if (causal_keys && q.dim(2) > 1) out = causal(rho, keys, &s.keys(), 0);
+    if (causal_keys && q.dim(2) > 1) out = causal(rho, keys, &before, 0);
     s.add(sum_keys(keys), k.dim(2), mask);
   }
   if (!out.defined()) out = apply(rho, s.keys());
   if (!softmax_) {
-    if (!causal_keys) held = s.host_lengths();
+    if (!causal_keys) held = s.held();
     // Without keys of its own, a step sees what is held and nothing else.
     out = out * one_over_visible(causal_keys ? mask : Mask(), held, q.dim(0), q.dim(2),
                                  causal_keys ? q.dim(2) : 0, causal_keys, {0}, q.dtype());

@@ -37,17 +37,6 @@ Tensor directions(const Tensor& k) {
   return where(some, k, 0.0) * rsqrt(where(some, squared, 1.0));  // [B, H, S, D]
 }
 
-std::vector<int64_t> bounds(const Tensor& given, int64_t batch, int64_t fallback, int64_t limit) {
-  std::vector<int64_t> out = to_integers(given);
-  out.resize(static_cast<size_t>(batch), fallback);
-  for (int64_t& x : out) x = std::clamp<int64_t>(x, 0, limit);
-  return out;
-}
-
-std::vector<int64_t> no_offset(const Tensor& q) {
-  return std::vector<int64_t>(static_cast<size_t>(q.dim(0)), 0);
-}
-
 // The candidates of one head, round after round.
 struct HeadSearch {
   int64_t queries, keys, offset;  // query i stands at key i + offset
@@ -123,10 +112,6 @@ LshAttention::LshAttention(AttentionConfig config) : Attention(std::move(config)
   register_buffer("rotations", rotations_);
 }
 
-double LshAttention::scale_of(const AttentionCall& call) const {
-  return scale_or(call, 1 / std::sqrt(static_cast<double>(config().head_dim)));
-}
-
 int64_t LshAttention::list_length(int64_t keys) const {
   int64_t most = config().causal ? rounds_ * (chunk_ - 1) + 1 : rounds_ * 2 * chunk_ + 1;
   return std::min(keys, most);
@@ -145,23 +130,28 @@ Tensor LshAttention::hash(const Tensor& x) const {
   return cast(stack(rounds, 2), DType::i32);  // [B, H, rounds, N]
 }
 
-Tensor LshAttention::candidates(const Tensor& q, const Tensor& k, const AttentionTerms& terms,
-                                const std::vector<int64_t>& offset) const {
+Tensor LshAttention::candidates(const Tensor& q, const Tensor& k, const Mask& mask,
+                                const Lengths& offset) const {
   NoGrad guard;
   int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), keys = k.dim(2);
   Array query_hash = contiguous(hash(q)).array();  // [B, H, rounds, T]
   Array key_hash = contiguous(hash(k)).array();    // [B, H, rounds, S]
-  std::vector<int64_t> key_begin = bounds(terms.key_begin, batch, 0, keys),
-                       key_end = bounds(terms.key_end, batch, keys, keys),
-                       query_begin = bounds(terms.query_begin, batch, 0, queries),
-                       query_end = bounds(terms.query_end, batch, queries, queries);
+  Ranges valid_keys = mask.key_ranges(batch, keys), valid = mask.query_ranges(batch, queries);
   const int64_t length = list_length(keys);
   Array index = Array::empty({batch, heads, queries, length}, DType::i32);
   parallel_for(batch * heads, 1, [&](int64_t from, int64_t to) {
     for (int64_t n = from; n < to; ++n) {
       const size_t b = static_cast<size_t>(n / heads);
-      HeadSearch search{queries,        keys,         offset[b], key_begin[b], key_end[b],
-                        query_begin[b], query_end[b], chunk_,    buckets_,     {}};
+      HeadSearch search{queries,
+                        keys,
+                        offset.defined() ? offset.values()[b] : 0,
+                        valid_keys.begin[b],
+                        valid_keys.end[b],
+                        valid.begin[b],
+                        valid.end[b],
+                        chunk_,
+                        buckets_,
+                        {}};
       search.found.resize(static_cast<size_t>(queries));
       for (int64_t r = 0; r < rounds_; ++r) {
         const int32_t* of_query = query_hash.data<int32_t>() + (n * rounds_ + r) * queries;
@@ -180,8 +170,8 @@ LshAttention::Prepared LshAttention::prepared(const Tensor& q, const Tensor& k,
   refuse_offset(call);
   Prepared p;
   p.keys = directions(call.mask.select_keys(k, 2));  // [B, H, S, D]
-  p.list = candidates(call.mask.select_queries(q, 2), p.keys, call.mask.terms(), no_offset(q));
-  p.options.base = {.scale = scale_of(call), .dropout = call.dropout, .key = call.random};
+  p.list = candidates(call.mask.select_queries(q, 2), p.keys, call.mask, {});
+  p.options.base = fused_options(call);
   p.options.self_score = kSelfScore;
   return p;
 }
@@ -226,7 +216,7 @@ Tensor LshAttention::weights(const Tensor& q, const Tensor& k, const AttentionCa
   if (count == 0) return zeros({batch, heads, 0, keys}, q.dtype());
   Tensor at = Tensor::from(rows, {count});
   Tensor clean = call.mask.select_queries(q, 2), unit = directions(call.mask.select_keys(k, 2));
-  Array list = candidates(clean, unit, call.mask.terms(), no_offset(q)).array();  // [B, H, T, L]
+  Array list = candidates(clean, unit, call.mask, {}).array();  // [B, H, T, L]
   Array seen = Array::zeros({batch, heads, count, keys}, DType::boolean);
   Array own = Array::zeros({count, keys}, DType::boolean);
   for (int64_t n = 0; n < batch * heads * count; ++n) {
@@ -242,32 +232,20 @@ Tensor LshAttention::weights(const Tensor& q, const Tensor& k, const AttentionCa
   return drop_weights(map, rows, queries, call);
 }
 
-std::unique_ptr<DecodeState> LshAttention::new_state(int64_t batch, int64_t capacity, DType dtype,
-                                                     Device device) const {
-  if (!config().causal) refuse("decoding", "decode");
-  return new_kv_cache(config(), batch, capacity, dtype, device);
-}
-
-void LshAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
-                          DecodeState& state) const {
-  absorb_keys(*this, k, v, call, state_as<KVCache>(state));
-}
-
 // The cache keeps all vectors; they are hashed again.
 Tensor LshAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
                           const AttentionCall& call, DecodeState& state) const {
   NoGrad guard;
   auto scope = enter();
-  if (call.mask.has_pairs() || call.mask.has_window()) refuse("a pair mask or window", "pair_mask");
-  if (call.mask.has_bias()) refuse("a bias on the scores", "bias");
   if (!k.defined()) refuse("a step without keys", "cross");
-  KVStep s = begin_kv_step(*this, q, k, v, call, state_as<KVCache>(state));
+  KVCache& cache = state_as<KVCache>(state);
+  check_step(q, k, v, call, cache);
+  KVStep s = begin_kv_step(cache, k, v, call.mask, config().causal, q.dim(2));
   Tensor clean = call.mask.select_queries(q, 2);  // [B, H, T, D]
   Tensor keys = directions(s.keys);               // [B, H, S, D]
-  AttentionTerms terms = call.mask.terms();
-  terms.key_begin = Tensor();
-  terms.key_end = s.terms.key_end;
-  Tensor list = candidates(clean, keys, terms, s.offset);
+  Mask valid = Mask::key_padding({}, s.terms.key_end) &
+               Mask::query_padding(s.terms.query_begin, s.terms.query_end);
+  Tensor list = candidates(clean, keys, valid, s.offset);
   // The own key is not the one of the query's number: its score is hidden by hand.
   int64_t length = list.dim(3), held = keys.dim(2);
   Tensor scores = matmul(clean * scale_of(call), keys.transpose(2, 3));  // [B, H, T, S]
@@ -275,7 +253,7 @@ Tensor LshAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
         own = Array::zeros(scores.shape(), DType::boolean);
   const int32_t* from = list.array().data<int32_t>();
   for (int64_t n = 0; n < q.dim(0) * q.dim(1) * q.dim(2); ++n) {
-    int64_t j = n % q.dim(2) + s.offset[static_cast<size_t>(n / q.dim(2) / q.dim(1))];
+    int64_t j = n % q.dim(2) + s.offset[n / q.dim(2) / q.dim(1)];
     if (j >= 0 && j < held) own.data<bool>()[n * held + j] = true;
     for (int64_t x = 0; x < length; ++x)
       if (from[n * length + x] >= 0) seen.data<bool>()[n * held + from[n * length + x]] = true;
@@ -322,7 +300,7 @@ std::vector<int64_t> LshAttention::reach(const Tensor& q, const Tensor& k,
   check_call(q, k, Tensor(), call);
   if (i < 0 || i >= q.dim(2)) throw ValueError(str("lsh: reach of row ", i, " of ", q.dim(2)));
   Tensor list = candidates(call.mask.select_queries(q, 2), directions(call.mask.select_keys(k, 2)),
-                           call.mask.terms(), no_offset(q));
+                           call.mask, {});
   std::vector<int64_t> keys;
   for (int64_t h = 0; h < q.dim(1); ++h) {
     std::vector<int64_t> mine;

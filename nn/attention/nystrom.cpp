@@ -47,10 +47,6 @@ Traits NystromAttention::traits() const {
   return t;
 }
 
-double NystromAttention::scale(const AttentionCall& call) const {
-  return scale_or(call, 1 / std::sqrt(static_cast<double>(config().head_dim)));
-}
-
 struct NystromAttention::Core {
   Landmarks q, k;  // Q~ [B, H, mq, D], K~ [B, Hkv, mk, D]
   Tensor inverse;  // W^+ [B, H, mk, mq], f64
@@ -64,13 +60,12 @@ int64_t NystromAttention::single(DType dtype) const {
 
 NystromAttention::Core NystromAttention::core(const Tensor& q, const Tensor& k,
                                               const AttentionCall& call) const {
-  const AttentionTerms& mask = call.mask.terms();
-  Core c{segment_means(q, mask.query_begin, mask.query_end, landmarks_),
-         segment_means(k, mask.key_begin, mask.key_end, landmarks_), Tensor()};
+  Core c{segment_means(q, call.mask.query_ranges(q.dim(0), q.dim(2)), landmarks_),
+         segment_means(k, call.mask.key_ranges(k.dim(0), k.dim(2)), landmarks_), Tensor()};
   int64_t rows = c.q.means.dim(2), columns = c.k.means.dim(2);
-  Mask pairs = Mask::key_padding(Tensor(), c.k.end()) & Mask::query_padding(Tensor(), c.q.end());
+  Mask pairs = Mask::key_padding({}, c.k.end()) & Mask::query_padding({}, c.q.end());
   // In double: small singular values of W are what the inverse enlarges.
-  Tensor w = softmax_map(c.q.means.to(DType::f64), c.k.means.to(DType::f64), scale(call),
+  Tensor w = softmax_map(c.q.means.to(DType::f64), c.k.means.to(DType::f64), scale_of(call),
                          pairs.dense(q.dim(0), rows, columns));  // [B, H, mq, mk]
   if (ridge_ > 0) {
     // The pseudo-inverse of [W; sqrt(ridge) I] is (W^T W + ridge I)^-1 [W^T, sqrt(ridge) I].
@@ -110,7 +105,7 @@ Tensor NystromAttention::forward(const Tensor& q, const Tensor& k, const Tensor&
   spread.query_begin = mask.query_begin;
   spread.query_end = mask.query_end;
   FusedAttentionOptions options;
-  options.scale = scale(call);
+  options.scale = scale_of(call);
   Tensor x = fused_attention(c.q.means, k, v, gather, options);    // B V [B, H, mq, E]
   x = matmul(c.inverse, x.to(DType::f64)).to(q.dtype());           // W^+ B V [B, H, mk, E]
   Tensor landmarks = repeat_heads(c.k.means, config().heads);      // [B, H, mk, D]
@@ -140,14 +135,14 @@ Tensor NystromAttention::weights(const Tensor& q, const Tensor& k, const Attenti
   Core c = core(q, k, call);
   int64_t mq = c.q.means.dim(2), mk = c.k.means.dim(2);
   Mask gather =
-      Mask::key_padding(mask.key_begin, mask.key_end) & Mask::query_padding(Tensor(), c.q.end());
-  Mask spread = Mask::key_padding(Tensor(), c.k.end()) &
-                Mask::query_padding(mask.query_begin, mask.query_end);
+      Mask::key_padding(mask.key_begin, mask.key_end) & Mask::query_padding({}, c.q.end());
+  Mask spread =
+      Mask::key_padding({}, c.k.end()) & Mask::query_padding(mask.query_begin, mask.query_end);
   Tensor clean_k = call.mask.select_keys(k, 2);                            // [B, Hkv, S, D]
   Tensor asked = take_rows(call.mask.select_queries(q, 2), rows, name());  // [B, H, R, D]
   Tensor seen = broadcast_to(spread.dense(batch, queries, mk), {batch, 1, queries, mk});
-  Tensor f = softmax_map(asked, c.k.means, scale(call), take_rows(seen, rows, name()));
-  Tensor b = softmax_map(c.q.means, clean_k, scale(call), gather.dense(batch, mq, keys));
+  Tensor f = softmax_map(asked, c.k.means, scale_of(call), take_rows(seen, rows, name()));
+  Tensor b = softmax_map(c.q.means, clean_k, scale_of(call), gather.dense(batch, mq, keys));
   Tensor map = matmul(matmul(f.to(DType::f64), c.inverse), b.to(DType::f64));  // [B, H, R, S]
   map = map.to(q.dtype());
   if (conv_ == 0) return map;

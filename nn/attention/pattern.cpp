@@ -1,7 +1,6 @@
 #include <heed/nn/attention/pattern.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include <heed/autograd/grad_mode.h>
 #include <heed/autograd/ops/elementwise.h>
@@ -37,14 +36,6 @@ std::shared_ptr<const BlockLayout> PatternAttention::layout_of(int64_t queries, 
   return BlockLayout::make(queries, keys, size, covers, keeps);
 }
 
-FusedAttentionOptions PatternAttention::fused_options(const AttentionCall& call) const {
-  FusedAttentionOptions options;
-  options.scale = scale_or(call, 1 / std::sqrt(static_cast<double>(config().head_dim)));
-  options.dropout = call.dropout;
-  options.key = call.random;
-  return options;
-}
-
 Tensor PatternAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
                                  const AttentionCall& call) const {
   auto scope = enter();
@@ -75,17 +66,14 @@ Traits PatternAttention::traits() const {
   return t;
 }
 
-Tensor pattern_pairs(const PatternAttention& pattern, const std::vector<int64_t>& offset,
-                     int64_t queries, int64_t keys) {
-  bool same = std::all_of(offset.begin(), offset.end(), [&](int64_t x) { return x == offset[0]; });
-  int64_t rows = same ? std::min<int64_t>(1, static_cast<int64_t>(offset.size()))
-                      : static_cast<int64_t>(offset.size());
+Tensor pattern_pairs(const PatternAttention& pattern, const Lengths& offset, int64_t queries,
+                     int64_t keys) {
+  int64_t rows = offset.all_equal() ? std::min<int64_t>(1, offset.size()) : offset.size();
   Array pairs = Array::empty({rows, 1, queries, keys}, DType::boolean);
   bool* out = pairs.data<bool>();
   for (int64_t b = 0; b < rows; ++b)
     for (int64_t i = 0; i < queries; ++i)
-      for (int64_t j = 0; j < keys; ++j)
-        *out++ = pattern.keep(i + offset[static_cast<size_t>(b)], j);
+      for (int64_t j = 0; j < keys; ++j) *out++ = pattern.keep(i + offset[b], j);
   return Tensor(pairs);
 }
 
@@ -113,25 +101,17 @@ Tensor PatternAttention::weights(const Tensor& q, const Tensor& k, const Attenti
   return drop_weights(map, rows, queries, call);
 }
 
-std::unique_ptr<DecodeState> PatternAttention::new_state(int64_t batch, int64_t capacity,
-                                                         DType dtype, Device device) const {
-  return new_kv_cache(config(), batch, capacity, dtype, device);
-}
-
-void PatternAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
-                              DecodeState& state) const {
-  absorb_keys(*this, k, v, call, state_as<KVCache>(state));
-}
-
 Tensor PatternAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
                               const AttentionCall& call, DecodeState& state) const {
   NoGrad guard;
   auto scope = enter();
-  KVStep s = begin_kv_step(*this, q, k, v, call, state_as<KVCache>(state));
+  KVCache& cache = state_as<KVCache>(state);
+  check_step(q, k, v, call, cache);
+  KVStep s = begin_kv_step(cache, k, v, call.mask, config().causal, q.dim(2));
   int64_t fresh = q.dim(2), held = s.keys.dim(2);
-  if (fresh == 0 || held == 0 || s.offset.empty())
+  if (fresh == 0 || held == 0 || s.offset.size() == 0)
     return fused_attention(q, s.keys, s.values, s.terms, fused_options(call));  // [B, H, T, E]
-  if (s.same_offset && s.offset[0] >= 0) {
+  if (s.offset.all_equal() && s.offset[0] >= 0) {
     s.terms.layout = layout(fresh, held, s.offset[0]);
     return fused_attention(q, s.keys, s.values, s.terms, fused_options(call));  // [B, H, T, E]
   }
@@ -142,10 +122,9 @@ Tensor PatternAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
   for (int64_t at = 0; at < fresh; at += kQueries) {
     int64_t count = std::min(kQueries, fresh - at);
     AttentionTerms terms = mask.rows(at, count, q.dim(0), fresh, held).terms(config().causal);
-    std::vector<int64_t> offset = s.offset;
-    for (int64_t& x : offset) x += at;
-    terms.offset = Tensor::from(offset, {static_cast<int64_t>(offset.size())});
-    terms.key_begin = Tensor();
+    Lengths offset = s.offset.minus(-at);
+    terms.offset = offset;
+    terms.key_begin = Lengths();
     terms.key_end = s.terms.key_end;
     Tensor pairs = pattern_pairs(*this, offset, count, held);  // [B, 1, n, S]
     terms.pair_mask = terms.pair_mask.defined() ? logical_and(terms.pair_mask, pairs) : pairs;

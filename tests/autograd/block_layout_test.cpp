@@ -7,7 +7,7 @@ namespace {
 
 // The map that a kernel sees, read back from the runs.
 std::vector<bool> pairs_of(const BlockLayout& layout) {
-  AttentionBlocks blocks = layout.blocks();
+  AttentionBlocks blocks = layout.blocks(kCpu);
   const int64_t *rows = blocks.rows.data<int64_t>(), *runs = blocks.runs.data<int64_t>(),
                 *bits = blocks.bits.data<int64_t>();
   const int64_t words = (layout.size() + 63) / 64, stored = blocks.bits.numel();

@@ -216,7 +216,6 @@ TEST_CASE("block patterns: bad options", "[block_sparse]") {
   auto a = made("bigbird");
   Operands x = operands_for(*a, 2, 6);
   REQUIRE_THROWS_SAYING(
-      a->forward(x.q, x.k, x.v, masked(Mask::padding(integers({1, 0}), integers({6, 6})))),
-      ValueError,
+      a->forward(x.q, x.k, x.v, masked(Mask::padding({1, 0}, {6, 6}))), ValueError,
       "bigbird: left padding (row 0 begins at token 1, where 0 is expected) is not supported");
 }

@@ -112,7 +112,7 @@ TEST_CASE("window: the ring stays small, and says what it no longer has", "[wind
     a->step(x.q, x.k, x.v, {}, *state);
     most = std::max(most, state->bytes());
   }
-  REQUIRE(nn::to_integers(state->lengths()) == std::vector<int64_t>{400});
+  REQUIRE(state->lengths() == Lengths{400});
   REQUIRE(most <= 256 * 8 * 8);
   Tensor last = x.q.slice(2, 39, 40);
   REQUIRE(a->step(last, Tensor(), Tensor(), {}, *state).shape() == Shape{1, 2, 1, 5});
@@ -144,7 +144,7 @@ TEST_CASE("window: reach, cost and traits", "[window]") {
   REQUIRE(a->traits().left_padding == false);
   REQUIRE(plain->traits().left_padding == true);
   REQUIRE_THROWS_SAYING(
-      a->forward(x.q, x.k, x.v, masked(Mask::padding(integers({1}), integers({9})))), ValueError,
+      a->forward(x.q, x.k, x.v, masked(Mask::padding({1}, {9}))), ValueError,
       "begins at token 1, where 0 is expected) is not supported: the global tokens");
 }
 
