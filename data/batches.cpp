@@ -95,10 +95,11 @@ PairBatch PairBatches::make(std::span<const int64_t> rows) const {
   PairBatch batch{Array::zeros({n, s}, DType::i64, kCpu),
                   Array::zeros({n, t}, DType::i64, kCpu),
                   Array::zeros({n, t}, DType::i64, kCpu),
-                  Array::empty({n}, DType::i64, kCpu),
-                  Array::empty({n}, DType::i64, kCpu),
+                  {},
+                  {},
                   {rows.begin(), rows.end()},
                   0};
+  std::vector<int64_t> source_lengths, target_lengths;
   for (int64_t i = 0; i < n; ++i) {
     const TokenPair& p = pair(rows[static_cast<size_t>(i)]);
     std::copy(p.source.begin(), p.source.end(), batch.source.data<int64_t>() + i * s);
@@ -107,10 +108,12 @@ PairBatch PairBatches::make(std::span<const int64_t> rows) const {
     *in = kBos;
     std::copy(p.target.begin(), p.target.end(), in + 1);
     *std::copy(p.target.begin(), p.target.end(), out) = kEos;
-    batch.source_lengths.data<int64_t>()[i] = source_length(p);
-    batch.target_lengths.data<int64_t>()[i] = target_length(p);
+    source_lengths.push_back(source_length(p));
+    target_lengths.push_back(target_length(p));
     batch.target_tokens += target_length(p);
   }
+  batch.source_lengths = source_lengths;
+  batch.target_lengths = target_lengths;
   return batch;
 }
 

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include <heed/core/array.h>
+#include <heed/core/lengths.h>
 #include <heed/data/tokenizer.h>
 
 namespace heed::data {
@@ -36,8 +37,8 @@ struct PairBatch {
   Array source;               // [B, S] i64
   Array target_in;            // [B, T] i64
   Array target_out;           // [B, T] i64
-  Array source_lengths;       // [B] i64, without padding
-  Array target_lengths;       // [B] i64, bos or eos included
+  Lengths source_lengths;     // [B], without padding
+  Lengths target_lengths;     // [B], bos or eos included
   std::vector<int64_t> rows;  // [B] which pairs these are
   int64_t target_tokens = 0;  // sum of target_lengths
 };

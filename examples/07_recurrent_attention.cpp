@@ -22,7 +22,7 @@ struct Task {
 };
 
 models::TranslationBatch to_tensors(const data::PairBatch& b) {
-  return {Tensor(b.source), Tensor(b.source_lengths), Tensor(b.target_in), Tensor(b.target_out)};
+  return {Tensor(b.source), b.source_lengths, Tensor(b.target_in), Tensor(b.target_out)};
 }
 
 std::vector<data::TokenPair> encode(const Task& task, const data::ParallelCorpus& corpus) {

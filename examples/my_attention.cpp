@@ -35,9 +35,9 @@ class SigmoidAttention : public nn::Attention {
   Tensor weights(const Tensor& q, const Tensor& k, const nn::AttentionCall& call,
                  const std::vector<int64_t>& rows) const override {
     check_call(q, k, Tensor(), call);
-    double scale = scale_or(call, 1 / std::sqrt(static_cast<double>(config().head_dim)));
     Tensor clean_k = call.mask.select_keys(k, 2);  // padding may hold anything, NaN too
-    Tensor scores = matmul(call.mask.select_queries(q, 2) * scale, clean_k.transpose(2, 3));
+    Tensor scores =
+        matmul(call.mask.select_queries(q, 2) * scale_of(call), clean_k.transpose(2, 3));
     Tensor visible = call.mask.dense(q.dim(0), q.dim(2), k.dim(2), config().causal);
     visible = broadcast_to(visible, scores.shape());               // [B, H, T, S]
     Tensor n = sum(visible.to(q.dtype()), {3}, true);              // [B, H, T, 1]
@@ -86,8 +86,8 @@ double train_translator(const std::string& spec, int64_t steps) {
   for (int64_t step = 1; step <= steps; ++step) {
     int64_t epoch = (step - 1) / batches.count(0), index = (step - 1) % batches.count(0);
     data::PairBatch b = batches.get(epoch, index);
-    Tensor loss = model.loss(
-        {Tensor(b.source), Tensor(b.source_lengths), Tensor(b.target_in), Tensor(b.target_out)});
+    Tensor loss =
+        model.loss({Tensor(b.source), b.source_lengths, Tensor(b.target_in), Tensor(b.target_out)});
     loss.backward();
     optimizer.clip_grad_norm(1);
     optimizer.step(schedule(step));

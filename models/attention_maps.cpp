@@ -6,7 +6,7 @@
 
 namespace heed::models {
 
-AttentionMaps attention_maps(const Transformer& model, const Tensor& source, const Tensor& lengths,
+AttentionMaps attention_maps(const Transformer& model, const Tensor& source, const Lengths& lengths,
                              const Tensor& target_in) {
   if (model.is_training())
     throw ValueError("attention_maps: the model is in training mode: call eval() before");

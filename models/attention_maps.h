@@ -13,9 +13,9 @@ struct AttentionMaps {          // one tensor a layer; rows sum to 1 where the v
   std::vector<Tensor> cross;    // [B, H, T, S]
 };
 
-// Source [B, S], lengths [B], target_in [B, T], i64. A kind whose variant has no weights to show
+// Source [B, S] and target_in [B, T], i64. A kind whose variant has no weights to show
 // comes out empty. ValueError for a model in training mode.
-AttentionMaps attention_maps(const Transformer& model, const Tensor& source, const Tensor& lengths,
+AttentionMaps attention_maps(const Transformer& model, const Tensor& source, const Lengths& lengths,
                              const Tensor& target_in);
 
 }  // namespace heed::models

@@ -7,7 +7,6 @@
 #include <heed/core/error.h>
 #include <heed/models/best_tokens.h>
 #include <heed/models/continuations.h>
-#include <heed/nn/attention/mask.h>
 
 namespace heed::models {
 
@@ -38,7 +37,7 @@ void check(const BeamOptions& o) {
 // The most tokens that each row of the inputs may get.
 std::vector<int64_t> limits(const DecodingInputs& inputs, const BeamOptions& o) {
   std::vector<int64_t> out(static_cast<size_t>(inputs.rows()), 0);
-  if (inputs.source.defined() && inputs.lengths.defined()) out = nn::to_integers(inputs.lengths);
+  if (inputs.source.defined() && inputs.lengths.defined()) out = inputs.lengths.values();
   for (int64_t& n : out) {
     auto factor = static_cast<int64_t>(o.length_factor * static_cast<double>(n));
     n = std::max<int64_t>(1, factor + o.length_extra);

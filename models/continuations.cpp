@@ -41,7 +41,8 @@ Tensor Continuations::next() {
   std::vector<int64_t> fresh;
   for (const std::vector<int64_t>& text : texts_)
     fresh.insert(fresh.end(), text.begin() + taken_, text.end());
-  Tensor logits = decoding_->step(Tensor::from(fresh, {rows, length - taken_}));  // [R, V]
+  Tensor logits =
+      decoding_->step(Tensor::from(fresh, {rows, length - taken_}, {.device = device_}));  // [R, V]
   taken_ = length;
   return logits;
 }

@@ -34,6 +34,7 @@ class Continuations {
 
  private:
   const Steppable& model_;
+  Device device_ = model_.device();
   DecodingInputs inputs_;
   Texts texts_;
   int64_t prompt_length_ = 0, capacity_ = 0;

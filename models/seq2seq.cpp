@@ -73,14 +73,14 @@ Tensor Seq2Seq::embed(const Tensor& ids) const {
   return dropout_.forward(embedding_.forward(ids) * scale);  // [.., d]
 }
 
-Seq2Seq::Source Seq2Seq::encode(const Tensor& source, const Tensor& lengths) const {
-  if (source.rank() != 2 || !(lengths.shape() == Shape{source.dim(0)}))
+Seq2Seq::Source Seq2Seq::encode(const Tensor& source, const Lengths& lengths) const {
+  if (source.rank() != 2 || lengths.size() != source.dim(0))
     throw ShapeError(str("Seq2Seq: source [B, S] and lengths [B] expected, got ", source.shape(),
-                         " and ", lengths.shape()));
+                         " and ", lengths.size(), " lengths"));
   auto [states, last] = encoder_.forward(embed(source), lengths);  // [B, S, d], h [B, d]
   Source out;
   out.states = states;
-  out.mask = nn::Mask::key_padding(Tensor(), lengths);
+  out.mask = nn::Mask::key_padding(lengths);
   out.start.h = tanh(start_.forward(last.h));
   if (start_cell_) out.start.c = start_cell_->forward(last.c);
   if (context_) out.context = context_->forward(last.h).unsqueeze(1);  // [B, 1, d]
@@ -101,7 +101,7 @@ Tensor Seq2Seq::output(const Tensor& states, const Tensor& context) const {
 
 // Padding behind a target needs no lengths: what comes later reaches nothing before it.
 Tensor Seq2Seq::decoder_states(const Tensor& target_in, const Source& source) const {
-  return decoder_.forward(embed(target_in), Tensor(), source.start).output;  // [B, T, d]
+  return decoder_.forward(embed(target_in), {}, source.start).output;  // [B, T, d]
 }
 
 Tensor Seq2Seq::loss(const TranslationBatch& batch, double label_smoothing) const {
@@ -134,7 +134,7 @@ class Seq2Seq::Steps : public Decoding {
         context_(source.context) {
     if (!model.attention_) return;
     const Tensor& h = source.states;
-    memory_ = model.attention_->new_state(rows(), h.dim(1), h.dtype());
+    memory_ = model.attention_->new_state(rows(), h.dim(1), h.dtype(), h.device());
     nn::AttentionCall call;
     call.mask = source.mask;
     model.attention_->absorb(one_head(h), one_head(h), call, *memory_);
@@ -152,11 +152,12 @@ class Seq2Seq::Steps : public Decoding {
     return linear(model_.output(s, context).squeeze(1), model_.embedding_.weight);  // [R, V]
   }
   void move_rows(const std::vector<int64_t>& rows, bool same_inputs) override {
-    Tensor index = Tensor::from(rows, {static_cast<int64_t>(rows.size())});  // [R]
+    Tensor index(
+        Array::from(rows, {static_cast<int64_t>(rows.size())}).to(state_.h.device()));  // [R]
     state_.h = index_select(state_.h, 0, index);
     if (state_.c.defined()) state_.c = index_select(state_.c, 0, index);
     if (same_inputs) return;
-    if (memory_) memory_->select(index);
+    if (memory_) memory_->select(rows);
     else context_ = index_select(context_, 0, index);
   }
 

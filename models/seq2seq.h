@@ -62,7 +62,7 @@ class Seq2Seq : public Steppable {
     Tensor context;            // [B, 1, d]: the fixed context, where there is no attention
     nn::RecurrentState start;  // of the decoder
   };
-  Source encode(const Tensor& source, const Tensor& lengths) const;
+  Source encode(const Tensor& source, const Lengths& lengths) const;
   Tensor embed(const Tensor& ids) const;                             // [..] -> [.., d]
   Tensor output(const Tensor& states, const Tensor& context) const;  // [B, T, d] each
   Tensor attend(const Tensor& states, const Source& source) const;   // [B, T, d]

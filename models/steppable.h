@@ -12,6 +12,7 @@
 #include <optional>
 #include <vector>
 
+#include <heed/core/lengths.h>
 #include <heed/nn/module.h>
 
 namespace heed::models {
@@ -22,8 +23,8 @@ struct Vocabulary {
 };
 
 struct DecodingInputs {
-  Tensor source{};   // i64 [B, S], padded on the right; undefined for a model without a source
-  Tensor lengths{};  // i64 [B], of the source
+  Tensor source{};    // i64 [B, S], padded on the right; undefined for a model without a source
+  Lengths lengths{};  // [B], of the source
   // What the text of each row begins with, all of one length; empty: the model's bos.
   std::vector<std::vector<int64_t>> prompts{};
 

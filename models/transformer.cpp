@@ -119,17 +119,15 @@ Tensor Transformer::embed_target(const Tensor& ids, int64_t position) const {
   return embed(target_table(), ids, position);
 }
 
-Memory Transformer::encode(const Tensor& source, const Tensor& lengths) const {
-  if (source.rank() != 2 || !(lengths.shape() == Shape{source.dim(0)}))
+Memory Transformer::encode(const Tensor& source, const Lengths& lengths) const {
+  if (source.rank() != 2 || lengths.size() != source.dim(0))
     throw ShapeError(str("Transformer: source [B, S] and lengths [B] expected, got ",
-                         source.shape(), " and ", lengths.shape()));
+                         source.shape(), " and ", lengths.size(), " lengths"));
   // Without padding there is no mask to look at. Embeddings are finite, so padding is as well.
-  bool padded = false;
-  for (int64_t length : nn::to_integers(lengths)) padded |= length < source.dim(1);
   nn::Mask mask, memory_mask;
-  if (padded) {
-    mask = nn::Mask::padding(Tensor(), lengths).with_finite_padding();
-    memory_mask = nn::Mask::key_padding(Tensor(), lengths).with_finite_padding();
+  if (!ranges_of({}, lengths, source.dim(0), source.dim(1)).whole(source.dim(1))) {
+    mask = nn::Mask::padding(lengths).with_finite_padding();
+    memory_mask = nn::Mask::key_padding(lengths).with_finite_padding();
   }
   Tensor x = embed_source(source);                  // [B, S, d]
   return {encoder_.forward(x, mask), memory_mask};  // [B, S, d]

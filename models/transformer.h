@@ -45,11 +45,11 @@ const std::vector<std::string>& transformer_presets();
 std::string to_json(const TransformerConfig& config);
 TransformerConfig transformer_from_json(std::string_view json);  // ValueError
 
-struct TranslationBatch {  // all i64
-  Tensor source;           // [B, S], padded on the right
-  Tensor source_lengths;   // [B]
-  Tensor target_in;        // [B, T]: bos y
-  Tensor target_out;       // [B, T]: y eos
+struct TranslationBatch {
+  Tensor source;           // i64 [B, S], padded on the right
+  Lengths source_lengths;  // [B]
+  Tensor target_in;        // i64 [B, T]: bos y
+  Tensor target_out;       // i64 [B, T]: y eos
 };
 
 // What the encoder found, and which of it is padding.
@@ -66,7 +66,7 @@ class Transformer : public Steppable {
   // Mean cross-entropy over the target tokens that are not padding.
   Tensor loss(const TranslationBatch& batch, double label_smoothing = 0) const;  // []
 
-  Memory encode(const Tensor& source, const Tensor& lengths) const;
+  Memory encode(const Tensor& source, const Lengths& lengths) const;
   // The decoder's states for a whole target, and the scores of the next token.
   Tensor decode(const Tensor& target_in, const Memory& memory) const;  // [B, T] -> [B, T, d]
   Tensor logits(const Tensor& states) const;                           // [.., d] -> [.., V]

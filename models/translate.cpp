@@ -33,8 +33,9 @@ std::vector<Hypothesis> translate(const Steppable& model,
       lengths.push_back(static_cast<int64_t>(tokens.size()));
     }
     auto rows = static_cast<int64_t>(end - begin);
-    DecodingInputs inputs{.source = Tensor::from(ids, {rows, static_cast<int64_t>(longest)}),
-                          .lengths = Tensor::from(lengths, {rows})};
+    DecodingInputs inputs{.source = Tensor::from(ids, {rows, static_cast<int64_t>(longest)},
+                                                 {.device = model.device()}),
+                          .lengths = lengths};
     auto best = beam_search(model, inputs, options);
     for (size_t i = begin; i < end; ++i) results[order[i]] = std::move(best[i - begin].front());
     if (on_progress) on_progress(static_cast<int64_t>(end));

@@ -59,6 +59,11 @@ int64_t Module::parameter_count() const {
   return count;
 }
 
+Device Module::device() const {
+  NamedTensors list = named_parameters();
+  return list.empty() ? kCpu : list.front().second.device();
+}
+
 void Module::visit(const std::function<void(const std::string&, Module&)>& f) {
   visit_below("", f);
 }
@@ -80,16 +85,18 @@ void Module::zero_grad() const {
 
 void Module::to(DType dtype) {
   if (!is_differentiable(dtype)) refuse_dtype("Module::to", dtype);
-  replace(
-      [&](const Tensor& t) { return is_floating(t.dtype()) ? t.to(dtype).array() : t.array(); });
+  replace([&](const Tensor& t) { return is_floating(t.dtype()) ? t.to(dtype).array() : t.array(); },
+          {&Module::buffers_});
 }
 
 void Module::to(Device device) {
-  replace([&](const Tensor& t) { return t.to(device).array(); });
+  replace([&](const Tensor& t) { return t.to(device).array(); },
+          {&Module::buffers_, &Module::unsaved_buffers_});
 }
 
 // set_value reaches every handle, so tied parameters stay tied.
-void Module::replace(const std::function<Array(const Tensor&)>& f) {
+void Module::replace(const std::function<Array(const Tensor&)>& f,
+                     std::initializer_list<const Slots Module::*> all_buffers) {
   for (const Tensor& t : parameters()) {
     Array value = f(t.detach());
     if (value.shares_storage(t.array())) continue;
@@ -97,7 +104,7 @@ void Module::replace(const std::function<Array(const Tensor&)>& f) {
     t.set_value(value);
     if (gradient.defined()) t.set_grad(Tensor(f(gradient.detach())));
   }
-  for (const Slots Module::*buffers : {&Module::buffers_, &Module::unsaved_buffers_})
+  for (const Slots Module::*buffers : all_buffers)
     walk("", buffers, [&](const std::string&, const Tensor& t) { t.set_value(f(t)); });
 }
 

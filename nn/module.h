@@ -18,6 +18,7 @@
 #pragma once
 
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <string>
@@ -48,13 +49,15 @@ class Module {
   // f(path, module) for this module (path "") and all below it, depth first.
   void visit(const std::function<void(const std::string& path, Module& module)>& f);
   int64_t parameter_count() const;
+  Device device() const;  // of the first parameter; the CPU without any
 
   void train(bool on = true);  // recursively
   void eval() { train(false); }
   bool is_training() const { return training_; }
   void zero_grad() const;
-  // Parameters, gradients and buffers, recursively; to(dtype) leaves buffers of whole numbers as
-  // they are. An optimizer is made after the move: its state stays where it is.
+  // Parameters, gradients and buffers, recursively; to(dtype) leaves buffers of whole numbers and
+  // those that are not saved as they are. An optimizer is made after the move: its state stays
+  // where it is.
   void to(DType dtype);
   void to(Device device);
 
@@ -80,9 +83,11 @@ class Module {
 
  private:
   using Slots = std::vector<std::pair<std::string, Tensor*>>;
+  // Gives parameters, their gradients and these buffers the values that f makes of them.
+  void replace(const std::function<Array(const Tensor& tensor)>& f,
+               std::initializer_list<const Slots Module::*> all_buffers);
   template <class F>
   void walk(const std::string& prefix, const Slots Module::*slots, F&& f) const;
-  void replace(const std::function<Array(const Tensor& tensor)>& f);
   void visit_below(const std::string& path,
                    const std::function<void(const std::string&, Module&)>& f);
 

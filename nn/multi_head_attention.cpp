@@ -130,18 +130,13 @@ Tensor MultiHeadAttention::project_out(const Tensor& mixed) const {
 // Tokens of row b stand at (tokens seen before) - (padding before them) + t.
 void MultiHeadAttention::turn(Heads& heads, const Mask& mask, const DecodeState* state) const {
   if (!rope_) return;
-  std::vector<int64_t> begin = to_integers(mask.terms().key_begin), first;
-  if (state) first = to_integers(state->lengths());
   // Where no state is, padding shifts a whole row, and only differences of positions matter.
-  bool rows_differ = false;
-  for (size_t b = 0; b < first.size(); ++b) {
-    if (b < begin.size()) first[b] -= begin[b];
-    rows_differ = rows_differ || first[b] != first[0] || first[b] < 0;
-  }
-  Tensor where = rows_differ ? Tensor::from(first, {static_cast<int64_t>(first.size())}) : Tensor();
-  int64_t start = first.empty() ? 0 : first[0];
+  Lengths first;
+  if (state) first = state->first_positions(mask, heads.k.dim(2));
+  bool alike = first.all_equal() && first.max() >= 0;
+  int64_t start = first.max();
   for (Tensor* x : {&heads.q, &heads.k})
-    if (x->defined()) *x = where.defined() ? rope_->forward(*x, where) : rope_->forward(*x, start);
+    if (x->defined()) *x = alike ? rope_->forward(*x, start) : rope_->forward(*x, first);
 }
 
 AttentionCall MultiHeadAttention::make_call(const Mask& mask, const Tensor& q,
@@ -161,15 +156,13 @@ Tensor MultiHeadAttention::forward(const Tensor& x, const Mask& mask) const {
 
 MultiHeadAttention::Heads MultiHeadAttention::project(const Tensor& query, const Tensor& key,
                                                       const Tensor& value, const Mask& mask) const {
-  Tensor q = query, k = key, v = value;  // [B, T, width], [B, S, key_width], [B, S, value_width]
   bool self = query.impl() == key.impl();
   if (rope_ && !self) throw ValueError("MultiHeadAttention: RoPE turns self-attention only");
-  if (!mask.finite_padding()) {
-    q = self ? mask.select_tokens(query, 1) : mask.select_queries(query, 1);
-    k = self ? q : mask.select_keys(key, 1);
-    if (value.defined()) v = value.impl() == key.impl() ? k : mask.select_keys(value, 1);
-  }
-  Heads h{project_queries(q), project_keys(k), value.defined() ? project_values(v) : Tensor()};
+  Tensor q = self ? mask.finite_tokens(query, 1) : mask.finite_queries(query, 1);  // [B, T, width]
+  Tensor k = self ? q : mask.finite_keys(key, 1);  // [B, S, key_width]
+  Heads h{project_queries(q), project_keys(k), Tensor()};
+  if (value.defined())
+    h.v = project_values(value.impl() == key.impl() ? k : mask.finite_keys(value, 1));
   turn(h, mask, nullptr);
   return h;
 }
@@ -212,10 +205,8 @@ void MultiHeadAttention::absorb(const Tensor& key, const Tensor& value, const Ma
                                 DecodeState& state) const {
   NoGrad guard;
   auto scope = enter();
-  Tensor k = mask.finite_padding() ? key : mask.select_keys(key, 1);
-  Tensor v = value.impl() == key.impl() ? k
-             : mask.finite_padding()    ? value
-                                        : mask.select_keys(value, 1);
+  Tensor k = mask.finite_keys(key, 1);
+  Tensor v = value.impl() == key.impl() ? k : mask.finite_keys(value, 1);
   Heads h{Tensor(), project_keys(k), project_values(v)};
   turn(h, mask, &state);
   AttentionCall call;
@@ -227,7 +218,7 @@ void MultiHeadAttention::absorb(const Tensor& key, const Tensor& value, const Ma
 Tensor MultiHeadAttention::step(const Tensor& x, const Mask& mask, DecodeState& state) const {
   NoGrad guard;
   auto scope = enter();
-  Tensor clean = mask.finite_padding() ? x : mask.select_tokens(x, 1);  // [B, T, width]
+  Tensor clean = mask.finite_tokens(x, 1);  // [B, T, width]
   Heads h{project_queries(clean), project_keys(clean), project_values(clean)};
   turn(h, mask, &state);
   AttentionCall call;
@@ -241,7 +232,7 @@ Tensor MultiHeadAttention::step_cross(const Tensor& query, const Mask& mask,
   NoGrad guard;
   auto scope = enter();
   if (rope_) throw ValueError("MultiHeadAttention: RoPE turns self-attention only");
-  Tensor q = mask.finite_padding() ? query : mask.select_queries(query, 1);  // [B, T, width]
+  Tensor q = mask.finite_queries(query, 1);  // [B, T, width]
   AttentionCall call;
   call.mask = mask;
   call.scale = config_.scale;

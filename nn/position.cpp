@@ -6,12 +6,11 @@
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/core/error.h>
-#include <heed/nn/attention/mask.h>
 #include <heed/nn/init.h>
 
 namespace heed::nn {
 
-Tensor sinusoidal_table(int64_t length, int64_t width, DType dtype) {
+Tensor sinusoidal_table(int64_t length, int64_t width, DType dtype, Device device) {
   if (width < 1 || length < 0)
     throw ValueError(str("sinusoidal_table: length ", length, " and width ", width));
   std::vector<double> values(static_cast<size_t>(length * width));
@@ -23,14 +22,21 @@ Tensor sinusoidal_table(int64_t length, int64_t width, DType dtype) {
       values[static_cast<size_t>(p * width + c)] = c % 2 ? std::cos(angle) : std::sin(angle);
     }
   }
-  return Tensor::from(values, {length, width}).to(dtype);  // [length, width]
+  return Tensor(Array::from(values, {length, width})).to(dtype).to(device);  // [length, width]
 }
 
-Tensor position_ids(const Tensor& first, int64_t count) {
+Tensor position_ids(const Lengths& first, int64_t count, Device device) {
   std::vector<int64_t> ids;
-  for (int64_t p : to_integers(first))
+  for (int64_t p : first.values())
     for (int64_t t = 0; t < count; ++t) ids.push_back(std::max<int64_t>(p + t, 0));
-  return Tensor::from(ids, {first.dim(0), count});  // [B, T]
+  return Tensor(Array::from(ids, {first.size(), count}).to(device));  // [B, T]
+}
+
+int64_t end_position(const Lengths& first, int64_t batch, int64_t count, const char* who) {
+  if (first.size() != batch)
+    throw ShapeError(
+        str(who, ": first positions [", batch, "] expected, got ", first.size(), " of them"));
+  return std::max<int64_t>(0, first.max() + count);
 }
 
 // What both kinds do with a table [length, D] that is long enough.
@@ -43,36 +49,25 @@ static void check(const Tensor& x, int64_t width, const char* who) {
     throw ShapeError(str(who, ": [B, T, ", width, "] expected, got ", x.shape()));
 }
 
-static int64_t longest(const Tensor& first, const Tensor& x, const char* who) {
-  if (first.rank() != 1 || first.dim(0) != x.dim(0))
-    throw ShapeError(str(who, ": first positions [", x.dim(0), "] expected, got ", first.shape()));
-  int64_t end = 0;
-  for (int64_t p : to_integers(first)) end = std::max(end, p + x.dim(1));
-  return end;
-}
-
 SinusoidalPositions::SinusoidalPositions(int64_t width) : width_(width) {
   if (width < 1) throw ValueError(str("SinusoidalPositions: width ", width));
 }
 
-const Tensor& SinusoidalPositions::table(int64_t length, DType dtype) const {
-  if (!table_.defined() || table_.dim(0) < length || table_.dtype() != dtype) {
-    int64_t known = table_.defined() ? table_.dim(0) : 64;
-    while (known < length) known *= 2;
-    table_ = sinusoidal_table(known, width_, dtype);
-  }
-  return table_;
+Tensor SinusoidalPositions::table(int64_t length, const Tensor& like) const {
+  return table_.get(length, like, [this](int64_t known, DType dtype, Device device) {
+    return sinusoidal_table(known, width_, dtype, device);
+  });
 }
 
 Tensor SinusoidalPositions::forward(const Tensor& x, int64_t start) const {
   check(x, width_, "SinusoidalPositions");
-  return add_rows(x, table(start + x.dim(1), x.dtype()), start);
+  return add_rows(x, table(start + x.dim(1), x), start);
 }
 
-Tensor SinusoidalPositions::forward(const Tensor& x, const Tensor& first) const {
+Tensor SinusoidalPositions::forward(const Tensor& x, const Lengths& first) const {
   check(x, width_, "SinusoidalPositions");
-  const Tensor& rows = table(longest(first, x, "SinusoidalPositions"), x.dtype());
-  return x + embedding(rows, position_ids(first, x.dim(1)));  // [B, T, D]
+  Tensor rows = table(end_position(first, x.dim(0), x.dim(1), "SinusoidalPositions"), x);
+  return x + embedding(rows, position_ids(first, x.dim(1), x.device()));  // [B, T, D]
 }
 
 std::string SinusoidalPositions::type_name() const {
@@ -100,10 +95,10 @@ Tensor LearnedPositions::forward(const Tensor& x, int64_t start) const {
   return add_rows(x, weight, start);
 }
 
-Tensor LearnedPositions::forward(const Tensor& x, const Tensor& first) const {
+Tensor LearnedPositions::forward(const Tensor& x, const Lengths& first) const {
   check(x, weight.dim(1), "LearnedPositions");
-  require_length(longest(first, x, "LearnedPositions"));
-  return x + embedding(weight, position_ids(first, x.dim(1)));  // [B, T, D]
+  require_length(end_position(first, x.dim(0), x.dim(1), "LearnedPositions"));
+  return x + embedding(weight, position_ids(first, x.dim(1), x.device()));  // [B, T, D]
 }
 
 std::string LearnedPositions::type_name() const {

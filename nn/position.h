@@ -2,34 +2,37 @@
 // position_bias.h.
 #pragma once
 
+#include <heed/core/lengths.h>
 #include <heed/nn/module.h>
+#include <heed/nn/table_cache.h>
 
 namespace heed::nn {
 
 // Vaswani et al. 2017, sine and cosine interleaved:
 //   P[p, 2i] = sin(p / 10000^(2i / D)),  P[p, 2i + 1] = cos(the same).
 // Computed in f64, then rounded. [length, width]
-Tensor sinusoidal_table(int64_t length, int64_t width, DType dtype = DType::f32);
+Tensor sinusoidal_table(int64_t length, int64_t width, DType dtype = DType::f32,
+                        Device device = kCpu);
 
 class Positions : public Module {
  public:
   // x + P[start .. start + T): x [B, T, D].
   virtual Tensor forward(const Tensor& x, int64_t start = 0) const = 0;
-  // x + P[first[b] + t]: rows that are at different places, while decoding. first: i64 [B].
-  virtual Tensor forward(const Tensor& x, const Tensor& first) const = 0;
+  // x + P[first[b] + t]: rows that are at different places, while decoding.
+  virtual Tensor forward(const Tensor& x, const Lengths& first) const = 0;
 };
 
 class SinusoidalPositions : public Positions {
  public:
   explicit SinusoidalPositions(int64_t width);
   Tensor forward(const Tensor& x, int64_t start = 0) const override;
-  Tensor forward(const Tensor& x, const Tensor& first) const override;
+  Tensor forward(const Tensor& x, const Lengths& first) const override;
   std::string type_name() const override;
 
  private:
-  const Tensor& table(int64_t length, DType dtype) const;
+  Tensor table(int64_t length, const Tensor& like) const;
   int64_t width_;
-  mutable Tensor table_;  // grows by doubling; only a cache, so it is neither saved nor converted
+  TableCache table_;
 };
 
 // weight [max_length, D], normal(0, 0.02) as in GPT-2. Longer sequences are a ValueError.
@@ -37,7 +40,7 @@ class LearnedPositions : public Positions {
  public:
   LearnedPositions(int64_t max_length, int64_t width);
   Tensor forward(const Tensor& x, int64_t start = 0) const override;
-  Tensor forward(const Tensor& x, const Tensor& first) const override;
+  Tensor forward(const Tensor& x, const Lengths& first) const override;
   std::string type_name() const override;
 
   Tensor weight;  // [max_length, D]
@@ -47,6 +50,9 @@ class LearnedPositions : public Positions {
 };
 
 // max(first[b] + t, 0): i64 [B, T]. Only padding stands before position 0.
-Tensor position_ids(const Tensor& first, int64_t count);
+Tensor position_ids(const Lengths& first, int64_t count, Device device = kCpu);
+// Where the last of `count` tokens after each row's first position ends. ShapeError (with `who`)
+// unless there is a position for each of `batch` rows.
+int64_t end_position(const Lengths& first, int64_t batch, int64_t count, const char* who);
 
 }  // namespace heed::nn

@@ -39,8 +39,8 @@ Recurrent::Recurrent(RecurrentKind kind, int64_t in, int64_t hidden, bool bidire
 
 RecurrentState Recurrent::zero_state(int64_t batch, DType dtype) const {
   RecurrentState s;
-  s.h = zeros({batch, out()}, dtype);
-  if (kind_ == RecurrentKind::lstm) s.c = zeros({batch, out()}, dtype);
+  s.h = forward_.weight_hh.new_zeros({batch, out()}, dtype);
+  if (kind_ == RecurrentKind::lstm) s.c = s.h.new_zeros({batch, out()});
   return s;
 }
 
@@ -85,11 +85,11 @@ RecurrentOutput Recurrent::run(const Direction& d, const Tensor& x, const Tensor
     s = next;
     outputs[static_cast<size_t>(t)] = out;
   }
-  if (outputs.empty()) return {zeros({x.dim(0), 0, hidden_}, x.dtype()), s};
+  if (outputs.empty()) return {x.new_zeros({x.dim(0), 0, hidden_}), s};
   return {stack(outputs, 1), s};  // [B, T, h]
 }
 
-RecurrentOutput Recurrent::forward(const Tensor& x, const Tensor& lengths,
+RecurrentOutput Recurrent::forward(const Tensor& x, const Lengths& lengths,
                                    const RecurrentState& start) const {
   auto scope = enter();
   if (x.rank() != 3 || x.dim(2) != in_)
@@ -101,12 +101,10 @@ RecurrentOutput Recurrent::forward(const Tensor& x, const Tensor& lengths,
     throw ShapeError(str("Recurrent: a state [", x.dim(0), ", ", out(), "] expected",
                          lstm ? ", h and c" : ", h alone", ", got ", s.h.shape()));
   Tensor clean = x, valid;
-  bool padded = false;
-  for (int64_t n : to_integers(lengths)) padded = padded || n < x.dim(1);
-  if (padded) {
-    Mask mask = Mask::key_padding(Tensor(), lengths);
-    clean = mask.select_keys(x, 1);                        // [B, T, in]
-    valid = valid_positions(Tensor(), lengths, x.dim(1));  // [B, T]
+  Ranges tokens = ranges_of({}, lengths, x.dim(0), x.dim(1));
+  if (!tokens.whole(x.dim(1))) {
+    clean = Mask::key_padding(lengths).select_keys(x, 1);        // [B, T, in]
+    valid = valid_positions({}, lengths, x.dim(1), x.device());  // [B, T]
   }
   if (!bidirectional_) return run(forward_, clean, valid, s, false);
   auto half = [&](int64_t i) {

@@ -15,6 +15,7 @@
 // uniform in +-1 / sqrt(h).
 #pragma once
 
+#include <heed/core/lengths.h>
 #include <heed/nn/module.h>
 
 namespace heed::nn {
@@ -36,9 +37,9 @@ class Recurrent : public Module {
  public:
   Recurrent(RecurrentKind kind, int64_t in, int64_t hidden, bool bidirectional = false);
 
-  // x [B, T, in]; lengths i64 [B] or undefined: rows are valid up to there, and what stands behind
-  // reaches nothing, NaN included; outputs there are 0. `start`: zeros where undefined.
-  RecurrentOutput forward(const Tensor& x, const Tensor& lengths = Tensor(),
+  // x [B, T, in]; rows are valid up to their length, and what stands behind reaches nothing, NaN
+  // included; outputs there are 0. `start`: zeros where undefined.
+  RecurrentOutput forward(const Tensor& x, const Lengths& lengths = {},
                           const RecurrentState& start = {}) const;
   // One token: x [B, in] -> the new state, whose h is the output. Not for two directions.
   RecurrentState step(const Tensor& x, const RecurrentState& state) const;

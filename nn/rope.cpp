@@ -1,13 +1,11 @@
 #include <heed/nn/rope.h>
 
-#include <algorithm>
 #include <cmath>
 
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
-#include <heed/nn/attention/mask.h>
 #include <heed/nn/position.h>
 
 namespace heed::nn {
@@ -19,24 +17,26 @@ Rope::Rope(int64_t head_dim, const RopeOptions& options) : half_(head_dim / 2), 
 }
 
 // Angles in f64: in f32, position 100,000 times the fastest rate is off by several thousandths.
-void Rope::grow(int64_t length, DType dtype) const {
-  if (cos_.defined() && cos_.dim(0) >= length && cos_.dtype() == dtype) return;
-  int64_t known = cos_.defined() ? cos_.dim(0) : 64;
-  while (known < length) known *= 2;
-  std::vector<double> c, s;
-  for (int64_t p = 0; p < known; ++p)
-    for (int64_t i = 0; i < half_; ++i) {
-      double rate = std::pow(options_.base, -static_cast<double>(i) / static_cast<double>(half_));
-      c.push_back(std::cos(static_cast<double>(p) * rate));
-      s.push_back(std::sin(static_cast<double>(p) * rate));
-    }
-  cos_ = Tensor::from(c, {known, half_}).to(dtype);  // [known, D/2]
-  sin_ = Tensor::from(s, {known, half_}).to(dtype);  // [known, D/2]
+Tensor Rope::table(int64_t length, const Tensor& like) const {
+  return table_.get(length, like, [this](int64_t known, DType dtype, Device device) {
+    std::vector<double> values;  // of each position, all cosines and all sines
+    for (int64_t p = 0; p < known; ++p)
+      for (auto* f :
+           {static_cast<double (*)(double)>(std::cos), static_cast<double (*)(double)>(std::sin)})
+        for (int64_t i = 0; i < half_; ++i) {
+          double rate =
+              std::pow(options_.base, -static_cast<double>(i) / static_cast<double>(half_));
+          values.push_back(f(static_cast<double>(p) * rate));
+        }
+    return Tensor(Array::from(values, {known, 2 * half_})).to(dtype).to(device);
+  });
 }
 
 // (a, b) -> (a cos - b sin, a sin + b cos) for each pair of channels; cos, sin [.., T, D/2].
-Tensor Rope::rotate(const Tensor& x, const Tensor& cos, const Tensor& sin) const {
+// `table` [.., T, D]: cos in its first half of channels, sin in the second.
+Tensor Rope::rotate(const Tensor& x, const Tensor& table) const {
   int64_t d = 2 * half_;
+  Tensor cos = table.slice(-1, 0, half_), sin = table.slice(-1, half_, d);
   bool interleaved = options_.layout == RopeLayout::interleaved;
   Tensor a = interleaved ? x.slice(-1, 0, d, 2) : x.slice(-1, 0, half_);  // [B, H, T, D/2]
   Tensor b = interleaved ? x.slice(-1, 1, d, 2) : x.slice(-1, half_, d);  // [B, H, T, D/2]
@@ -55,21 +55,14 @@ Tensor Rope::forward(const Tensor& x, int64_t start) const {
   check(x, 2 * half_);
   if (start < 0) throw ValueError(str("Rope: position ", start, " is negative"));
   int64_t end = start + x.dim(2);
-  grow(end, x.dtype());
-  return rotate(x, cos_.slice(0, start, end), sin_.slice(0, start, end));
+  return rotate(x, table(end, x).slice(0, start, end));
 }
 
-Tensor Rope::forward(const Tensor& x, const Tensor& first) const {
+Tensor Rope::forward(const Tensor& x, const Lengths& first) const {
   check(x, 2 * half_);
-  if (first.rank() != 1 || first.dim(0) != x.dim(0))
-    throw ShapeError(str("Rope: first positions [", x.dim(0), "] expected, got ", first.shape()));
-  int64_t end = 0;
-  for (int64_t p : to_integers(first)) end = std::max(end, p + x.dim(2));
-  grow(end, x.dtype());
-  Tensor ids = position_ids(first, x.dim(2));      // [B, T]
-  Tensor cos = embedding(cos_, ids).unsqueeze(1);  // [B, 1, T, D/2]
-  Tensor sin = embedding(sin_, ids).unsqueeze(1);  // [B, 1, T, D/2]
-  return rotate(x, cos, sin);
+  Tensor rows = table(end_position(first, x.dim(0), x.dim(2), "Rope"), x);
+  Tensor ids = position_ids(first, x.dim(2), x.device());  // [B, T]
+  return rotate(x, embedding(rows, ids).unsqueeze(1));     // [B, 1, T, D]
 }
 
 Tensor convert_rope_rows(const Tensor& rows, int64_t heads, RopeLayout from, RopeLayout to) {
@@ -87,7 +80,7 @@ Tensor convert_rope_rows(const Tensor& rows, int64_t heads, RopeLayout from, Rop
       source.push_back(h * d + old);
     }
   int64_t count = rows.dim(0);
-  return index_select(rows, 0, Tensor::from(source, {count}));
+  return index_select(rows, 0, Tensor(Array::from(source, {count}).to(rows.device())));
 }
 
 }  // namespace heed::nn

@@ -3,7 +3,9 @@
 // fixed permutation of the channels; weights trained for one are wrong in the other.
 #pragma once
 
+#include <heed/core/lengths.h>
 #include <heed/nn/module.h>
+#include <heed/nn/table_cache.h>
 
 namespace heed::nn {
 
@@ -23,16 +25,16 @@ class Rope {
                 const RopeOptions& options = {});  // ValueError if head_dim is odd
   // x [B, H, T, D] at positions start .. start + T.
   Tensor forward(const Tensor& x, int64_t start = 0) const;
-  // Row b at positions first[b] + t; first: i64 [B].
-  Tensor forward(const Tensor& x, const Tensor& first) const;
+  // Row b at positions first[b] + t.
+  Tensor forward(const Tensor& x, const Lengths& first) const;
   const RopeOptions& options() const { return options_; }
 
  private:
-  void grow(int64_t length, DType dtype) const;
-  Tensor rotate(const Tensor& x, const Tensor& cos, const Tensor& sin) const;
+  Tensor table(int64_t length, const Tensor& like) const;  // [>= length, D], from f64 angles
+  Tensor rotate(const Tensor& x, const Tensor& table) const;
   int64_t half_;
   RopeOptions options_;
-  mutable Tensor cos_, sin_;  // [length, D/2], from f64 angles; a cache
+  TableCache table_;
 };
 
 // Rows of a q or k projection's weight [H D, in] or bias [H D], so that the same scores come out in

@@ -7,13 +7,11 @@ namespace heed::nn {
 using States = std::vector<std::unique_ptr<DecodeState>>;
 
 void StackState::select(const std::vector<int64_t>& rows, bool same_memory) {
-  auto count = static_cast<int64_t>(rows.size());
-  if (same_memory && count != batch())
-    throw ValueError(str("StackState: same_memory with ", count, " rows out of ", batch()));
-  Tensor index = Tensor::from(rows, {count});  // [R]
-  for (auto& state : self) state->select(index);
+  if (same_memory && static_cast<int64_t>(rows.size()) != batch())
+    throw ValueError(str("StackState: same_memory with ", rows.size(), " rows out of ", batch()));
+  for (auto& state : self) state->select(rows);
   if (same_memory) return;
-  for (auto& state : cross) state->select(index);
+  for (auto& state : cross) state->select(rows);
 }
 
 StackState StackState::clone() const {

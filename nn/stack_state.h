@@ -13,7 +13,7 @@ struct StackState {
   std::vector<std::unique_ptr<DecodeState>> self, cross;
 
   int64_t batch() const { return self.front()->batch(); }
-  Tensor lengths() const { return self.front()->lengths(); }  // i64 [B]: tokens taken in
+  Lengths lengths() const { return self.front()->lengths(); }  // [B]: tokens taken in
   // Row r becomes what row rows[r] was; repeats allowed. `same_memory`: rows only move among
   // those of one source sentence (beams), so the cross states can stay as they are.
   void select(const std::vector<int64_t>& rows, bool same_memory = false);

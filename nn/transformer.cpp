@@ -19,6 +19,7 @@ TransformerStack::TransformerStack(const TransformerStackConfig& config, bool ca
 }
 
 void TransformerStack::register_rest() {
+  if (slopes_.defined()) register_buffer("alibi_slopes", slopes_, false);
   if (norm_) register_module("norm", *norm_);
   if (position_bias_) register_module("position_bias", *position_bias_);
 }
@@ -42,7 +43,7 @@ TransformerEncoder::TransformerEncoder(const TransformerStackConfig& config)
 
 Tensor TransformerEncoder::forward(const Tensor& x, const Mask& mask) const {
   auto scope = enter();
-  Tensor h = mask.finite_padding() ? x : mask.select_tokens(x, 1);  // [B, T, d]
+  Tensor h = mask.finite_tokens(x, 1);  // [B, T, d]
   Mask inner = with_positions(mask).with_finite_padding();
   for (const auto& layer : layers_) {
     if (config_.checkpoint && grad_enabled()) {
@@ -73,7 +74,7 @@ Tensor TransformerEncoder::step(const Tensor& x, StackState& state, const Mask& 
   NoGrad guard;
   auto scope = enter();
   require_layers(state.self.size(), layers_.size());
-  Tensor h = mask.finite_padding() ? x : mask.select_tokens(x, 1);  // [B, T, d]
+  Tensor h = mask.finite_tokens(x, 1);  // [B, T, d]
   Mask inner = with_positions(mask).with_finite_padding();
   for (size_t i = 0; i < layers_.size(); ++i) h = layers_[i]->step(h, inner, *state.self[i]);
   return finish(h);  // [B, T, d]
@@ -96,9 +97,8 @@ TransformerDecoder::TransformerDecoder(const TransformerStackConfig& config)
 Tensor TransformerDecoder::forward(const Tensor& x, const Tensor& memory, const Mask& mask,
                                    const Mask& memory_mask) const {
   auto scope = enter();
-  Tensor h = mask.finite_padding() ? x : mask.select_tokens(x, 1);  // [B, T, d]
-  Tensor source =
-      memory_mask.finite_padding() ? memory : memory_mask.select_keys(memory, 1);  // [B, S, d]
+  Tensor h = mask.finite_tokens(x, 1);                 // [B, T, d]
+  Tensor source = memory_mask.finite_keys(memory, 1);  // [B, S, d]
   Mask inner = with_positions(mask).with_finite_padding(),
        outer = memory_mask.with_finite_padding();
   for (const auto& layer : layers_) {
@@ -118,8 +118,7 @@ Tensor TransformerDecoder::forward(const Tensor& x, const Tensor& memory, const 
 StackState TransformerDecoder::new_state(const Tensor& memory, const Mask& memory_mask,
                                          int64_t capacity) const {
   NoGrad guard;
-  Tensor source =
-      memory_mask.finite_padding() ? memory : memory_mask.select_keys(memory, 1);  // [B, S, d]
+  Tensor source = memory_mask.finite_keys(memory, 1);  // [B, S, d]
   Mask outer = memory_mask.with_finite_padding();
   StackState state;
   for (const auto& layer : layers_) {
@@ -134,7 +133,7 @@ Tensor TransformerDecoder::step(const Tensor& x, StackState& state, const Mask& 
   auto scope = enter();
   require_layers(state.self.size(), layers_.size());
   require_layers(state.cross.size(), layers_.size());
-  Tensor h = mask.finite_padding() ? x : mask.select_tokens(x, 1);  // [B, T, d]
+  Tensor h = mask.finite_tokens(x, 1);  // [B, T, d]
   Mask inner = with_positions(mask).with_finite_padding();
   for (size_t i = 0; i < layers_.size(); ++i)
     h = layers_[i]->step(h, inner, *state.self[i], *state.cross[i]);  // [B, T, d]

@@ -65,7 +65,7 @@ Tensor TransformerEncoderLayer::run(Tensor x, SelfAttention&& attend) const {
 Tensor TransformerEncoderLayer::forward(const Tensor& x, const Mask& mask) const {
   auto scope = enter();
   // Once here: NaN in a padded row must not reach the residual path's weights either.
-  Tensor clean = mask.finite_padding() ? x : mask.select_tokens(x, 1);  // [B, T, d]
+  Tensor clean = mask.finite_tokens(x, 1);  // [B, T, d]
   Mask inner = mask.with_finite_padding();
   return run(clean, [&](const Tensor& h) { return self_attn.forward(h, inner); });
 }
@@ -78,7 +78,7 @@ std::unique_ptr<DecodeState> TransformerEncoderLayer::new_state(int64_t batch,
 Tensor TransformerEncoderLayer::step(const Tensor& x, const Mask& mask, DecodeState& state) const {
   NoGrad guard;
   auto scope = enter();
-  Tensor clean = mask.finite_padding() ? x : mask.select_tokens(x, 1);  // [B, T, d]
+  Tensor clean = mask.finite_tokens(x, 1);  // [B, T, d]
   Mask inner = mask.with_finite_padding();
   return run(clean, [&](const Tensor& h) { return self_attn.step(h, inner, state); });
 }
@@ -127,9 +127,8 @@ Tensor TransformerDecoderLayer::run(Tensor x, SelfAttention&& attend,
 Tensor TransformerDecoderLayer::forward(const Tensor& x, const Tensor& memory, const Mask& mask,
                                         const Mask& memory_mask) const {
   auto scope = enter();
-  Tensor clean = mask.finite_padding() ? x : mask.select_tokens(x, 1);  // [B, T, d]
-  Tensor source =
-      memory_mask.finite_padding() ? memory : memory_mask.select_keys(memory, 1);  // [B, S, d]
+  Tensor clean = mask.finite_tokens(x, 1);             // [B, T, d]
+  Tensor source = memory_mask.finite_keys(memory, 1);  // [B, S, d]
   Mask inner = mask.with_finite_padding(), outer = cross_mask(mask, memory_mask);
   return run(
       clean, [&](const Tensor& h) { return self_attn.forward(h, inner); },
@@ -152,7 +151,7 @@ Tensor TransformerDecoderLayer::step(const Tensor& x, const Mask& mask, DecodeSt
                                      DecodeState& cross) const {
   NoGrad guard;
   auto scope = enter();
-  Tensor clean = mask.finite_padding() ? x : mask.select_tokens(x, 1);  // [B, T, d]
+  Tensor clean = mask.finite_tokens(x, 1);  // [B, T, d]
   Mask inner = mask.with_finite_padding(), outer = cross_mask(mask, {});
   return run(
       clean, [&](const Tensor& h) { return self_attn.step(h, inner, self); },

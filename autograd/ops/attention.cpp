@@ -34,7 +34,8 @@ struct FusedAttention {
     Array lse = p.q.new_empty({b, h, t}, accumulate_dtype(p.q.dtype()));  // f32 for bf16
     Array out = p.q.new_empty({b, t, h, p.v.dim(3)}, lse.dtype()).permute({0, 2, 1, 3});
     kernels::attention_forward(p, out, lse);
-    if (FlopCounter::active()) FlopCounter::add(2 * computed_pairs(p) * (p.q.dim(3) + p.v.dim(3)));
+    if (FlopCounter::active())
+      FlopCounter::add(2 * computed_pairs(terms, p) * (p.q.dim(3) + p.v.dim(3)));
     if (out.dtype() == p.q.dtype()) return {out, lse};
     exact = out;
     return {rounded(out, p.q.dtype()), lse};
@@ -70,7 +71,7 @@ struct FusedAttention {
     kernels::attention_backward(
         p, exact.defined() ? exact : v.output(kOut).array(), v.output(kLse).array(),
         with_dense_rows(v.cotangent_or_zeros(kOut).array()), lse_cotangent, g);
-    if (FlopCounter::active()) FlopCounter::add(backward_flops(computed_pairs(p), p, g));
+    if (FlopCounter::active()) FlopCounter::add(backward_flops(computed_pairs(terms, p), p, g));
     if (g.q.defined()) v.add(kQuery, Tensor(g.q));
     if (g.k.defined()) v.add(kKey, Tensor(g.k));
     if (g.v.defined()) v.add(kValue, Tensor(g.v));

@@ -21,21 +21,22 @@
 #include <optional>
 
 #include <heed/autograd/tensor.h>
+#include <heed/core/lengths.h>
 #include <heed/core/random.h>
 
 namespace heed {
 
 class BlockLayout;
 
-// What is visible and what is added to the scores. Undefined tensors: no such term.
+// What is visible and what is added to the scores. Undefined: no such term.
 struct AttentionTerms {
-  Tensor key_begin, key_end;      // i64 [B]: valid keys of each row are [begin, end), cut to [0, S)
-  Tensor query_begin, query_end;  // i64 [B]
-  bool causal = false;            // key j visible to query i iff j - i <= offset
-  int64_t window_left = -1;       // >= 0: also j - i - offset >= -left
-  int64_t window_right = -1;      // >= 0: also j - i - offset <= right
-  Tensor offset;                  // i64 [B]; undefined: S - T for all
-  Tensor alibi_slopes;            // [H], adds -slope |j - i - offset|
+  Lengths key_begin, key_end;      // [B]: valid keys of each row are [begin, end), cut to [0, S)
+  Lengths query_begin, query_end;  // [B]
+  bool causal = false;             // key j visible to query i iff j - i <= offset
+  int64_t window_left = -1;        // >= 0: also j - i - offset >= -left
+  int64_t window_right = -1;       // >= 0: also j - i - offset <= right
+  Lengths offset;                  // [B]; undefined: S - T for all
+  Tensor alibi_slopes;             // [H], adds -slope |j - i - offset|
   Tensor relative_bias;  // [H, buckets], differentiable; adds table[bucket(j - i - offset)] (T5)
   bool relative_bidirectional = true;
   int64_t relative_max_distance = 128;
@@ -83,10 +84,14 @@ Tensor with_sinks(const AttentionParts& parts, const Tensor& sinks);  // [B, H, 
 int64_t relative_bucket(int64_t relative, bool bidirectional, int64_t buckets,
                         int64_t max_distance);
 // bool [B or 1, H or 1, T, S] of visible pairs, and the sum of all bias terms or undefined.
-Tensor visible_pairs(const AttentionTerms& terms, int64_t batch, int64_t t, int64_t s);
+Tensor visible_pairs(const AttentionTerms& terms, int64_t batch, int64_t t, int64_t s,
+                     Device device = kCpu);
 Tensor bias_terms(const AttentionTerms& terms, int64_t batch, int64_t t, int64_t s, DType dtype);
 
-// The checks that both forms above make.
+// The one check of terms: ShapeError, DTypeError or ValueError, beginning with `who`, unless they fit
+// a map [B, H, T, S] of queries of this dtype.
+void check_terms(const AttentionTerms& terms, const Shape& map, DType dtype, const char* who);
+// The check that both forms above make: operands, terms and options.
 void check_attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionTerms& terms,
                      const FusedAttentionOptions& options);
 

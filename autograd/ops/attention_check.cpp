@@ -4,13 +4,14 @@
 namespace heed {
 namespace {
 
-void check_rows(const Tensor& x, const char* name, int64_t batch) {
-  if (!x.defined()) return;
-  if (x.dtype() != DType::i64)
-    throw DTypeError(str("attention: ", name, " is ", x.dtype(), ", i64 expected"));
-  if (x.rank() != 1 || x.dim(0) != batch)
-    throw ShapeError(str("attention: ", name, " is ", x.shape(),
-                         ", one value a batch row expected: [", batch, "]"));
+void require_rows(const Lengths& x, const char* name, int64_t batch, const char* who) {
+  if (x.defined() && x.size() != batch)
+    throw ShapeError(str(who, ": ", name, " for ", x.size(), " rows, but the batch has ", batch));
+}
+
+void require_map(const Tensor& x, const char* name, const Shape& map, const char* who) {
+  if (!broadcastable_to(x.shape(), map))
+    throw ShapeError(str(who, ": ", name, " ", x.shape(), " does not broadcast to ", map));
 }
 
 void check_operand(const Tensor& x, const char* name, const Tensor& q) {
@@ -26,6 +27,53 @@ void check_operand(const Tensor& x, const char* name, const Tensor& q) {
 }
 
 }  // namespace
+
+void check_terms(const AttentionTerms& terms, const Shape& map, DType dtype, const char* who) {
+  int64_t batch = map[0], heads = map[1];
+  require_rows(terms.key_begin, "key padding", batch, who);
+  require_rows(terms.key_end, "key padding", batch, who);
+  require_rows(terms.query_begin, "query padding", batch, who);
+  require_rows(terms.query_end, "query padding", batch, who);
+  require_rows(terms.offset, "an offset", batch, who);
+  if (const Tensor& slopes = terms.alibi_slopes; slopes.defined()) {
+    if (slopes.rank() != 1 || slopes.dim(0) != heads)
+      throw ShapeError(
+          str(who, ": ALiBi slopes ", slopes.shape(), ", one a head expected: [", heads, "]"));
+    if (!is_differentiable(slopes.dtype()))
+      throw DTypeError(str(who, ": ALiBi slopes are ", slopes.dtype(), ", f32 or f64 expected"));
+  }
+  if (const Tensor& table = terms.relative_bias; table.defined()) {
+    if (table.rank() != 2 || table.dim(0) != heads)
+      throw ShapeError(
+          str(who, ": a relative-bias table ", table.shape(), ", [", heads, ", buckets] expected"));
+    if (table.dtype() != dtype)
+      throw DTypeError(
+          str(who, ": the relative-bias table is ", table.dtype(), " but q is ", dtype));
+    int64_t one_side = terms.relative_bidirectional ? table.dim(1) / 2 : table.dim(1);
+    if (one_side < 2)
+      throw ValueError(str(who, ": ", table.dim(1), " relative buckets; at least ",
+                           terms.relative_bidirectional ? 4 : 2, " are needed"));
+    if (terms.relative_max_distance <= one_side / 2)
+      throw ValueError(str(who, ": relative_max_distance ", terms.relative_max_distance,
+                           " must exceed the ", one_side / 2,
+                           " distances that have a bucket of their own"));
+  }
+  if (const Tensor& mask = terms.pair_mask; mask.defined()) {
+    if (mask.dtype() != DType::boolean)
+      throw DTypeError(
+          str(who, ": the pair mask is ", mask.dtype(), ", bool expected (true = keep)"));
+    require_map(mask, "the pair mask", map, who);
+  }
+  if (const Tensor& bias = terms.bias; bias.defined()) {
+    if (bias.dtype() != dtype)
+      throw DTypeError(str(who, ": the bias is ", bias.dtype(), " but q is ", dtype));
+    require_map(bias, "the bias", map, who);
+  }
+  if (const auto& layout = terms.layout)
+    if (layout->queries() != map[2] || layout->keys() != map[3])
+      throw ShapeError(str(who, ": a layout for ", layout->queries(), " queries and ",
+                           layout->keys(), " keys, but the map is ", map));
+}
 
 void check_attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionTerms& terms,
                      const FusedAttentionOptions& options) {
@@ -46,50 +94,7 @@ void check_attention(const Tensor& q, const Tensor& k, const Tensor& v, const At
     throw ShapeError(
         str("attention: ", k.dim(1), " key heads do not divide ", heads, " query heads"));
 
-  check_rows(terms.key_begin, "key_begin", batch);
-  check_rows(terms.key_end, "key_end", batch);
-  check_rows(terms.query_begin, "query_begin", batch);
-  check_rows(terms.query_end, "query_end", batch);
-  check_rows(terms.offset, "offset", batch);
-  Shape map{batch, heads, q.dim(2), k.dim(2)};
-  if (const Tensor& slopes = terms.alibi_slopes; slopes.defined()) {
-    if (slopes.rank() != 1 || slopes.dim(0) != heads)
-      throw ShapeError(str("attention: alibi_slopes is ", slopes.shape(),
-                           ", one a head expected: [", heads, "]"));
-    if (!is_differentiable(slopes.dtype())) refuse_dtype("attention: alibi_slopes", slopes.dtype());
-  }
-  if (const Tensor& table = terms.relative_bias; table.defined()) {
-    if (table.rank() != 2 || table.dim(0) != heads)
-      throw ShapeError(
-          str("attention: relative_bias is ", table.shape(), ", [", heads, ", buckets] expected"));
-    if (table.dtype() != q.dtype())
-      throw DTypeError(str("attention: relative_bias is ", table.dtype(), " but q is ", q.dtype()));
-    int64_t one_side = terms.relative_bidirectional ? table.dim(1) / 2 : table.dim(1);
-    if (one_side < 2)
-      throw ValueError(str("attention: ", table.dim(1), " relative buckets; at least ",
-                           terms.relative_bidirectional ? 4 : 2, " are needed"));
-    if (terms.relative_max_distance <= one_side / 2)
-      throw ValueError(str("attention: relative_max_distance ", terms.relative_max_distance,
-                           " must exceed the ", one_side / 2,
-                           " distances that have a bucket of their own"));
-  }
-  if (const Tensor& mask = terms.pair_mask; mask.defined()) {
-    if (mask.dtype() != DType::boolean)
-      throw DTypeError(
-          str("attention: pair_mask is ", mask.dtype(), ", bool expected (true = keep)"));
-    if (!broadcastable_to(mask.shape(), map))
-      throw ShapeError(str("attention: pair_mask ", mask.shape(), " does not broadcast to ", map));
-  }
-  if (const Tensor& bias = terms.bias; bias.defined()) {
-    if (bias.dtype() != q.dtype())
-      throw DTypeError(str("attention: bias is ", bias.dtype(), " but q is ", q.dtype()));
-    if (!broadcastable_to(bias.shape(), map))
-      throw ShapeError(str("attention: bias ", bias.shape(), " does not broadcast to ", map));
-  }
-  if (const auto& layout = terms.layout)
-    if (layout->queries() != q.dim(2) || layout->keys() != k.dim(2))
-      throw ShapeError(str("attention: a layout for ", layout->queries(), " queries and ",
-                           layout->keys(), " keys, but the map is ", map));
+  check_terms(terms, {batch, heads, q.dim(2), k.dim(2)}, q.dtype(), "attention");
   if (!(options.dropout >= 0 && options.dropout <= 1))
     throw ValueError(str("attention: dropout ", options.dropout, " is not between 0 and 1"));
 }

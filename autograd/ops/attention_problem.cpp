@@ -12,16 +12,14 @@ namespace {
 
 constexpr int64_t kUnlimited = int64_t{1} << 42;
 
-Array row_values(const Tensor& values) {
-  return values.defined() ? packed(values.array()) : Array();
+Array row_values(const Lengths& values, Device device) {
+  return values.defined() ? values.array(device) : Array();
 }
 
 // The bucket of each relative position that occurs, up to where buckets no longer change.
 Array relative_index(const AttentionTerms& terms, int64_t buckets, int64_t t, int64_t s) {
   int64_t reach = t + s;
-  if (terms.offset.defined())
-    for (double offset : terms.offset.to_vector())
-      reach = std::max(reach, t + s + std::abs(static_cast<int64_t>(offset)));
+  for (int64_t offset : terms.offset.values()) reach = std::max(reach, t + s + std::abs(offset));
   reach = std::min(reach, terms.relative_max_distance);
   Array index = Array::empty({2 * reach + 1}, DType::i64, kCpu);
   for (int64_t r = -reach; r <= reach; ++r)
@@ -56,13 +54,14 @@ AttentionProblem attention_problem(const Tensor& q, const Tensor& k, const Tenso
   p.q = with_dense_rows(q.array());
   p.k = with_dense_rows(k.array());
   p.v = with_dense_rows(v.array());
+  const Device device = q.device();
   int64_t t = q.dim(2), s = k.dim(2);
   Shape map{q.dim(0), q.dim(1), t, s};
-  p.key_begin = row_values(terms.key_begin);
-  p.key_end = row_values(terms.key_end);
-  p.query_begin = row_values(terms.query_begin);
-  p.query_end = row_values(terms.query_end);
-  p.offset = row_values(terms.offset);
+  p.key_begin = row_values(terms.key_begin, device);
+  p.key_end = row_values(terms.key_end, device);
+  p.query_begin = row_values(terms.query_begin, device);
+  p.query_end = row_values(terms.query_end, device);
+  p.offset = row_values(terms.offset, device);
   p.lowest = terms.window_left >= 0 ? -std::min(terms.window_left, kUnlimited) : -kUnlimited;
   p.highest = terms.window_right >= 0 ? std::min(terms.window_right, kUnlimited) : kUnlimited;
   if (terms.causal) p.highest = std::min<int64_t>(p.highest, 0);
@@ -76,7 +75,7 @@ AttentionProblem attention_problem(const Tensor& q, const Tensor& k, const Tenso
   }
   if (terms.pair_mask.defined()) p.pair_mask = terms.pair_mask.array().broadcast_to(map);
   if (terms.bias.defined()) p.bias = terms.bias.array().broadcast_to(map);
-  if (terms.layout) p.blocks = terms.layout->blocks(q.device());
+  if (terms.layout) p.blocks = terms.layout->blocks(device);
   p.scale = options.scale;
   p.dropout = options.dropout;
   p.key = options.key;
@@ -101,18 +100,17 @@ static int64_t pairs_in_blocks(const AttentionBlocks& blocks, int64_t i, int64_t
   return pairs;
 }
 
-int64_t computed_pairs(const AttentionProblem& p) {
-  int64_t t = p.q.dim(2), s = p.k.dim(2), pairs = 0;
-  auto bound = [](const Array& bounds, int64_t b, int64_t fallback, int64_t most) {
-    return bounds.defined() ? std::clamp<int64_t>(bounds.data<int64_t>()[b], 0, most) : fallback;
-  };
-  for (int64_t b = 0; b < p.q.dim(0); ++b) {
-    int64_t offset = p.offset.defined() ? p.offset.data<int64_t>()[b] : s - t;
-    int64_t first = bound(p.key_begin, b, 0, s), last = bound(p.key_end, b, s, s);
-    for (int64_t i = bound(p.query_begin, b, 0, t); i < bound(p.query_end, b, t, t); ++i) {
-      int64_t low = std::max(first, i + offset + p.lowest);
-      int64_t high = std::min(last, i + offset + p.highest + 1);
-      if (p.blocks.size > 0) pairs += pairs_in_blocks(p.blocks, i, low, high);
+int64_t computed_pairs(const AttentionTerms& terms, const AttentionProblem& p) {
+  int64_t batch = p.q.dim(0), t = p.q.dim(2), s = p.k.dim(2), pairs = 0;
+  Ranges keys = ranges_of(terms.key_begin, terms.key_end, batch, s);
+  Ranges queries = ranges_of(terms.query_begin, terms.query_end, batch, t);
+  AttentionBlocks blocks = terms.layout ? terms.layout->blocks(kCpu) : AttentionBlocks();
+  for (size_t b = 0; b < keys.begin.size(); ++b) {
+    int64_t offset = terms.offset.defined() ? terms.offset.values()[b] : s - t;
+    for (int64_t i = queries.begin[b]; i < queries.end[b]; ++i) {
+      int64_t low = std::max(keys.begin[b], i + offset + p.lowest);
+      int64_t high = std::min(keys.end[b], i + offset + p.highest + 1);
+      if (blocks.size > 0) pairs += pairs_in_blocks(blocks, i, low, high);
       else pairs += std::max<int64_t>(0, high - low);
     }
   }

@@ -19,8 +19,8 @@ Array gradient_like(const Array& x);
 Array rounded(const Array& x, DType dtype);
 
 // For FlopCounter: pairs that ranges, window, causality and layout leave, over all heads. Those
-// that only a pair tensor hides are computed.
-int64_t computed_pairs(const AttentionProblem& problem);
+// that only a pair tensor hides are computed. Of the problem only the shapes and limits are read.
+int64_t computed_pairs(const AttentionTerms& terms, const AttentionProblem& problem);
 // Flops of the fused backward on so many pairs: Q K^T again; dO V^T; dS K, dS^T Q; P^T dO.
 int64_t backward_flops(int64_t pairs, const AttentionProblem& problem,
                        const AttentionGradients& gradients);

@@ -42,7 +42,7 @@ AttentionParts composed(const Tensor& q_in, const Tensor& k_in, const Tensor& v_
   Tensor q = q_in, k = k_in, v = v_in;
   int64_t batch = q.dim(0), t = q.dim(2), s = k.dim(2), group = k.dim(1) ? q.dim(1) / k.dim(1) : 1;
 
-  Tensor visible = visible_pairs(terms, batch, t, s);  // [B or 1, H or 1, T, S]
+  Tensor visible = visible_pairs(terms, batch, t, s, q.device());  // [B or 1, H or 1, T, S]
   Seen any = seen(visible, group, q.dtype());
   // Selected, not multiplied: 0 x NaN would poison the products and their gradients.
   q = where(any.queries, q, 0.0);

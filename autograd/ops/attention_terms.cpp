@@ -11,33 +11,18 @@
 namespace heed {
 namespace {
 
-// A term with one integer a batch row, or one value for all.
-class PerRow {
- public:
-  PerRow(const Tensor& values, int64_t fallback) : fallback_(fallback) {
-    if (values.defined()) array_ = values.array();
-  }
-  bool varies() const { return array_.defined(); }
-  int64_t operator[](int64_t b) const {
-    return varies() ? array_.data<int64_t>()[b * array_.strides()[0]] : fallback_;
-  }
-
- private:
-  Array array_;
-  int64_t fallback_;
-};
-
 // [B or 1, 1, T, S]: j - i - offset.
 template <class F>
 Array relative_map(const AttentionTerms& terms, int64_t batch, int64_t t, int64_t s, DType dtype,
                    F&& set) {
-  PerRow offset(terms.offset, s - t);
-  int64_t rows = offset.varies() ? batch : 1;
+  int64_t rows = terms.offset.defined() ? batch : 1;
   Array out = Array::empty({rows, 1, t, s}, dtype, kCpu);
   int64_t n = 0;
-  for (int64_t b = 0; b < rows; ++b)
+  for (int64_t b = 0; b < rows; ++b) {
+    int64_t offset = terms.offset.defined() ? terms.offset[b] : s - t;
     for (int64_t i = 0; i < t; ++i)
-      for (int64_t j = 0; j < s; ++j) set(out, n++, j - i - offset[b]);
+      for (int64_t j = 0; j < s; ++j) set(out, n++, j - i - offset);
+  }
   return out;
 }
 
@@ -47,9 +32,10 @@ Tensor relative_bias(const AttentionTerms& terms, int64_t batch, int64_t t, int6
     out.data<int64_t>()[n] =
         relative_bucket(r, terms.relative_bidirectional, buckets, terms.relative_max_distance);
   });
-  Tensor picked =
-      index_select(terms.relative_bias, 1, Tensor(index.view({index.numel()})));  // [H, rows T S]
-  return permute(reshape(picked, {heads, index.dim(0), t, s}), {1, 0, 2, 3});     // [rows, H, T, S]
+  Tensor picked = index_select(
+      terms.relative_bias, 1,
+      Tensor(index.view({index.numel()}).to(terms.relative_bias.device())));   // [H, rows T S]
+  return permute(reshape(picked, {heads, index.dim(0), t, s}), {1, 0, 2, 3});  // [rows, H, T, S]
 }
 
 Tensor alibi(const AttentionTerms& terms, int64_t batch, int64_t t, int64_t s, DType dtype) {
@@ -59,7 +45,7 @@ Tensor alibi(const AttentionTerms& terms, int64_t batch, int64_t t, int64_t s, D
       });
   Tensor slopes =
       reshape(cast(terms.alibi_slopes.detach(), DType::f64), {1, terms.alibi_slopes.dim(0), 1, 1});
-  return cast(slopes * Tensor(distance), dtype);  // [rows, H, T, S]
+  return cast(slopes * Tensor(distance.to(slopes.device())), dtype);  // [rows, H, T, S]
 }
 
 }  // namespace
@@ -83,27 +69,30 @@ int64_t relative_bucket(int64_t relative, bool bidirectional, int64_t buckets,
   return first + std::min(buckets - 1, exact + static_cast<int64_t>(step));
 }
 
-Tensor visible_pairs(const AttentionTerms& terms, int64_t batch, int64_t t, int64_t s) {
-  PerRow key_begin(terms.key_begin, 0), key_end(terms.key_end, s);
-  PerRow query_begin(terms.query_begin, 0), query_end(terms.query_end, t),
-      offset(terms.offset, s - t);
-  bool varies = key_begin.varies() || key_end.varies() || query_begin.varies() ||
-                query_end.varies() || offset.varies();
+Tensor visible_pairs(const AttentionTerms& terms, int64_t batch, int64_t t, int64_t s,
+                     Device device) {
+  bool varies = terms.key_begin.defined() || terms.key_end.defined() ||
+                terms.query_begin.defined() || terms.query_end.defined() || terms.offset.defined();
   int64_t rows = varies ? batch : 1;
+  Ranges keys = ranges_of(terms.key_begin, terms.key_end, rows, s);
+  Ranges queries = ranges_of(terms.query_begin, terms.query_end, rows, t);
   Array out = Array::empty({rows, 1, t, s}, DType::boolean, kCpu);
   bool* visible = out.data<bool>();
-  for (int64_t b = 0; b < rows; ++b)
+  for (size_t b = 0; b < keys.begin.size(); ++b) {
+    int64_t offset = terms.offset.defined() ? terms.offset.values()[b] : s - t;
     for (int64_t i = 0; i < t; ++i)
       for (int64_t j = 0; j < s; ++j) {
-        int64_t relative = j - i - offset[b];
-        bool keep = j >= key_begin[b] && j < key_end[b] && i >= query_begin[b] && i < query_end[b];
+        int64_t relative = j - i - offset;
+        bool keep = j >= keys.begin[b] && j < keys.end[b];
+        keep = keep && i >= queries.begin[b] && i < queries.end[b];
         keep = keep && (!terms.causal || relative <= 0);
         keep = keep && (terms.window_left < 0 || relative >= -terms.window_left);
         keep = keep && (terms.window_right < 0 || relative <= terms.window_right);
         *visible++ = keep;
       }
-  Tensor result(out);
-  if (terms.layout) result = logical_and(result, terms.layout->dense());
+  }
+  Tensor result(out.to(device));
+  if (terms.layout) result = logical_and(result, terms.layout->dense().to(device));
   return terms.pair_mask.defined() ? logical_and(result, terms.pair_mask) : result;
 }
 

@@ -71,7 +71,7 @@ class BlockLayout {
   int64_t queries_, keys_, size_, pairs_ = 0;
   std::vector<int64_t> row_begin_, column_, bits_begin_;  // bits_begin_: first word, or -1: full
   std::vector<int64_t> bits_;  // of a partial block: words() words for each of its keys
-  mutable std::mutex mutex_;  // of blocks_
+  mutable std::mutex mutex_;   // of blocks_
   mutable std::vector<std::pair<Device, std::shared_ptr<const AttentionBlocks>>> blocks_;
 };
 

@@ -118,8 +118,20 @@ Tensor attention_topk(const Tensor& q, const Tensor& k, const AttentionTerms& te
   OpName scope("attention_topk");
   AttentionProblem p = attention_problem(q, k, k, terms, {.scale = scale});
   kernels::attention_topk(p, index);
-  if (FlopCounter::active()) FlopCounter::add(2 * computed_pairs(p) * q.dim(3));
+  if (FlopCounter::active()) FlopCounter::add(2 * computed_pairs(terms, p) * q.dim(3));
   return Tensor(index);
+}
+
+Tensor listed_pairs(const Tensor& index, int64_t keys) {
+  if (index.dtype() != DType::i32 || index.rank() != 4)
+    throw ShapeError(str("listed_pairs: a list i32 [B, H, T, N] expected, got ", index.dtype(), " ",
+                         index.shape()));
+  // Entries that name no key are counted behind the last one.
+  Tensor place = where(greater(index, -1.0), index.to(DType::i64), static_cast<double>(keys));
+  Shape shape = index.shape();
+  shape[3] = keys + 1;
+  Tensor count = scatter_add(index.new_zeros(shape), 3, place, index.new_ones(index.shape()));
+  return greater(count.slice(3, 0, keys), 0.0);
 }
 
 Tensor selected_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& index,

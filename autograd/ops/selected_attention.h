@@ -25,6 +25,9 @@ struct SelectedAttentionOptions {
   std::optional<double> self_score = {};
 };
 
+// bool [B, H, T, S]: which of `keys` = S keys a list i32 [B, H, T, N] holds (negative: none).
+Tensor listed_pairs(const Tensor& index, int64_t keys);
+
 // `index` i32 [B, H, T, N], entries in [0, S), or negative: nothing. A query without an entry gives
 // 0. Of the terms the biases count; what is visible is the list's business. A key that is listed
 // twice counts twice.

@@ -65,7 +65,7 @@ std::vector<data::TokenPair> encode(const data::Tokenizer& tokenizer,
 }
 
 models::TranslationBatch to_tensors(const data::PairBatch& batch) {
-  return {Tensor(batch.source), Tensor(batch.source_lengths), Tensor(batch.target_in),
+  return {Tensor(batch.source), batch.source_lengths, Tensor(batch.target_in),
           Tensor(batch.target_out)};
 }
 

@@ -13,7 +13,7 @@
 #include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
 #include <heed/nn/attention/dense.h>
-#include <heed/nn/attention/kv_cache.h>
+#include <heed/nn/attention/kv_step.h>
 #include <heed/nn/attention/score_map.h>
 #include <heed/nn/init.h>
 
@@ -72,14 +72,15 @@ Tensor AdditiveAttention::forward(const Tensor& q, const Tensor& k, const Tensor
   auto scope = enter();
   check_call(q, k, value, call);
   int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), keys = k.dim(2);
-  double scale = scale_or(call, 1);
+  double scale = scale_of(call);
   Tensor a = linear(call.mask.select_queries(q, 2), W.to(q.dtype()));    // [B, H, T, A]
   Tensor b = linear(call.mask.select_keys(k, 2), U.to(q.dtype()));       // [B, Hkv, S, A]
   b = repeat_heads(b, heads);                                            // [B, H, S, A]
   Tensor values = repeat_heads(call.mask.select_keys(value, 2), heads);  // [B, H, S, E]
   Tensor kept;
   if (call.dropout > 0)
-    kept = dropout_mask({batch, heads, queries, keys}, call.dropout, call.random, q.dtype());
+    kept = dropout_mask({batch, heads, queries, keys}, call.dropout, call.random,
+                        {.dtype = q.dtype(), .device = q.device()});
   int64_t row = std::max<int64_t>(batch * heads * keys * width_, 1);
   int64_t rows = std::clamp<int64_t>(kBlockNumbers / row, 1, kBlockRows);
   std::vector<Tensor> parts;
@@ -89,7 +90,8 @@ Tensor AdditiveAttention::forward(const Tensor& q, const Tensor& k, const Tensor
     // The mask is made inside: blocks of it would add up to a T x S map otherwise.
     auto block = [=, this, all = call.mask](const std::vector<Tensor>& in) {
       Mask mask = all.rows(begin, count, batch, queries, keys);
-      Tensor visible = mask.dense(batch, count, keys, config().causal);         // [B|1, H|1, R, S]
+      Tensor visible =
+          mask.dense(batch, count, keys, config().causal, in[0].device());      // [B|1, H|1, R, S]
       Tensor bias = mask.dense_bias(batch, count, keys, in[0].dtype());         // or undefined
       Tensor map = biased_softmax(scores(in[0], in[1], scale), visible, bias);  // [B, H, R, S]
       return matmul(drop.defined() ? map * drop : map, in[2]);                  // [B, H, R, E]
@@ -97,7 +99,7 @@ Tensor AdditiveAttention::forward(const Tensor& q, const Tensor& k, const Tensor
     std::vector<Tensor> in{a.slice(2, begin, begin + count), b, values};
     parts.push_back(grad_enabled() ? checkpoint(block, in) : block(in));
   }
-  if (parts.empty()) return zeros({batch, heads, 0, config().value_dim}, q.dtype());
+  if (parts.empty()) return q.new_zeros({batch, heads, 0, config().value_dim});
   return parts.size() == 1 ? parts[0] : concat(parts, 2);  // [B, H, T, E]
 }
 
@@ -106,14 +108,14 @@ Tensor AdditiveAttention::weights(const Tensor& q, const Tensor& k, const Attent
   check_call(q, k, Tensor(), call);
   int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), keys = k.dim(2);
   Tensor asked = take_rows(call.mask.select_queries(q, 2), rows, name());  // [B, H, R, D]
-  if (rows.empty()) return zeros({batch, heads, 0, keys}, q.dtype());
+  if (rows.empty()) return q.new_zeros({batch, heads, 0, keys});
   Tensor b = linear(call.mask.select_keys(k, 2), U.to(q.dtype()));  // [B, Hkv, S, A]
-  Tensor found = scores(linear(asked, W.to(q.dtype())), repeat_heads(b, heads), scale_or(call, 1));
+  Tensor found = scores(linear(asked, W.to(q.dtype())), repeat_heads(b, heads), scale_of(call));
   std::vector<Tensor> visible, bias;
   for (int64_t i : rows) {
     Mask mask = call.mask.rows(i, 1, batch, queries, keys);
-    visible.push_back(
-        broadcast_to(mask.dense(batch, 1, keys, config().causal), {batch, heads, 1, keys}));
+    visible.push_back(broadcast_to(mask.dense(batch, 1, keys, config().causal, q.device()),
+                                   {batch, heads, 1, keys}));
     Tensor term = mask.dense_bias(batch, 1, keys, q.dtype());
     if (term.defined()) bias.push_back(broadcast_to(term, {batch, heads, 1, keys}));
   }
@@ -131,15 +133,7 @@ std::unique_ptr<DecodeState> AdditiveAttention::new_state(int64_t batch, int64_t
 void AdditiveAttention::absorb(const Tensor& k, const Tensor& value, const AttentionCall& call,
                                DecodeState& state) const {
   NoGrad guard;
-  const AttentionConfig& c = config();
-  bool good = k.rank() == 4 && value.rank() == 4 && k.dim(1) == c.kv_heads &&
-              k.dim(3) == c.head_dim && value.dim(0) == k.dim(0) && value.dim(1) == c.kv_heads &&
-              value.dim(2) == k.dim(2) && value.dim(3) == c.value_dim;
-  if (!good)
-    throw ShapeError(str(name(), ": k [B, ", c.kv_heads, ", N, ", c.head_dim, "] and v [B, ",
-                         c.kv_heads, ", N, ", c.value_dim, "] expected, got ", k.shape(), " and ",
-                         value.shape()));
-  call.mask.check(k.dim(0), c.heads, k.dim(2), k.dim(2), name());
+  check_step(Tensor(), k, value, call, state);
   state_as<KVCache>(state).append(linear(k, U.to(k.dtype())), value, call.mask);
 }
 
@@ -148,38 +142,17 @@ Tensor AdditiveAttention::step(const Tensor& q, const Tensor& k, const Tensor& v
   NoGrad guard;
   auto scope = enter();
   KVCache& cache = state_as<KVCache>(state);
-  if (k.defined() != value.defined())
-    throw ValueError(str(name(), ": step takes k and v, or neither"));
-  if (call.dropout > 0) throw ValueError(str(name(), ": dropout has no meaning while decoding"));
-  if (q.rank() != 4 || q.dim(0) != cache.batch() || q.dim(1) != config().heads ||
-      q.dim(3) != config().head_dim)
-    throw ShapeError(str(name(), ": q [", cache.batch(), ", ", config().heads, ", T, ",
-                         config().head_dim, "] expected, got ", q.shape()));
-  AttentionTerms terms = call.mask.terms(config().causal);
+  check_step(q, k, value, call, cache);
+  Tensor turned = k.defined() ? linear(k, U.to(k.dtype())) : k;  // [B, Hkv, T, A]
   int64_t fresh = q.dim(2);
-  // Where query 0 of each row stands among the cached keys; padding before it is left out there.
-  std::vector<int64_t> offset = cache.host_lengths();
-  if (k.defined()) {
-    if (k.dim(2) != fresh)
-      throw ShapeError(str(name(), ": step takes one key a query, got ", k.dim(2), " keys and ",
-                           fresh, " queries; absorb takes keys alone"));
-    if (terms.offset.defined()) throw ValueError(str(name(), ": step sets the offset itself"));
-    std::vector<int64_t> begin = to_integers(terms.key_begin);
-    for (size_t b = 0; b < begin.size() && b < offset.size(); ++b) offset[b] -= begin[b];
-    absorb(k, value, call, state);
-  } else {
-    for (int64_t& x : offset) x -= fresh;
-  }
-  terms.key_begin = Tensor();
-  terms.key_end = cache.lengths();
-  if (!terms.offset.defined()) terms.offset = Tensor::from(offset, {cache.batch()});
-  int64_t batch = cache.batch(), heads = config().heads, held = cache.longest();
+  KVStep s = begin_kv_step(cache, turned, value, call.mask, config().causal, fresh);
+  int64_t batch = q.dim(0), heads = config().heads, held = s.keys.dim(2);
   Tensor rows = call.mask.select_queries(q, 2);  // [B, H, T, D]
-  Tensor found = scores(linear(rows, W.to(q.dtype())), repeat_heads(cache.keys(), heads),
-                        scale_or(call, 1));  // [B, H, T, S]
-  Tensor map = biased_softmax(found, visible_pairs(terms, batch, fresh, held),
-                              bias_terms(terms, batch, fresh, held, q.dtype()));
-  return matmul(map, repeat_heads(cache.values(), heads));  // [B, H, T, E]
+  Tensor found = scores(linear(rows, W.to(q.dtype())), repeat_heads(s.keys, heads),
+                        scale_of(call));  // [B, H, T, S]
+  Tensor map = biased_softmax(found, visible_pairs(s.terms, batch, fresh, held, q.device()),
+                              bias_terms(s.terms, batch, fresh, held, q.dtype()));
+  return matmul(map, repeat_heads(s.values, heads));  // [B, H, T, E]
 }
 
 std::optional<ExactLimit> AdditiveAttention::exact_limit(const AttentionShape&) const {

@@ -39,6 +39,7 @@ class AdditiveAttention : public Attention {
   Tensor v;     // [H, A]
 
  private:
+  double default_scale() const override { return 1; }
   Tensor scores(const Tensor& a, const Tensor& b, double scale) const;
 
   int64_t width_;

@@ -1,8 +1,11 @@
 #include <heed/nn/attention/attention.h>
 
 #include <algorithm>
+#include <cmath>
 
+#include <heed/autograd/grad_mode.h>
 #include <heed/core/error.h>
+#include <heed/nn/attention/kv_cache.h>
 
 namespace heed::nn {
 
@@ -76,13 +79,15 @@ void Attention::refuse_offset(const AttentionCall& call) const {
     throw ValueError(str(name(), ": an offset is not supported: query i stands at key i"));
 }
 
-void Attention::check_call(const Tensor& q, const Tensor& k, const Tensor& v,
-                           const AttentionCall& call) const {
+void Attention::check_query(const Tensor& q) const {
   const AttentionConfig& c = config_;
   if (q.rank() != 4 || q.dim(1) != c.heads || q.dim(3) != c.head_dim)
     throw ShapeError(
         str(name(), ": q [B, ", c.heads, ", T, ", c.head_dim, "] expected, got ", q.shape()));
-  int64_t batch = q.dim(0);
+}
+
+void Attention::check_keys(const Tensor& k, const Tensor& v, int64_t batch, DType dtype) const {
+  const AttentionConfig& c = config_;
   if (k.rank() != 4 || k.dim(0) != batch || k.dim(1) != c.kv_heads || k.dim(3) != c.head_dim)
     throw ShapeError(str(name(), ": k [", batch, ", ", c.kv_heads, ", S, ", c.head_dim,
                          "] expected, got ", k.shape()));
@@ -90,49 +95,118 @@ void Attention::check_call(const Tensor& q, const Tensor& k, const Tensor& v,
                       v.dim(2) != k.dim(2) || v.dim(3) != c.value_dim))
     throw ShapeError(str(name(), ": v [", batch, ", ", c.kv_heads, ", ", k.dim(2), ", ",
                          c.value_dim, "] expected, got ", v.shape()));
-  if (q.dtype() != k.dtype() || (v.defined() && v.dtype() != q.dtype()))
-    throw DTypeError(str(name(), ": one dtype expected, got q ", q.dtype(), ", k ", k.dtype(),
-                         ", v ", v.defined() ? v.dtype() : q.dtype()));
-  call.mask.check(batch, c.heads, q.dim(2), k.dim(2), name());
+  if (k.dtype() != dtype || (v.defined() && v.dtype() != dtype))
+    throw DTypeError(str(name(), ": one dtype expected, got q ", dtype, ", k ", k.dtype(), ", v ",
+                         v.defined() ? v.dtype() : dtype));
+}
 
-  Traits t = traits();
+void Attention::check_left_padding(const Mask& mask) const {
+  for (const Lengths* begin : {&mask.terms().key_begin, &mask.terms().query_begin})
+    for (int64_t b = 0; b < begin->size(); ++b)
+      if ((*begin)[b] > 0)
+        refuse(str("left padding (row ", b, " begins at token ", (*begin)[b],
+                   ", where 0 is expected)"),
+               "left_padding");
+}
+
+void Attention::check_supported(const AttentionCall& call, const Shape& map, DType dtype) const {
   const Mask& mask = call.mask;
-  if (c.causal && !t.causal) refuse("causal attention", "causal");
+  check_terms(mask.terms(), map, dtype, name());
+  Traits t = traits();
+  if (config_.causal && !t.causal) refuse("causal attention", "causal");
   if (mask.terms().causal)
     throw ValueError(str(name(), ": causal belongs to AttentionConfig, not to a call's mask"));
   if (mask.has_key_padding() && !t.key_padding) refuse("key padding", "key_padding");
-  if (!t.left_padding && mask.has_left_padding()) {
-    std::vector<int64_t> begin = to_integers(mask.terms().key_begin);
-    if (begin.empty()) begin = to_integers(mask.terms().query_begin);
-    auto row = std::find_if(begin.begin(), begin.end(), [](int64_t x) { return x > 0; });
-    refuse(row == begin.end() ? std::string("left padding")
-                              : str("left padding (row ", row - begin.begin(), " begins at token ",
-                                    *row, ", where 0 is expected)"),
-           "left_padding");
-  }
   if ((mask.has_pairs() || mask.has_window()) && !t.pair_mask)
     refuse("a pair mask or window", "pair_mask");
   if (mask.has_bias() && !t.bias) refuse("a bias on the scores", "bias");
-  if (!t.cross && q.dim(2) != k.dim(2))
-    refuse(str("cross-attention (", q.dim(2), " queries, ", k.dim(2), " keys)"), "cross");
   if (!(call.dropout >= 0 && call.dropout <= 1))
     throw ValueError(str(name(), ": dropout must be in [0, 1], got ", call.dropout));
   if (call.dropout > 0 && !t.weight_dropout) refuse("dropout on the weights", "weight_dropout");
   if (call.scale && !t.scale) refuse(str("a scale (", *call.scale, ")"), "scale");
-  for (const auto& [key, tensor] : call.extra)
-    if (!t.extra.count(key)) refuse("an extra tensor '" + key + "'", "extra");
+}
+
+void Attention::check_call(const Tensor& q, const Tensor& k, const Tensor& v,
+                           const AttentionCall& call) const {
+  check_query(q);
+  check_keys(k, v, q.dim(0), q.dtype());
+  check_supported(call, {q.dim(0), config_.heads, q.dim(2), k.dim(2)}, q.dtype());
+  Traits t = traits();
+  if (!t.left_padding) check_left_padding(call.mask);
+  if (!t.cross && q.dim(2) != k.dim(2))
+    refuse(str("cross-attention (", q.dim(2), " queries, ", k.dim(2), " keys)"), "cross");
+}
+
+void Attention::check_step(const Tensor& q, const Tensor& k, const Tensor& v,
+                           const AttentionCall& call, const DecodeState& state) const {
+  if (k.defined() != v.defined()) throw ValueError(str(name(), ": step takes k and v, or neither"));
+  if (call.dropout > 0) throw ValueError(str(name(), ": dropout has no meaning while decoding"));
+  if (q.defined() && call.mask.terms().offset.defined())
+    throw ValueError(str(name(), ": step sets the offset itself"));
+  const Tensor& given = q.defined() ? q : k;
+  if (!given.defined() || given.rank() != 4)
+    throw ShapeError(str(name(), ": new tokens [B, heads, N, ", config_.head_dim,
+                         "] expected, got ",
+                         given.defined() ? to_string(given.shape()) : "nothing"));
+  if (given.dim(0) != state.batch())
+    throw ShapeError(
+        str(name(), ": ", state.batch(), " rows expected, as the state has, got ", given.shape()));
+  if (given.dtype() != state.dtype())
+    throw DTypeError(str(name(), ": the state holds ", state.dtype(), ", got ", given.dtype()));
+  if (q.defined()) check_query(q);
+  if (k.defined()) check_keys(k, v, given.dim(0), given.dtype());
+  int64_t fresh = given.dim(2);
+  if (k.defined() && k.dim(2) != fresh)
+    throw ShapeError(str(name(), ": step takes one key a query, got ", k.dim(2), " keys and ",
+                         fresh, " queries; absorb takes keys alone"));
+  // Pair terms are about all keys that the queries will find.
+  int64_t keys = state.held().max();
+  const AttentionTerms& terms = call.mask.terms();
+  auto fits = [&](const Lengths& x) { return !x.defined() || x.size() == state.batch(); };
+  if (k.defined() && fits(terms.key_begin) && fits(terms.key_end)) {
+    Lengths first = state.first_places(call.mask, fresh);
+    Ranges valid = call.mask.key_ranges(state.batch(), fresh);
+    for (int64_t b = 0; b < state.batch(); ++b)
+      keys = std::max(keys, first[b] + valid.end[static_cast<size_t>(b)]);
+  }
+  check_supported(call, {state.batch(), config_.heads, fresh, keys}, given.dtype());
+  // A cache leaves padding out, so that its tokens stand where they belong; sums and slots do not.
+  Traits t = traits();
+  if (!t.left_padding && t.decode == DecodeKind::fixed) check_left_padding(call.mask);
+}
+
+double Attention::default_scale() const {
+  return 1 / std::sqrt(static_cast<double>(config_.head_dim));
+}
+
+FusedAttentionOptions Attention::fused_options(const AttentionCall& call) const {
+  FusedAttentionOptions options;
+  options.scale = scale_of(call);
+  options.dropout = call.dropout;
+  options.key = call.random;
+  return options;
 }
 
 Tensor Attention::weights(const Tensor&, const Tensor&, const AttentionCall&,
                           const std::vector<int64_t>&) const {
   refuse("a map of weights", "weights");
 }
-std::unique_ptr<DecodeState> Attention::new_state(int64_t, int64_t, DType, Device) const {
-  refuse("decoding", "decode");
+
+std::unique_ptr<DecodeState> Attention::new_state(int64_t batch, int64_t capacity, DType dtype,
+                                                  Device device) const {
+  DecodeKind kind = traits().decode;
+  if (kind != DecodeKind::kv && kind != DecodeKind::replay) refuse("decoding", "decode");
+  return std::make_unique<KVCache>(batch, config_.kv_heads, config_.head_dim, config_.value_dim,
+                                   capacity, dtype, device);
 }
-void Attention::absorb(const Tensor&, const Tensor&, const AttentionCall&, DecodeState&) const {
-  refuse("decoding", "decode");
+
+void Attention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
+                       DecodeState& state) const {
+  if (traits().decode == DecodeKind::none) refuse("decoding", "decode");
+  check_step(Tensor(), k, v, call, state);
+  state_as<KVCache>(state).append(k, v, call.mask);
 }
+
 Tensor Attention::step(const Tensor&, const Tensor&, const Tensor&, const AttentionCall&,
                        DecodeState&) const {
   refuse("decoding", "decode");

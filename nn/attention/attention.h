@@ -4,11 +4,11 @@
 //
 // To write one: derive, give name(), forward() and traits(), add a row to the catalogue (or call
 // register_attention from main). Start forward with check_call(q, k, v, call): it refuses, with
-// the variant's name and reason, whatever the traits do not support.
+// the variant's name and reason, whatever the traits do not support. A variant that decodes from a
+// cache of keys and values adds step(), which starts with check_step in the same way.
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,8 +40,6 @@ struct AttentionCall {
   std::optional<float> scale{};  // empty: the variant's own
   float dropout = 0;             // on the weights, where traits().weight_dropout
   RandomKey random{};            // all randomness of this call
-  // Per-token gates of some variants; unknown names are refused.
-  std::map<std::string, Tensor> extra{};
 };
 
 struct AttentionShape {
@@ -91,6 +89,7 @@ class Attention : public Module {
                          const std::vector<int64_t>& rows) const;
 
   // Decoding. ValueError where traits().decode is none. `capacity` is a hint (keys to come).
+  // Unless a variant says otherwise, the state is a KVCache (kv_cache.h).
   virtual std::unique_ptr<DecodeState> new_state(int64_t batch, int64_t capacity,
                                                  DType dtype = DType::f32,
                                                  Device device = kCpu) const;
@@ -114,14 +113,23 @@ class Attention : public Module {
   void check_config() const;  // ValueError where the traits exclude what the config asks for
 
  protected:
-  // Shapes, dtypes and everything that traits() excludes. v may be undefined (weights).
+  // Shapes, dtypes, whether the mask's terms fit, and everything that traits() excludes. v may be
+  // undefined (weights).
   void check_call(const Tensor& q, const Tensor& k, const Tensor& v,
                   const AttentionCall& call) const;
+  // The same for new tokens and a state: q [B, H, N, D] with or without k [B, Hkv, N, D] and v
+  // [B, Hkv, N, E] (step), or these two alone (absorb). Dropout and an offset have no meaning here.
+  void check_step(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call,
+                  const DecodeState& state) const;
   // For variants in which query i always stands at key i: ValueError where the mask has an offset.
   void refuse_offset(const AttentionCall& call) const;
-  double scale_or(const AttentionCall& call, double fallback) const {
-    return call.scale ? *call.scale : fallback;
+  // The scale of a call that names none: 1 / sqrt(D), unless a variant says otherwise.
+  virtual double default_scale() const;
+  double scale_of(const AttentionCall& call) const {
+    return call.scale ? *call.scale : default_scale();
   }
+  // The call's scale, dropout and random key, as the fused op takes them.
+  FusedAttentionOptions fused_options(const AttentionCall& call) const;
   // The same for a state that another variant made: DenseState& s = state_as<DenseState>(state).
   template <class State>
   State& state_as(DecodeState& state) const {
@@ -131,6 +139,11 @@ class Attention : public Module {
   [[noreturn]] void refuse(const std::string& what, const std::string& trait) const;
 
  private:
+  void check_query(const Tensor& q) const;
+  void check_keys(const Tensor& k, const Tensor& v, int64_t batch, DType dtype) const;
+  // What check_call and check_step ask of a call on a map [B, H, T, S].
+  void check_supported(const AttentionCall& call, const Shape& map, DType dtype) const;
+  void check_left_padding(const Mask& mask) const;
   [[noreturn]] void wrong_state() const;
   AttentionConfig config_;
 };

@@ -90,10 +90,10 @@ void unequal_prompts(Case& c, const Attention& a, const Bounds& begin, const Bou
   };
   auto state = a.new_state(batch, prompt, c.dtype);
   Triple dirty = spoilt(head, begin, end);
-  a.absorb(dirty.k, dirty.v, c.call(Mask::key_padding(integers(begin), integers(end))), *state);
+  a.absorb(dirty.k, dirty.v, c.call(Mask::key_padding(begin, end)), *state);
   Tensor second = step_with(a, spoilt(middle, none, fresh), c.call(Mask::padding(fresh)), *state);
   Tensor third = step_with(a, last, c.call(), *state);
-  Bounds lengths = to_integers(state->lengths());
+  Lengths lengths = state->lengths();
   for (int64_t b = 0; b < batch; ++b) {
     auto i = static_cast<size_t>(b);
     int64_t n = end[i] - begin[i], m = fresh[i];
@@ -105,7 +105,7 @@ void unequal_prompts(Case& c, const Attention& a, const Bounds& begin, const Bou
     c.close(row_range(mid, 0, m), row_range(whole, n, n + m), c.tolerance(10), where);
     c.zero(row_range(mid, m, chunk), where + ": padded new positions");
     c.close(end_row, row_range(whole, n + m, n + m + 1), c.tolerance(10), where + ", next token");
-    c.require(lengths[i] == n + m + 1, where + ": length of the state");
+    c.require(lengths[b] == n + m + 1, where + ": length of the state");
   }
 }
 
@@ -185,8 +185,8 @@ void check_decode_state(Case& c) {
   };
   auto state = filled();
   c.require(state->batch() == batch, "batch()");
-  Bounds lengths = to_integers(state->lengths());
-  c.require(lengths == (c.traits.key_padding ? Bounds{5, 2, 3} : Bounds{5, 5, 5}), "lengths()");
+  Lengths lengths = state->lengths();
+  c.require(lengths == (c.traits.key_padding ? Lengths{5, 2, 3} : Lengths{5, 5, 5}), "lengths()");
   c.require(state->bytes() > 0, "bytes()");
 
   auto copy = state->clone();
@@ -196,14 +196,14 @@ void check_decode_state(Case& c) {
   auto again = filled();
   auto loaded = a->new_state(batch, 0, c.dtype);
   loaded->load(again->save());
-  c.require(to_integers(loaded->lengths()) == lengths, "lengths() of a loaded state");
+  c.require(loaded->lengths() == lengths, "lengths() of a loaded state");
   c.same(step_with(*a, next, c.call(), *loaded), first, "a loaded state");
 
   const Bounds beams{2, 0, 0, 1};
   auto picked = [&](const Tensor& x) { return index_select(x, 0, integers(beams)); };
   Triple wide{picked(next.q), picked(next.k), picked(next.v)};
   if (c.traits.shared_qk) wide.k = wide.q;
-  again->select(integers(beams));
+  again->select(beams);
   c.require(again->batch() == 4, "batch() after select");
   c.close(step_with(*a, wide, c.call(), *again), picked(first), c.tolerance(prompt),
           "rows after select with repeats");
@@ -216,7 +216,7 @@ void check_decode_state(Case& c) {
     }
     return false;
   };
-  c.require(throws([&] { again->select(integers({4})); }), "select of a row that is not there");
+  c.require(throws([&] { again->select({4}); }), "select of a row that is not there");
   c.require(throws([&] { loaded->load({}); }), "loading an empty state");
   if (a->traits().decode != DecodeKind::fixed) return;
   auto small = a->new_state(batch, 64, c.dtype);

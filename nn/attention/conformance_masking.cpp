@@ -187,7 +187,7 @@ void check_offset(Case& c) {
   constexpr int64_t n = 9;
   auto a = c.make(c.config(true, 16));
   Triple in = c.inputs(a->config(), 2, n, n);
-  AttentionCall call = c.call(Mask::offset(integers({-2, 1})));
+  AttentionCall call = c.call(Mask::offset({-2, 1}));
   std::string message;
   if (c.refuses([&] { a->forward(in.q, in.k, in.v, call); }, &message)) {
     c.require(message.find("offset") != std::string::npos, "refused, but not for the offset");

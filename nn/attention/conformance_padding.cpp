@@ -32,8 +32,8 @@ void padded_equals_alone(Case& c, const Attention& a, int64_t queries, int64_t k
                          const std::string& where) {
   auto batch = static_cast<int64_t>(begin.size());
   Triple in = c.inputs(a.config(), batch, queries, keys);
-  Mask mask = Mask::key_padding(integers(begin), integers(end));
-  if (pad_queries) mask = mask & Mask::query_padding(integers(begin), integers(end));
+  Mask mask = Mask::key_padding(begin, end);
+  if (pad_queries) mask = mask & Mask::query_padding(begin, end);
   Tensor cotangent = c.cotangent(a, in);
   auto with = [&](double garbage) {
     Triple t = in;

@@ -1,8 +1,13 @@
 // What a layer keeps of the past while it decodes: a cache of keys and values, a running sum, ..
+//
+// A state is some tensors [B, ..], by name, and the number of keys that each row has taken in. What
+// every kind of state does with them stands here; a kind adds how it takes keys in.
 #pragma once
 
 #include <memory>
+#include <vector>
 
+#include <heed/nn/attention/mask.h>
 #include <heed/nn/module.h>
 
 namespace heed::nn {
@@ -10,16 +15,44 @@ namespace heed::nn {
 class DecodeState {
  public:
   virtual ~DecodeState() = default;
-  virtual int64_t batch() const = 0;
-  virtual Tensor lengths() const = 0;  // i64 [B]: keys that each row has taken in
-  // Row r becomes what row rows[r] was; repeats allowed, any count (beams). rows: i64 [R].
-  virtual void select(const Tensor& rows) = 0;
-  virtual std::unique_ptr<DecodeState> clone() const = 0;
-  virtual int64_t bytes() const = 0;  // of its memory, reserve included
-  virtual void to(Device device) = 0;
+  int64_t batch() const { return held_.size(); }
+  DType dtype() const { return tensors_.begin()->second.dtype(); }
+  Device device() const { return tensors_.begin()->second.device(); }
+  virtual Lengths lengths() const { return held_; }  // [B]: keys that each row has taken in
+  // Of these keys, those that are still here: all, but for a ring.
+  const Lengths& held() const { return held_; }
+  // Where token 0 of `count` new ones stands in each row: padding before the first token is not
+  // taken in, so that it stands that much earlier. As a position, and among the keys that are held.
+  Lengths first_positions(const Mask& mask, int64_t count) const;
+  Lengths first_places(const Mask& mask, int64_t count) const;
+
+  // Row r becomes what row rows[r] was; repeats allowed, any count (beams). ValueError for a row
+  // that is not there.
+  virtual void select(const std::vector<int64_t>& rows);
+  std::unique_ptr<DecodeState> clone() const;
+  int64_t bytes() const;  // of its memory, reserve included
+  void to(Device device);
   // By name, for files; load replaces everything. ValueError on missing or misshapen names.
-  virtual StateDict save() const = 0;
-  virtual void load(const StateDict& state) = 0;
+  virtual StateDict save() const;
+  virtual void load(const StateDict& state);
+
+ protected:
+  // Empty: every row holds 0 keys. `name` begins the messages of errors. `token_axis`: along which
+  // axis of the tensors the keys lie, with a reserve behind them; -1: the tensors do not grow.
+  DecodeState(const char* name, int64_t batch, int token_axis = -1);
+  DecodeState(const DecodeState&) = default;
+  DecodeState& operator=(const DecodeState&) = default;
+  virtual std::unique_ptr<DecodeState> copy() const = 0;  // a derived object's copy constructor
+  // Counts the keys that the mask leaves of `count` new ones.
+  void count_keys(const Mask& mask, int64_t count);
+  // One integer a row, from a saved state.
+  Lengths load_integers(const StateDict& state, const std::string& name, int64_t rows) const;
+  [[noreturn]] void misfit(const std::string& what) const;
+
+  const char* name_;
+  int token_axis_;
+  Lengths held_;
+  StateDict tensors_;  // [B, ..] each, at least one, of one dtype
 };
 
 }  // namespace heed::nn

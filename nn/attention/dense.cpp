@@ -1,7 +1,6 @@
 #include <heed/nn/attention/dense.h>
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include <heed/autograd/grad_mode.h>
@@ -32,14 +31,6 @@ AttentionFunction dense_reference(const AttentionConfig& other) {
                                    const AttentionCall& call) {
     return DenseAttention(c).reference(q, k, v, call);
   };
-}
-
-FusedAttentionOptions DenseAttention::fused_options(const AttentionCall& call) const {
-  FusedAttentionOptions options;
-  options.scale = scale_or(call, 1 / std::sqrt(static_cast<double>(config().head_dim)));
-  options.dropout = call.dropout;
-  options.key = call.random;
-  return options;
 }
 
 Tensor DenseAttention::fused(const Tensor& q, const Tensor& k, const Tensor& v,
@@ -80,8 +71,8 @@ Tensor DenseAttention::weights(const Tensor& q, const Tensor& k, const Attention
   check_call(q, k, Tensor(), call);
   int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), keys = k.dim(2);
   check_rows(rows, queries, name());
-  if (rows.empty()) return zeros({batch, heads, 0, keys}, q.dtype());
-  double scale = fused_options(call).scale;
+  if (rows.empty()) return q.new_zeros({batch, heads, 0, keys});
+  double scale = scale_of(call);
   // Selected to 0: NaN in padding would survive a product.
   Tensor clean_q = call.mask.select_queries(q, 2);                                  // [B, H, T, D]
   Tensor key_t = repeat_heads(call.mask.select_keys(k, 2), heads).transpose(2, 3);  // [B, H, D, S]
@@ -94,7 +85,8 @@ Tensor DenseAttention::weights(const Tensor& q, const Tensor& k, const Attention
     Tensor scores = matmul(clean_q.slice(2, first, first + count) * scale, key_t);  // [B, H, n, S]
     Tensor bias = mask.dense_bias(batch, count, keys, q.dtype());
     if (bias.defined()) scores = scores + bias;
-    Tensor visible = mask.dense(batch, count, keys, config().causal);  // [B or 1, H or 1, n, S]
+    Tensor visible =
+        mask.dense(batch, count, keys, config().causal, q.device());  // [B or 1, H or 1, n, S]
     scores = where(visible, scores, hidden);
     Tensor map = softmax(scores, -1);  // [B, H, n, S]
     if (sinks.defined() && keys > 0) map = with_sinks({map, logsumexp(scores, -1)}, sinks);
@@ -104,21 +96,13 @@ Tensor DenseAttention::weights(const Tensor& q, const Tensor& k, const Attention
   return drop_weights(map, rows, queries, call);
 }
 
-std::unique_ptr<DecodeState> DenseAttention::new_state(int64_t batch, int64_t capacity, DType dtype,
-                                                       Device device) const {
-  return new_kv_cache(config(), batch, capacity, dtype, device);
-}
-
-void DenseAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
-                            DecodeState& state) const {
-  absorb_keys(*this, k, v, call, state_as<KVCache>(state));
-}
-
 Tensor DenseAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
                             const AttentionCall& call, DecodeState& state) const {
   NoGrad guard;
   auto scope = enter();
-  KVStep s = begin_kv_step(*this, q, k, v, call, state_as<KVCache>(state));
+  KVCache& cache = state_as<KVCache>(state);
+  check_step(q, k, v, call, cache);
+  KVStep s = begin_kv_step(cache, k, v, call.mask, config().causal, q.dim(2));
   return fused(q, s.keys, s.values, s.terms, call);  // [B, H, T, E]
 }
 

@@ -27,10 +27,6 @@ class DenseAttention : public Attention {
   Traits traits() const override;
   Tensor weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                  const std::vector<int64_t>& rows) const override;
-  std::unique_ptr<DecodeState> new_state(int64_t batch, int64_t capacity, DType dtype = DType::f32,
-                                         Device device = kCpu) const override;
-  void absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
-              DecodeState& state) const override;
   Tensor step(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call,
               DecodeState& state) const override;
   std::optional<ExactLimit> exact_limit(const AttentionShape& shape) const override;
@@ -39,7 +35,6 @@ class DenseAttention : public Attention {
   Tensor sinks;  // [H]; undefined without the option
 
  private:
-  FusedAttentionOptions fused_options(const AttentionCall& call) const;
   Tensor fused(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionTerms& terms,
                const AttentionCall& call) const;
 };

@@ -20,30 +20,28 @@ namespace {
 
 // 1 / n for n = number of visible keys: of each row as a whole [B, 1, 1, 1], or of each query that
 // sees what lies up to itself [B, 1, T, 1]. 0 where there is none.
-Tensor one_over_visible(const Mask& mask, const std::vector<int64_t>& held, int64_t batch,
-                        int64_t queries, int64_t keys, bool causal,
-                        const std::vector<int64_t>& offset, DType dtype) {
-  std::vector<int64_t> begin = to_integers(mask.terms().key_begin),
-                       end = to_integers(mask.terms().key_end);
+Tensor one_over_visible(const Mask& mask, const Lengths& held, int64_t batch, int64_t queries,
+                        int64_t keys, bool causal, const Lengths& offset, const Tensor& like) {
+  Ranges valid = mask.key_ranges(batch, keys);
   std::vector<double> out;
   for (int64_t b = 0; b < batch; ++b) {
-    size_t at = static_cast<size_t>(b);
-    int64_t first = std::clamp<int64_t>(begin.empty() ? 0 : begin[at], 0, keys);
-    int64_t last = std::clamp<int64_t>(end.empty() ? keys : end[at], first, keys);
-    int64_t before = held.empty() ? 0 : held[at];
+    int64_t first = valid.begin[static_cast<size_t>(b)], last = valid.end[static_cast<size_t>(b)];
+    int64_t before = held.defined() ? held[b] : 0;
     for (int64_t i = 0; i < (causal ? queries : 1); ++i) {
-      int64_t seen = causal ? i + offset[offset.size() > 1 ? at : 0] + 1 : keys;
+      int64_t seen = causal ? i + offset[offset.size() > 1 ? b : 0] + 1 : keys;
       int64_t n = before + std::clamp(seen, first, last) - first;
       out.push_back(n > 0 ? 1 / static_cast<double>(n) : 0);
     }
   }
-  return Tensor::from(out, {batch, 1, causal ? queries : 1, 1}).to(dtype);
+  return Tensor(Array::from(out, {batch, 1, causal ? queries : 1, 1}).to(like.device()))
+      .to(like.dtype());
 }
 
 Tensor valid_keys(const Mask& mask, const Tensor& k) {  // bool [B, 1, S, 1], or undefined
   if (!mask.has_key_padding()) return {};
   const AttentionTerms& t = mask.terms();
-  return valid_positions(t.key_begin, t.key_end, k.dim(2)).reshape({k.dim(0), 1, k.dim(2), 1});
+  return valid_positions(t.key_begin, t.key_end, k.dim(2), k.device())
+      .reshape({k.dim(0), 1, k.dim(2), 1});
 }
 
 }  // namespace
@@ -54,7 +52,7 @@ EfficientAttention::EfficientAttention(AttentionConfig c)
 
 Tensor EfficientAttention::queries(const Tensor& q, const AttentionCall& call) const {
   Tensor x = call.mask.select_queries(q, 2);
-  if (call.scale) x = x * static_cast<double>(*call.scale);
+  if (call.scale) x = x * scale_of(call);
   return softmax_ ? softmax(x, 3) : x;  // [B, H, T, D]
 }
 
@@ -63,7 +61,7 @@ EfficientAttention::Keys EfficientAttention::prepare(const Tensor& k, const Tens
   Keys keys{mask.select_keys(k, 2), mask.select_keys(v, 2)};
   if (!softmax_) return keys;
   Tensor valid = valid_keys(mask, k);
-  Tensor one = ones({v.dim(0), v.dim(1), v.dim(2), 1}, v.dtype());
+  Tensor one = v.new_ones({v.dim(0), v.dim(1), v.dim(2), 1});
   if (valid.defined()) {
     keys.k = where(valid, k, lowest(k.dtype()));
     one = where(valid, one, 0.0);
@@ -109,7 +107,7 @@ Tensor EfficientAttention::causal(const Tensor& rho, const Keys& keys, const Key
   const KeySums* carried = base.sums.defined() ? &base : nullptr;
   Tensor out;
   if (live == 0) {
-    out = zeros({q.dim(0), kv, q.dim(2), 0, e}, q.dtype());
+    out = q.new_zeros({q.dim(0), kv, q.dim(2), 0, e});
   } else if (softmax_) {
     out = prefix_softmax(q, k, values, carried);  // [B, Hkv, G, L, E]
   } else {
@@ -120,12 +118,12 @@ Tensor EfficientAttention::causal(const Tensor& rho, const Keys& keys, const Key
 }
 
 Tensor EfficientAttention::causal_rows(const Tensor& rho, const Keys& keys,
-                                       const std::vector<int64_t>& offset) const {
+                                       const Lengths& offset) const {
   if (offset.size() == 1) return causal(rho, keys, nullptr, offset[0]);
   std::vector<Tensor> rows;
   for (int64_t b = 0; b < rho.dim(0); ++b) {
     Keys own{keys.k.slice(0, b, b + 1), keys.values.slice(0, b, b + 1)};
-    rows.push_back(causal(rho.slice(0, b, b + 1), own, nullptr, offset[static_cast<size_t>(b)]));
+    rows.push_back(causal(rho.slice(0, b, b + 1), own, nullptr, offset[b]));
   }
   return concat(rows, 0);
 }
@@ -135,7 +133,7 @@ Tensor EfficientAttention::forward(const Tensor& q, const Tensor& k, const Tenso
   auto scope = enter();
   check_call(q, k, v, call);
   const Mask& mask = call.mask;
-  std::vector<int64_t> offset = query_offsets(mask, q.dim(2), k.dim(2));
+  Lengths offset = query_offsets(mask, q.dim(2), k.dim(2));
   Tensor rho = queries(q, call), out;  // [B, H, T, D]
   if (config().causal) {
     out = causal_rows(rho, prepare(k, v, mask), offset);
@@ -148,8 +146,8 @@ Tensor EfficientAttention::forward(const Tensor& q, const Tensor& k, const Tenso
     out = apply(rho, sum_keys(prepare(k, v, mask)));
   }
   if (!softmax_)
-    out = out * one_over_visible(mask, {}, q.dim(0), q.dim(2), k.dim(2), config().causal, offset,
-                                 q.dtype());
+    out =
+        out * one_over_visible(mask, {}, q.dim(0), q.dim(2), k.dim(2), config().causal, offset, q);
   return mask.select_queries(out, 2);
 }
 
@@ -171,7 +169,7 @@ Tensor EfficientAttention::weights(const Tensor& q, const Tensor& k, const Atten
   int64_t batch = q.dim(0), heads = q.dim(1), queries_count = q.dim(2), s = k.dim(2);
   check_rows(rows, queries_count, name());
   if (rows.empty() || s == 0)
-    return zeros({batch, heads, static_cast<int64_t>(rows.size()), s}, q.dtype());
+    return q.new_zeros({batch, heads, static_cast<int64_t>(rows.size()), s});
   Tensor rho = queries(q, call);                                   // [B, H, T, D]
   Tensor keys = repeat_heads(call.mask.select_keys(k, 2), heads);  // [B, H, S, D]
   constexpr int64_t kMost = 8;  // rows at a time: each needs S D numbers
@@ -179,8 +177,8 @@ Tensor EfficientAttention::weights(const Tensor& q, const Tensor& k, const Atten
   for (size_t r = 0; r < rows.size();) {
     int64_t first = rows[r], n = 0;
     while (r < rows.size() && rows[r] == first + n && n < kMost) ++n, ++r;
-    Tensor visible =
-        call.mask.rows(first, n, batch, queries_count, s).dense(batch, n, s, config().causal);
+    Tensor visible = call.mask.rows(first, n, batch, queries_count, s)
+                         .dense(batch, n, s, config().causal, q.device());
     parts.push_back(map_rows(rho.slice(2, first, first + n), keys, visible));
   }
   return parts.size() == 1 ? parts[0] : concat(parts, 2);  // [B, H, R, S]
@@ -214,14 +212,9 @@ std::unique_ptr<DecodeState> EfficientAttention::new_state(int64_t batch, int64_
                                       dtype, device);
 }
 
-void EfficientAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
-                                DecodeState& state) const {
-  NoGrad guard;
-  auto scope = enter();
-  FixedState& s = state_as<FixedState>(state);
-  check_new_tokens(Tensor(), k, v, call);
-  s.require_batch(name(), k);
-  s.add(sum_keys(prepare(k, v, call.mask)), k.dim(2), call.mask);
+KeySums EfficientAttention::sums_of(const Tensor& k, const Tensor& v, const AttentionCall& call,
+                                    const Lengths&) const {
+  return sum_keys(prepare(k, v, call.mask));
 }
 
 Tensor EfficientAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
@@ -229,25 +222,24 @@ Tensor EfficientAttention::step(const Tensor& q, const Tensor& k, const Tensor& 
   NoGrad guard;
   auto scope = enter();
   FixedState& s = state_as<FixedState>(state);
-  check_new_tokens(q, k, v, call);
-  s.require_batch(name(), q);
+  check_sums_step(q, k, v, call, s);
   const Mask& mask = call.mask;
-  std::vector<int64_t> held = s.host_lengths();
+  Lengths held = s.held();
   Tensor rho = queries(q, call), out;  // [B, H, T, D]
   bool causal_keys = k.defined() && config().causal;
   if (k.defined()) {
-    s.require_batch(name(), k);
     Keys keys = prepare(k, v, mask);
+    KeySums before = s.keys();
     // A single new query sees all that is there once its key has been taken in.
-    if (causal_keys && q.dim(2) > 1) out = causal(rho, keys, &s.keys(), 0);
+    if (causal_keys && q.dim(2) > 1) out = causal(rho, keys, &before, 0);
     s.add(sum_keys(keys), k.dim(2), mask);
   }
   if (!out.defined()) out = apply(rho, s.keys());
   if (!softmax_) {
-    if (!causal_keys) held = s.host_lengths();
+    if (!causal_keys) held = s.held();
     // Without keys of its own, a step sees what is held and nothing else.
     out = out * one_over_visible(causal_keys ? mask : Mask(), held, q.dim(0), q.dim(2),
-                                 causal_keys ? q.dim(2) : 0, causal_keys, {0}, q.dtype());
+                                 causal_keys ? q.dim(2) : 0, causal_keys, {0}, q);
   }
   return mask.select_queries(out, 2);
 }

@@ -45,12 +45,15 @@ class EfficientAttention : public PrefixAttention {
                  const std::vector<int64_t>& rows) const override;
   std::unique_ptr<DecodeState> new_state(int64_t batch, int64_t capacity, DType dtype = DType::f32,
                                          Device device = kCpu) const override;
-  void absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
-              DecodeState& state) const override;
   Tensor step(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call,
               DecodeState& state) const override;
   std::optional<ExactLimit> exact_limit(const AttentionShape& shape) const override;
   Cost cost(const AttentionShape& shape, Pass pass) const override;
+
+ protected:
+  double default_scale() const override { return 1; }
+  KeySums sums_of(const Tensor& k, const Tensor& v, const AttentionCall& call,
+                  const Lengths& first) const override;
 
  private:
   struct Keys {
@@ -62,7 +65,7 @@ class EfficientAttention : public PrefixAttention {
   KeySums sum_keys(const Keys& keys) const;
   Tensor apply(const Tensor& rho, const KeySums& sums) const;
   Tensor causal(const Tensor& rho, const Keys& keys, const KeySums* before, int64_t offset) const;
-  Tensor causal_rows(const Tensor& rho, const Keys& keys, const std::vector<int64_t>& offset) const;
+  Tensor causal_rows(const Tensor& rho, const Keys& keys, const Lengths& offset) const;
   Tensor map_rows(const Tensor& rho, const Tensor& k, const Tensor& visible) const;
   bool softmax_;
 };

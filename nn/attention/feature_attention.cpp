@@ -18,21 +18,16 @@ namespace {
 
 // The value of each row's first valid key, a constant [B, Hkv, 1, E]; 0 where there is none.
 Tensor first_values(const Tensor& v, const Mask& mask) {
-  int64_t keys = v.dim(2);
   if (v.numel() == 0) return {};
   NoGrad guard;
   Tensor constant = v.detach();
   if (!mask.has_key_padding()) return constant.slice(2, 0, 1).clone();
-  std::vector<int64_t> begin = to_integers(mask.terms().key_begin),
-                       end = to_integers(mask.terms().key_end);
-  begin.resize(static_cast<size_t>(v.dim(0)), 0);
-  end.resize(static_cast<size_t>(v.dim(0)), keys);
+  Ranges valid = mask.key_ranges(v.dim(0), v.dim(2));
   std::vector<Tensor> rows;
   for (int64_t b = 0; b < v.dim(0); ++b) {
-    int64_t first = std::max<int64_t>(begin[static_cast<size_t>(b)], 0);
-    bool some = first < std::min(end[static_cast<size_t>(b)], keys);
-    rows.push_back(some ? constant.slice(0, b, b + 1).slice(2, first, first + 1)
-                        : zeros({1, v.dim(1), 1, v.dim(3)}, v.dtype()));
+    int64_t first = valid.begin[static_cast<size_t>(b)];
+    rows.push_back(valid.size(b) > 0 ? constant.slice(0, b, b + 1).slice(2, first, first + 1)
+                                     : v.new_zeros({1, v.dim(1), 1, v.dim(3)}));
   }
   return concat(rows, 0);
 }
@@ -49,8 +44,7 @@ FeatureAttention::FeatureAttention(AttentionConfig config, double eps)
     : PrefixAttention(std::move(config)), eps_(eps) {}
 
 FeatureAttention::Keys FeatureAttention::prepare(const Tensor& k, const Tensor& v,
-                                                 const AttentionCall& call,
-                                                 const std::vector<int64_t>& first,
+                                                 const AttentionCall& call, const Lengths& first,
                                                  const Tensor& centre) const {
   const Mask& mask = call.mask;
   Keys keys;
@@ -61,11 +55,11 @@ FeatureAttention::Keys FeatureAttention::prepare(const Tensor& k, const Tensor& 
   Tensor& level = keys.features.level;  // [B, Hkv, S, 1]
   const AttentionTerms& terms = mask.terms();
   if (level.defined() && mask.has_key_padding()) {
-    Tensor valid = valid_positions(terms.key_begin, terms.key_end, k.dim(2));  // [B, S]
+    Tensor valid = valid_positions(terms.key_begin, terms.key_end, k.dim(2), k.device());  // [B, S]
     level = where(valid.reshape({k.dim(0), 1, k.dim(2), 1}), level, lowest(k.dtype()));
   }
   if (v.defined()) {
-    Tensor one = ones({v.dim(0), v.dim(1), v.dim(2), 1}, v.dtype());
+    Tensor one = v.new_ones({v.dim(0), v.dim(1), v.dim(2), 1});
     Tensor relative = centre.defined() ? v - centre : v;            // [B, Hkv, S, E]
     keys.values = concat({mask.select_keys(relative, 2), one}, 3);  // [B, Hkv, S, E + 1]
   }
@@ -79,7 +73,7 @@ KeySums FeatureAttention::sum_keys(const Keys& keys) const {
   const Tensor& level = keys.features.level;  // [B, Hkv, S, 1]
   Tensor top = level.dim(2) > 0
                    ? max(level, 2, true)
-                   : full({level.dim(0), level.dim(1), 1, 1}, lowest(level.dtype()), level.dtype());
+                   : level.new_full({level.dim(0), level.dim(1), 1, 1}, lowest(level.dtype()));
   return {matmul(phi_t, keys.values * exp(level - top)), top};  // [B, Hkv, R, E + 1]
 }
 
@@ -144,7 +138,7 @@ Tensor FeatureAttention::forward(const Tensor& q, const Tensor& k, const Tensor&
                                  const AttentionCall& call) const {
   auto scope = enter();
   check_call(q, k, v, call);
-  std::vector<int64_t> offset = query_offsets(call.mask, q.dim(2), k.dim(2));
+  Lengths offset = query_offsets(call.mask, q.dim(2), k.dim(2));
   Tensor phi_q = query_features(call.mask.select_queries(q, 2), call, offset).phi;  // [B, H, T, R]
   Tensor centre = first_values(v, call.mask);  // [B, Hkv, 1, E]
   Keys keys = prepare(k, v, call, {0}, centre);
@@ -163,7 +157,7 @@ Tensor FeatureAttention::forward(const Tensor& q, const Tensor& k, const Tensor&
     own.features.phi = keys.features.phi.slice(0, b, b + 1);
     if (has_levels()) own.features.level = keys.features.level.slice(0, b, b + 1);
     own.values = keys.values.slice(0, b, b + 1);
-    rows.push_back(causal(phi_q.slice(0, b, b + 1), own, nullptr, offset[static_cast<size_t>(b)]));
+    rows.push_back(causal(phi_q.slice(0, b, b + 1), own, nullptr, offset[b]));
   }
   return normalised(concat(rows, 0), call, centre);
 }
@@ -174,8 +168,8 @@ Tensor FeatureAttention::weights(const Tensor& q, const Tensor& k, const Attenti
   int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), s = k.dim(2);
   check_rows(rows, queries, name());
   if (rows.empty() || s == 0)
-    return zeros({batch, heads, static_cast<int64_t>(rows.size()), s}, q.dtype());
-  std::vector<int64_t> offset = query_offsets(call.mask, queries, s);
+    return q.new_zeros({batch, heads, static_cast<int64_t>(rows.size()), s});
+  Lengths offset = query_offsets(call.mask, queries, s);
   Tensor phi_q = query_features(call.mask.select_queries(q, 2), call, offset).phi;
   Features keys = prepare(k, Tensor(), call, {0}).features;
   Tensor phi_t = repeat_heads(keys.phi, heads).transpose(2, 3);  // [B, H, R, S]
@@ -184,7 +178,7 @@ Tensor FeatureAttention::weights(const Tensor& q, const Tensor& k, const Attenti
     int64_t first = rows[r], n = 0;
     while (r < rows.size() && rows[r] == first + n) ++n, ++r;
     Tensor visible =
-        call.mask.rows(first, n, batch, queries, s).dense(batch, n, s, config().causal);
+        call.mask.rows(first, n, batch, queries, s).dense(batch, n, s, config().causal, q.device());
     Tensor w = matmul(phi_q.slice(2, first, first + n), phi_t);  // [B, H, n, S]
     if (has_levels()) {
       Tensor level = repeat_heads(keys.level, heads).transpose(2, 3);       // [B, H, 1, S]
@@ -224,14 +218,9 @@ std::unique_ptr<DecodeState> FeatureAttention::new_state(int64_t batch, int64_t,
                                       has_levels() ? 1 : 0, dtype, device);
 }
 
-void FeatureAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
-                              DecodeState& state) const {
-  NoGrad guard;
-  auto scope = enter();
-  FixedState& s = state_as<FixedState>(state);
-  check_new_tokens(Tensor(), k, v, call);
-  s.require_batch(name(), k);
-  s.add(sum_keys(prepare(k, v, call, s.first_positions(call.mask))), k.dim(2), call.mask);
+KeySums FeatureAttention::sums_of(const Tensor& k, const Tensor& v, const AttentionCall& call,
+                                  const Lengths& first) const {
+  return sum_keys(prepare(k, v, call, first));
 }
 
 Tensor FeatureAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
@@ -239,20 +228,17 @@ Tensor FeatureAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
   NoGrad guard;
   auto scope = enter();
   FixedState& s = state_as<FixedState>(state);
-  check_new_tokens(q, k, v, call);
-  s.require_batch(name(), q);
-  std::vector<int64_t> first = s.first_positions(call.mask);
+  check_sums_step(q, k, v, call, s);
   bool fresh = k.defined();
-  if (!fresh)
-    for (int64_t& x : first) x -= q.dim(2);
+  Lengths first = fresh ? s.first_positions(call.mask, q.dim(2)) : s.held().minus(q.dim(2));
   Tensor phi_q = query_features(call.mask.select_queries(q, 2), call, first).phi;  // [B, H, T, R]
   if (fresh) {
-    s.require_batch(name(), k);
     Keys keys = prepare(k, v, call, first);
     // A query sees the new keys up to its own, so the state takes them in afterwards; a single one
     // sees all that is there then.
     Tensor out;
-    if (config().causal && q.dim(2) > 1) out = causal(phi_q, keys, &s.keys(), 0);
+    KeySums before = s.keys();
+    if (config().causal && q.dim(2) > 1) out = causal(phi_q, keys, &before, 0);
     s.add(sum_keys(keys), k.dim(2), call.mask);
     if (out.defined()) return normalised(out, call);
   }

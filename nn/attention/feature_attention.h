@@ -49,20 +49,20 @@ class FeatureAttention : public PrefixAttention {
                  const std::vector<int64_t>& rows) const override;
   std::unique_ptr<DecodeState> new_state(int64_t batch, int64_t capacity, DType dtype = DType::f32,
                                          Device device = kCpu) const override;
-  void absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
-              DecodeState& state) const override;
   Tensor step(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call,
               DecodeState& state) const override;
   std::optional<ExactLimit> exact_limit(const AttentionShape& shape) const override;
   Cost cost(const AttentionShape& shape, Pass pass) const override;
 
  protected:
+  KeySums sums_of(const Tensor& k, const Tensor& v, const AttentionCall& call,
+                  const Lengths& first) const override;
   // `first`: where token 0 stands, one number or one a batch row. A query's level is not used: it
   // cancels.
   virtual Features query_features(const Tensor& q, const AttentionCall& call,
-                                  const std::vector<int64_t>& first) const = 0;
+                                  const Lengths& first) const = 0;
   virtual Features key_features(const Tensor& k, const AttentionCall& call,
-                                const std::vector<int64_t>& first) const = 0;
+                                const Lengths& first) const = 0;
   virtual int64_t features() const = 0;  // R
   virtual bool has_levels() const = 0;
   virtual std::shared_ptr<FeatureAttention> twin() const = 0;  // equal, parameters included
@@ -76,8 +76,8 @@ class FeatureAttention : public PrefixAttention {
     Tensor values;      // [B, Hkv, S, E + 1]: v - centre, 0 at padding, and a column of ones
   };
   // `centre` [B, Hkv, 1, E], or undefined: 0.
-  Keys prepare(const Tensor& k, const Tensor& v, const AttentionCall& call,
-               const std::vector<int64_t>& first, const Tensor& centre = {}) const;
+  Keys prepare(const Tensor& k, const Tensor& v, const AttentionCall& call, const Lengths& first,
+               const Tensor& centre = {}) const;
   KeySums sum_keys(const Keys& keys) const;
   Tensor causal(const Tensor& phi_q, const Keys& keys, const KeySums* before, int64_t offset) const;
   Tensor normalised(const Tensor& sums, const AttentionCall& call, const Tensor& centre = {}) const;

@@ -7,10 +7,7 @@
 // Sums with another reference merge exactly: both are rescaled to the larger one.
 #pragma once
 
-#include <vector>
-
 #include <heed/nn/attention/decode_state.h>
-#include <heed/nn/attention/mask.h>
 
 namespace heed::nn {
 
@@ -28,27 +25,13 @@ class FixedState : public DecodeState {
   // Empty: sums 0, top lowest. level_rows 0: no levels; 1: one a head; R: one a feature.
   FixedState(int64_t batch, int64_t kv_heads, int64_t features, int64_t columns, int64_t level_rows,
              DType dtype, Device device);
-  int64_t batch() const override { return static_cast<int64_t>(lengths_.size()); }
-  Tensor lengths() const override;
-  void select(const Tensor& rows) override;
-  std::unique_ptr<DecodeState> clone() const override;
-  int64_t bytes() const override;
-  void to(Device device) override;
-  StateDict save() const override;
-  void load(const StateDict& state) override;
 
-  const KeySums& keys() const { return keys_; }
-  const std::vector<int64_t>& host_lengths() const { return lengths_; }
-  // Where token 0 of new ones would stand in each row, padding before it left out.
-  std::vector<int64_t> first_positions(const Mask& mask) const;
+  KeySums keys() const;
   // Takes in sums over `count` new tokens, of which the mask says how many are valid.
   void add(const KeySums& fresh, int64_t count, const Mask& mask);
-  void require_batch(const char* who, const Tensor& x) const;  // rows and dtype fit, or an error
 
  private:
-  FixedState() = default;
-  KeySums keys_;
-  std::vector<int64_t> lengths_;
+  std::unique_ptr<DecodeState> copy() const override { return std::make_unique<FixedState>(*this); }
 };
 
 }  // namespace heed::nn

@@ -6,7 +6,6 @@
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/views.h>
-#include <heed/nn/attention/mask.h>
 
 namespace heed::nn {
 
@@ -27,7 +26,7 @@ Tensor means_of_all(const Tensor& x, int64_t m) {
 
 // Z [.., c, r] after `iterations` more.
 Tensor iterate(const Tensor& w, Tensor z, int64_t iterations) {
-  Tensor one = eye(w.dim(-2), w.dtype());
+  Tensor one = w.new_eye(w.dim(-2));
   for (int64_t i = 0; i < iterations; ++i) {
     Tensor wz = matmul(w, z);        // [.., r, r]
     Tensor t = 7.0 * one - wz;       // [.., r, r]
@@ -38,52 +37,46 @@ Tensor iterate(const Tensor& w, Tensor z, int64_t iterations) {
   return z;
 }
 
-}  // namespace
+// Where rows differ, the means are a product with a matrix of 1 / size, shared by the heads.
+struct SegmentPlan {
+  Tensor weights;  // f64 [B, 1, m, N]
+  Tensor valid;    // bool [B, 1, N, 1]
+};
 
-Tensor Landmarks::end() const {
-  if (equal) return Tensor();
-  return Tensor::from(count, {static_cast<int64_t>(count.size())});
-}
-
-Landmarks segment_means(const Tensor& x, const Tensor& begin, const Tensor& end, int64_t most) {
-  int64_t batch = x.dim(0), tokens = x.dim(2);
-  std::vector<int64_t> first = to_integers(begin), last = to_integers(end);
-  first.resize(static_cast<size_t>(batch), 0);
-  last.resize(static_cast<size_t>(batch), tokens);
-  Landmarks out;
-  bool same_range = true;
-  int64_t m = 0;
-  for (size_t b = 0; b < first.size(); ++b) {
-    first[b] = std::clamp<int64_t>(first[b], 0, tokens);
-    last[b] = std::clamp<int64_t>(last[b], first[b], tokens);
-    out.count.push_back(std::min(most, last[b] - first[b]));
-    m = std::max(m, out.count[b]);
-    same_range = same_range && first[b] == first[0] && last[b] == last[0];
-  }
-  if (m == 0) {
-    out.means = x.slice(2, 0, 0);  // [B, H, 0, D]
-    return out;
-  }
-  if (same_range) {
-    out.means = means_of_all(x.slice(2, first[0], last[0]), m);
-    return out;
-  }
-  // Rows differ: the means as a product with a matrix of 1 / size, shared by the heads.
+// Made on the host.
+SegmentPlan segment_plan(const Ranges& valid, const Lengths& count, int64_t tokens, Device device) {
+  int64_t batch = valid.rows(), m = count.max();
   Array weights = Array::zeros({batch, 1, m, tokens}, DType::f64, kCpu);
-  Array valid = Array::zeros({batch, 1, tokens, 1}, DType::boolean, kCpu);
-  for (size_t b = 0; b < first.size(); ++b) {
+  Array is_valid = Array::zeros({batch, 1, tokens, 1}, DType::boolean, kCpu);
+  for (size_t b = 0; b < valid.begin.size(); ++b) {
     double* w = weights.data<double>() + static_cast<int64_t>(b) * m * tokens;
-    bool* is_token = valid.data<bool>() + static_cast<int64_t>(b) * tokens;
-    std::fill(is_token + first[b], is_token + last[b], true);
-    int64_t segments = out.count[b], at = first[b];
-    out.equal = out.equal && segments == m;
+    bool* is_token = is_valid.data<bool>() + static_cast<int64_t>(b) * tokens;
+    std::fill(is_token + valid.begin[b], is_token + valid.end[b], true);
+    int64_t segments = count.values()[b], at = valid.begin[b], n = valid.end[b] - at;
     for (int64_t j = 0; j < segments; ++j) {
-      int64_t n = last[b] - first[b], size = n / segments + (j < n % segments ? 1 : 0);
+      int64_t size = n / segments + (j < n % segments ? 1 : 0);
       for (int64_t i = 0; i < size; ++i) w[j * tokens + at++] = 1 / static_cast<double>(size);
     }
   }
-  Tensor clean = where(Tensor(valid), x, 0.0);               // [B, H, N, D]
-  out.means = matmul(Tensor(weights).to(x.dtype()), clean);  // [B, H, m, D]
+  return {Tensor(weights.to(device)), Tensor(is_valid.to(device))};
+}
+
+}  // namespace
+
+Landmarks segment_means(const Tensor& x, const Ranges& valid, int64_t most) {
+  std::vector<int64_t> count;
+  for (int64_t b = 0; b < valid.rows(); ++b) count.push_back(std::min(most, valid.size(b)));
+  Landmarks out{Tensor(), count};
+  int64_t m = out.count.max();
+  if (m == 0) {
+    out.means = x.slice(2, 0, 0);  // [B, H, 0, D]
+  } else if (valid.equal) {
+    out.means = means_of_all(x.slice(2, valid.begin[0], valid.end[0]), m);
+  } else {
+    SegmentPlan plan = segment_plan(valid, out.count, x.dim(2), x.device());
+    Tensor clean = where(plan.valid, x, 0.0);               // [B, H, N, D]
+    out.means = matmul(plan.weights.to(x.dtype()), clean);  // [B, H, m, D]
+  }
   return out;
 }
 

@@ -2,23 +2,21 @@
 // tokens, and the iteration for a pseudo-inverse.
 #pragma once
 
-#include <vector>
-
 #include <heed/autograd/tensor.h>
+#include <heed/core/lengths.h>
 
 namespace heed::nn {
 
 struct Landmarks {
-  Tensor means;                // [B, H, m, D], m = max of counts; 0 beyond a row's count
-  std::vector<int64_t> count;  // min(most, valid tokens) of each row
-  bool equal = true;           // all counts are m
-  Tensor end() const;          // counts as i64 [B]; undefined where equal: a mask's bound
+  Tensor means;   // [B, H, m, D], m = max of counts; 0 beyond a row's count
+  Lengths count;  // min(most, valid tokens) of each row
+  // Counts as a mask's bound: undefined where all are m.
+  Lengths end() const { return count.all_equal() ? Lengths() : count; }
 };
 
-// Row b's valid tokens [begin[b], end[b]) of x [B, H, N, D] (i64 [B] or undefined: all), cut into
-// min(most, valid) segments whose sizes differ by one at most, the longer ones first. Padding
-// enters no mean, whatever it holds.
-Landmarks segment_means(const Tensor& x, const Tensor& begin, const Tensor& end, int64_t most);
+// Row b's valid tokens of x [B, H, N, D], cut into min(most, valid) segments whose sizes differ by
+// one at most, the longer ones first. Padding enters no mean, whatever it holds.
+Landmarks segment_means(const Tensor& x, const Ranges& valid, int64_t most);
 
 // Approaches W^+ of W >= 0, [.., r, c] -> [.., c, r], for each matrix by itself:
 //   Z_0 = W^T / (|W|_1 |W|_inf);  Z <- 1/4 Z (13 I - W Z (15 I - W Z (7 I - W Z)))

@@ -49,22 +49,21 @@ Traits LinearAttention::traits() const {
 }
 
 // relu(x) [cos, sin](pi p / 2 M): their inner products weigh by cos(pi (i - j) / 2 M) >= 0.
-Tensor LinearAttention::turned(const Tensor& x, const std::vector<int64_t>& first) const {
-  int64_t n = x.dim(2), rows = static_cast<int64_t>(first.size());
-  int64_t end = n + *std::max_element(first.begin(), first.end());
+Tensor LinearAttention::turned(const Tensor& x, const Lengths& first) const {
+  int64_t n = x.dim(2), rows = first.size(), end = n + first.max();
   if (std::max(n, end) > max_length_)
     throw ValueError(str("linear: map=cosformer with max_length ", max_length_, " got ",
                          std::max(n, end), " tokens; max_length must be >= every length"));
   std::vector<double> angle;
-  for (int64_t p : first)
+  for (int64_t p : first.values())
     for (int64_t t = 0; t < n; ++t)
       angle.push_back(M_PI_2 * static_cast<double>(p + t) / static_cast<double>(max_length_));
-  Tensor a = Tensor::from(angle, {rows, 1, n, 1});  // [B or 1, 1, N, 1]
-  Tensor active = relu(x);                          // [B, heads, N, D]
+  Tensor a(Array::from(angle, {rows, 1, n, 1}).to(x.device()));  // [B or 1, 1, N, 1]
+  Tensor active = relu(x);                                       // [B, heads, N, D]
   return concat({active * cos(a).to(x.dtype()), active * sin(a).to(x.dtype())}, 3);
 }
 
-Features LinearAttention::map(const Tensor& x, const std::vector<int64_t>& first) const {
+Features LinearAttention::map(const Tensor& x, const Lengths& first) const {
   switch (map_) {
     case Map::elu:  // elu(x) + 1, written so that small features keep their digits
       return {relu(x) + exp(clamp(x, lowest(x.dtype()), 0)), {}};
@@ -74,7 +73,7 @@ Features LinearAttention::map(const Tensor& x, const std::vector<int64_t>& first
     case Map::taylor2: {
       int64_t b = x.dim(0), h = x.dim(1), n = x.dim(2), d = x.dim(3);
       Tensor pairs = x.unsqueeze(4) * (x * M_SQRT1_2).unsqueeze(3);  // [B, heads, N, D, D]
-      return {concat({ones({b, h, n, 1}, x.dtype()), x, pairs.reshape({b, h, n, d * d})}, 3), {}};
+      return {concat({x.new_ones({b, h, n, 1}), x, pairs.reshape({b, h, n, d * d})}, 3), {}};
     }
     case Map::cosformer: return {turned(x, first), {}};
   }
@@ -82,12 +81,12 @@ Features LinearAttention::map(const Tensor& x, const std::vector<int64_t>& first
 }
 
 Features LinearAttention::query_features(const Tensor& q, const AttentionCall& call,
-                                         const std::vector<int64_t>& first) const {
-  return map(call.scale ? q * static_cast<double>(*call.scale) : q, first);
+                                         const Lengths& first) const {
+  return map(call.scale ? q * scale_of(call) : q, first);
 }
 
 Features LinearAttention::key_features(const Tensor& k, const AttentionCall&,
-                                       const std::vector<int64_t>& first) const {
+                                       const Lengths& first) const {
   return map(k, first);
 }
 

@@ -35,10 +35,11 @@ class LinearAttention : public FeatureAttention {
   Traits traits() const override;
 
  protected:
+  double default_scale() const override { return 1; }
   Features query_features(const Tensor& q, const AttentionCall& call,
-                          const std::vector<int64_t>& first) const override;
+                          const Lengths& first) const override;
   Features key_features(const Tensor& k, const AttentionCall& call,
-                        const std::vector<int64_t>& first) const override;
+                        const Lengths& first) const override;
   int64_t features() const override;
   bool has_levels() const override { return map_ == Map::exp; }
   std::shared_ptr<FeatureAttention> twin() const override;
@@ -46,8 +47,8 @@ class LinearAttention : public FeatureAttention {
 
  private:
   enum class Map { elu, relu, relu2, exp, taylor2, cosformer };
-  Features map(const Tensor& x, const std::vector<int64_t>& first) const;
-  Tensor turned(const Tensor& x, const std::vector<int64_t>& first) const;
+  Features map(const Tensor& x, const Lengths& first) const;
+  Tensor turned(const Tensor& x, const Lengths& first) const;
   Map map_;
   int64_t max_length_ = 0;
 };

@@ -10,7 +10,6 @@
 #include <heed/core/error.h>
 #include <heed/nn/attention/dense.h>
 #include <heed/nn/attention/score_map.h>
-#include <heed/nn/attention/slot_state.h>
 #include <heed/nn/init.h>
 
 namespace heed::nn {
@@ -77,35 +76,24 @@ void LinformerAttention::require_length(int64_t length) const {
                          config().max_length, ", the columns of E and F"));
 }
 
-FusedAttentionOptions LinformerAttention::fused_options(const AttentionCall& call) const {
-  FusedAttentionOptions options;
-  options.scale = scale_or(call, 1 / std::sqrt(static_cast<double>(config().head_dim)));
-  options.dropout = call.dropout;
-  options.key = call.random;
-  return options;
-}
-
-LinformerAttention::Part LinformerAttention::part(const AttentionCall& call, int64_t keys) const {
+LinformerAttention::Part LinformerAttention::part(const AttentionCall& call, int64_t batch,
+                                                  int64_t keys) const {
   const AttentionTerms& mask = call.mask.terms();
   Part p{0, keys, {}};
   p.terms.query_begin = mask.query_begin;
   p.terms.query_end = mask.query_end;
-  std::vector<int64_t> count = to_integers(mask.key_end);
-  bool equal = true;
-  if (!count.empty()) {
-    p.columns = 0;
-    for (int64_t& n : count) {
-      n = std::clamp<int64_t>(n, 0, keys);
-      p.columns = std::max(p.columns, n);
-      n = std::min(n, slots_);
-      equal = equal && n == count[0];
-    }
+  Lengths used;
+  if (call.mask.has_key_padding()) {
+    std::vector<int64_t> count = call.mask.key_ranges(batch, keys).end;
+    p.columns = Lengths(count).max();
+    for (int64_t& n : count) n = std::min(n, slots_);
+    used = count;
   }
   require_length(p.columns);
   p.slots = std::min(slots_, p.columns);
   // Slots beyond a row's number of keys would be mixtures of mixtures; and so k = max_length with
   // E = I is dense attention for shorter rows, too.
-  if (!equal) p.terms.key_end = Tensor::from(count, {static_cast<int64_t>(count.size())});
+  if (!used.all_equal()) p.terms.key_end = used;
   return p;
 }
 
@@ -113,7 +101,7 @@ Tensor LinformerAttention::forward(const Tensor& q, const Tensor& k, const Tenso
                                    const AttentionCall& call) const {
   auto scope = enter();
   check_call(q, k, v, call);
-  Part p = part(call, k.dim(2));
+  Part p = part(call, q.dim(0), k.dim(2));
   Tensor keys = call.mask.select_keys(k, 2).slice(2, 0, p.columns);             // [B, Hkv, N, D]
   Tensor values = call.mask.select_keys(v, 2).slice(2, 0, p.columns);           // [B, Hkv, N, E]
   keys = project(corner(E, p.slots, 0, p.columns), keys);                       // [B, Hkv, k, D]
@@ -125,15 +113,15 @@ Tensor LinformerAttention::weights(const Tensor& q, const Tensor& k, const Atten
                                    const std::vector<int64_t>& rows) const {
   check_call(q, k, Tensor(), call);
   int64_t batch = q.dim(0), queries = q.dim(2), keys = k.dim(2);
-  Part p = part(call, keys);
-  Mask mask = Mask::key_padding(Tensor(), p.terms.key_end) &
+  Part p = part(call, batch, keys);
+  Mask mask = Mask::key_padding({}, p.terms.key_end) &
               Mask::query_padding(p.terms.query_begin, p.terms.query_end);
-  Tensor visible = mask.dense(batch, queries, p.slots);  // [B or 1, 1, T, k]
+  Tensor visible = mask.dense(batch, queries, p.slots, false, q.device());  // [B or 1, 1, T, k]
   visible = take_rows(broadcast_to(visible, {batch, 1, queries, p.slots}), rows, name());
-  Tensor valid = call.mask.select_keys(k, 2).slice(2, 0, p.columns);           // [B, Hkv, N, D]
-  Tensor slots = project(corner(E, p.slots, 0, p.columns), valid);             // [B, Hkv, k, D]
-  Tensor asked = take_rows(call.mask.select_queries(q, 2), rows, name());      // [B, H, R, D]
-  Tensor map = softmax_map(asked, slots, fused_options(call).scale, visible);  // [B, H, R, k]
+  Tensor valid = call.mask.select_keys(k, 2).slice(2, 0, p.columns);       // [B, Hkv, N, D]
+  Tensor slots = project(corner(E, p.slots, 0, p.columns), valid);         // [B, Hkv, k, D]
+  Tensor asked = take_rows(call.mask.select_queries(q, 2), rows, name());  // [B, H, R, D]
+  Tensor map = softmax_map(asked, slots, scale_of(call), visible);         // [B, H, R, k]
   map = drop_weights(map, rows, queries, call);
   Tensor spread = corner(value_projection(), p.slots, 0, p.columns).to(q.dtype());  // [k, N]
   map = pad(matmul(map, spread), 3, 0, keys - p.columns);                           // [B, H, R, S]
@@ -141,43 +129,38 @@ Tensor LinformerAttention::weights(const Tensor& q, const Tensor& k, const Atten
 }
 
 std::unique_ptr<DecodeState> LinformerAttention::new_state(int64_t batch, int64_t, DType dtype,
-                                                           Device) const {
+                                                           Device device) const {
   const AttentionConfig& c = config();
-  return std::make_unique<SlotState>(batch, c.kv_heads, slots_, c.head_dim, c.value_dim, dtype);
+  return std::make_unique<SlotState>(batch, c.kv_heads, slots_, c.head_dim, c.value_dim, dtype,
+                                     device);
 }
 
 void LinformerAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
                                 DecodeState& state) const {
   NoGrad guard;
   SlotState& s = state_as<SlotState>(state);
-  // A call whose queries are its keys: nothing but these is looked at here.
-  Tensor q = zeros({k.rank() == 4 ? k.dim(0) : 0, config().heads, k.rank() == 4 ? k.dim(2) : 0,
-                    config().head_dim},
-                   k.dtype());
-  check_call(q, k, v, call);
-  if (k.dim(0) != s.batch())
-    throw ShapeError(
-        str("linformer: ", k.dim(0), " rows of keys for a state of ", s.batch(), " rows"));
-  std::vector<int64_t> count = to_integers(call.mask.terms().key_end);
-  count.resize(s.host_lengths.size(), k.dim(2));
-  bool together = true;
-  for (size_t b = 0; b < count.size(); ++b) {
-    count[b] = std::clamp<int64_t>(count[b], 0, k.dim(2));
-    require_length(s.host_lengths[b] + count[b]);
-    together = together && s.host_lengths[b] == s.host_lengths[0] && count[b] == count[0];
-  }
-  auto add = [&](int64_t row, int64_t rows, size_t b) {
-    int64_t at = s.host_lengths[b], n = count[b];
-    for (auto [x, sum, e] : {std::tuple{&k, &s.keys, &E}, {&v, &s.values, &value_projection()}}) {
-      Tensor place = sum->slice(0, row, row + rows);               // [rows, Hkv, k, D]
-      Tensor fresh = x->slice(0, row, row + rows).slice(2, 0, n);  // [rows, Hkv, n, D]
-      place.copy_(place + project(corner(*e, slots_, at, at + n), fresh));
+  check_step(Tensor(), k, v, call, s);
+  take_in(k, v, call.mask, s);
+}
+
+void LinformerAttention::take_in(const Tensor& k, const Tensor& v, const Mask& mask,
+                                 SlotState& s) const {
+  int64_t batch = s.batch(), count = k.dim(2);
+  Ranges fresh = mask.key_ranges(batch, count);
+  for (int64_t b = 0; b < batch; ++b) require_length(s.held()[b] + fresh.size(b));
+  auto add = [&](int64_t row, int64_t rows) {
+    int64_t at = s.held()[row], n = fresh.size(row);
+    for (auto [x, sum, e] :
+         {std::tuple{&k, &s.keys(), &E}, {&v, &s.values(), &value_projection()}}) {
+      Tensor place = sum->slice(0, row, row + rows);                // [rows, Hkv, k, D]
+      Tensor tokens = x->slice(0, row, row + rows).slice(2, 0, n);  // [rows, Hkv, n, D]
+      place.copy_(place + project(corner(*e, slots_, at, at + n), tokens));
     }
   };
-  if (together && !count.empty()) add(0, s.batch(), 0);
+  if (batch > 0 && fresh.equal && s.held().all_equal()) add(0, batch);
   else
-    for (size_t b = 0; b < count.size(); ++b) add(static_cast<int64_t>(b), 1, b);
-  for (size_t b = 0; b < count.size(); ++b) s.host_lengths[b] += count[b];
+    for (int64_t b = 0; b < batch; ++b) add(b, 1);
+  s.added(mask, count);
 }
 
 Tensor LinformerAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
@@ -185,18 +168,15 @@ Tensor LinformerAttention::step(const Tensor& q, const Tensor& k, const Tensor& 
   NoGrad guard;
   auto scope = enter();
   SlotState& s = state_as<SlotState>(state);
-  if (k.defined() != v.defined()) throw ValueError("linformer: step takes k and v, or neither");
-  if (call.dropout > 0) throw ValueError("linformer: dropout has no meaning while decoding");
-  if (q.rank() != 4 || q.dim(0) != s.batch())
-    throw ShapeError(str("linformer: q [", s.batch(), ", H, T, D] expected, got ", q.shape()));
-  if (k.defined()) absorb(k, v, call, state);
+  check_step(q, k, v, call, s);
+  if (k.defined()) take_in(k, v, call.mask, s);
   AttentionTerms terms;
   terms.query_begin = call.mask.terms().query_begin;
   terms.query_end = call.mask.terms().query_end;
-  std::vector<int64_t> used = s.host_lengths;
+  std::vector<int64_t> used = s.held().values();
   for (int64_t& n : used) n = std::min(n, slots_);
-  terms.key_end = Tensor::from(used, {s.batch()});
-  return fused_attention(q, s.keys, s.values, terms, fused_options(call));  // [B, H, T, E]
+  terms.key_end = used;
+  return fused_attention(q, s.keys(), s.values(), terms, fused_options(call));  // [B, H, T, E]
 }
 
 std::optional<ExactLimit> LinformerAttention::exact_limit(const AttentionShape& shape) const {

@@ -18,6 +18,7 @@
 
 #include <heed/nn/attention/attention.h>
 #include <heed/nn/attention/catalog.h>
+#include <heed/nn/attention/slot_state.h>
 
 namespace heed::nn {
 
@@ -52,9 +53,10 @@ class LinformerAttention : public Attention {
     int64_t slots, columns;
     AttentionTerms terms;
   };
-  Part part(const AttentionCall& call, int64_t keys) const;
+  Part part(const AttentionCall& call, int64_t batch, int64_t keys) const;
   void require_length(int64_t length) const;
-  FusedAttentionOptions fused_options(const AttentionCall& call) const;
+  // The valid tokens of k and v into the slots.
+  void take_in(const Tensor& k, const Tensor& v, const Mask& mask, SlotState& state) const;
 
   int64_t slots_;
   std::string share_;

@@ -8,12 +8,12 @@
 #include <heed/autograd/ops/dropout.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/index.h>
+#include <heed/autograd/ops/lsh.h>
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/softmax.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
-#include <heed/core/parallel.h>
 #include <heed/nn/attention/kv_step.h>
 #include <heed/nn/attention/score_map.h>
 
@@ -37,75 +37,15 @@ Tensor directions(const Tensor& k) {
   return where(some, k, 0.0) * rsqrt(where(some, squared, 1.0));  // [B, H, S, D]
 }
 
-std::vector<int64_t> bounds(const Tensor& given, int64_t batch, int64_t fallback, int64_t limit) {
-  std::vector<int64_t> out = to_integers(given);
-  out.resize(static_cast<size_t>(batch), fallback);
-  for (int64_t& x : out) x = std::clamp<int64_t>(x, 0, limit);
-  return out;
+// bool [B, 1, T, S]: which key is query i's own, at i + offset[b].
+Tensor own_keys(const Lengths& offset, int64_t queries, int64_t keys, Device device) {
+  Array own = Array::zeros({offset.size(), 1, queries, keys}, DType::boolean, kCpu);
+  for (int64_t b = 0; b < offset.size(); ++b)
+    for (int64_t i = 0; i < queries; ++i)
+      if (int64_t j = i + offset[b]; j >= 0 && j < keys)
+        own.data<bool>()[(b * queries + i) * keys + j] = true;
+  return Tensor(own.to(device));
 }
-
-std::vector<int64_t> no_offset(const Tensor& q) {
-  return std::vector<int64_t>(static_cast<size_t>(q.dim(0)), 0);
-}
-
-// The candidates of one head, round after round.
-struct HeadSearch {
-  int64_t queries, keys, offset;  // query i stands at key i + offset
-  int64_t key_begin, key_end, query_begin, query_end;
-  int64_t chunk, buckets;
-  std::vector<std::vector<int32_t>> found;  // a query
-
-  bool valid_query(int64_t i) const { return i >= query_begin && i < query_end; }
-
-  void causal_round(const int32_t* query_bucket, const int32_t* key_bucket) {
-    std::vector<std::vector<int32_t>> members(static_cast<size_t>(buckets));
-    int64_t j = key_begin;
-    for (int64_t i = query_begin; i < query_end; ++i) {
-      int64_t own = i + offset;
-      for (; j < key_end && j < own; ++j)
-        members[static_cast<size_t>(key_bucket[j])].push_back(static_cast<int32_t>(j));
-      const auto& mine = members[static_cast<size_t>(query_bucket[i])];
-      int64_t count = std::min<int64_t>(chunk - 1, static_cast<int64_t>(mine.size()));
-      found[static_cast<size_t>(i)].insert(found[static_cast<size_t>(i)].end(), mine.end() - count,
-                                           mine.end());
-    }
-  }
-
-  void chunked_round(const int32_t* query_bucket, const int32_t* key_bucket) {
-    std::vector<std::vector<int32_t>> members(static_cast<size_t>(buckets));
-    for (int64_t j = key_begin; j < key_end; ++j)
-      members[static_cast<size_t>(key_bucket[j])].push_back(static_cast<int32_t>(j));
-    std::vector<int64_t> first;  // place of each bucket in the sorted order
-    int64_t total = 0;
-    for (const auto& m : members) first.push_back(total), total += static_cast<int64_t>(m.size());
-    for (int64_t i = query_begin; i < query_end; ++i) {
-      // Where the query stands in the order, by its own position.
-      const size_t bucket = static_cast<size_t>(query_bucket[i]);
-      const auto& mine = members[bucket];
-      auto own = std::lower_bound(mine.begin(), mine.end(), static_cast<int32_t>(i + offset));
-      int64_t at = (first[bucket] + (own - mine.begin())) / chunk;
-      int64_t begin = std::max<int64_t>(0, (at - 1) * chunk - first[bucket]);
-      int64_t end =
-          std::min<int64_t>(static_cast<int64_t>(mine.size()), (at + 1) * chunk - first[bucket]);
-      if (begin < end)
-        found[static_cast<size_t>(i)].insert(found[static_cast<size_t>(i)].end(),
-                                             mine.begin() + begin, mine.begin() + end);
-    }
-  }
-
-  // Sorted, each once, with the own key.
-  void write(int64_t length, int32_t* index) {
-    for (int64_t i = 0; i < queries; ++i, index += length) {
-      std::vector<int32_t>& list = found[static_cast<size_t>(i)];
-      int64_t own = i + offset;
-      if (valid_query(i) && own >= key_begin && own < key_end)
-        list.push_back(static_cast<int32_t>(own));
-      std::sort(list.begin(), list.end());
-      list.erase(std::unique(list.begin(), list.end()), list.end());
-      std::fill(std::copy(list.begin(), list.end(), index), index + length, -1);
-    }
-  }
-};
 
 }  // namespace
 
@@ -123,10 +63,6 @@ LshAttention::LshAttention(AttentionConfig config) : Attention(std::move(config)
   register_buffer("rotations", rotations_);
 }
 
-double LshAttention::scale_of(const AttentionCall& call) const {
-  return scale_or(call, 1 / std::sqrt(static_cast<double>(config().head_dim)));
-}
-
 int64_t LshAttention::list_length(int64_t keys) const {
   int64_t most = config().causal ? rounds_ * (chunk_ - 1) + 1 : rounds_ * 2 * chunk_ + 1;
   return std::min(keys, most);
@@ -135,8 +71,8 @@ int64_t LshAttention::list_length(int64_t keys) const {
 Tensor LshAttention::hash(const Tensor& x) const {
   NoGrad guard;
   int64_t batch = x.dim(0), heads = x.dim(1), count = x.dim(2);
-  if (buckets_ == 1) return Tensor(Array::zeros({batch, heads, rounds_, count}, DType::i32, kCpu));
-  if (x.numel() == 0) return Tensor(Array::zeros({batch, heads, rounds_, count}, DType::i32, kCpu));
+  if (buckets_ == 1 || x.numel() == 0)
+    return x.new_zeros({batch, heads, rounds_, count}, DType::i32);
   std::vector<Tensor> rounds;
   for (int64_t r = 0; r < rounds_; ++r) {
     Tensor turned = matmul(x.detach(), select(rotations_, 1, r).to(x.dtype()));  // [B, H, N, b / 2]
@@ -145,34 +81,23 @@ Tensor LshAttention::hash(const Tensor& x) const {
   return cast(stack(rounds, 2), DType::i32);  // [B, H, rounds, N]
 }
 
-Tensor LshAttention::candidates(const Tensor& q, const Tensor& k, const AttentionTerms& terms,
-                                const std::vector<int64_t>& offset) const {
+Tensor LshAttention::candidates(const Tensor& q, const Tensor& k, const Mask& mask,
+                                const Lengths& offset) const {
   NoGrad guard;
-  int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), keys = k.dim(2);
-  Array query_hash = contiguous(hash(q)).array();  // [B, H, rounds, T]
-  Array key_hash = contiguous(hash(k)).array();    // [B, H, rounds, S]
-  std::vector<int64_t> key_begin = bounds(terms.key_begin, batch, 0, keys),
-                       key_end = bounds(terms.key_end, batch, keys, keys),
-                       query_begin = bounds(terms.query_begin, batch, 0, queries),
-                       query_end = bounds(terms.query_end, batch, queries, queries);
-  const int64_t length = list_length(keys);
-  Array index = Array::empty({batch, heads, queries, length}, DType::i32, kCpu);
-  parallel_for(batch * heads, 1, [&](int64_t from, int64_t to) {
-    for (int64_t n = from; n < to; ++n) {
-      const size_t b = static_cast<size_t>(n / heads);
-      HeadSearch search{queries,        keys,         offset[b], key_begin[b], key_end[b],
-                        query_begin[b], query_end[b], chunk_,    buckets_,     {}};
-      search.found.resize(static_cast<size_t>(queries));
-      for (int64_t r = 0; r < rounds_; ++r) {
-        const int32_t* of_query = query_hash.data<int32_t>() + (n * rounds_ + r) * queries;
-        const int32_t* of_key = key_hash.data<int32_t>() + (n * rounds_ + r) * keys;
-        if (config().causal) search.causal_round(of_query, of_key);
-        else search.chunked_round(of_query, of_key);
-      }
-      search.write(length, index.data<int32_t>() + n * queries * length);
-    }
-  });
-  return Tensor(index);
+  int64_t batch = q.dim(0), queries = q.dim(2), keys = k.dim(2);
+  Ranges valid_keys = mask.key_ranges(batch, keys), valid = mask.query_ranges(batch, queries);
+  LshSearch search;
+  search.chunk = chunk_;
+  search.buckets = buckets_;
+  search.causal = config().causal;
+  search.key_begin = valid_keys.begin;
+  search.key_end = valid_keys.end;
+  search.query_begin = valid.begin;
+  search.query_end = valid.end;
+  search.offset =
+      offset.defined() ? offset : Lengths(std::vector<int64_t>(static_cast<size_t>(batch), 0));
+  search.length = list_length(keys);
+  return lsh_candidates(hash(q), hash(k), search);
 }
 
 LshAttention::Prepared LshAttention::prepared(const Tensor& q, const Tensor& k,
@@ -180,8 +105,8 @@ LshAttention::Prepared LshAttention::prepared(const Tensor& q, const Tensor& k,
   refuse_offset(call);
   Prepared p;
   p.keys = directions(call.mask.select_keys(k, 2));  // [B, H, S, D]
-  p.list = candidates(call.mask.select_queries(q, 2), p.keys, call.mask.terms(), no_offset(q));
-  p.options.base = {.scale = scale_of(call), .dropout = call.dropout, .key = call.random};
+  p.list = candidates(call.mask.select_queries(q, 2), p.keys, call.mask, {});
+  p.options.base = fused_options(call);
   p.options.self_score = kSelfScore;
   return p;
 }
@@ -223,34 +148,15 @@ Tensor LshAttention::weights(const Tensor& q, const Tensor& k, const AttentionCa
   int64_t count = static_cast<int64_t>(rows.size());
   refuse_offset(call);
   check_rows(rows, queries, name());
-  if (count == 0) return zeros({batch, heads, 0, keys}, q.dtype());
-  Tensor at = Tensor::from(rows, {count});
+  if (count == 0) return q.new_zeros({batch, heads, 0, keys});
   Tensor clean = call.mask.select_queries(q, 2), unit = directions(call.mask.select_keys(k, 2));
-  Array list = candidates(clean, unit, call.mask.terms(), no_offset(q)).array();  // [B, H, T, L]
-  Array seen = Array::zeros({batch, heads, count, keys}, DType::boolean, kCpu);
-  Array own = Array::zeros({count, keys}, DType::boolean, kCpu);
-  for (int64_t n = 0; n < batch * heads * count; ++n) {
-    int64_t i = rows[static_cast<size_t>(n % count)], length = list.dim(3);
-    const int32_t* from = list.data<int32_t>() + (n / count * queries + i) * length;
-    own.data<bool>()[n % count * keys + i] = true;
-    for (int64_t x = 0; x < length; ++x)
-      if (from[x] >= 0) seen.data<bool>()[n * keys + from[x]] = true;
-  }
-  Tensor scores = matmul(index_select(clean, 2, at) * scale_of(call), unit.transpose(2, 3));
-  scores = where(Tensor(own), kSelfScore, scores);  // [B, H, R, S]
-  Tensor map = softmax(where(Tensor(seen), scores, -std::numeric_limits<double>::infinity()), -1);
+  Tensor list = take_rows(candidates(clean, unit, call.mask, {}), rows, name());  // [B, H, R, L]
+  Tensor scores = matmul(take_rows(clean, rows, name()) * scale_of(call), unit.transpose(2, 3));
+  Tensor own = own_keys(Lengths{0}, queries, keys, q.device());      // [1, 1, T, S]
+  scores = where(take_rows(own, rows, name()), kSelfScore, scores);  // [B, H, R, S]
+  Tensor seen = listed_pairs(list, keys);
+  Tensor map = softmax(where(seen, scores, -std::numeric_limits<double>::infinity()), -1);
   return drop_weights(map, rows, queries, call);
-}
-
-std::unique_ptr<DecodeState> LshAttention::new_state(int64_t batch, int64_t capacity, DType dtype,
-                                                     Device device) const {
-  if (!config().causal) refuse("decoding", "decode");
-  return new_kv_cache(config(), batch, capacity, dtype, device);
-}
-
-void LshAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
-                          DecodeState& state) const {
-  absorb_keys(*this, k, v, call, state_as<KVCache>(state));
 }
 
 // The cache keeps all vectors; they are hashed again.
@@ -258,30 +164,21 @@ Tensor LshAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
                           const AttentionCall& call, DecodeState& state) const {
   NoGrad guard;
   auto scope = enter();
-  if (call.mask.has_pairs() || call.mask.has_window()) refuse("a pair mask or window", "pair_mask");
-  if (call.mask.has_bias()) refuse("a bias on the scores", "bias");
   if (!k.defined()) refuse("a step without keys", "cross");
-  KVStep s = begin_kv_step(*this, q, k, v, call, state_as<KVCache>(state));
+  KVCache& cache = state_as<KVCache>(state);
+  check_step(q, k, v, call, cache);
+  KVStep s = begin_kv_step(cache, k, v, call.mask, config().causal, q.dim(2));
   Tensor clean = call.mask.select_queries(q, 2);  // [B, H, T, D]
   Tensor keys = directions(s.keys);               // [B, H, S, D]
-  AttentionTerms terms = call.mask.terms();
-  terms.key_begin = Tensor();
-  terms.key_end = s.terms.key_end;
-  Tensor list = candidates(clean, keys, terms, s.offset);
+  Mask valid = Mask::key_padding({}, s.terms.key_end) &
+               Mask::query_padding(s.terms.query_begin, s.terms.query_end);
+  Tensor list = candidates(clean, keys, valid, s.offset);
   // The own key is not the one of the query's number: its score is hidden by hand.
-  int64_t length = list.dim(3), held = keys.dim(2);
+  int64_t held = keys.dim(2);
   Tensor scores = matmul(clean * scale_of(call), keys.transpose(2, 3));  // [B, H, T, S]
-  Array seen = Array::zeros(scores.shape(), DType::boolean, kCpu),
-        own = Array::zeros(scores.shape(), DType::boolean, kCpu);
-  const int32_t* from = list.array().data<int32_t>();
-  for (int64_t n = 0; n < q.dim(0) * q.dim(1) * q.dim(2); ++n) {
-    int64_t j = n % q.dim(2) + s.offset[static_cast<size_t>(n / q.dim(2) / q.dim(1))];
-    if (j >= 0 && j < held) own.data<bool>()[n * held + j] = true;
-    for (int64_t x = 0; x < length; ++x)
-      if (from[n * length + x] >= 0) seen.data<bool>()[n * held + from[n * length + x]] = true;
-  }
-  scores = where(Tensor(own), kSelfScore, scores);
-  Tensor map = softmax(where(Tensor(seen), scores, -std::numeric_limits<double>::infinity()), -1);
+  scores = where(own_keys(s.offset, q.dim(2), held, q.device()), kSelfScore, scores);
+  Tensor seen = listed_pairs(list, held);
+  Tensor map = softmax(where(seen, scores, -std::numeric_limits<double>::infinity()), -1);
   return matmul(map, s.values);  // [B, H, T, E]
 }
 
@@ -292,11 +189,11 @@ Tensor LshAttention::dense_reference(const Tensor& q, const Tensor& k, const Ten
   const Mask& mask = call.mask;
   Tensor unit = directions(mask.select_keys(k, 2));  // [B, H, S, D]
   Tensor scores = matmul(mask.select_queries(q, 2) * scale_of(call), unit.transpose(2, 3));
-  Tensor own = equal(eye(queries), 1.0);  // [T, S]
+  Tensor own = equal(q.new_eye(queries), 1.0);  // [T, S]
   scores = where(own, kSelfScore, scores);
-  Tensor visible = mask.dense(batch, queries, keys, config().causal);
+  Tensor visible = mask.dense(batch, queries, keys, config().causal, q.device());
   Tensor any = greater(sum(cast(visible, DType::f32), {3}, true), 0.0);
-  Tensor fill = where(any, full({1}, -std::numeric_limits<double>::infinity(), q.dtype()), 0.0);
+  Tensor fill = where(any, q.new_full({1}, -std::numeric_limits<double>::infinity()), 0.0);
   Tensor map = where(visible, softmax(where(visible, scores, fill), -1), 0.0);  // [B, H, T, S]
   if (call.dropout > 0) map = dropout(map, call.dropout, call.random);
   return matmul(map, mask.select_keys(v, 2));  // [B, H, T, E]
@@ -322,7 +219,7 @@ std::vector<int64_t> LshAttention::reach(const Tensor& q, const Tensor& k,
   check_call(q, k, Tensor(), call);
   if (i < 0 || i >= q.dim(2)) throw ValueError(str("lsh: reach of row ", i, " of ", q.dim(2)));
   Tensor list = candidates(call.mask.select_queries(q, 2), directions(call.mask.select_keys(k, 2)),
-                           call.mask.terms(), no_offset(q));
+                           call.mask, {});
   std::vector<int64_t> keys;
   for (int64_t h = 0; h < q.dim(1); ++h) {
     std::vector<int64_t> mine;

@@ -37,10 +37,6 @@ class LshAttention : public Attention {
   Traits traits() const override;
   Tensor weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                  const std::vector<int64_t>& rows) const override;
-  std::unique_ptr<DecodeState> new_state(int64_t batch, int64_t capacity, DType dtype = DType::f32,
-                                         Device device = kCpu) const override;
-  void absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
-              DecodeState& state) const override;
   Tensor step(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call,
               DecodeState& state) const override;
   std::optional<ExactLimit> exact_limit(const AttentionShape& shape) const override;
@@ -52,9 +48,9 @@ class LshAttention : public Attention {
   // i32 [B, H, rounds, N]: the bucket of each row of x [B, H, N, D].
   Tensor hash(const Tensor& x) const;
   // i32 [B, H, T, L], -1 for none: the union of the candidates. Query i of row b stands at key i +
-  // offset[b]; bounds of valid keys and queries from `terms`.
-  Tensor candidates(const Tensor& q, const Tensor& k, const AttentionTerms& terms,
-                    const std::vector<int64_t>& offset) const;
+  // offset[b] (undefined: at key i); which keys and queries are valid says `mask`.
+  Tensor candidates(const Tensor& q, const Tensor& k, const Mask& mask,
+                    const Lengths& offset) const;
   // Every key visible, none hashed: the dense form with shared q and k.
   Tensor dense_reference(const Tensor& q, const Tensor& k, const Tensor& v,
                          const AttentionCall& call) const;
@@ -66,7 +62,6 @@ class LshAttention : public Attention {
     SelectedAttentionOptions options;
   };
   Prepared prepared(const Tensor& q, const Tensor& k, const AttentionCall& call) const;
-  double scale_of(const AttentionCall& call) const;
   int64_t list_length(int64_t keys) const;
 
   int64_t rounds_, buckets_, chunk_;

@@ -37,7 +37,7 @@ Tensor LuongAttention::turned(const Tensor& q, const AttentionCall& call) const 
 
 AttentionCall LuongAttention::scaled(const AttentionCall& call) const {
   AttentionCall own = call;
-  if (!own.scale) own.scale = 1.0f;
+  own.scale = static_cast<float>(scale_of(call));
   return own;
 }
 
@@ -62,6 +62,7 @@ std::unique_ptr<DecodeState> LuongAttention::new_state(int64_t batch, int64_t ca
 
 void LuongAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
                             DecodeState& state) const {
+  check_step(Tensor(), k, v, call, state);
   inner_->absorb(k, v, call, state);
 }
 
@@ -69,8 +70,7 @@ Tensor LuongAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
                             const AttentionCall& call, DecodeState& state) const {
   NoGrad guard;
   auto scope = enter();
-  if (q.rank() != 4 || q.dim(3) != config().head_dim)
-    throw ShapeError(str("luong: q [B, H, T, ", config().head_dim, "] expected, got ", q.shape()));
+  check_step(q, k, v, call, state);
   return inner_->step(turned(q, call), k, v, scaled(call), state);  // [B, H, T, E]
 }
 

@@ -39,6 +39,7 @@ class LuongAttention : public Attention {
  private:
   Tensor turned(const Tensor& q, const AttentionCall& call) const;
   AttentionCall scaled(const AttentionCall& call) const;
+  double default_scale() const override { return 1; }
 
   std::string score_;
   std::unique_ptr<Attention> inner_;  // dense or additive, which do the work

@@ -9,33 +9,22 @@ namespace heed::nn {
 
 namespace {
 
-Tensor integers(const std::vector<int64_t>& values) {
-  return Tensor::from(values, {static_cast<int64_t>(values.size())});  // [B]
-}
-
-Tensor lengths_tensor(const std::vector<int64_t>& lengths, const char* who) {
-  for (size_t b = 0; b < lengths.size(); ++b)
+const Lengths& not_negative(const Lengths& lengths, const char* who) {
+  for (int64_t b = 0; b < lengths.size(); ++b)
     if (lengths[b] < 0)
       throw ValueError(str(who, ": length ", lengths[b], " of row ", b, " is negative"));
-  return integers(lengths);
-}
-
-void require_range(const Tensor& bound, const char* who) {
-  if (!bound.defined()) return;
-  if (bound.dtype() != DType::i64)
-    throw DTypeError(str(who, ": bounds must be i64, got ", bound.dtype()));
-  if (bound.rank() != 1) throw ShapeError(str(who, ": bounds [B] expected, got ", bound.shape()));
+  return lengths;
 }
 
 // The bound that both ranges respect.
 template <class Pick>
-Tensor merge(const Tensor& a, const Tensor& b, Pick pick) {
+Lengths merge_bounds(const Lengths& a, const Lengths& b, Pick pick) {
   if (!a.defined() || !b.defined()) return a.defined() ? a : b;
-  std::vector<int64_t> x = to_integers(a), y = to_integers(b);
-  if (x.size() != y.size())
-    throw ShapeError(str("Mask: padding for ", x.size(), " and for ", y.size(), " rows"));
-  for (size_t i = 0; i < x.size(); ++i) x[i] = pick(x[i], y[i]);
-  return integers(x);
+  if (a.size() != b.size())
+    throw ShapeError(str("Mask: padding for ", a.size(), " and for ", b.size(), " rows"));
+  std::vector<int64_t> x = a.values();
+  for (size_t i = 0; i < x.size(); ++i) x[i] = pick(x[i], b.values()[i]);
+  return x;
 }
 
 Tensor only_one(const Tensor& a, const Tensor& b, const char* what) {
@@ -46,12 +35,12 @@ Tensor only_one(const Tensor& a, const Tensor& b, const char* what) {
 
 int64_t narrower(int64_t a, int64_t b) { return a < 0 ? b : b < 0 ? a : std::min(a, b); }
 
-// b moved by `shift`, into [0, limit].
-Tensor shifted(const Tensor& bound, int64_t shift, int64_t limit) {
+// A bound as the tokens [begin, begin + count) see it.
+Lengths bound_within(const Lengths& bound, int64_t begin, int64_t count) {
   if (!bound.defined()) return bound;
-  std::vector<int64_t> values = to_integers(bound);
-  for (int64_t& x : values) x = std::clamp<int64_t>(x + shift, 0, limit);
-  return integers(values);
+  std::vector<int64_t> x = bound.values();
+  for (int64_t& at : x) at = std::clamp<int64_t>(at - begin, 0, count);
+  return x;
 }
 
 Tensor query_rows(const Tensor& map, int64_t begin, int64_t count) {
@@ -59,69 +48,45 @@ Tensor query_rows(const Tensor& map, int64_t begin, int64_t count) {
   return map.slice(-2, begin, begin + count);
 }
 
-void require_map(const Tensor& map, const Shape& shape, const char* who, const char* what) {
-  if (map.defined() && !broadcastable_to(map.shape(), shape))
-    throw ShapeError(str(who, ": ", what, " ", map.shape(), " does not broadcast to ", shape));
-}
-
-void require_rows(const Tensor& bound, int64_t batch, const char* who, const char* what) {
-  if (bound.defined() && bound.dim(0) != batch)
-    throw ShapeError(
-        str(who, ": ", what, " for ", bound.dim(0), " rows, but the batch has ", batch));
-}
-
 }  // namespace
 
-std::vector<int64_t> to_integers(const Tensor& tensor) {
-  std::vector<int64_t> values;
-  if (!tensor.defined()) return values;
-  for (double x : tensor.to_vector()) values.push_back(static_cast<int64_t>(x));
-  return values;
+Tensor valid_positions(const Lengths& begin, const Lengths& end, int64_t count, Device device) {
+  Ranges r = ranges_of(begin, end, std::max(begin.size(), end.size()), count);
+  Array valid = Array::zeros({r.rows(), count}, DType::boolean, kCpu);
+  for (size_t b = 0; b < r.begin.size(); ++b) {
+    bool* row = valid.data<bool>() + static_cast<int64_t>(b) * count;
+    std::fill(row + r.begin[b], row + r.end[b], true);
+  }
+  return Tensor(valid.to(device));  // [B, T]
 }
 
-Tensor valid_positions(const Tensor& begin, const Tensor& end, int64_t count) {
-  std::vector<int64_t> first = to_integers(begin), last = to_integers(end);
-  size_t batch = std::max(first.size(), last.size());
-  first.resize(batch, 0);
-  last.resize(batch, count);
-  Array valid = Array::empty({static_cast<int64_t>(batch), count}, DType::boolean, kCpu);
-  bool* out = valid.data<bool>();
-  for (size_t b = 0; b < batch; ++b)
-    for (int64_t t = 0; t < count; ++t) *out++ = t >= first[b] && t < last[b];
-  return Tensor(valid);  // [B, T]
+Mask Mask::key_padding(const Lengths& lengths) {
+  return key_padding({}, not_negative(lengths, "Mask::key_padding"));
 }
 
-Mask Mask::key_padding(const std::vector<int64_t>& lengths) {
-  return key_padding(Tensor(), lengths_tensor(lengths, "Mask::key_padding"));
-}
-
-Mask Mask::key_padding(const Tensor& begin, const Tensor& end) {
-  require_range(begin, "Mask::key_padding");
-  require_range(end, "Mask::key_padding");
+Mask Mask::key_padding(const Lengths& begin, const Lengths& end) {
   Mask m;
   m.terms_.key_begin = begin;
   m.terms_.key_end = end;
   return m;
 }
 
-Mask Mask::query_padding(const std::vector<int64_t>& lengths) {
-  return query_padding(Tensor(), lengths_tensor(lengths, "Mask::query_padding"));
+Mask Mask::query_padding(const Lengths& lengths) {
+  return query_padding({}, not_negative(lengths, "Mask::query_padding"));
 }
 
-Mask Mask::query_padding(const Tensor& begin, const Tensor& end) {
-  require_range(begin, "Mask::query_padding");
-  require_range(end, "Mask::query_padding");
+Mask Mask::query_padding(const Lengths& begin, const Lengths& end) {
   Mask m;
   m.terms_.query_begin = begin;
   m.terms_.query_end = end;
   return m;
 }
 
-Mask Mask::padding(const std::vector<int64_t>& lengths) {
-  return padding(Tensor(), lengths_tensor(lengths, "Mask::padding"));
+Mask Mask::padding(const Lengths& lengths) {
+  return padding({}, not_negative(lengths, "Mask::padding"));
 }
 
-Mask Mask::padding(const Tensor& begin, const Tensor& end) {
+Mask Mask::padding(const Lengths& begin, const Lengths& end) {
   return key_padding(begin, end) & query_padding(begin, end);
 }
 
@@ -169,8 +134,7 @@ Mask Mask::added(const Tensor& bias) {
   return m;
 }
 
-Mask Mask::offset(const Tensor& offset) {
-  require_range(offset, "Mask::offset");
+Mask Mask::offset(const Lengths& offset) {
   Mask m;
   m.terms_.offset = offset;
   return m;
@@ -182,10 +146,10 @@ Mask Mask::operator&(const Mask& other) const {
   AttentionTerms& t = m.terms_;
   auto later = [](int64_t x, int64_t y) { return std::max(x, y); };
   auto earlier = [](int64_t x, int64_t y) { return std::min(x, y); };
-  t.key_begin = merge(a.key_begin, b.key_begin, later);
-  t.key_end = merge(a.key_end, b.key_end, earlier);
-  t.query_begin = merge(a.query_begin, b.query_begin, later);
-  t.query_end = merge(a.query_end, b.query_end, earlier);
+  t.key_begin = merge_bounds(a.key_begin, b.key_begin, later);
+  t.key_end = merge_bounds(a.key_end, b.key_end, earlier);
+  t.query_begin = merge_bounds(a.query_begin, b.query_begin, later);
+  t.query_end = merge_bounds(a.query_end, b.query_end, earlier);
   t.window_left = narrower(a.window_left, b.window_left);
   t.window_right = narrower(a.window_right, b.window_right);
   t.alibi_slopes = only_one(a.alibi_slopes, b.alibi_slopes, "ALiBi slopes");
@@ -194,7 +158,7 @@ Mask Mask::operator&(const Mask& other) const {
     t.relative_bidirectional = b.relative_bidirectional;
     t.relative_max_distance = b.relative_max_distance;
   }
-  if (a.offset.defined() && b.offset.defined() && to_integers(a.offset) != to_integers(b.offset))
+  if (a.offset.defined() && b.offset.defined() && !(a.offset == b.offset))
     throw ValueError("Mask: two terms with different offsets");
   t.offset = a.offset.defined() ? a.offset : b.offset;
   if (a.pair_mask.defined() && b.pair_mask.defined())
@@ -219,10 +183,12 @@ bool Mask::has_bias() const {
   return terms_.bias.defined() || terms_.alibi_slopes.defined() || terms_.relative_bias.defined();
 }
 
-bool Mask::has_left_padding() const {
-  for (int64_t begin : to_integers(terms_.key_begin))
-    if (begin > 0) return true;
-  return false;
+Ranges Mask::key_ranges(int64_t batch, int64_t count) const {
+  return ranges_of(terms_.key_begin, terms_.key_end, batch, count);
+}
+
+Ranges Mask::query_ranges(int64_t batch, int64_t count) const {
+  return ranges_of(terms_.query_begin, terms_.query_end, batch, count);
 }
 
 std::string Mask::to_string() const {
@@ -239,26 +205,8 @@ std::string Mask::to_string() const {
   return out.empty() ? "no mask" : out;
 }
 
-void Mask::check(int64_t batch, int64_t heads, int64_t queries, int64_t keys,
-                 const char* who) const {
-  require_rows(terms_.key_begin, batch, who, "key padding");
-  require_rows(terms_.key_end, batch, who, "key padding");
-  require_rows(terms_.query_begin, batch, who, "query padding");
-  require_rows(terms_.query_end, batch, who, "query padding");
-  require_rows(terms_.offset, batch, who, "an offset");
-  Shape map{batch, heads, queries, keys};
-  require_map(terms_.pair_mask, map, who, "the pair mask");
-  require_map(terms_.bias, map, who, "the bias");
-  if (terms_.alibi_slopes.defined() && terms_.alibi_slopes.dim(0) != heads)
-    throw ShapeError(
-        str(who, ": ", terms_.alibi_slopes.dim(0), " ALiBi slopes for ", heads, " heads"));
-  if (terms_.relative_bias.defined() && terms_.relative_bias.dim(0) != heads)
-    throw ShapeError(str(who, ": a relative-bias table ", terms_.relative_bias.shape(), " for ",
-                         heads, " heads"));
-}
-
-Tensor Mask::dense(int64_t batch, int64_t queries, int64_t keys, bool causal) const {
-  return visible_pairs(terms(causal), batch, queries, keys);
+Tensor Mask::dense(int64_t batch, int64_t queries, int64_t keys, bool causal, Device device) const {
+  return visible_pairs(terms(causal), batch, queries, keys, device);
 }
 
 Tensor Mask::dense_bias(int64_t batch, int64_t queries, int64_t keys, DType dtype) const {
@@ -271,14 +219,22 @@ Mask Mask::rows(int64_t begin, int64_t count, int64_t batch, int64_t queries, in
         str("Mask::rows: [", begin, ", ", begin + count, ") of ", queries, " queries"));
   Mask m = *this;
   AttentionTerms& t = m.terms_;
-  t.query_begin = shifted(terms_.query_begin, -begin, count);
-  t.query_end = shifted(terms_.query_end, -begin, count);
-  std::vector<int64_t> offset = to_integers(terms_.offset);
-  if (offset.empty()) offset.assign(static_cast<size_t>(batch), keys - queries);
-  for (int64_t& x : offset) x += begin;
-  t.offset = integers(offset);
+  t.query_begin = bound_within(terms_.query_begin, begin, count);
+  t.query_end = bound_within(terms_.query_end, begin, count);
+  Lengths offset = terms_.offset.defined()
+                       ? terms_.offset
+                       : std::vector<int64_t>(static_cast<size_t>(batch), keys - queries);
+  t.offset = offset.minus(-begin);
   t.pair_mask = query_rows(terms_.pair_mask, begin, count);
   t.bias = query_rows(terms_.bias, begin, count);
+  return m;
+}
+
+Mask Mask::tokens(int64_t begin, int64_t count) const {
+  Mask m = *this;
+  for (Lengths* bound :
+       {&m.terms_.key_begin, &m.terms_.key_end, &m.terms_.query_begin, &m.terms_.query_end})
+    *bound = bound_within(*bound, begin, count);
   return m;
 }
 
@@ -293,30 +249,39 @@ static Tensor keep_tokens(const Tensor& x, int axis, const Tensor& valid) {
   return where(valid.reshape(shape), x, 0.0);
 }
 
-static Tensor select(const Tensor& x, int axis, const Tensor& begin, const Tensor& end) {
+static Tensor keep_range(const Tensor& x, int axis, const Lengths& begin, const Lengths& end) {
   if (!begin.defined() && !end.defined()) return x;
-  return keep_tokens(x, axis, valid_positions(begin, end, x.dim(axis)));
+  return keep_tokens(x, axis, valid_positions(begin, end, x.dim(axis), x.device()));
 }
 
 Tensor Mask::select_keys(const Tensor& x, int axis) const {
-  return select(x, axis, terms_.key_begin, terms_.key_end);
+  return keep_range(x, axis, terms_.key_begin, terms_.key_end);
 }
 
 Tensor Mask::select_queries(const Tensor& x, int axis) const {
-  return select(x, axis, terms_.query_begin, terms_.query_end);
+  return keep_range(x, axis, terms_.query_begin, terms_.query_end);
 }
 
 Tensor Mask::select_tokens(const Tensor& x, int axis) const {
   const AttentionTerms& t = terms_;
-  auto same = [](const Tensor& a, const Tensor& b) {
-    return a.defined() == b.defined() && (!a.defined() || a.impl() == b.impl());
-  };
-  if (!has_query_padding() || (same(t.key_begin, t.query_begin) && same(t.key_end, t.query_end)))
+  if (!has_query_padding() || (t.key_begin == t.query_begin && t.key_end == t.query_end))
     return select_keys(x, axis);
   if (!has_key_padding()) return select_queries(x, axis);
-  Tensor as_key = valid_positions(t.key_begin, t.key_end, x.dim(axis));        // [B, T]
-  Tensor as_query = valid_positions(t.query_begin, t.query_end, x.dim(axis));  // [B, T]
+  Tensor as_key = valid_positions(t.key_begin, t.key_end, x.dim(axis), x.device());        // [B, T]
+  Tensor as_query = valid_positions(t.query_begin, t.query_end, x.dim(axis), x.device());  // [B, T]
   return keep_tokens(x, axis, logical_or(as_key, as_query));
+}
+
+Tensor Mask::finite_keys(const Tensor& x, int axis) const {
+  return finite_padding_ ? x : select_keys(x, axis);
+}
+
+Tensor Mask::finite_queries(const Tensor& x, int axis) const {
+  return finite_padding_ ? x : select_queries(x, axis);
+}
+
+Tensor Mask::finite_tokens(const Tensor& x, int axis) const {
+  return finite_padding_ ? x : select_tokens(x, axis);
 }
 
 Mask Mask::with_finite_padding() const {

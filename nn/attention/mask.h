@@ -4,7 +4,8 @@
 //
 //   Mask m = Mask::padding({5, 3}) & Mask::window(2, 2);   // two sequences of 5 and 3 tokens
 //
-// Being causal is the layer's business (AttentionConfig::causal), never a call's mask.
+// Being causal is the layer's business (AttentionConfig::causal), never a call's mask. Whether a
+// mask fits the queries and keys is checked where it meets them: Attention::check_call.
 #pragma once
 
 #include <string>
@@ -17,21 +18,21 @@ namespace heed::nn {
 class Mask {
  public:
   Mask() = default;  // everything is visible
-  // Valid tokens of row b: [0, lengths[b]), or [begin[b], end[b]) given as i64 [B]. What lies
-  // beyond the sequence is not there: a length of 9 on 3 tokens means all 3.
-  static Mask key_padding(const std::vector<int64_t>& lengths);
-  static Mask key_padding(const Tensor& begin, const Tensor& end);  // begin may be undefined: 0
-  static Mask query_padding(const std::vector<int64_t>& lengths);
-  static Mask query_padding(const Tensor& begin, const Tensor& end);
+  // Valid tokens of row b: [0, lengths[b]), or [begin[b], end[b]), of which either may be undefined.
+  // What lies beyond the sequence is not there: a length of 9 on 3 tokens means all 3.
+  static Mask key_padding(const Lengths& lengths);
+  static Mask key_padding(const Lengths& begin, const Lengths& end);
+  static Mask query_padding(const Lengths& lengths);
+  static Mask query_padding(const Lengths& begin, const Lengths& end);
   // Self-attention: the same tokens are queries and keys.
-  static Mask padding(const std::vector<int64_t>& lengths);
-  static Mask padding(const Tensor& begin, const Tensor& end);
+  static Mask padding(const Lengths& lengths);
+  static Mask padding(const Lengths& begin, const Lengths& end);
   static Mask window(int64_t left, int64_t right);  // -left <= j - i - offset <= right; -1: open
   static Mask alibi(const Tensor& slopes);          // [H]
   static Mask relative(const Tensor& table, bool bidirectional = true, int64_t max_distance = 128);
-  static Mask pairs(const Tensor& keep);     // bool, broadcastable to [B, H, T, S]
-  static Mask added(const Tensor& bias);     // broadcastable to [B, H, T, S], differentiable
-  static Mask offset(const Tensor& offset);  // i64 [B]: query i stands at key i + offset[b]
+  static Mask pairs(const Tensor& keep);      // bool, broadcastable to [B, H, T, S]
+  static Mask added(const Tensor& bias);      // broadcastable to [B, H, T, S], differentiable
+  static Mask offset(const Lengths& offset);  // query i stands at key i + offset[b]
 
   // Both: ranges intersect, pair masks and windows narrow, biases add. Two ALiBi terms, two
   // tables or two different offsets are a ValueError.
@@ -45,20 +46,23 @@ class Mask {
   }
   bool has_window() const { return terms_.window_left >= 0 || terms_.window_right >= 0; }
   bool has_pairs() const { return terms_.pair_mask.defined(); }
-  bool has_bias() const;          // tensor, ALiBi or table
-  bool has_left_padding() const;  // reads the ranges
+  bool has_bias() const;  // tensor, ALiBi or table
+  // The valid tokens of `batch` rows of `count` keys or queries.
+  Ranges key_ranges(int64_t batch, int64_t count) const;
+  Ranges query_ranges(int64_t batch, int64_t count) const;
   std::string to_string() const;  // "keys [B=2], window 2..2"
-
-  // ShapeError (with `who`) if a term does not fit q [B, H, T, .] and k [B, ., S, .].
-  void check(int64_t batch, int64_t heads, int64_t queries, int64_t keys, const char* who) const;
 
   // For references and drawings: bool [B or 1, H or 1, T, S], and the sum of the bias terms,
   // broadcastable to [B, H, T, S], or undefined.
-  Tensor dense(int64_t batch, int64_t queries, int64_t keys, bool causal = false) const;
+  Tensor dense(int64_t batch, int64_t queries, int64_t keys, bool causal = false,
+               Device device = kCpu) const;
   Tensor dense_bias(int64_t batch, int64_t queries, int64_t keys, DType dtype) const;
   // The mask of query rows [begin, begin + count) of T, against the same S keys: what each of these
   // rows sees stays the same.
   Mask rows(int64_t begin, int64_t count, int64_t batch, int64_t queries, int64_t keys) const;
+  // The mask of the new tokens [begin, begin + count) of a decoding step, which takes them in parts.
+  // Pair masks and bias tensors stay as they are.
+  Mask tokens(int64_t begin, int64_t count) const;
 
   // x with padded tokens replaced by 0 (selected, so that NaN goes too); x itself if there is no
   // such padding. `axis` is the token axis, axis 0 the batch.
@@ -67,19 +71,21 @@ class Mask {
   // Self-attention, where x is both: replaces tokens that are padding in each role that has any.
   Tensor select_tokens(const Tensor& x, int axis) const;
 
-  // Says that padded tokens hold finite numbers already (a model selected them to 0 at its
-  // entry, or they come from an embedding), so that layers need not select again.
+  // For layers that only need finite numbers in padding, so that 0 x NaN poisons nothing: the same,
+  // but x itself where the mask says that they are finite already.
+  Tensor finite_keys(const Tensor& x, int axis) const;
+  Tensor finite_queries(const Tensor& x, int axis) const;
+  Tensor finite_tokens(const Tensor& x, int axis) const;
+  // Says so: a model selected padded tokens to 0 at its entry, or they come from an embedding.
   Mask with_finite_padding() const;
-  bool finite_padding() const { return finite_padding_; }
 
  private:
   AttentionTerms terms_;
   bool finite_padding_ = false;
 };
 
-// bool [B, T]: begin[b] <= t < end[b]; an undefined bound is no bound.
-Tensor valid_positions(const Tensor& begin, const Tensor& end, int64_t count);
-// i64 [B] as numbers on the host; empty when undefined.
-std::vector<int64_t> to_integers(const Tensor& tensor);
+// bool [B, T]: begin[b] <= t < end[b]; an undefined bound is no bound, but one must be defined.
+Tensor valid_positions(const Lengths& begin, const Lengths& end, int64_t count,
+                       Device device = kCpu);
 
 }  // namespace heed::nn

@@ -47,10 +47,6 @@ Traits NystromAttention::traits() const {
   return t;
 }
 
-double NystromAttention::scale(const AttentionCall& call) const {
-  return scale_or(call, 1 / std::sqrt(static_cast<double>(config().head_dim)));
-}
-
 struct NystromAttention::Core {
   Landmarks q, k;  // Q~ [B, H, mq, D], K~ [B, Hkv, mk, D]
   Tensor inverse;  // W^+ [B, H, mk, mq], f64
@@ -64,17 +60,17 @@ int64_t NystromAttention::single(DType dtype) const {
 
 NystromAttention::Core NystromAttention::core(const Tensor& q, const Tensor& k,
                                               const AttentionCall& call) const {
-  const AttentionTerms& mask = call.mask.terms();
-  Core c{segment_means(q, mask.query_begin, mask.query_end, landmarks_),
-         segment_means(k, mask.key_begin, mask.key_end, landmarks_), Tensor()};
+  Core c{segment_means(q, call.mask.query_ranges(q.dim(0), q.dim(2)), landmarks_),
+         segment_means(k, call.mask.key_ranges(k.dim(0), k.dim(2)), landmarks_), Tensor()};
   int64_t rows = c.q.means.dim(2), columns = c.k.means.dim(2);
-  Mask pairs = Mask::key_padding(Tensor(), c.k.end()) & Mask::query_padding(Tensor(), c.q.end());
+  Mask pairs = Mask::key_padding({}, c.k.end()) & Mask::query_padding({}, c.q.end());
   // In double: small singular values of W are what the inverse enlarges.
-  Tensor w = softmax_map(c.q.means.to(DType::f64), c.k.means.to(DType::f64), scale(call),
-                         pairs.dense(q.dim(0), rows, columns));  // [B, H, mq, mk]
+  Tensor w =
+      softmax_map(c.q.means.to(DType::f64), c.k.means.to(DType::f64), scale_of(call),
+                  pairs.dense(q.dim(0), rows, columns, false, q.device()));  // [B, H, mq, mk]
   if (ridge_ > 0) {
     // The pseudo-inverse of [W; sqrt(ridge) I] is (W^T W + ridge I)^-1 [W^T, sqrt(ridge) I].
-    Tensor below = broadcast_to(eye(columns, DType::f64) * std::sqrt(ridge_),
+    Tensor below = broadcast_to(w.new_eye(columns) * std::sqrt(ridge_),
                                 {w.dim(0), w.dim(1), columns, columns});
     w = concat({w, below}, 2);  // [B, H, mq + mk, mk]
   }
@@ -110,7 +106,7 @@ Tensor NystromAttention::forward(const Tensor& q, const Tensor& k, const Tensor&
   spread.query_begin = mask.query_begin;
   spread.query_end = mask.query_end;
   FusedAttentionOptions options;
-  options.scale = scale(call);
+  options.scale = scale_of(call);
   Tensor x = fused_attention(c.q.means, k, v, gather, options);    // B V [B, H, mq, E]
   x = matmul(c.inverse, x.to(DType::f64)).to(q.dtype());           // W^+ B V [B, H, mk, E]
   Tensor landmarks = repeat_heads(c.k.means, config().heads);      // [B, H, mk, D]
@@ -128,7 +124,7 @@ Tensor NystromAttention::band(const std::vector<int64_t>& rows, int64_t keys) co
     }
   Tensor kernel = pad(conv_weight, 1, 0, 1);  // [H, c + 1], 0 at the end
   int64_t count = static_cast<int64_t>(rows.size());
-  return index_select(kernel, 1, Tensor::from(places, {count * keys}))
+  return index_select(kernel, 1, Tensor(Array::from(places, {count * keys}).to(kernel.device())))
       .reshape({config().heads, count, keys});  // [H, R, S]
 }
 
@@ -140,19 +136,22 @@ Tensor NystromAttention::weights(const Tensor& q, const Tensor& k, const Attenti
   Core c = core(q, k, call);
   int64_t mq = c.q.means.dim(2), mk = c.k.means.dim(2);
   Mask gather =
-      Mask::key_padding(mask.key_begin, mask.key_end) & Mask::query_padding(Tensor(), c.q.end());
-  Mask spread = Mask::key_padding(Tensor(), c.k.end()) &
-                Mask::query_padding(mask.query_begin, mask.query_end);
+      Mask::key_padding(mask.key_begin, mask.key_end) & Mask::query_padding({}, c.q.end());
+  Mask spread =
+      Mask::key_padding({}, c.k.end()) & Mask::query_padding(mask.query_begin, mask.query_end);
   Tensor clean_k = call.mask.select_keys(k, 2);                            // [B, Hkv, S, D]
   Tensor asked = take_rows(call.mask.select_queries(q, 2), rows, name());  // [B, H, R, D]
-  Tensor seen = broadcast_to(spread.dense(batch, queries, mk), {batch, 1, queries, mk});
-  Tensor f = softmax_map(asked, c.k.means, scale(call), take_rows(seen, rows, name()));
-  Tensor b = softmax_map(c.q.means, clean_k, scale(call), gather.dense(batch, mq, keys));
+  Tensor seen =
+      broadcast_to(spread.dense(batch, queries, mk, false, q.device()), {batch, 1, queries, mk});
+  Tensor f = softmax_map(asked, c.k.means, scale_of(call), take_rows(seen, rows, name()));
+  Tensor b = softmax_map(c.q.means, clean_k, scale_of(call),
+                         gather.dense(batch, mq, keys, false, q.device()));
   Tensor map = matmul(matmul(f.to(DType::f64), c.inverse), b.to(DType::f64));  // [B, H, R, S]
   map = map.to(q.dtype());
   if (conv_ == 0) return map;
   Tensor rest = broadcast_to(band(rows, keys).to(q.dtype()).unsqueeze(0), map.shape());
-  Tensor real = Mask::query_padding(mask.query_begin, mask.query_end).dense(batch, queries, 1);
+  Tensor real = Mask::query_padding(mask.query_begin, mask.query_end)
+                    .dense(batch, queries, 1, false, q.device());
   real = broadcast_to(real, {batch, 1, queries, 1});
   return map + where(take_rows(real, rows, name()), call.mask.select_keys(rest, 3), 0.0);
 }

@@ -38,7 +38,6 @@ class NystromAttention : public Attention {
  private:
   struct Core;
   Core core(const Tensor& q, const Tensor& k, const AttentionCall& call) const;
-  double scale(const AttentionCall& call) const;
   int64_t single(DType dtype) const;  // how many iterations run in f32
   Tensor convolved(const Tensor& v, const AttentionCall& call) const;
   Tensor band(const std::vector<int64_t>& rows, int64_t keys) const;

@@ -1,7 +1,6 @@
 #include <heed/nn/attention/pattern.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include <heed/autograd/grad_mode.h>
 #include <heed/autograd/ops/elementwise.h>
@@ -37,14 +36,6 @@ std::shared_ptr<const BlockLayout> PatternAttention::layout_of(int64_t queries, 
   return BlockLayout::make(queries, keys, size, covers, keeps);
 }
 
-FusedAttentionOptions PatternAttention::fused_options(const AttentionCall& call) const {
-  FusedAttentionOptions options;
-  options.scale = scale_or(call, 1 / std::sqrt(static_cast<double>(config().head_dim)));
-  options.dropout = call.dropout;
-  options.key = call.random;
-  return options;
-}
-
 Tensor PatternAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
                                  const AttentionCall& call) const {
   auto scope = enter();
@@ -75,18 +66,15 @@ Traits PatternAttention::traits() const {
   return t;
 }
 
-Tensor pattern_pairs(const PatternAttention& pattern, const std::vector<int64_t>& offset,
-                     int64_t queries, int64_t keys) {
-  bool same = std::all_of(offset.begin(), offset.end(), [&](int64_t x) { return x == offset[0]; });
-  int64_t rows = same ? std::min<int64_t>(1, static_cast<int64_t>(offset.size()))
-                      : static_cast<int64_t>(offset.size());
+Tensor pattern_pairs(const PatternAttention& pattern, const Lengths& offset, int64_t queries,
+                     int64_t keys, Device device) {
+  int64_t rows = offset.all_equal() ? std::min<int64_t>(1, offset.size()) : offset.size();
   Array pairs = Array::empty({rows, 1, queries, keys}, DType::boolean, kCpu);
   bool* out = pairs.data<bool>();
   for (int64_t b = 0; b < rows; ++b)
     for (int64_t i = 0; i < queries; ++i)
-      for (int64_t j = 0; j < keys; ++j)
-        *out++ = pattern.keep(i + offset[static_cast<size_t>(b)], j);
-  return Tensor(pairs);
+      for (int64_t j = 0; j < keys; ++j) *out++ = pattern.keep(i + offset[b], j);
+  return Tensor(pairs.to(device));
 }
 
 // Dense attention's rows under the pattern: neighbouring rows go together.
@@ -96,7 +84,7 @@ Tensor PatternAttention::weights(const Tensor& q, const Tensor& k, const Attenti
   refuse_offset(call);
   int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), keys = k.dim(2);
   check_rows(rows, queries, name());
-  if (rows.empty()) return zeros({batch, heads, 0, keys}, q.dtype());
+  if (rows.empty()) return q.new_zeros({batch, heads, 0, keys});
   DenseAttention dense(dense_config(config()));
   std::vector<Tensor> parts;
   for (size_t r = 0; r < rows.size();) {
@@ -106,32 +94,24 @@ Tensor PatternAttention::weights(const Tensor& q, const Tensor& k, const Attenti
     AttentionCall part;
     part.scale = call.scale;
     part.mask = call.mask.rows(first, count, batch, queries, keys) &
-                Mask::pairs(pattern_pairs(*this, {first}, count, keys));
+                Mask::pairs(pattern_pairs(*this, {first}, count, keys, q.device()));
     parts.push_back(dense.weights(q.slice(2, first, first + count), k, part, all));  // [B, H, n, S]
   }
   Tensor map = parts.size() == 1 ? parts[0] : concat(parts, 2);  // [B, H, R, S]
   return drop_weights(map, rows, queries, call);
 }
 
-std::unique_ptr<DecodeState> PatternAttention::new_state(int64_t batch, int64_t capacity,
-                                                         DType dtype, Device device) const {
-  return new_kv_cache(config(), batch, capacity, dtype, device);
-}
-
-void PatternAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
-                              DecodeState& state) const {
-  absorb_keys(*this, k, v, call, state_as<KVCache>(state));
-}
-
 Tensor PatternAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
                               const AttentionCall& call, DecodeState& state) const {
   NoGrad guard;
   auto scope = enter();
-  KVStep s = begin_kv_step(*this, q, k, v, call, state_as<KVCache>(state));
+  KVCache& cache = state_as<KVCache>(state);
+  check_step(q, k, v, call, cache);
+  KVStep s = begin_kv_step(cache, k, v, call.mask, config().causal, q.dim(2));
   int64_t fresh = q.dim(2), held = s.keys.dim(2);
-  if (fresh == 0 || held == 0 || s.offset.empty())
+  if (fresh == 0 || held == 0 || s.offset.size() == 0)
     return fused_attention(q, s.keys, s.values, s.terms, fused_options(call));  // [B, H, T, E]
-  if (s.same_offset && s.offset[0] >= 0) {
+  if (s.offset.all_equal() && s.offset[0] >= 0) {
     s.terms.layout = layout(fresh, held, s.offset[0]);
     return fused_attention(q, s.keys, s.values, s.terms, fused_options(call));  // [B, H, T, E]
   }
@@ -142,12 +122,11 @@ Tensor PatternAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
   for (int64_t at = 0; at < fresh; at += kQueries) {
     int64_t count = std::min(kQueries, fresh - at);
     AttentionTerms terms = mask.rows(at, count, q.dim(0), fresh, held).terms(config().causal);
-    std::vector<int64_t> offset = s.offset;
-    for (int64_t& x : offset) x += at;
-    terms.offset = Tensor::from(offset, {static_cast<int64_t>(offset.size())});
-    terms.key_begin = Tensor();
+    Lengths offset = s.offset.minus(-at);
+    terms.offset = offset;
+    terms.key_begin = Lengths();
     terms.key_end = s.terms.key_end;
-    Tensor pairs = pattern_pairs(*this, offset, count, held);  // [B, 1, n, S]
+    Tensor pairs = pattern_pairs(*this, offset, count, held, q.device());  // [B, 1, n, S]
     terms.pair_mask = terms.pair_mask.defined() ? logical_and(terms.pair_mask, pairs) : pairs;
     parts.push_back(fused_attention(q.slice(2, at, at + count), s.keys, s.values, terms,
                                     fused_options(call)));  // [B, H, n, E]

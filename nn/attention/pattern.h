@@ -32,10 +32,6 @@ class PatternAttention : public Attention {
   Traits traits() const override;
   Tensor weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                  const std::vector<int64_t>& rows) const override;
-  std::unique_ptr<DecodeState> new_state(int64_t batch, int64_t capacity, DType dtype = DType::f32,
-                                         Device device = kCpu) const override;
-  void absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
-              DecodeState& state) const override;
   Tensor step(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call,
               DecodeState& state) const override;
   std::vector<int64_t> reach(const Tensor& q, const Tensor& k, const AttentionCall& call,
@@ -47,7 +43,6 @@ class PatternAttention : public Attention {
   PatternAttention(AttentionConfig config, int64_t block, int64_t tile);
   std::shared_ptr<const BlockLayout> layout_of(int64_t queries, int64_t keys, int64_t first,
                                                int64_t size) const;
-  FusedAttentionOptions fused_options(const AttentionCall& call) const;
   // As dense at the same config; what the layer is where its pattern keeps everything.
   ExactLimit dense_limit(Options options) const;
 
@@ -57,7 +52,7 @@ class PatternAttention : public Attention {
 };
 
 // bool [B or 1, 1, T, S]: what query i of row b, at position i + offset[b], sees of key positions.
-Tensor pattern_pairs(const PatternAttention& pattern, const std::vector<int64_t>& offset,
-                     int64_t queries, int64_t keys);
+Tensor pattern_pairs(const PatternAttention& pattern, const Lengths& offset, int64_t queries,
+                     int64_t keys, Device device);
 
 }  // namespace heed::nn

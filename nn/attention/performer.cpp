@@ -87,7 +87,7 @@ void PerformerAttention::on_step(int64_t step, RandomKey key) {
 }
 
 double PerformerAttention::scale_of(const std::optional<float>& scale) const {
-  return scale ? *scale : 1 / std::sqrt(static_cast<double>(config().head_dim));
+  return scale ? *scale : default_scale();
 }
 
 // The factor goes to the rows, which are few.
@@ -100,13 +100,13 @@ static double root_of(double scale) { return std::sqrt(std::fabs(scale)); }
 
 // A query's |q'|^2 / 2 cancels. A negative scale turns the queries round.
 Features PerformerAttention::query_features(const Tensor& q, const AttentionCall& call,
-                                            const std::vector<int64_t>&) const {
+                                            const Lengths&) const {
   double scale = scale_of(call.scale);
   return exponential_features(projected(q, scale < 0 ? -root_of(scale) : root_of(scale)));
 }
 
 Features PerformerAttention::key_features(const Tensor& k, const AttentionCall& call,
-                                          const std::vector<int64_t>&) const {
+                                          const Lengths&) const {
   double scale = scale_of(call.scale);
   Features f = exponential_features(projected(k, root_of(scale)));
   f.level = f.level - sum(square(k), {-1}, true) * (std::fabs(scale) / 2);  // [B, Hkv, S, 1]

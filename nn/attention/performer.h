@@ -53,9 +53,9 @@ class PerformerAttention : public FeatureAttention {
 
  protected:
   Features query_features(const Tensor& q, const AttentionCall& call,
-                          const std::vector<int64_t>& first) const override;
+                          const Lengths& first) const override;
   Features key_features(const Tensor& k, const AttentionCall& call,
-                        const std::vector<int64_t>& first) const override;
+                        const Lengths& first) const override;
   int64_t features() const override { return hyperbolic_ ? 2 * rows_ : rows_; }
   bool has_levels() const override { return true; }
   std::shared_ptr<FeatureAttention> twin() const override;

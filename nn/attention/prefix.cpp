@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
+#include <heed/autograd/grad_mode.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/prefix_product.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
-#include <heed/nn/attention/fixed_state.h>
 
 namespace heed::nn {
 
@@ -19,12 +19,10 @@ Tensor running_max(const Tensor& x, int axis) {
   return out;
 }
 
-std::vector<int64_t> query_offsets(const Mask& mask, int64_t queries, int64_t keys) {
-  std::vector<int64_t> offset = to_integers(mask.terms().offset);
-  if (offset.empty()) return {keys - queries};
-  for (int64_t x : offset)
-    if (x != offset[0]) return offset;
-  return {offset[0]};
+Lengths query_offsets(const Mask& mask, int64_t queries, int64_t keys) {
+  const Lengths& offset = mask.terms().offset;
+  if (!offset.defined() || offset.size() == 0) return {keys - queries};
+  return offset.all_equal() ? Lengths{offset[0]} : offset;
 }
 
 Tensor by_key_head(const Tensor& x, int64_t kv_heads) {
@@ -60,28 +58,23 @@ int64_t prefix_product_flops(int64_t rows, int64_t r, int64_t w, int64_t heads, 
          one_product(rows, r, w, kv_heads, heads);
 }
 
-void PrefixAttention::check_new_tokens(const Tensor& q, const Tensor& k, const Tensor& v,
-                                       const AttentionCall& call) const {
-  const AttentionConfig& c = config();
-  if (k.defined() != v.defined()) throw ValueError(str(name(), ": step takes k and v, or neither"));
-  if (q.defined() && call.mask.terms().offset.defined())
-    throw ValueError(str(name(), ": step sets the offset itself"));
-  const Tensor& given = q.defined() ? q : k;
-  if (!given.defined() || given.rank() != 4)
-    throw ShapeError(str(name(), ": new tokens [B, heads, N, ", c.head_dim, "] expected, got ",
-                         given.defined() ? to_string(given.shape()) : "nothing"));
-  if (q.defined() && k.defined() && k.rank() == 4 && k.dim(2) != q.dim(2))
-    throw ShapeError(str(name(), ": step takes one key a query, got ", k.dim(2), " keys and ",
-                         q.dim(2), " queries; absorb takes keys alone"));
-  if (!k.defined() && c.causal && q.dim(2) > 1)
+void PrefixAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
+                             DecodeState& state) const {
+  NoGrad guard;
+  auto scope = enter();
+  FixedState& s = state_as<FixedState>(state);
+  check_step(Tensor(), k, v, call, s);
+  int64_t count = k.dim(2);
+  s.add(sums_of(k, v, call, s.first_positions(call.mask, count)), count, call.mask);
+}
+
+void PrefixAttention::check_sums_step(const Tensor& q, const Tensor& k, const Tensor& v,
+                                      const AttentionCall& call, const DecodeState& state) const {
+  check_step(q, k, v, call, state);
+  if (!k.defined() && config().causal && q.dim(2) > 1)
     throw ValueError(str(name(), ": ", q.dim(2),
                          " queries without keys asked for while causal; the state holds sums, not "
                          "keys, so that they come one at a time"));
-  auto stand_in = [&](int64_t heads) {  // what is not there, without memory
-    return broadcast_to(zeros({1, 1, 1, 1}, given.dtype()),
-                        {given.dim(0), heads, given.dim(2), c.head_dim});
-  };
-  check_call(q.defined() ? q : stand_in(c.heads), k.defined() ? k : stand_in(c.kv_heads), v, call);
 }
 
 }  // namespace heed::nn

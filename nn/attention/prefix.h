@@ -1,8 +1,9 @@
 // What variants share that keep sums over keys instead of keys: aligning queries with keys, running
-// maxima, and the checks of a decoding step.
+// maxima, and what a decoding step begins with.
 #pragma once
 
 #include <heed/nn/attention/attention.h>
+#include <heed/nn/attention/fixed_state.h>
 #include <heed/nn/attention/score_map.h>
 
 namespace heed::nn {
@@ -12,7 +13,7 @@ namespace heed::nn {
 Tensor running_max(const Tensor& x, int axis);
 
 // Query i stands at key i + offset: one number, or one a batch row where they differ.
-std::vector<int64_t> query_offsets(const Mask& mask, int64_t queries, int64_t keys);
+Lengths query_offsets(const Mask& mask, int64_t queries, int64_t keys);
 
 // [B, H, N, X] as [B, Hkv, H / Hkv, N, X]: a key head beside the query heads that read it.
 Tensor by_key_head(const Tensor& x, int64_t kv_heads);
@@ -31,12 +32,19 @@ int64_t prefix_product_flops(int64_t rows, int64_t features, int64_t columns, in
                              int64_t kv_heads, Pass pass);
 
 class PrefixAttention : public Attention {
+ public:
+  void absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
+              DecodeState& state) const override;
+
  protected:
   using Attention::Attention;
-  // The operands of step (k, v may be undefined) and of absorb (q undefined). Sums cannot forget a
-  // key, so that causal queries of absorbed keys come one at a time.
-  void check_new_tokens(const Tensor& q, const Tensor& k, const Tensor& v,
-                        const AttentionCall& call) const;
+  // The sums over new keys, for a FixedState. `first`: where token 0 of each row stands.
+  virtual KeySums sums_of(const Tensor& k, const Tensor& v, const AttentionCall& call,
+                          const Lengths& first) const = 0;
+  // check_step, and: sums cannot forget a key, so that causal queries of absorbed keys come one at
+  // a time.
+  void check_sums_step(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call,
+                       const DecodeState& state) const;
 };
 
 }  // namespace heed::nn

@@ -48,8 +48,8 @@ Carried carry(const Tensor& k, const Tensor& values, const KeySums* before) {
     top = before->top.transpose(2, 3).unsqueeze(2).detach();
     sums = before->sums.unsqueeze(2);
   } else {
-    top = full({k.dim(0), k.dim(1), 1, 1, k.dim(4)}, lowest(k.dtype()), k.dtype());
-    sums = zeros({k.dim(0), k.dim(1), 1, k.dim(4), values.dim(4)}, k.dtype());
+    top = k.new_full({k.dim(0), k.dim(1), 1, 1, k.dim(4)}, lowest(k.dtype()));
+    sums = k.new_zeros({k.dim(0), k.dim(1), 1, k.dim(4), values.dim(4)});
   }
   std::vector<Tensor> all_tops, all_sums;
   for (int64_t c = 0; c < n; ++c) {
@@ -72,7 +72,7 @@ Tensor inverse(const Tensor& z) {
 
 KeySums channel_sums(const Tensor& k, const Tensor& values) {
   Tensor top = k.dim(2) > 0 ? block_max(k, 2)
-                            : full({k.dim(0), k.dim(1), 1, k.dim(3)}, lowest(k.dtype()), k.dtype());
+                            : k.new_full({k.dim(0), k.dim(1), 1, k.dim(3)}, lowest(k.dtype()));
   return {matmul(exp(k - top).transpose(2, 3), values), top.transpose(2, 3)};
 }
 

@@ -33,17 +33,23 @@ void check_rows(const std::vector<int64_t>& rows, int64_t queries, const char* w
           str(who, ": weights of row ", i, " asked for, there are ", queries, " queries"));
 }
 
+// i64 [R] beside x.
+static Tensor row_index(const std::vector<int64_t>& rows, const Tensor& x) {
+  return Tensor(Array::from(rows, {static_cast<int64_t>(rows.size())}).to(x.device()));
+}
+
 Tensor take_rows(const Tensor& x, const std::vector<int64_t>& rows, const char* who) {
   check_rows(rows, x.dim(2), who);
-  return index_select(x, 2, Tensor::from(rows, {static_cast<int64_t>(rows.size())}));
+  return index_select(x, 2, row_index(rows, x));
 }
 
 Tensor drop_weights(const Tensor& map, const std::vector<int64_t>& rows, int64_t queries,
                     const AttentionCall& call) {
   if (call.dropout == 0) return map;
   Shape whole{map.dim(0), map.dim(1), queries, map.dim(3)};
-  Tensor kept = dropout_mask(whole, call.dropout, call.random, map.dtype());
-  return map * index_select(kept, 2, Tensor::from(rows, {static_cast<int64_t>(rows.size())}));
+  Tensor kept = dropout_mask(whole, call.dropout, call.random,
+                             {.dtype = map.dtype(), .device = map.device()});
+  return map * index_select(kept, 2, row_index(rows, map));
 }
 
 }  // namespace heed::nn

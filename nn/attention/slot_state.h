@@ -2,8 +2,6 @@
 // each row has taken in. It does not grow.
 #pragma once
 
-#include <vector>
-
 #include <heed/nn/attention/decode_state.h>
 
 namespace heed::nn {
@@ -11,22 +9,15 @@ namespace heed::nn {
 class SlotState : public DecodeState {
  public:
   SlotState(int64_t batch, int64_t kv_heads, int64_t slots, int64_t head_dim, int64_t value_dim,
-            DType dtype);
-  int64_t batch() const override { return static_cast<int64_t>(host_lengths.size()); }
-  Tensor lengths() const override;
-  void select(const Tensor& rows) override;
-  std::unique_ptr<DecodeState> clone() const override;
-  int64_t bytes() const override;
-  void to(Device device) override;
-  StateDict save() const override;
-  void load(const StateDict& state) override;
+            DType dtype, Device device);
 
-  Tensor keys;    // [B, Hkv, k, D]
-  Tensor values;  // [B, Hkv, k, E]
-  std::vector<int64_t> host_lengths;
+  const Tensor& keys() const { return tensors_.at("k"); }    // [B, Hkv, k, D]
+  const Tensor& values() const { return tensors_.at("v"); }  // [B, Hkv, k, E]
+  // After the valid ones of `count` tokens have been added to keys() and values(), in place.
+  void added(const Mask& mask, int64_t count) { count_keys(mask, count); }
 
  private:
-  SlotState() = default;
+  std::unique_ptr<DecodeState> copy() const override { return std::make_unique<SlotState>(*this); }
 };
 
 }  // namespace heed::nn

@@ -30,14 +30,6 @@ Traits SvdAttention::traits() const {
   return t;
 }
 
-FusedAttentionOptions SvdAttention::fused_options(const AttentionCall& call) const {
-  FusedAttentionOptions options;
-  options.scale = scale_or(call, 1 / std::sqrt(static_cast<double>(config().head_dim)));
-  options.dropout = call.dropout;
-  options.key = call.random;
-  return options;
-}
-
 SvdAttention::Factors SvdAttention::factors(const Tensor& q, const Tensor& k,
                                             const AttentionCall& call) const {
   // Padding would span directions of its own.
@@ -69,8 +61,7 @@ Tensor SvdAttention::weights(const Tensor& q, const Tensor& k, const AttentionCa
   c.kv_heads = f.k.dim(1);
   AttentionCall scaled = call;
   scaled.scale = 1.0f;  // a float would round the scale
-  return DenseAttention(dense_config(c))
-      .weights(f.q * fused_options(call).scale, f.k, scaled, rows);
+  return DenseAttention(dense_config(c)).weights(f.q * scale_of(call), f.k, scaled, rows);
 }
 
 std::optional<ExactLimit> SvdAttention::exact_limit(const AttentionShape& shape) const {

@@ -37,7 +37,6 @@ class SvdAttention : public Attention {
     Tensor q, k;  // scores = scale q k^T: [B, H, T, r], [B, H or Hkv, S, r]
   };
   Factors factors(const Tensor& q, const Tensor& k, const AttentionCall& call) const;
-  FusedAttentionOptions fused_options(const AttentionCall& call) const;
 
   int64_t rank_;
   bool projected_;

@@ -1,7 +1,6 @@
 #include <heed/nn/attention/topk.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include <heed/autograd/grad_mode.h>
 #include <heed/autograd/ops/elementwise.h>
@@ -18,12 +17,12 @@ TopkAttention::TopkAttention(AttentionConfig config)
     : Attention(std::move(config)),
       k_(this->config().options.integer("k", 32, 1, int64_t{1} << 30)) {}
 
-double TopkAttention::scale_of(const AttentionCall& call) const {
-  return scale_or(call, 1 / std::sqrt(static_cast<double>(config().head_dim)));
-}
-
 Tensor TopkAttention::selected(const Tensor& q, const Tensor& k, const AttentionCall& call) const {
   check_call(q, k, Tensor(), call);
+  return search(q, k, call);
+}
+
+Tensor TopkAttention::search(const Tensor& q, const Tensor& k, const AttentionCall& call) const {
   NoGrad guard;
   return attention_topk(q, k, call.mask.terms(config().causal), scale_of(call), k_);
 }
@@ -31,8 +30,13 @@ Tensor TopkAttention::selected(const Tensor& q, const Tensor& k, const Attention
 Tensor TopkAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v,
                              const Tensor& selected, const AttentionCall& call) const {
   check_call(q, k, v, call);
+  return attend_to(q, k, v, selected, call);
+}
+
+Tensor TopkAttention::attend_to(const Tensor& q, const Tensor& k, const Tensor& v,
+                                const Tensor& selected, const AttentionCall& call) const {
   SelectedAttentionOptions options;
-  options.base = {.scale = scale_of(call), .dropout = call.dropout, .key = call.random};
+  options.base = fused_options(call);
   return selected_attention(q, k, v, selected, call.mask.terms(config().causal), options);
 }
 
@@ -40,16 +44,16 @@ Tensor TopkAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
                               const AttentionCall& call) const {
   auto scope = enter();
   check_call(q, k, v, call);
-  return attend(q, k, v, selected(q, k, call), call);  // [B, H, T, E]
+  return attend_to(q, k, v, search(q, k, call), call);  // [B, H, T, E]
 }
 
 Tensor TopkAttention::reference(const Tensor& q, const Tensor& k, const Tensor& v,
                                 const AttentionCall& call) const {
   check_call(q, k, v, call);
   SelectedAttentionOptions options;
-  options.base = {.scale = scale_of(call), .dropout = call.dropout, .key = call.random};
-  return selected_attention_reference(q, k, v, selected(q, k, call),
-                                      call.mask.terms(config().causal), options);
+  options.base = fused_options(call);
+  return selected_attention_reference(q, k, v, search(q, k, call), call.mask.terms(config().causal),
+                                      options);
 }
 
 Traits TopkAttention::traits() const {
@@ -74,34 +78,22 @@ Tensor TopkAttention::weights(const Tensor& q, const Tensor& k, const AttentionC
   for (int64_t i : rows) {
     part.mask = call.mask.rows(i, 1, batch, queries, keys);
     Tensor row = q.slice(2, i, i + 1);  // [B, H, 1, D]
-    Tensor list = selected(row, k, part);
-    Array pairs = Array::zeros({batch, heads, 1, keys}, DType::boolean, kCpu);
-    for (int64_t n = 0, each = list.dim(3); n < list.numel(); ++n)
-      if (int64_t j = list.array().data<int32_t>()[n]; j >= 0)
-        pairs.data<bool>()[n / each * keys + j] = true;
-    part.mask = part.mask & Mask::pairs(Tensor(pairs));
+    Tensor list = search(row, k, part);
+    part.mask = part.mask & Mask::pairs(listed_pairs(list, keys));
     parts.push_back(dense.weights(row, k, part, {0}));  // [B, H, 1, S]
   }
-  if (parts.empty()) return zeros({batch, heads, 0, keys}, q.dtype());
+  if (parts.empty()) return q.new_zeros({batch, heads, 0, keys});
   Tensor map = concat(parts, 2);  // [B, H, R, S]
   return drop_weights(map, rows, queries, call);
-}
-
-std::unique_ptr<DecodeState> TopkAttention::new_state(int64_t batch, int64_t capacity, DType dtype,
-                                                      Device device) const {
-  return new_kv_cache(config(), batch, capacity, dtype, device);
-}
-
-void TopkAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
-                           DecodeState& state) const {
-  absorb_keys(*this, k, v, call, state_as<KVCache>(state));
 }
 
 Tensor TopkAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
                            const AttentionCall& call, DecodeState& state) const {
   NoGrad guard;
   auto scope = enter();
-  KVStep s = begin_kv_step(*this, q, k, v, call, state_as<KVCache>(state));
+  KVCache& cache = state_as<KVCache>(state);
+  check_step(q, k, v, call, cache);
+  KVStep s = begin_kv_step(cache, k, v, call.mask, config().causal, q.dim(2));
   Tensor list = attention_topk(q, s.keys, s.terms, scale_of(call), k_);  // [B, H, T, k]
   SelectedAttentionOptions options;
   options.base.scale = scale_of(call);

@@ -34,10 +34,6 @@ class TopkAttention : public Attention {
   Traits traits() const override;
   Tensor weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                  const std::vector<int64_t>& rows) const override;
-  std::unique_ptr<DecodeState> new_state(int64_t batch, int64_t capacity, DType dtype = DType::f32,
-                                         Device device = kCpu) const override;
-  void absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
-              DecodeState& state) const override;
   Tensor step(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call,
               DecodeState& state) const override;
   std::optional<ExactLimit> exact_limit(const AttentionShape& shape) const override;
@@ -46,7 +42,10 @@ class TopkAttention : public Attention {
   Cost cost(const AttentionShape& shape, Pass pass) const override;
 
  private:
-  double scale_of(const AttentionCall& call) const;
+  // selected() and attend() of a call that has been checked.
+  Tensor search(const Tensor& q, const Tensor& k, const AttentionCall& call) const;
+  Tensor attend_to(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& selected,
+                   const AttentionCall& call) const;
   int64_t k_;
 };
 

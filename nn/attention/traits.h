@@ -3,7 +3,6 @@
 #pragma once
 
 #include <map>
-#include <set>
 #include <string>
 
 namespace heed::nn {
@@ -31,7 +30,6 @@ struct Traits {
   bool prefix = true;           // causal row i is the last row of the non-causal form on 0 .. i
   GradientKind gradient = GradientKind::exact;
   DecodeKind decode = DecodeKind::none;
-  std::set<std::string> extra;  // names of AttentionCall::extra that are understood
   // Trait -> why not, for error messages: {{"causal", "landmarks average over the whole
   // sequence"}}.
   std::map<std::string, std::string> why;

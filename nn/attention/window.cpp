@@ -88,20 +88,19 @@ Tensor WindowAttention::dilated(const Tensor& q, const Tensor& k, const Tensor& 
     Tensor y = pad(x, 2, 0, each * d - n).reshape({batch, x.dim(1), each, d, x.dim(3)});
     return y.permute({0, 3, 1, 2, 4}).reshape({batch * d, x.dim(1), each, x.dim(3)});
   };
-  auto bound = [&](const Tensor& given, int64_t fallback) {
-    std::vector<int64_t> old = to_integers(given), out;
-    old.resize(static_cast<size_t>(batch), fallback);
-    for (int64_t x : old)
-      for (int64_t r = 0; r < d; ++r) out.push_back(divide_up(std::clamp<int64_t>(x, 0, n) - r, d));
-    return Tensor::from(out, {batch * d});
+  auto bound = [&](const std::vector<int64_t>& given) {
+    std::vector<int64_t> out;
+    for (int64_t x : given)
+      for (int64_t r = 0; r < d; ++r) out.push_back(divide_up(x - r, d));
+    return Lengths(out);
   };
-  const AttentionTerms& given = call.mask.terms();
+  Ranges keys = call.mask.key_ranges(batch, n), queries = call.mask.query_ranges(batch, n);
   AttentionTerms terms;
   terms.causal = config().causal;
-  terms.key_begin = bound(given.key_begin, 0);
-  terms.key_end = bound(given.key_end, n);
-  terms.query_begin = bound(given.query_begin, 0);
-  terms.query_end = bound(given.query_end, n);
+  terms.key_begin = bound(keys.begin);
+  terms.key_end = bound(keys.end);
+  terms.query_begin = bound(queries.begin);
+  terms.query_end = bound(queries.end);
   // Where the sequence is shorter than the dilation, every token is alone.
   Tensor out = fused_attention(split(q), split(k), split(v), windowed(terms),
                                fused_options(call));        // [B d, H, T / d, E]
@@ -124,17 +123,32 @@ std::unique_ptr<DecodeState> WindowAttention::new_state(int64_t batch, int64_t c
   const AttentionConfig& c = config();
   // One more than the next query needs: the last token may ask again, without a key.
   int64_t reach = left_ * dilation_ + 1, most = globals_ + 2 * reach + 64;
-  KVCache cache(batch, c.kv_heads, c.head_dim, c.value_dim,
-                c.causal ? std::min(capacity, most) : capacity, dtype, device);
   // Only in a causal layer is it settled that no later query sees an old key: see step.
-  return std::make_unique<RingCache>(std::move(cache), globals_, c.causal ? reach : -1);
+  return std::make_unique<RingCache>(batch, c.kv_heads, c.head_dim, c.value_dim,
+                                     c.causal ? std::min(capacity, most) : capacity, dtype, device,
+                                     globals_, c.causal ? reach : -1);
 }
 
 void WindowAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
                              DecodeState& state) const {
-  RingCache& ring = state_as<RingCache>(state);
-  absorb_keys(*this, k, v, call, ring.cache());
-  ring.trim();
+  PatternAttention::absorb(k, v, call, state);
+  state_as<RingCache>(state).trim();
+}
+
+// bool [B, 1, T, S]: what query i of row b, at entry i + offset[b], sees of the ring's entries.
+Tensor WindowAttention::ring_pairs(const RingCache& ring, const Lengths& offset, int64_t queries,
+                                   int64_t held) const {
+  Array pairs = Array::empty({ring.batch(), 1, queries, held}, DType::boolean, kCpu);
+  bool* out = pairs.data<bool>();
+  for (int64_t b = 0; b < ring.batch(); ++b) {
+    int64_t dropped = ring.dropped()[b], first = offset[b] + dropped;
+    for (int64_t i = 0; i < queries; ++i)
+      for (int64_t n = 0; n < held; ++n) {
+        int64_t j = n < ring.pinned() ? n : n + dropped;
+        *out++ = keep(first + i, j) && (!config().causal || j <= first + i);
+      }
+  }
+  return Tensor(pairs.to(ring.device()));
 }
 
 // A long step goes in parts, so that the ring never holds much more than its window.
@@ -143,6 +157,7 @@ Tensor WindowAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
   NoGrad guard;
   auto scope = enter();
   RingCache& ring = state_as<RingCache>(state);
+  check_step(q, k, v, call, ring);
   if (call.mask.has_pairs() || call.mask.terms().bias.defined())
     throw ValueError("window: a step takes no pair mask and no bias tensor: old keys are gone");
   const int64_t most = std::clamp<int64_t>(left_ * dilation_, 64, 1024), fresh = q.dim(2);
@@ -158,33 +173,13 @@ Tensor WindowAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
 // The new tokens [at, at + n) of a step.
 Tensor WindowAttention::step_part(const Tensor& q, const Tensor& k, const Tensor& v,
                                   const AttentionCall& call, int64_t at, RingCache& ring) const {
-  auto moved = [&](const Tensor& bound) {
-    if (!bound.defined()) return bound;
-    std::vector<int64_t> x = to_integers(bound);
-    for (int64_t& b : x) b = std::clamp<int64_t>(b - at, 0, q.dim(2));
-    return Tensor::from(x, {static_cast<int64_t>(x.size())});
-  };
-  const AttentionTerms& given = call.mask.terms();
-  AttentionCall part = call;
-  part.mask = Mask::window(given.window_left, given.window_right);
-  if (call.mask.has_key_padding())
-    part.mask = part.mask & Mask::key_padding(moved(given.key_begin), moved(given.key_end));
-  if (call.mask.has_query_padding())
-    part.mask = part.mask & Mask::query_padding(moved(given.query_begin), moved(given.query_end));
-  if (given.alibi_slopes.defined()) part.mask = part.mask & Mask::alibi(given.alibi_slopes);
-  if (given.relative_bias.defined())
-    part.mask = part.mask & Mask::relative(given.relative_bias, given.relative_bidirectional,
-                                           given.relative_max_distance);
-  if (given.offset.defined()) part.mask = part.mask & Mask::offset(given.offset);
-
   int64_t batch = ring.batch(), fresh = q.dim(2);
-  KVStep s = begin_kv_step(*this, q, k, v, part, ring.cache());
-  int64_t held = s.keys.dim(2), dropped = 0;
+  KVStep s = begin_kv_step(ring, k, v, call.mask.tokens(at, fresh), config().causal, fresh);
+  int64_t held = s.keys.dim(2);
   for (int64_t b = 0; b < batch; ++b) {
-    dropped = std::max(dropped, ring.dropped(b));
     // Query 0 of this row has to find its whole window.
-    int64_t oldest = s.offset[static_cast<size_t>(b)] - left_ * dilation_;
-    if (!k.defined() && ring.dropped(b) > 0 && oldest < ring.pinned() && fresh > 0)
+    int64_t oldest = s.offset[b] - left_ * dilation_;
+    if (!k.defined() && ring.dropped()[b] > 0 && oldest < ring.pinned() && fresh > 0)
       throw ValueError(str("window: ", fresh, " queries without keys, but the ring of row ", b,
                            " holds the last ", held - ring.pinned(), " keys alone"));
   }
@@ -193,19 +188,9 @@ Tensor WindowAttention::step_part(const Tensor& q, const Tensor& k, const Tensor
     ring.trim();
     return out;  // [B, H, T, E]
   }
-  if (dropped > 0 && globals_ > 0 && (call.mask.has_bias() || call.mask.has_window()))
+  if (ring.dropped().max() > 0 && globals_ > 0 && (call.mask.has_bias() || call.mask.has_window()))
     throw ValueError("window: a step with global tokens takes no window, ALiBi or relative bias");
-  Array pairs = Array::empty({batch, 1, fresh, held}, DType::boolean, kCpu);
-  bool* out = pairs.data<bool>();
-  for (int64_t b = 0; b < batch; ++b) {
-    int64_t first = s.offset[static_cast<size_t>(b)] + ring.dropped(b);
-    for (int64_t i = 0; i < fresh; ++i)
-      for (int64_t n = 0; n < held; ++n) {
-        int64_t j = n < ring.pinned() ? n : n + ring.dropped(b);
-        *out++ = keep(first + i, j) && (!config().causal || j <= first + i);
-      }
-  }
-  s.terms.pair_mask = Tensor(pairs);
+  s.terms.pair_mask = ring_pairs(ring, s.offset, fresh, held);
   // The terms' own rule counts entries, not keys: it stays right for the recent ones, and every
   // pinned key is older than they are.
   Tensor mixed = fused_attention(q, s.keys, s.values, s.terms, fused_options(call));

@@ -45,6 +45,8 @@ class WindowAttention : public PatternAttention {
                  const AttentionCall& call) const;
   Tensor step_part(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call,
                    int64_t at, RingCache& ring) const;
+  Tensor ring_pairs(const RingCache& ring, const Lengths& offset, int64_t queries,
+                    int64_t held) const;
 
   int64_t left_, right_, dilation_, globals_;
 };

@@ -23,10 +23,6 @@ inline Tensor normal(const Shape& shape, uint64_t seed, DType dtype = DType::f64
   return Tensor(random_normal(shape, 0, 1, {seed, 0}, dtype));
 }
 
-inline Tensor rows(std::vector<int64_t> values) {
-  return Tensor::from(values, {static_cast<int64_t>(values.size())});
-}
-
 struct Case {
   int64_t b = 2, h = 3, kv = 3, t = 5, s = 5, d = 4, e = 4;
   AttentionTerms terms = {};
@@ -128,8 +124,8 @@ inline std::vector<std::pair<std::string, AttentionTerms>> all_terms(int64_t b, 
     offset.push_back(n % 2 ? 2 : s - t - 1);
   }
   auto padding = [&](AttentionTerms& x) {
-    x.key_begin = rows(begin);
-    x.key_end = rows(end);
+    x.key_begin = begin;
+    x.key_end = end;
   };
   auto relative = [&](AttentionTerms& x) {
     x.relative_bias = normal({h, 8}, 21);
@@ -147,8 +143,8 @@ inline std::vector<std::pair<std::string, AttentionTerms>> all_terms(int64_t b, 
   add_case("causal", [](AttentionTerms& x) { x.causal = true; });
   add_case("key padding", padding);
   add_case("query padding", [&](AttentionTerms& x) {
-    x.query_begin = rows(qbegin);
-    x.query_end = rows(qend);
+    x.query_begin = qbegin;
+    x.query_end = qend;
   });
   add_case("window", [](AttentionTerms& x) {
     x.window_left = 3;
@@ -157,7 +153,7 @@ inline std::vector<std::pair<std::string, AttentionTerms>> all_terms(int64_t b, 
   add_case("causal window, offset", [&](AttentionTerms& x) {
     x.causal = true;
     x.window_left = 4;
-    x.offset = rows(offset);
+    x.offset = offset;
   });
   add_case("alibi", alibi);
   add_case("relative bias", relative);
@@ -165,7 +161,7 @@ inline std::vector<std::pair<std::string, AttentionTerms>> all_terms(int64_t b, 
     relative(x);
     x.relative_bidirectional = false;
     x.causal = true;
-    x.offset = rows(offset);
+    x.offset = offset;
   });
   add_case("pair mask", [&](AttentionTerms& x) { x.pair_mask = mask; });
   add_case("pair mask [T, S]", [&](AttentionTerms& x) { x.pair_mask = mask[0][0]; });
@@ -177,10 +173,10 @@ inline std::vector<std::pair<std::string, AttentionTerms>> all_terms(int64_t b, 
     padding(x);
     relative(x);
     alibi(x);
-    x.query_end = rows(qend);
+    x.query_end = qend;
     x.causal = true;
     x.window_left = 40;
-    x.offset = rows(offset);
+    x.offset = offset;
     x.pair_mask = mask;
     x.bias = normal({b, 1, t, s}, 41);
   });

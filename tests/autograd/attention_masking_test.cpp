@@ -34,10 +34,10 @@ TEST_CASE("attention: what is padded reaches nothing", "[attention]") {
               for (int64_t j = kb[b]; j < ke[b]; ++j) keep.data<bool>()[(b * t + i) * s + j] = true;
           c.terms.pair_mask = Tensor(keep);
         } else {
-          c.terms.key_begin = rows(kb);
-          c.terms.key_end = rows(ke);
-          c.terms.query_begin = rows(qb);
-          c.terms.query_end = rows(qe);
+          c.terms.key_begin = kb;
+          c.terms.key_end = ke;
+          c.terms.query_begin = qb;
+          c.terms.query_end = qe;
         }
         std::vector<Tensor> clean = operands(c), dirty = clean;
         Tensor cotangent = normal({2, 3, t, 16}, 9), dirty_cotangent = cotangent;
@@ -68,9 +68,9 @@ TEST_CASE("attention: what is padded reaches nothing", "[attention]") {
 TEST_CASE("attention: items without a visible key", "[attention]") {
   for (int64_t t : {2, 40}) {
     Case c{.t = t, .s = 40};
-    c.terms.key_end = rows({0, 40});
+    c.terms.key_end = {0, 40};
     c.terms.causal = true;
-    c.terms.offset = rows({0, -5});  // the first five queries of item 1 see nothing
+    c.terms.offset = {0, -5};  // the first five queries of item 1 see nothing
     check(c);
     Outcome r = run(fused_attention, c, operands(c), normal({2, 3, t, 4}, 9), DType::f32);
     for (double x : r.out[0].to_vector()) REQUIRE(x == 0);
@@ -122,8 +122,8 @@ TEST_CASE("attention: bad operands", "[attention]") {
     REQUIRE_THROWS_SAYING(call(), DTypeError, "k is f32 but q is f64");
   }
   SECTION("padding") {
-    terms.key_end = rows({1, 2, 3});
-    REQUIRE_THROWS_SAYING(call(), ShapeError, "key_end is [3]");
+    terms.key_end = {1, 2, 3};
+    REQUIRE_THROWS_SAYING(call(), ShapeError, "key padding for 3 rows, but the batch has 2");
   }
   SECTION("mask type") {
     terms.pair_mask = ones({3, 5});

@@ -59,7 +59,7 @@ TEST_CASE("attention: closed forms", "[attention]") {
   }
   SECTION("scale 0: the mean of the visible values") {
     AttentionTerms terms;
-    terms.key_end = rows({7, 4});
+    terms.key_end = {7, 4};
     std::vector<double> o = fused_attention(x[0], x[1], x[2], terms, {.scale = 0}).to_vector();
     std::vector<double> v = x[2].to_vector();
     double mean = 0;

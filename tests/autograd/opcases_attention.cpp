@@ -225,6 +225,18 @@ int64_t check_refuses() {
   throw Error("check_attention: unequal channels passed");
 }
 
+int64_t terms_refuse() {
+  AttentionTerms terms;
+  terms.key_end = {1, 2, 3};
+  check_terms(terms, {3, 1, 2, 2}, DType::f64, "op");
+  try {
+    check_terms(terms, {2, 1, 2, 2}, DType::f64, "op");
+  } catch (const ShapeError&) {
+    return 1;
+  }
+  throw Error("check_terms: padding for another batch passed");
+}
+
 // Number by number: three tokens, exponents on.
 int64_t naive_prefix() {
   std::vector<double> q{1, -2, 3}, k{2, 1, -1}, v{1, 5, 2}, a{0, 0.5, -1}, b{-1, 0.25, 0};
@@ -263,7 +275,8 @@ std::vector<OpCase> attention_cases() {
                               counted("relative_bucket", buckets_grow_with_distance),
                               counted("visible_pairs", pairs_follow_the_offset),
                               counted("bias_terms", biases_add_up),
-                              counted("check_attention", check_refuses)};
+                              counted("check_attention", check_refuses),
+                              counted("check_terms", terms_refuse)};
   for (OpCase& c : sparse_attention_cases()) list.push_back(std::move(c));
   return list;
 }

@@ -245,7 +245,7 @@ int64_t topk_finds_the_largest() {
   Tensor k = Tensor::from(std::vector<double>{2, 5, 3, 5, 1}, {1, 1, 5, 1});
   AttentionTerms terms;
   terms.causal = true;
-  terms.offset = Tensor::from(std::vector<int64_t>{1}, {1});
+  terms.offset = {1};
   std::vector<double> found = attention_topk(q, k, terms, 1, 2).to_vector();
   if (found != std::vector<double>{0, 1, 1, 2}) throw Error("attention_topk: wrong keys");
   found = attention_topk(q, k, {}, 1, 9).to_vector();

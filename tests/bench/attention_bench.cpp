@@ -39,7 +39,7 @@ void attention(benchmark::State& state, Form form, Setting x, bool train) {
   if (x.padded) {  // lengths from 2/3 S to S
     std::vector<int64_t> lengths;
     for (int64_t b = 0; b < x.b; ++b) lengths.push_back(x.s - b * 7 % (x.s / 3 + 1));
-    terms.key_end = Tensor::from(lengths, {x.b});
+    terms.key_end = lengths;
   }
   FusedAttentionOptions options{.scale = 1 / std::sqrt(static_cast<double>(x.d)),
                                 .dropout = x.dropout};

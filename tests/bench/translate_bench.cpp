@@ -31,7 +31,7 @@ void translate_step(benchmark::State& state) {
   Generator random(1);
   models::TranslationBatch batch;
   batch.source = random_ids(random);
-  batch.source_lengths = Tensor::from(std::vector<int64_t>(kPairs, kLength), {kPairs});
+  batch.source_lengths = std::vector<int64_t>(kPairs, kLength);
   batch.target_in = random_ids(random);
   batch.target_out = random_ids(random);
   auto step = [&] {

@@ -45,8 +45,8 @@ TEST_CASE("a batch: padding, bos, eos, lengths") {
   CHECK(b.target_in.shape() == Shape{2, 3});
   CHECK(values(b.target_in) == Ids{kBos, 8, kPad, kBos, 10, 11});
   CHECK(values(b.target_out) == Ids{8, kEos, kPad, 10, 11, kEos});
-  CHECK(values(b.source_lengths) == Ids{3, 1});
-  CHECK(values(b.target_lengths) == Ids{2, 3});
+  CHECK(b.source_lengths == Lengths{3, 1});
+  CHECK(b.target_lengths == Lengths{2, 3});
   CHECK(b.target_tokens == 5);
   CHECK(b.rows == Ids{0, 1});
   CHECK(values(batches.make(Ids{1}).source) == Ids{9});

@@ -37,7 +37,7 @@ std::vector<double> next_tokens(const models::Transformer& model,
   auto s = static_cast<int64_t>(source.size());
   target.insert(target.begin(), 2);
   auto t = static_cast<int64_t>(target.size());
-  models::Memory memory = model.encode(integers(source, {1, s}), integers({s}, {1}));
+  models::Memory memory = model.encode(integers(source, {1, s}), {s});
   Tensor states = model.decode(integers(target, {1, t}), memory);
   return log_softmax(model.logits(states[0][t - 1]), 0).to_vector();
 }

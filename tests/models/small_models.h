@@ -46,8 +46,8 @@ inline models::TranslationBatch make_batch(int64_t rows, int64_t longest, int64_
     }
     out[b * (w + 1) + length] = 3;
   }
-  return {integers(source, {rows, longest}), integers(lengths, {rows}),
-          integers(in, {rows, longest + 1}), integers(out, {rows, longest + 1})};
+  return {integers(source, {rows, longest}), lengths, integers(in, {rows, longest + 1}),
+          integers(out, {rows, longest + 1})};
 }
 
 // Trains on one batch; returns the last loss.

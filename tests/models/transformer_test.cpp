@@ -93,9 +93,9 @@ TEST_CASE("transformer: padding changes nothing") {
   models::Memory memory = model.encode(batch.source, batch.source_lengths);
   Tensor y = model.decode(batch.target_in, memory);
   for (int64_t b = 0; b < 3; ++b) {
-    auto length = static_cast<int64_t>(batch.source_lengths[b].item());
+    int64_t length = batch.source_lengths[b];
     Tensor source = batch.source.slice(0, b, b + 1).slice(1, 0, length);
-    models::Memory alone = model.encode(source, integers({length}, {1}));
+    models::Memory alone = model.encode(source, {length});
     Tensor target = batch.target_in.slice(0, b, b + 1).slice(1, 0, length + 1);
     REQUIRE(largest_difference(model.decode(target, alone)[0], y[b].slice(0, 0, length + 1)) <
             2e-5);
@@ -197,7 +197,7 @@ TEST_CASE("transformer: bad settings are refused at once") {
   refuses([](C& c) { c.layer.activation = "sine"; }, "sine");
 
   models::Transformer model(small_config());
-  REQUIRE_THROWS_AS(model.encode(zeros({3}, DType::i64), integers({3}, {1})), ShapeError);
+  REQUIRE_THROWS_AS(model.encode(zeros({3}, DType::i64), {3}), ShapeError);
   auto batch = make_batch(2, 6, 24, 1);
   REQUIRE_THROWS_AS(model.encode(batch.source + 30.0, batch.source_lengths), ValueError);
 }

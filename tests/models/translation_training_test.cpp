@@ -30,7 +30,7 @@ struct ToyTask {
   }
   models::TranslationBatch batch(int64_t epoch, int64_t index) const {
     data::PairBatch b = batches.get(epoch, index);
-    return {Tensor(b.source), Tensor(b.source_lengths), Tensor(b.target_in), Tensor(b.target_out)};
+    return {Tensor(b.source), b.source_lengths, Tensor(b.target_in), Tensor(b.target_out)};
   }
 
   // Up to `steps`; the weights at the end.

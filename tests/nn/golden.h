@@ -50,6 +50,13 @@ inline Tensor numbers(const Shape& shape, uint64_t seed, DType dtype = DType::f6
   return Tensor(random_normal(shape, 0, 1, {seed, 0}, dtype));
 }
 
+// i64 [B] of a file.
+inline Lengths lengths_of(const Tensor& saved) {
+  std::vector<int64_t> values;
+  for (double x : saved.to_vector()) values.push_back(static_cast<int64_t>(x));
+  return values;
+}
+
 inline Tensor integers(const std::vector<int64_t>& values) {
   return Tensor::from(values, {static_cast<int64_t>(values.size())});
 }

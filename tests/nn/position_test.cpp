@@ -21,24 +21,24 @@ TEST_CASE("sinusoidal positions: added from any start, per row while decoding") 
   Tensor x = zeros({2, 3, 6}), table = nn::sinusoidal_table(200, 6);
   REQUIRE(difference(positions.forward(x)[1], table.slice(0, 0, 3)) == 0);
   REQUIRE(difference(positions.forward(x, 150)[0], table.slice(0, 150, 153)) == 0);
-  Tensor y = positions.forward(x, integers({4, 100}));
+  Tensor y = positions.forward(x, {4, 100});
   REQUIRE(difference(y[0], table.slice(0, 4, 7)) == 0);
   REQUIRE(difference(y[1], table.slice(0, 100, 103)) == 0);
   REQUIRE(positions.state_dict().empty());
   REQUIRE_THROWS_SAYING(positions.forward(zeros({2, 3, 5})), ShapeError, "[B, T, 6]");
-  REQUIRE_THROWS_SAYING(positions.forward(x, integers({1})), ShapeError, "[2]");
+  REQUIRE_THROWS_SAYING(positions.forward(x, Lengths{1}), ShapeError, "[2]");
 }
 
 TEST_CASE("learned positions: trained rows, a limit that is named") {
   nn::LearnedPositions positions(8, 4);
   Tensor x = zeros({1, 3, 4});
   REQUIRE(difference(positions.forward(x, 2)[0], positions.weight.slice(0, 2, 5)) == 0);
-  REQUIRE(difference(positions.forward(x, integers({5}))[0], positions.weight.slice(0, 5, 8)) == 0);
+  REQUIRE(difference(positions.forward(x, Lengths{5})[0], positions.weight.slice(0, 5, 8)) == 0);
   sum(positions.forward(x, 2)).backward();
   REQUIRE(all_zero(positions.weight.grad()[0]));
   REQUIRE_FALSE(all_zero(positions.weight.grad()[2]));
   REQUIRE_THROWS_SAYING(positions.forward(x, 6), ValueError, "only 8 positions");
-  REQUIRE_THROWS_SAYING(positions.forward(x, integers({6})), ValueError, "only 8 positions");
+  REQUIRE_THROWS_SAYING(positions.forward(x, Lengths{6}), ValueError, "only 8 positions");
 }
 
 TEST_CASE("RoPE: scores depend on relative positions only, norms are kept") {
@@ -71,7 +71,7 @@ TEST_CASE("RoPE: the first pair turns by the position in radians") {
 TEST_CASE("RoPE: rows at different places; sequence = step by step") {
   nn::Rope rope(4);
   Tensor x = numbers({2, 2, 3, 4}, 3);
-  Tensor y = rope.forward(x, integers({0, 9}));
+  Tensor y = rope.forward(x, {0, 9});
   REQUIRE(difference(y[0], rope.forward(x.slice(0, 0, 1))[0]) == 0);
   REQUIRE(difference(y[1], rope.forward(x.slice(0, 1, 2), 9)[0]) == 0);
   REQUIRE(difference(rope.forward(x.slice(2, 2, 3), 2), rope.forward(x).slice(2, 2, 3)) == 0);

@@ -25,7 +25,7 @@ TEST_CASE("recurrent: outputs, states and gradients are PyTorch's", "[recurrent]
     bool padded = std::string(name) == "padded";
     if (padded) x = with_garbage(x, {0, 0, 0}, {5, 2, 4}, std::nan(""));
     x.set_requires_grad(true);
-    auto [out, state] = layer.forward(x, padded ? file.at("lengths") : Tensor());
+    auto [out, state] = layer.forward(x, padded ? lengths_of(file.at("lengths")) : Lengths());
     REQUIRE(difference(out, expected.at("out")) < 1e-12);
     REQUIRE(difference(state.h, expected.at("h")) < 1e-12);
     REQUIRE(state.c.defined() == (cell == "lstm"));
@@ -52,14 +52,14 @@ TEST_CASE("recurrent: token by token, and from a state", "[recurrent]") {
     REQUIRE(difference(s.h, select(out, 1, t)) < 1e-14);
   }
   auto first = layer.forward(x.slice(1, 0, 2));
-  auto second = layer.forward(x.slice(1, 2, 6), Tensor(), first.state);
+  auto second = layer.forward(x.slice(1, 2, 6), {}, first.state);
   REQUIRE(difference(second.output, out.slice(1, 2, 6)) < 1e-14);
   REQUIRE(difference(second.state.h, last.h) < 1e-14);
   REQUIRE(layer.forward(x.slice(1, 0, 0)).output.shape() == Shape{2, 0, 4});
-  REQUIRE(all_zero(layer.forward(x, integers({6, 0})).output[1]));
+  REQUIRE(all_zero(layer.forward(x, {6, 0}).output[1]));
   GradcheckResult second_order = gradgradcheck(
       [&](const std::vector<Tensor>& in) {
-        return layer.forward(in[0], integers({3, 2})).output;
+        return layer.forward(in[0], {3, 2}).output;
       },
       {numbers({2, 3, 3}, 5).set_requires_grad(true)});
   INFO(second_order.message);
@@ -74,5 +74,5 @@ TEST_CASE("recurrent: refusals", "[recurrent]") {
   REQUIRE_THROWS_SAYING(both.step(select(x, 1, 0), {}), ValueError, "two directions");
   REQUIRE_THROWS_SAYING(both.forward(zeros({2, 5, 4})), ShapeError, "x [B, T, 3] expected");
   nn::RecurrentState bare{zeros({2, 4}), Tensor()};
-  REQUIRE_THROWS_SAYING(lstm.forward(x, Tensor(), bare), ShapeError, "h and c");
+  REQUIRE_THROWS_SAYING(lstm.forward(x, {}, bare), ShapeError, "h and c");
 }

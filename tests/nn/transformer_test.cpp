@@ -23,8 +23,8 @@ TransformerStackConfig small(bool pre, const std::string& activation = "relu") {
 Mask range(const nn::StateDict& file, const std::string& prefix, bool queries) {
   auto begin = file.find(prefix + "_begin");
   if (begin == file.end()) return {};
-  Tensor end = file.at(prefix + "_end");
-  return queries ? Mask::padding(begin->second, end) : Mask::key_padding(begin->second, end);
+  Lengths first = lengths_of(begin->second), end = lengths_of(file.at(prefix + "_end"));
+  return queries ? Mask::padding(first, end) : Mask::key_padding(first, end);
 }
 
 // forward() -> output; then all gradients against the file.
@@ -109,8 +109,7 @@ TEST_CASE("Transformer: NaN in padding reaches nothing") {
   manual_seed(2);
   nn::TransformerDecoder decoder(small(pre));
   decoder.to(DType::f64);
-  Mask mask = Mask::padding({4, 2}),
-       memory_mask = Mask::key_padding(integers({1, 0}), integers({6, 3}));
+  Mask mask = Mask::padding({4, 2}), memory_mask = Mask::key_padding({1, 0}, {6, 3});
   auto run = [&](double garbage) {
     decoder.zero_grad();
     Tensor x = with_garbage(numbers({2, 4, 8}, 1), {0, 0}, {4, 2}, garbage).set_requires_grad(true);
@@ -162,7 +161,7 @@ TEST_CASE("decoder-only stack: step by step equals forward for every split") {
     std::vector<Tensor> parts{model.step(x.slice(1, 0, cut), state)};
     for (int64_t t = cut; t < n; ++t) parts.push_back(model.step(x.slice(1, t, t + 1), state));
     REQUIRE(difference(concat(parts, 1), whole) < 1e-12);
-    REQUIRE(nn::to_integers(state.lengths()) == std::vector<int64_t>{n, n});
+    REQUIRE(state.lengths() == Lengths{n, n});
   }
   // Prompts of 2 and 4 tokens, padded on the right or on the left.
   for (bool left : {false, true}) {
@@ -170,7 +169,7 @@ TEST_CASE("decoder-only stack: step by step equals forward for every split") {
     Tensor gap = zeros({1, 2, 8}, DType::f64), own = x.slice(0, 0, 1).slice(1, 0, 2);
     Tensor prompt = concat(
         {left ? concat({gap, own}, 1) : concat({own, gap}, 1), x.slice(0, 1, 2).slice(1, 0, 4)}, 0);
-    Mask mask = left ? Mask::padding(integers({2, 0}), integers({4, 4})) : Mask::padding({2, 4});
+    Mask mask = left ? Mask::padding({2, 0}, {4, 4}) : Mask::padding({2, 4});
     Tensor y = model.step(prompt, state, mask);
     REQUIRE(difference(y[0][left ? 3 : 1], whole[0][1]) < 1e-12);
     Tensor next = concat({x.slice(0, 0, 1).slice(1, 2, 4), x.slice(0, 1, 2).slice(1, 4, 6)}, 0);
@@ -189,7 +188,7 @@ TEST_CASE("decoder: step by step equals forward, with padded memory; beams move"
   Tensor x = numbers({2, 5, 8}, 1), memory = numbers({2, 6, 8}, 2);
   double nan = std::numeric_limits<double>::quiet_NaN();
   memory = with_garbage(memory, {0, 2}, {4, 6}, nan);
-  Mask memory_mask = Mask::key_padding(integers({0, 2}), integers({4, 6}));
+  Mask memory_mask = Mask::key_padding({0, 2}, {4, 6});
   Tensor whole = decoder.forward(x, memory, {}, memory_mask);
   for (int64_t cut = 1; cut <= 5; ++cut) {
     nn::StackState state = decoder.new_state(memory, memory_mask);

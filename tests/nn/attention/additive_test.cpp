@@ -146,7 +146,7 @@ TEST_CASE("additive and luong: an absorbed memory with padding", "[additive][luo
     Tensor out = a->step(in.q.slice(2, i, i + 1), Tensor(), Tensor(), {}, *state);
     REQUIRE(difference(out, whole.slice(2, i, i + 1)) < 1e-12);
   }
-  REQUIRE_THROWS_SAYING(a->absorb(in.v, in.k, {}, *state), ShapeError, "k [B, 2, N, 4]");
+  REQUIRE_THROWS_SAYING(a->absorb(in.v, in.k, {}, *state), ShapeError, "k [2, 2, S, 4]");
 }
 
 TEST_CASE("additive and luong: options name what is wrong", "[additive][luong]") {

@@ -17,7 +17,8 @@ std::vector<Tensor> by_pairs(const Attention& a, const AttentionCall& call, cons
   nn::DenseAttention dense(variant_config(2, 1, 3, 5, a.config().causal));
   const auto& pattern = dynamic_cast<const nn::PatternAttention&>(a);
   AttentionCall with = call;
-  with.mask = call.mask & Mask::pairs(nn::pattern_pairs(pattern, {0}, x.q.dim(2), x.k.dim(2)));
+  with.mask =
+      call.mask & Mask::pairs(nn::pattern_pairs(pattern, {0}, x.q.dim(2), x.k.dim(2), kCpu));
   return with_gradients([&](const Tensor& q, const Tensor& k,
                             const Tensor& v) { return dense.reference(q, k, v, with); },
                         x);
@@ -216,7 +217,6 @@ TEST_CASE("block patterns: bad options", "[block_sparse]") {
   auto a = made("bigbird");
   Operands x = operands_for(*a, 2, 6);
   REQUIRE_THROWS_SAYING(
-      a->forward(x.q, x.k, x.v, masked(Mask::padding(integers({1, 0}), integers({6, 6})))),
-      ValueError,
+      a->forward(x.q, x.k, x.v, masked(Mask::padding({1, 0}, {6, 6}))), ValueError,
       "bigbird: left padding (row 0 begins at token 1, where 0 is expected) is not supported");
 }

@@ -150,8 +150,8 @@ TEST_CASE("flop counter: fused attention counts the pairs that ranges leave") {
   AttentionTerms terms;
   terms.causal = true;
   terms.window_left = 2;
-  terms.key_end = integers({8, 3});
-  terms.query_begin = integers({1, 0});
+  terms.key_end = {8, 3};
+  terms.query_begin = {1, 0};
   // Row i of item 0 sees keys i to i + 2 (offset 2): 3 each, rows 1 to 5. Item 1: of keys 0 to 2,
   // row 0 sees 3, row 1 sees 2, row 2 sees 1.
   int64_t pairs = 3 * (15 + 6);

@@ -22,8 +22,8 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 AttentionTerms keys_of_row(const std::vector<int64_t>& begin, const std::vector<int64_t>& end) {
   AttentionTerms terms;
-  terms.key_begin = Tensor::from(begin, {static_cast<int64_t>(begin.size())});
-  terms.key_end = Tensor::from(end, {static_cast<int64_t>(end.size())});
+  terms.key_begin = begin;
+  terms.key_end = end;
   return terms;
 }
 

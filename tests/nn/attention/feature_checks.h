@@ -67,10 +67,10 @@ inline void check_maps(const std::string& spec, double tolerance = 1e-12) {
       if (t != s && !a->traits().cross) continue;
       INFO(spec << " causal " << causal << " " << t << " x " << s);
       auto [q, k, v] = operands(*a, 2, t, s);
-      Mask padding = Mask::key_padding(integers({0, std::min<int64_t>(1, s - 1)}),
-                                       integers({s, std::max<int64_t>(1, s - 1)}));
+      Mask padding =
+          Mask::key_padding({0, std::min<int64_t>(1, s - 1)}, {s, std::max<int64_t>(1, s - 1)});
       std::vector<Mask> masks{Mask(), padding, padding & Mask::query_padding({t, t - 1})};
-      if (t == s || a->traits().cross) masks.push_back(padding & Mask::offset(integers({1, -2})));
+      if (t == s || a->traits().cross) masks.push_back(padding & Mask::offset({1, -2}));
       for (const Mask& mask : masks) {
         if (!causal && mask.terms().offset.defined()) continue;
         INFO(mask.to_string());
@@ -125,7 +125,7 @@ inline void check_padding(const std::string& spec, bool causal) {
   Made a = made(spec, causal, 2, 2, 4, 4);
   int64_t n = 67;
   std::vector<int64_t> begin{0, 1, 4}, end{n - 3, n, 4};
-  Mask mask = Mask::padding(integers(begin), integers(end));
+  Mask mask = Mask::padding(begin, end);
   Tensor cotangent = numbers({3, 2, n, 4}, 9);
   auto run = [&](double garbage) {
     std::vector<Tensor> in;
@@ -186,7 +186,7 @@ inline void check_decoding(const std::string& spec) {
         }
         REQUIRE(difference(concat(parts, 2), whole) < 1e-12);
         REQUIRE(state->bytes() == bytes);
-        REQUIRE(nn::to_integers(state->lengths()) == std::vector<int64_t>{n, n});
+        REQUIRE(state->lengths() == Lengths{n, n});
       }
 
   // Row 0 has 5 tokens, row 1 has 3 with one of padding before and one behind; then 2 and 1 new.
@@ -202,16 +202,16 @@ inline void check_decoding(const std::string& spec) {
   };
   auto state = a->new_state(2, 1, DType::f64);
   a->absorb(rows(k, 0, 5, 0, 3, 1, 1), rows(v, 0, 5, 0, 3, 1, 1),
-            with_mask(Mask::key_padding(integers({0, 1}), integers({5, 4}))), *state);
-  REQUIRE(nn::to_integers(state->lengths()) == std::vector<int64_t>{5, 3});
+            with_mask(Mask::key_padding({0, 1}, {5, 4})), *state);
+  REQUIRE(state->lengths() == Lengths{5, 3});
   auto other = state->clone();
   for (bool before : {false, true}) {  // padding among the new tokens, on either side
     int64_t left = before, right = !before;
     auto s = other->clone();
-    Mask mask = Mask::padding(integers({0, left}), integers({2, 1 + left}));
+    Mask mask = Mask::padding({0, left}, {2, 1 + left});
     Tensor out = a->step(rows(q, 5, 2, 3, 1, left, right), rows(k, 5, 2, 3, 1, left, right),
                          rows(v, 5, 2, 3, 1, left, right), with_mask(mask), *s);
-    REQUIRE(nn::to_integers(s->lengths()) == std::vector<int64_t>{7, 4});
+    REQUIRE(s->lengths() == Lengths{7, 4});
     REQUIRE(difference(out.slice(0, 0, 1), whole.slice(0, 0, 1).slice(2, 5, 7)) < 1e-12);
     REQUIRE(difference(out[1].slice(1, left, left + 1), whole[1].slice(1, 3, 4)) < 1e-12);
     REQUIRE(all_zero(out[1].slice(1, right, right + 1)));
@@ -226,8 +226,8 @@ inline void check_decoding(const std::string& spec) {
   // select with repeats, save and load, absorbed keys alone.
   Tensor one = q.slice(2, 8, 9);
   auto copy = other->clone();
-  copy->select(integers({1, 1, 0}));
-  REQUIRE(nn::to_integers(copy->lengths()) == std::vector<int64_t>{3, 3, 5});
+  copy->select({1, 1, 0});
+  REQUIRE(copy->lengths() == Lengths{3, 3, 5});
   if (spec.find("cosformer") == std::string::npos) {
     Tensor three = a->step(concat({one.slice(0, 1, 2), one.slice(0, 1, 2), one.slice(0, 0, 1)}, 0),
                            Tensor(), Tensor(), {}, *copy);
@@ -249,7 +249,7 @@ inline void check_decoding(const std::string& spec) {
   REQUIRE(difference(a->step(piece(q), piece(k), piece(v), none, *loaded),
                      a->step(piece(q), piece(k), piece(v), none, *again)) == 0);
   REQUIRE_THROWS_SAYING(loaded->load({}), ValueError, "is missing");
-  REQUIRE_THROWS_SAYING(loaded->select(integers({2})), ValueError, "row 2");
+  REQUIRE_THROWS_SAYING(loaded->select({2}), ValueError, "row 2");
   REQUIRE_THROWS_SAYING(a->absorb(k.to(DType::f32), v.to(DType::f32), {}, *loaded), DTypeError,
                         "the state holds f64");
   REQUIRE_THROWS_SAYING(a->absorb(k.slice(0, 0, 1), v.slice(0, 0, 1), {}, *loaded), ShapeError,
@@ -267,7 +267,7 @@ inline void check_gradients(const std::string& spec) {
       if (t != s && !a->traits().cross) continue;
       INFO(spec << " causal " << causal << " " << t << " x " << s);
       auto [q, k, v] = operands(*a, 2, t, s);
-      AttentionCall call = with_mask(Mask::key_padding(integers({0, 1}), integers({s, s})));
+      AttentionCall call = with_mask(Mask::key_padding({0, 1}, {s, s}));
       std::vector<Tensor> in;
       for (const Tensor& x : {q, k, v}) in.push_back(x.detach().clone().set_requires_grad(true));
       auto f = [&](const std::vector<Tensor>& x) { return a->forward(x[0], x[1], x[2], call); };

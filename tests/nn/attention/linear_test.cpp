@@ -98,7 +98,7 @@ TEST_CASE("linear: rows of weights sum to 1, but for eps", "[linear]") {
       Made a = made(spec + (spec.find(':') == std::string::npos ? ":" : ",") + "eps=" + eps, true);
       REQUIRE(a->traits().row_stochastic == (eps == "0"));
       Operands in = operands(*a, 1, 9, 9);
-      AttentionCall call = with_mask(Mask::key_padding(integers({2}), integers({9})));
+      AttentionCall call = with_mask(Mask::key_padding({2}, {9}));
       Tensor sums = sum(a->weights(in.q, in.k, call, upto(9)), {3})[0][0];
       Tensor want = greater(arange(9).to(DType::f64), 1.5).to(DType::f64);  // two rows see nothing
       REQUIRE(difference(sums, want) < (eps == "0" ? 1e-13 : 1e-3));

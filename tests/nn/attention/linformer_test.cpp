@@ -78,7 +78,7 @@ TEST_CASE("linformer: refused uses and options name what is wrong", "[linformer]
                         "linformer: causal attention is not supported: each slot mixes");
   auto a = variant("linformer:k=8", s);
   Qkv in = inputs(s);
-  Mask left = Mask::key_padding(integers({0, 1}), integers({7, 7}));
+  Mask left = Mask::key_padding({0, 1}, {7, 7});
   REQUIRE_THROWS_SAYING(a->forward(in.q, in.k, in.v, masked(left)), ValueError,
                         "row 1 begins at token 1, where 0 is expected) is not supported: E and F");
   REQUIRE_THROWS_SAYING(a->forward(in.q, in.k, in.v, masked(Mask::window(1, 1))), ValueError,
@@ -124,13 +124,13 @@ TEST_CASE("linformer: a memory absorbed in pieces decodes as forward", "[linform
       Tensor k = spoiled(part(in.k, from, to), {0, 0, 0}, valid, std::nan(""));
       a->absorb(k, part(in.v, from, to), masked(Mask::key_padding(valid)), *state);
     }
-    REQUIRE(nn::to_integers(state->lengths()) == lengths);
+    REQUIRE(state->lengths() == lengths);
     auto copy = state->clone();
     for (int64_t i = 0; i < 6; i += 2) {
       Tensor out = a->step(part(in.q, i, i + 2), Tensor(), Tensor(), {}, *state);
       REQUIRE(difference(out, part(whole, i, i + 2)) < 1e-12);
     }
-    copy->select(integers({2, 2}));
+    copy->select({2, 2});
     Tensor q = concat({in.q.slice(0, 2, 3), in.q.slice(0, 2, 3)}, 0);
     Tensor out = a->step(q, Tensor(), Tensor(), {}, *copy);
     REQUIRE(difference(out[1], whole[2]) < 1e-12);
@@ -141,7 +141,7 @@ TEST_CASE("linformer: a memory absorbed in pieces decodes as forward", "[linform
   auto state = a->new_state(3, 0, DType::f64);
   REQUIRE(state->bytes() == a->cost(s.shape(), nn::Pass::forward).state_bytes);
   REQUIRE_THROWS_SAYING(state->load({}), ValueError, "'k' is missing");
-  REQUIRE_THROWS_SAYING(state->select(integers({3})), ValueError, "row 3");
+  REQUIRE_THROWS_SAYING(state->select({3}), ValueError, "row 3");
   for (int i = 0; i < 2; ++i) a->absorb(in.k, in.v, {}, *state);
   REQUIRE_THROWS_SAYING(a->absorb(in.k, in.v, {}, *state), ValueError, "27 keys is longer than");
 }

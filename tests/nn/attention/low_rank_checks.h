@@ -80,7 +80,7 @@ inline Tensor spoiled(const Tensor& x, const std::vector<int64_t>& begin,
 inline void check_padding(const nn::Attention& a, const VariantSize& s,
                           const std::vector<int64_t>& begin, const std::vector<int64_t>& end) {
   REQUIRE(s.queries == s.keys);
-  nn::AttentionCall call = masked(nn::Mask::padding(integers(begin), integers(end)));
+  nn::AttentionCall call = masked(nn::Mask::padding(begin, end));
   Qkv in = inputs(s);
   auto run = [&](double value) {
     return run_both_ways(a,

@@ -24,10 +24,10 @@ TEST_CASE("mask: padding by lengths and by ranges") {
   REQUIRE(row(map, 0, 2) == Row{1, 1, 1});
   REQUIRE(row(map, 1, 0) == Row{1, 0, 0});
   REQUIRE(row(map, 1, 1) == Row{0, 0, 0});  // a padded query sees nothing
-  Mask left = Mask::key_padding(integers({0, 2}), integers({3, 3}));
+  Mask left = Mask::key_padding({0, 2}, {3, 3});
   REQUIRE(row(left.dense(2, 1, 3), 1, 0) == Row{0, 0, 1});
-  REQUIRE(left.has_left_padding());
-  REQUIRE_FALSE(m.has_left_padding());
+  REQUIRE(left.key_ranges(2, 3).begin == std::vector<int64_t>{0, 2});
+  REQUIRE(left.query_ranges(2, 3).whole(3));
 }
 
 TEST_CASE("mask: causal, window and offset share their origin") {
@@ -35,7 +35,7 @@ TEST_CASE("mask: causal, window and offset share their origin") {
   REQUIRE(row(w.dense(1, 4, 4), 0, 2) == Row{0, 1, 1, 0});
   REQUIRE(row(Mask().dense(1, 2, 4, true), 0, 0) ==
           Row{1, 1, 1, 0});  // the last queries, by default
-  Mask moved = Mask::offset(integers({0, 1}));
+  Mask moved = Mask::offset({0, 1});
   Tensor map = moved.dense(2, 2, 3, true);
   REQUIRE(row(map, 0, 0) == Row{1, 0, 0});
   REQUIRE(row(map, 1, 0) == Row{1, 1, 0});
@@ -43,10 +43,10 @@ TEST_CASE("mask: causal, window and offset share their origin") {
 }
 
 TEST_CASE("mask: the conjunction narrows ranges and windows and adds biases") {
-  Mask m = Mask::key_padding({3, 2}) & Mask::key_padding(integers({1, 0}), integers({4, 4})) &
-           Mask::window(2, -1) & Mask::window(1, 1);
-  REQUIRE(nn::to_integers(m.terms().key_begin) == std::vector<int64_t>{1, 0});
-  REQUIRE(nn::to_integers(m.terms().key_end) == std::vector<int64_t>{3, 2});
+  Mask m = Mask::key_padding({3, 2}) & Mask::key_padding({1, 0}, {4, 4}) & Mask::window(2, -1) &
+           Mask::window(1, 1);
+  REQUIRE(m.terms().key_begin == Lengths{1, 0});
+  REQUIRE(m.terms().key_end == Lengths{3, 2});
   REQUIRE(m.terms().window_left == 1);
   REQUIRE(m.terms().window_right == 1);
   Tensor a = numbers({2, 2}, 1), b = numbers({2, 2}, 2);
@@ -60,26 +60,29 @@ TEST_CASE("mask: what cannot be joined or does not fit is refused") {
   Tensor slopes = ones({2});
   REQUIRE_THROWS_SAYING(Mask::alibi(slopes) & Mask::alibi(ones({2})), ValueError, "ALiBi");
   REQUIRE_NOTHROW(Mask::alibi(slopes) & Mask::alibi(slopes));
-  REQUIRE_THROWS_SAYING(Mask::offset(integers({1})) & Mask::offset(integers({2})), ValueError,
-                        "offsets");
+  REQUIRE_THROWS_SAYING(Mask::offset({1}) & Mask::offset({2}), ValueError, "offsets");
   REQUIRE_THROWS_SAYING(Mask::padding({1, 2}) & Mask::padding({1}), ShapeError, "2 and for 1");
   REQUIRE_THROWS_SAYING(Mask::padding({1, -2}), ValueError, "length -2 of row 1");
   REQUIRE_THROWS_SAYING(Mask::window(-2, 0), ValueError, "-2");
   REQUIRE_THROWS_SAYING(Mask::pairs(ones({2, 2})), DTypeError, "true = keep");
   REQUIRE_THROWS_SAYING(Mask::added(less(slopes, 0.0)), DTypeError, "Mask::pairs");
-  REQUIRE_THROWS_SAYING(Mask::offset(slopes), DTypeError, "i64");
-  REQUIRE_THROWS_SAYING(Mask::padding({1, 2}).check(3, 1, 2, 2, "dense"), ShapeError,
+  auto check = [](const Mask& m, const Shape& map, const char* who) {
+    check_terms(m.terms(), map, DType::f32, who);
+  };
+  REQUIRE_THROWS_SAYING(check(Mask::padding({1, 2}), {3, 1, 2, 2}, "dense"), ShapeError,
                         "dense: key padding for 2");
-  REQUIRE_THROWS_SAYING(Mask::alibi(slopes).check(1, 4, 2, 2, "dense"), ShapeError,
-                        "2 ALiBi slopes for 4 heads");
-  REQUIRE_THROWS_SAYING(Mask::added(ones({3, 3})).check(1, 1, 2, 3, "x"), ShapeError,
-                        "does not broadcast");
+  REQUIRE_THROWS_SAYING(check(Mask::alibi(slopes), {1, 4, 2, 2}, "dense"), ShapeError,
+                        "dense: ALiBi slopes [2], one a head expected: [4]");
+  REQUIRE_THROWS_SAYING(check(Mask::added(ones({3, 3})), {1, 1, 2, 3}, "x"), ShapeError,
+                        "x: the bias [3, 3] does not broadcast");
+  REQUIRE_THROWS_SAYING(check(Mask::added(ones({2, 3}, DType::f64)), {1, 1, 2, 3}, "x"), DTypeError,
+                        "x: the bias is f64 but q is f32");
 }
 
 TEST_CASE("mask: rows of a mask see what they saw") {
   Tensor keep = less(numbers({2, 1, 5, 4}, 3), 0.5), bias = numbers({5, 4}, 4);
-  Mask m = Mask::padding(integers({0, 1}), integers({4, 3})) & Mask::window(2, 1) &
-           Mask::pairs(keep) & Mask::added(bias) & Mask::alibi(Tensor::from({0.5f}, {1}));
+  Mask m = Mask::padding({0, 1}, {4, 3}) & Mask::window(2, 1) & Mask::pairs(keep) &
+           Mask::added(bias) & Mask::alibi(Tensor::from({0.5f}, {1}));
   for (bool causal : {false, true}) {
     Tensor whole = m.dense(2, 5, 4, causal), part = m.rows(1, 3, 2, 5, 4).dense(2, 3, 4, causal);
     REQUIRE(part.to_vector() == whole.slice(2, 1, 4).to_vector());
@@ -93,14 +96,14 @@ TEST_CASE("mask: rows of a mask see what they saw") {
 TEST_CASE("mask: padded tokens are selected to zero, NaN too") {
   double nan = std::numeric_limits<double>::quiet_NaN();
   Tensor x = with_garbage(numbers({2, 3, 2}, 5), {0, 1}, {2, 3}, nan);
-  Mask m = Mask::padding(integers({0, 1}), integers({2, 3}));
+  Mask m = Mask::padding({0, 1}, {2, 3});
   Tensor y = m.select_keys(x, 1);
   REQUIRE(all_finite(y));
   REQUIRE(all_zero(y[0][2]));
   REQUIRE(y[0][1].to_vector() == x[0][1].to_vector());
   REQUIRE(Mask().select_keys(x, 1).impl() == x.impl());
   REQUIRE(all_finite(m.select_tokens(x, 1)));
-  REQUIRE(all_finite(Mask::key_padding(integers({0, 1}), integers({2, 3})).select_tokens(x, 1)));
+  REQUIRE(all_finite(Mask::key_padding({0, 1}, {2, 3}).select_tokens(x, 1)));
   // Padding as key but a query: kept.
   Mask both = Mask::key_padding({1, 1}) & Mask::query_padding({2, 2});
   Tensor z = both.select_tokens(ones({2, 3, 1}), 1);
@@ -110,9 +113,18 @@ TEST_CASE("mask: padded tokens are selected to zero, NaN too") {
 
 TEST_CASE("mask: one side's word on finite padding does not cover the other's") {
   Mask a = Mask::padding({1, 2}).with_finite_padding(), b = Mask::padding({2, 2});
-  REQUIRE(a.finite_padding());
-  REQUIRE((a & Mask::window(1, 1)).finite_padding());
-  REQUIRE((Mask::window(1, 1) & a).finite_padding());
-  REQUIRE_FALSE((a & b).finite_padding());
-  REQUIRE((a & b.with_finite_padding()).finite_padding());
+  Tensor x = ones({2, 3, 1});
+  auto kept = [&](const Mask& m) {  // all three follow the word
+    bool tokens = m.finite_tokens(x, 1).impl() == x.impl();
+    REQUIRE((m.finite_keys(x, 1).impl() == x.impl()) == tokens);
+    REQUIRE((m.finite_queries(x, 1).impl() == x.impl()) == tokens);
+    return tokens;
+  };
+  REQUIRE(kept(a));
+  REQUIRE(kept(a & Mask::window(1, 1)));
+  REQUIRE(kept(Mask::window(1, 1) & a));
+  REQUIRE_FALSE(kept(b));
+  REQUIRE_FALSE(kept(a & b));
+  REQUIRE(kept(a & b.with_finite_padding()));
+  REQUIRE(a.select_keys(x, 1).to_vector() == Row{1, 0, 0, 1, 1, 0});  // asked for zeros
 }

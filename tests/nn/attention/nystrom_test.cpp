@@ -55,7 +55,7 @@ TEST_CASE("nystrom: landmarks = S and 30 iterations is dense", "[nystrom]") {
     check_exact_limit("nystrom", {.heads = 4, .kv_heads = 2}, {}, dtype);
     check_exact_limit("nystrom", {.queries = 17, .keys = 17, .d = 8},
                       masked(Mask::padding({9, 17})), dtype);
-    Mask left = Mask::padding(integers({3, 0}), integers({7, 4}));
+    Mask left = Mask::padding({3, 0}, {7, 4});
     check_exact_limit("nystrom", {}, masked(left), dtype);
     check_exact_limit("nystrom", {.queries = 3, .keys = 10}, {}, dtype);
     check_exact_limit("nystrom", {.queries = 10, .keys = 3}, masked(Mask::key_padding({2, 3})),
@@ -78,7 +78,7 @@ TEST_CASE("nystrom: padding, batch, gradients, weights, edges", "[nystrom]") {
   check_edges(*a, s);
   check_weights(*a, s);
   check_weights(*a, s, masked(Mask::padding({7, 4})));
-  check_weights(*a, s, masked(Mask::padding(integers({1, 0}), integers({7, 2}))));
+  check_weights(*a, s, masked(Mask::padding({1, 0}, {7, 2})));
   VariantSize small{.queries = 4, .keys = 4, .d = 2, .e = 2};
   auto b = variant(spec, small);
   check_gradients(*b, small);
@@ -106,17 +106,17 @@ TEST_CASE("nystrom: odd lengths", "[nystrom]") {
 
 TEST_CASE("landmarks: means of segments whose sizes differ by one at most", "[nystrom]") {
   Tensor x = numbers({3, 1, 7, 1}, 1);
-  nn::Landmarks all = nn::segment_means(x, Tensor(), Tensor(), 3);  // 3 + 2 + 2
-  REQUIRE(all.equal);
+  nn::Landmarks all = nn::segment_means(x, ranges_of({}, {}, 3, 7), 3);  // 3 + 2 + 2
+  REQUIRE_FALSE(all.end().defined());
   REQUIRE_THAT(all.means[1][0][0].item(), WithinAbs(mean(x[1][0].slice(0, 0, 3)).item(), 1e-14));
   REQUIRE_THAT(all.means[1][0][2].item(), WithinAbs(mean(x[1][0].slice(0, 5, 7)).item(), 1e-14));
-  nn::Landmarks some = nn::segment_means(x, integers({0, 2, 4}), integers({7, 6, 4}), 3);
-  REQUIRE(some.count == std::vector<int64_t>{3, 3, 0});
+  nn::Landmarks some = nn::segment_means(x, ranges_of({0, 2, 4}, {7, 6, 4}, 3, 7), 3);
+  REQUIRE(some.end() == Lengths{3, 3, 0});
   REQUIRE(difference(some.means[0], all.means[0]) < 1e-14);
   REQUIRE_THAT(some.means[1][0][0].item(), WithinAbs(mean(x[1][0].slice(0, 2, 4)).item(), 1e-14));
   REQUIRE_THAT(some.means[1][0][1].item(), WithinAbs(x[1][0][4].item(), 1e-14));
   REQUIRE(all_zero(some.means[2]));
-  REQUIRE(nn::segment_means(x, Tensor(), Tensor(), 50).means.dim(2) == 7);
+  REQUIRE(nn::segment_means(x, ranges_of({}, {}, 3, 7), 50).means.dim(2) == 7);
 }
 
 TEST_CASE("landmarks: the pseudo-inverse, tall and wide, and that of zero", "[nystrom]") {

@@ -53,8 +53,8 @@ class Peer {
   AttentionCall call(const std::string& name) const {
     AttentionCall c;
     auto keys = file_.find(name + ".key_end"), queries = file_.find(name + ".query_end");
-    if (keys != file_.end()) c.mask = c.mask & Mask::key_padding(Tensor(), keys->second);
-    if (queries != file_.end()) c.mask = c.mask & Mask::query_padding(Tensor(), queries->second);
+    if (keys != file_.end()) c.mask = c.mask & Mask::key_padding(lengths_of(keys->second));
+    if (queries != file_.end()) c.mask = c.mask & Mask::query_padding(lengths_of(queries->second));
     return c;
   }
 

@@ -74,7 +74,7 @@ inline void check_padding(const Attention& a, const AttentionCall& base, std::ve
   int64_t batch = static_cast<int64_t>(end.size());
   Operands x = operands_for(a, batch, t);
   AttentionCall call = base;
-  call.mask = base.mask & Mask::padding(integers(begin), integers(end));
+  call.mask = base.mask & Mask::padding(begin, end);
   auto run = [&](double garbage) {
     auto dirty = [&](const Tensor& y) {
       return with_garbage(y.permute({0, 2, 1, 3}), begin, end, garbage).permute({0, 2, 1, 3});
@@ -137,7 +137,7 @@ inline void check_unequal_prompts(const Attention& a, const AttentionCall& base,
     auto state = a.new_state(2, 1, DType::f64);
     auto piece = [&](const Tensor& y, int64_t from, int64_t to) { return y.slice(2, from, to); };
     AttentionCall first = base;
-    first.mask = base.mask & Mask::padding(integers(begin), integers(end));
+    first.mask = base.mask & Mask::padding(begin, end);
     a.step(piece(x.q, 0, prompt), piece(x.k, 0, prompt), piece(x.v, 0, prompt), first, *state);
     std::vector<Tensor> parts;
     for (int64_t t = prompt; t < n; ++t)
@@ -155,12 +155,12 @@ inline void check_unequal_prompts(const Attention& a, const AttentionCall& base,
       int64_t length = want.dim(2);
       REQUIRE(difference(got.slice(0, b, b + 1), piece(want, length - more, length)) < tolerance);
     }
-    REQUIRE(nn::to_integers(state->lengths()) == std::vector<int64_t>{n, n - gone});
+    REQUIRE(state->lengths() == Lengths{n, n - gone});
     // The state survives saving, loading, selecting and cloning.
     auto copy = a.new_state(1, 0, DType::f64);
     copy->load(state->save());
     auto twin = state->clone();
-    twin->select(integers({1, 0, 1}));
+    twin->select({1, 0, 1});
     AttentionCall none = base;
     auto q = piece(x.q, 0, 1), k = piece(x.k, 0, 1), v = piece(x.v, 0, 1);
     auto chosen = [&](const Tensor& y) { return index_select(y, 0, integers({1, 0, 1})); };

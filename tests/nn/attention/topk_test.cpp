@@ -109,7 +109,7 @@ TEST_CASE("topk: closed forms, ties", "[topk]") {
   auto narrow = make_attention("topk:k=3", variant_config(1, 1, 1, 1));
   Tensor q = ones({1, 1, 1, 1}, DType::f64);
   REQUIRE(narrow->reach(q, keys, {}, 0) == std::vector<int64_t>{0, 1, 3});
-  REQUIRE(narrow->reach(q, keys, masked(Mask::key_padding(integers({1}), integers({5}))), 0) ==
+  REQUIRE(narrow->reach(q, keys, masked(Mask::key_padding({1}, {5})), 0) ==
           std::vector<int64_t>{1, 2, 3});
 }
 

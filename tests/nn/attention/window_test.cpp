@@ -19,7 +19,8 @@ std::vector<Tensor> by_pairs(const Attention& a, const AttentionCall& call, cons
       variant_config(a.config().heads, a.config().kv_heads, 3, 5, a.config().causal));
   const auto& pattern = dynamic_cast<const nn::PatternAttention&>(a);
   AttentionCall with = call;
-  with.mask = call.mask & Mask::pairs(nn::pattern_pairs(pattern, {0}, x.q.dim(2), x.k.dim(2)));
+  with.mask =
+      call.mask & Mask::pairs(nn::pattern_pairs(pattern, {0}, x.q.dim(2), x.k.dim(2), kCpu));
   return with_gradients([&](const Tensor& q, const Tensor& k,
                             const Tensor& v) { return dense.reference(q, k, v, with); },
                         x);
@@ -112,7 +113,7 @@ TEST_CASE("window: the ring stays small, and says what it no longer has", "[wind
     a->step(x.q, x.k, x.v, {}, *state);
     most = std::max(most, state->bytes());
   }
-  REQUIRE(nn::to_integers(state->lengths()) == std::vector<int64_t>{400});
+  REQUIRE(state->lengths() == Lengths{400});
   REQUIRE(most <= 256 * 8 * 8);
   Tensor last = x.q.slice(2, 39, 40);
   REQUIRE(a->step(last, Tensor(), Tensor(), {}, *state).shape() == Shape{1, 2, 1, 5});
@@ -144,7 +145,7 @@ TEST_CASE("window: reach, cost and traits", "[window]") {
   REQUIRE(a->traits().left_padding == false);
   REQUIRE(plain->traits().left_padding == true);
   REQUIRE_THROWS_SAYING(
-      a->forward(x.q, x.k, x.v, masked(Mask::padding(integers({1}), integers({9})))), ValueError,
+      a->forward(x.q, x.k, x.v, masked(Mask::padding({1}, {9}))), ValueError,
       "begins at token 1, where 0 is expected) is not supported: the global tokens");
 }
 

@@ -17,13 +17,12 @@ enum class NystromFlaw {
 // [B, 1, m, N]: row l averages the tokens of segment l. Landmarks beyond the tokens are rows of 0.
 inline Tensor segment_means(const Seen& s, int64_t landmarks, NystromFlaw flaw, DType dtype) {
   int64_t batch = s.q.dim(0), n = s.q.dim(2);
-  std::vector<int64_t> lengths = nn::to_integers(s.call.mask.terms().key_end);
-  lengths.resize(static_cast<size_t>(batch), n);
+  Ranges keys = s.call.mask.key_ranges(batch, n);
   bool by_position =
       flaw == NystromFlaw::means_count_padding || flaw == NystromFlaw::pads_in_landmarks;
   std::vector<double> weights(static_cast<size_t>(batch * landmarks * n), 0);
   for (int64_t b = 0; b < batch; ++b) {
-    int64_t valid = std::min(lengths[static_cast<size_t>(b)], n), tokens = by_position ? n : valid;
+    int64_t valid = keys.end[static_cast<size_t>(b)], tokens = by_position ? n : valid;
     int64_t used = std::min(landmarks, tokens);
     for (int64_t l = 0; l < used; ++l) {
       int64_t begin = l * tokens / used, end = (l + 1) * tokens / used;

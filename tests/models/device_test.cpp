@@ -1,0 +1,101 @@
+// A training step and a decoding of the models on a device whose memory the host cannot read: the
+// CPU's bits, and nothing read back in a step.
+#include <heed/core/device_memory.h>
+#include <heed/models/language_model.h>
+#include <heed/models/sample.h>
+#include <heed/models/translate.h>
+#include <heed/tests/models/small_models.h>
+#include <heed/tests/support/test_device.h>
+
+using namespace heed;
+using namespace heed::test;
+
+namespace {
+
+std::vector<double> bits(const nn::Module& model) {
+  std::vector<double> all;
+  for (const Tensor& t : model.parameters())
+    for (double x : t.to_vector()) all.push_back(x);
+  return all;
+}
+
+// Four steps; returns how many values were read back in the last three.
+template <class Loss>
+int64_t train(nn::Module& model, Loss&& loss) {
+  train::AdamW optimizer(model.named_parameters());
+  int64_t before = 0;
+  for (int i = 0; i < 4; ++i) {
+    if (i == 1) before = transfer_counts(test_device()).to_host;
+    Tensor l = loss();
+    l.backward();
+    optimizer.watch(l);
+    optimizer.clip_grad_norm(1);
+    optimizer.step(1e-3);
+    optimizer.zero_grad();
+  }
+  return transfer_counts(test_device()).to_host - before;
+}
+
+struct Run {
+  std::vector<double> weights;
+  std::vector<std::vector<int64_t>> tokens;
+  int64_t reads = 0;         // in three training steps
+  int64_t decode_reads = 0;  // while decoding
+  bool operator==(const Run& o) const { return weights == o.weights && tokens == o.tokens; }
+};
+
+Run translate_on(Device device) {
+  DefaultDevice on(device);
+  manual_seed(5);
+  models::TransformerConfig config = small_config();
+  config.layer.dropout = 0.1;
+  models::Transformer model(config);
+  models::TranslationBatch batch = make_batch(4, 7, config.vocab, 3);
+  Run run;
+  run.reads = train(model, [&] { return model.loss(batch, 0.1); });
+  run.weights = bits(model);
+  model.eval();
+  int64_t before = transfer_counts(test_device()).to_host;
+  std::vector<std::vector<int64_t>> sources{{4, 5, 6, 7}, {9, 8}};
+  for (const models::Hypothesis& h : models::translate(model, sources, {.beam = 3}))
+    run.tokens.push_back(h.tokens);
+  run.decode_reads = transfer_counts(test_device()).to_host - before;
+  return run;
+}
+
+Run generate_on(Device device) {
+  DefaultDevice on(device);
+  manual_seed(6);
+  models::LanguageModelConfig config = small_language_model();
+  models::LanguageModel model(config);
+  Tensor tokens = integers({1, 5, 2, 7, 3, 3, 1, 4}, {2, 4});
+  Tensor targets = integers({5, 2, 7, 1, 3, 1, 4, 2}, {2, 4});
+  Run run;
+  run.reads = train(model, [&] { return model.loss(tokens, targets); });
+  run.weights = bits(model);
+  model.eval();
+  int64_t before = transfer_counts(test_device()).to_host;
+  run.tokens = {models::generate(model, {1, 5}, {.max_tokens = 6, .seed = 4})};
+  run.decode_reads = transfer_counts(test_device()).to_host - before;
+  return run;
+}
+
+}  // namespace
+
+TEST_CASE("a translation model trains and decodes on another device", "[device]") {
+  Run here = translate_on(kCpu), there = translate_on(test_device());
+  REQUIRE(there == here);
+  REQUIRE(there.reads == 0);
+  size_t longest = 0;
+  for (const auto& tokens : there.tokens) longest = std::max(longest, tokens.size());
+  REQUIRE(there.decode_reads > 0);
+  // One read a token; a search may go on for a while after the best text has ended.
+  REQUIRE(there.decode_reads <= 2 * 4 + 10 + 1);
+}
+
+TEST_CASE("a language model trains and generates on another device", "[device]") {
+  Run here = generate_on(kCpu), there = generate_on(test_device());
+  REQUIRE(there == here);
+  REQUIRE(there.reads == 0);
+  REQUIRE(there.decode_reads == static_cast<int64_t>(there.tokens[0].size()));
+}
