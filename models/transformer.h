@@ -29,8 +29,8 @@ struct TransformerConfig {
   // Of every layer on both sides; width is d, dropout is also that of the embeddings. With
   // norm_first the stacks end with a norm, without they do not.
   nn::TransformerLayerConfig layer{};  // layer.attention.variant: the encoder's
-  std::string decoder_variant =
-      "dense";  // of its self-attention: must have a causal form and decode
+  // Of the decoder's self-attention: must have a causal form and decode.
+  std::string decoder_variant = "dense";
   int64_t encoder_layers = 6, decoder_layers = 6;
   bool tied = true;                   // one matrix embeds source and target and gives the output
   bool checkpoint = false;            // computes activations again in backward, to save memory
