@@ -1,7 +1,6 @@
 // An attention of your own: written here, proved by the conformance kit, timed beside dense
 // attention, and trained to translate. The library is not touched. About two minutes.
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <string>
 

@@ -11,7 +11,6 @@
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/softmax.h>
 #include <heed/autograd/ops/views.h>
-#include <heed/core/error.h>
 #include <heed/nn/attention/dense.h>
 #include <heed/nn/attention/kv_step.h>
 #include <heed/nn/attention/score_map.h>

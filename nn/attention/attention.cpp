@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include <heed/autograd/grad_mode.h>
 #include <heed/core/error.h>
 #include <heed/nn/attention/kv_cache.h>
 

@@ -10,7 +10,6 @@
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/softmax.h>
 #include <heed/autograd/ops/views.h>
-#include <heed/core/error.h>
 #include <heed/nn/attention/prefix_softmax.h>
 #include <heed/nn/attention/score_map.h>
 

@@ -1,7 +1,6 @@
 #include <heed/nn/attention/lsh.h>
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include <heed/autograd/grad_mode.h>

@@ -5,7 +5,6 @@
 #include <heed/autograd/grad_mode.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/views.h>
-#include <heed/core/error.h>
 #include <heed/nn/attention/dense.h>
 #include <heed/nn/attention/kv_step.h>
 #include <heed/nn/attention/score_map.h>

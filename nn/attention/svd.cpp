@@ -1,11 +1,9 @@
 #include <heed/nn/attention/svd.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/low_rank.h>
-#include <heed/core/error.h>
 #include <heed/nn/attention/dense.h>
 #include <heed/nn/attention/score_map.h>
 

@@ -130,3 +130,17 @@ TEST_CASE("decode states: an empty saved cache grows again", "[decode]") {
   REQUIRE(loaded->lengths() == Lengths{5, 5});
   REQUIRE(difference(dynamic_cast<nn::KVCache&>(*loaded).keys(), d.k) == 0);
 }
+
+TEST_CASE("decode states: RoPE counts the tokens of the sequence, those that a ring forgot too",
+          "[decode]") {
+  nn::MultiHeadAttention a(
+      8, {.heads = 2, .causal = true, .attention = "window:left=4", .rope = nn::RopeOptions{}});
+  a.to(DType::f64);
+  constexpr int64_t n = 150;
+  Tensor x = numbers({1, n, 8}, 1), whole = a.forward(x);
+  auto state = a.new_state(1, n);
+  for (int64_t t = 0; t < n; ++t)
+    REQUIRE(difference(a.step(x.slice(1, t, t + 1), {}, *state), whole.slice(1, t, t + 1)) < 1e-9);
+  REQUIRE(state->held()[0] < 60);
+  REQUIRE(state->lengths() == Lengths{n});
+}
