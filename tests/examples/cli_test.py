@@ -90,6 +90,7 @@ def main(work):
     bad("tiny, base, big", "translate", "train", *out, "--preset", "huge")
     bad("word, bpe, unigram", "translate", "train", *out, "--tokenizer", "letters")
     bad("cosine", "translate", "train", *out, "--schedule", "linear")
+    bad("f32, bf16", "translate", "train", *out, "--precision", "f16")
     bad("nonesuch", "translate", "train", *out, "--attention", "nonesuch")
     bad("blocks", "translate", "train", *out, "--cross-attention", "dense:blocks=3")
     bad("--tgt", "translate", "train", *out, "--src", src)
@@ -169,6 +170,14 @@ def main(work):
             failures.append(f"translate {command} --help lacks {flag}")
     bad("short.de", "translate", "eval", "--model", run_dir, "--src", src, "--ref", work / "short.de")
 
+    # In bf16: learns, draws, and its weights serve a model in f32.
+    half = work / "half"
+    text = good("translate", "train", *files, *small, "--precision", "bf16", "--out", half)
+    if "parameters in bf16" not in text or not list((half / "attention").glob("*.png")):
+        failures.append(f"no run in bf16: {text[-400:]}")
+    bad("--precision f32", "translate", "train", "--out", half, "--resume", "--precision", "f32")
+    good("translate", "run", "--model", half, stdin=b"the dog\n")
+
     last = run_dir / (run_dir / "last").read_text().strip()
     weights = (last / "weights.safetensors").read_bytes()
     (last / "weights.safetensors").write_bytes(weights[:-100])
@@ -187,6 +196,9 @@ def main(work):
     book = write("book.txt", "\n".join(english * 4))
     good("lm", "train", "--text", book, "--out", lm_dir, *lm_small)
     good("lm", "generate", "--model", lm_dir, "--prompt", "the ", "--tokens", "20")
+    good("lm", "train", "--text", book, "--out", work / "lm-half", "--precision", "bf16", *lm_small)
+    good("lm", "generate", "--model", work / "lm-half", "--prompt", "the ", "--tokens", "20")
+    bad("f32, bf16", "lm", "train", "--out", work / "lm2", "--precision", "f64")
     bad("this is one of 'language_model'", "translate", "run", "--model", lm_dir, stdin=b"a\n")
     bad("this is one of 'transformer'", "lm", "generate", "--model", run_dir)
     bad("required", "lm")
