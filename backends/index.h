@@ -1,11 +1,14 @@
-// Reading and adding by index. Indices are i64, contiguous and checked by the caller; all arrays
-// are contiguous. Sums run in a fixed order, whatever the number of threads.
+// Reading and adding by index. Indices are i64, contiguous and, on the CPU, checked by the caller;
+// kernels of other devices leave those outside out. All arrays are contiguous. Sums run in a fixed order, whatever the number of threads.
 #pragma once
 
 #include <heed/backends/kernel.h>
 
 // Place of the first index outside [0, size), or -1.
 HEED_KERNEL_ONCE(first_bad_index, int64_t(const Array& index, int64_t size));
+// Sets flag i64 [1] to 1 where an index is outside [0, size) and is not `allowed`.
+HEED_KERNEL_ONCE(flag_bad_index,
+                 void(const Array& index, int64_t size, int64_t allowed, const Array& flag));
 // out = x with axis replaced by index [N]. Every dtype.
 HEED_KERNEL_ONCE(index_select,
                  void(const Array& x, int axis, const Array& index, const Array& out));

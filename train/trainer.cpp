@@ -6,6 +6,7 @@
 #include <limits>
 
 #include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/range_flag.h>
 #include <heed/core/error.h>
 #include <heed/data/shuffle.h>
 #include <heed/nn/attention/attention.h>
@@ -180,6 +181,11 @@ void Trainer::Loop::look() {
     int64_t after = optimizer.step_count() - *failed;
     diagnose(updates[updates.size() - 1 - static_cast<size_t>(after)]);
   }
+  if (out_of_range_seen(optimizer.device()))
+    throw ValueError(str("training: an index or target was out of range on ",
+                         to_string(optimizer.device()), " in one of the steps ",
+                         updates.front().step, " to ", updates.back().step,
+                         "; the CPU names it: run one of them there"));
   result.loss = last_loss.item();
   gradient_norm = last_norm.item();
   state.window_loss += loss_sum.item();

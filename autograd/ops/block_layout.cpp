@@ -126,13 +126,6 @@ double BlockLayout::density() const {
   return all > 0 ? static_cast<double>(pairs_) / all : 0;
 }
 
-// The one place where a layout goes to a device.
-AttentionBlocks BlockLayout::blocks(Device device) const {
-  if (!(device == kCpu))
-    throw DeviceError(str("BlockLayout: a copy on ", device, " is not supported"));
-  return blocks_;
-}
-
 bool BlockLayout::bit(int64_t block, int64_t query_in, int64_t key_in) const {
   int64_t begin = bits_begin_[static_cast<size_t>(block)];
   if (begin < 0) return true;

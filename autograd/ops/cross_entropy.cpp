@@ -2,6 +2,7 @@
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/operand.h>
+#include <heed/autograd/ops/range_flag.h>
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/softmax.h>
 #include <heed/autograd/ops/views.h>
@@ -67,6 +68,7 @@ void check_class_target(const char* op, const Tensor& target, const Shape& rows,
     throw ValueError(
         str(op, ": label_smoothing is ", options.label_smoothing, ", expected 0 <= e <= 1"));
   Array targets = packed(target.array());
+  if (targets.device() != kCpu) return flag_out_of_range(targets, classes, options.ignore_index);
   int64_t bad = kernels::first_bad_target(targets, classes, options.ignore_index);
   if (bad >= 0)
     throw ValueError(str(op, ": target ", targets.data<int64_t>()[bad], " at place ", bad,

@@ -3,6 +3,7 @@
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/gather_vjp.h>
 #include <heed/autograd/ops/operand.h>
+#include <heed/autograd/ops/range_flag.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/autograd/tape.h>
 #include <heed/backends/copy.h>
@@ -19,6 +20,10 @@ Tensor checked_index(const char* op, const Tensor& index, int64_t size) {
   if (index.dtype() != DType::i64 && index.dtype() != DType::i32)
     throw DTypeError(str(op, ": indices are i64 or i32, got ", index.dtype()));
   Tensor checked = contiguous(cast(index.detach(), DType::i64));
+  if (checked.device() != kCpu) {
+    flag_out_of_range(checked.array(), size, 0);
+    return checked;
+  }
   int64_t bad = kernels::first_bad_index(checked.array(), size);
   if (bad < 0) return checked;
   Shape place = index.shape();

@@ -51,7 +51,8 @@ class TranslationRun {
   // Of the epoch that is running, for its report.
   Tensor loss_;
   int64_t loss_tokens_ = 0, epoch_tokens_ = 0;
-  double epoch_loss_ = 0, epoch_seconds_ = 0;
+  Tensor epoch_loss_;  // f64: losses times tokens, summed on the device
+  double epoch_seconds_ = 0;
   Clock::time_point step_began_;
 };
 
@@ -115,7 +116,9 @@ train::TrainTask TranslationRun::make_task() {
     return {loss_, batch.target_tokens};
   };
   task.on_step = [this](const train::TrainState&) {
-    epoch_loss_ += loss_.item() * static_cast<double>(loss_tokens_);
+    NoGrad guard;
+    Tensor weighted = loss_.detach().to(DType::f64) * static_cast<double>(loss_tokens_);
+    epoch_loss_ = epoch_loss_.defined() ? epoch_loss_ + weighted : weighted;
     epoch_tokens_ += loss_tokens_;
     epoch_seconds_ += seconds_since(step_began_);
   };
@@ -141,7 +144,7 @@ double TranslationRun::validation_loss() const {
 
 std::string TranslationRun::epoch_report(const train::TrainState& state, double valid_loss) {
   double train_loss =
-      epoch_tokens_ ? epoch_loss_ / static_cast<double>(epoch_tokens_) : std::nan("");
+      epoch_tokens_ ? epoch_loss_.item() / static_cast<double>(epoch_tokens_) : std::nan("");
   double rate = epoch_seconds_ > 0 ? static_cast<double>(epoch_tokens_) / epoch_seconds_ : 0;
   train::MetricLog::Fields fields{{"kind", "epoch"},
                                   {"step", state.step},
@@ -170,7 +173,8 @@ std::string TranslationRun::epoch_report(const train::TrainState& state, double 
   std::snprintf(text, sizeof text, ", %.0f tokens/s, %.1f s", rate, epoch_seconds_);
   line += text;
   train::MetricLog(fs::path(s_.training.out) / "metrics.jsonl").write(fields);
-  epoch_loss_ = epoch_seconds_ = 0;
+  epoch_loss_ = Tensor();
+  epoch_seconds_ = 0;
   epoch_tokens_ = 0;
   return line;
 }

@@ -3,7 +3,9 @@
 #include <heed/autograd/checkpoint.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/index.h>
+#include <heed/autograd/ops/losses.h>
 #include <heed/autograd/ops/matmul.h>
+#include <heed/autograd/ops/range_flag.h>
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/core/device_memory.h>
@@ -59,6 +61,26 @@ TEST_CASE("operands on two devices are an error that names the op and both") {
   REQUIRE_THROWS_SAYING(where(greater(there, 0.0), here, there), DeviceError, "where");
   REQUIRE_THROWS_SAYING(index_select(there, 0, Tensor::from(std::vector<int64_t>{1}, {1})),
                         DeviceError, "index_select");
+}
+
+TEST_CASE("an index out of range sets a flag that stays until the host asks") {
+  Device device = test_device();
+  Tensor table = randn({4, 3}, {.device = device});
+  Tensor good = Tensor::from(std::vector<int64_t>{0, 3}, {2}, {.device = device});
+  Tensor bad = Tensor::from(std::vector<int64_t>{0, 4}, {2}, {.device = device});
+  embedding(table, good);
+  REQUIRE_FALSE(out_of_range_seen(device));
+  TransferCounts before = transfer_counts(device);
+  embedding(table, bad);
+  embedding(table, good);
+  REQUIRE(transfer_counts(device).to_host == before.to_host);
+  REQUIRE(out_of_range_seen(device));
+  REQUIRE_FALSE(out_of_range_seen(device));
+  Tensor logits = randn({2, 4}, {.device = device});
+  cross_entropy(logits, bad, {.ignore_index = 4});
+  REQUIRE_FALSE(out_of_range_seen(device));
+  REQUIRE_THROWS_SAYING(embedding(table.to(kCpu), bad.to(kCpu)), ValueError, "index 4");
+  REQUIRE_FALSE(out_of_range_seen(kCpu));
 }
 
 TEST_CASE("a gradient stays on its tensor's device, whatever the defaults are") {

@@ -1,7 +1,9 @@
 // Attention over listed keys, and the products over a block layout, against plain loops.
 #include <cmath>
+#include <set>
 
 #include <heed/autograd/ops/block_sparse.h>
+#include <heed/autograd/ops/lsh.h>
 #include <heed/autograd/ops/selected_attention.h>
 #include <heed/tests/support/opcase.h>
 
@@ -254,14 +256,103 @@ int64_t topk_finds_the_largest() {
   return 14;
 }
 
+int64_t lists_become_pairs() {
+  Tensor list = Tensor::from(std::vector<int32_t>{0, 2, -1, 3, 3, -1}, {1, 1, 2, 3});
+  std::vector<double> found = listed_pairs(list, 4).to_vector();
+  if (found != std::vector<double>{1, 0, 1, 0, 0, 0, 0, 1}) throw Error("listed_pairs: wrong");
+  return 8;
+}
+
+// What backends/lsh.h says of query i of one head, by looking at every key.
+std::vector<double> keys_near(const std::vector<int64_t>& query, const std::vector<int64_t>& key,
+                              int64_t i, int64_t offset, int64_t begin, int64_t end, int64_t chunk,
+                              bool causal) {
+  std::vector<double> found;
+  auto bucket = [&](int64_t j) { return key[static_cast<size_t>(j)]; };
+  int64_t mine = query[static_cast<size_t>(i)], own = i + offset;
+  if (causal) {
+    for (int64_t j = std::min(end, own) - 1; j >= begin; --j)
+      if (bucket(j) == mine && static_cast<int64_t>(found.size()) < chunk - 1)
+        found.push_back(static_cast<double>(j));
+    return found;
+  }
+  // The place of a position among the valid keys in order of bucket, then position.
+  auto place = [&](int64_t at) {
+    int64_t before = 0;
+    for (int64_t j = begin; j < end; ++j)
+      before += bucket(j) < mine || (bucket(j) == mine && j < at);
+    return before;
+  };
+  int64_t at = place(own) / chunk;
+  for (int64_t j = begin; j < end; ++j)
+    if (bucket(j) == mine && (place(j) / chunk == at || place(j) / chunk == at - 1))
+      found.push_back(static_cast<double>(j));
+  return found;
+}
+
+int64_t lsh_finds_neighbours(bool causal) {
+  constexpr int64_t kRounds = 2, kQueries = 9, kKeys = 13, kBuckets = 4, kChunk = 3;
+  Generator random(causal ? 1 : 2);
+  std::vector<int64_t> query[2][kRounds], key[2][kRounds];  // of two batch rows, one head
+  std::vector<int32_t> query_hash, key_hash;
+  for (int b = 0; b < 2; ++b)
+    for (int r = 0; r < kRounds; ++r) {
+      for (int64_t i = 0; i < kQueries; ++i)
+        query[b][r].push_back(static_cast<int64_t>(random.integer(kBuckets)));
+      for (int64_t j = 0; j < kKeys; ++j)
+        key[b][r].push_back(static_cast<int64_t>(random.integer(kBuckets)));
+      query_hash.insert(query_hash.end(), query[b][r].begin(), query[b][r].end());
+      key_hash.insert(key_hash.end(), key[b][r].begin(), key[b][r].end());
+    }
+  LshSearch search{kChunk, kBuckets, causal, {0, 2}, {13, 11}, {0, 1}, {9, 8}, {4, 3}, 0};
+  search.length = kRounds * 2 * kChunk + 1;
+  Tensor lists = lsh_candidates(Tensor::from(query_hash, {2, 1, kRounds, kQueries}),
+                                Tensor::from(key_hash, {2, 1, kRounds, kKeys}), search);
+  std::vector<double> found = lists.to_vector();
+  for (int64_t b = 0; b < 2; ++b)
+    for (int64_t i = 0; i < kQueries; ++i) {
+      std::set<double> want;
+      if (i >= search.query_begin[b] && i < search.query_end[b]) {
+        for (int r = 0; r < kRounds; ++r)
+          for (double j : keys_near(query[b][r], key[b][r], i, search.offset[b],
+                                    search.key_begin[b], search.key_end[b], kChunk, causal))
+            want.insert(j);
+        int64_t own = i + search.offset[b];
+        if (own >= search.key_begin[b] && own < search.key_end[b])
+          want.insert(static_cast<double>(own));
+      }
+      std::vector<double> list(want.begin(), want.end());
+      list.resize(static_cast<size_t>(search.length), -1);
+      auto from = found.begin() + (b * kQueries + i) * search.length;
+      if (!std::equal(list.begin(), list.end(), from))
+        throw Error(str("lsh_candidates: wrong keys of query ", i, " in row ", b));
+    }
+  return 2 * kQueries;
+}
+
+OpCase by_hand(const std::string& op, const std::string& label, std::function<int64_t()> custom) {
+  OpCase c;
+  c.op = op;
+  c.label = label;
+  c.custom = std::move(custom);
+  return c;
+}
+
 }  // namespace
 
 std::vector<OpCase> sparse_attention_cases() {
-  OpCase search;
-  search.op = "attention_topk";
-  search.custom = topk_finds_the_largest;
-  return {selected(false), selected(true), search,     over_layout(1), over_layout(20),
-          over_layout(80), sampled(),      softened(), product()};
+  return {selected(false),
+          selected(true),
+          by_hand("attention_topk", "", topk_finds_the_largest),
+          by_hand("listed_pairs", "", lists_become_pairs),
+          by_hand("lsh_candidates", "causal", [] { return lsh_finds_neighbours(true); }),
+          by_hand("lsh_candidates", "chunks", [] { return lsh_finds_neighbours(false); }),
+          over_layout(1),
+          over_layout(20),
+          over_layout(80),
+          sampled(),
+          softened(),
+          product()};
 }
 
 }  // namespace heed::test

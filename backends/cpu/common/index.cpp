@@ -55,6 +55,12 @@ int64_t first_bad_index(const Array& index, int64_t size) {
   return -1;
 }
 
+void flag_bad_index(const Array& index, int64_t size, int64_t allowed, const Array& flag) {
+  const int64_t* p = at<int64_t>(index);
+  for (int64_t i = 0, n = index.numel(); i < n; ++i)
+    if ((p[i] < 0 || p[i] >= size) && p[i] != allowed) *at<int64_t>(flag) = 1;
+}
+
 void index_select(const Array& x, int axis, const Array& index, const Array& out) {
   const Block from(x.shape(), axis), to(out.shape(), axis);
   const int64_t* ids = at<int64_t>(index);

@@ -1,0 +1,37 @@
+#include <heed/autograd/ops/range_flag.h>
+
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include <heed/backends/copy.h>
+#include <heed/backends/index.h>
+
+namespace heed {
+namespace {
+
+// i64 [1]; never freed, for a device may be in use until the end.
+const Array& flag_of(Device device) {
+  static auto* mutex = new std::mutex;
+  static auto* flags = new std::map<std::pair<Device::Type, int>, Array>;
+  std::lock_guard lock(*mutex);
+  Array& flag = (*flags)[{device.type, device.index}];
+  if (!flag.defined()) flag = Array::zeros({1}, DType::i64, device);
+  return flag;
+}
+
+}  // namespace
+
+void flag_out_of_range(const Array& index, int64_t size, int64_t allowed) {
+  kernels::flag_bad_index(index, size, allowed, flag_of(index.device()));
+}
+
+bool out_of_range_seen(Device device) {
+  if (device == kCpu) return false;
+  const Array& flag = flag_of(device);
+  bool seen = *flag.to(kCpu).data<int64_t>() != 0;
+  if (seen) kernels::fill(flag, 0);
+  return seen;
+}
+
+}  // namespace heed
