@@ -7,6 +7,7 @@
 #include <heed/autograd/grad_mode.h>
 #include <heed/autograd/gradcheck.h>
 #include <heed/autograd/ops/attention.h>
+#include <heed/autograd/ops/best_tokens.h>
 #include <heed/autograd/ops/block_layout.h>
 #include <heed/autograd/ops/block_sparse.h>
 #include <heed/autograd/ops/decompose.h>
@@ -15,6 +16,7 @@
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/losses.h>
 #include <heed/autograd/ops/low_rank.h>
+#include <heed/autograd/ops/lsh.h>
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/norm.h>
 #include <heed/autograd/ops/optimizer.h>
@@ -26,7 +28,10 @@
 #include <heed/autograd/tape.h>
 #include <heed/autograd/tensor.h>
 #include <heed/core/config.h>
+#include <heed/core/device.h>
+#include <heed/core/device_memory.h>
 #include <heed/core/error.h>
+#include <heed/core/lengths.h>
 #include <heed/core/memory.h>
 #include <heed/core/parallel.h>
 #include <heed/core/random.h>
