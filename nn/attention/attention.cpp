@@ -100,12 +100,11 @@ void Attention::check_keys(const Tensor& k, const Tensor& v, int64_t batch, DTyp
 }
 
 void Attention::check_left_padding(const Mask& mask) const {
-  for (const Lengths* begin : {&mask.terms().key_begin, &mask.terms().query_begin})
-    for (int64_t b = 0; b < begin->size(); ++b)
-      if ((*begin)[b] > 0)
-        refuse(str("left padding (row ", b, " begins at token ", (*begin)[b],
-                   ", where 0 is expected)"),
-               "left_padding");
+  const Lengths& begin = mask.terms().key_begin;
+  for (int64_t b = 0; b < begin.size(); ++b)
+    if (begin[b] > 0)
+      refuse(str("left padding (row ", b, " begins at token ", begin[b], ", where 0 is expected)"),
+             "left_padding");
 }
 
 void Attention::check_supported(const AttentionCall& call, const Shape& map, DType dtype) const {
