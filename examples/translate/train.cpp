@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include <heed/autograd/ops/elementwise.h>
 #include <heed/core/parallel.h>
 #include <heed/data/bleu.h>
 #include <heed/train/batch_ahead.h>

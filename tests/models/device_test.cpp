@@ -66,7 +66,12 @@ Run translate_on(Device device) {
 Run generate_on(Device device) {
   DefaultDevice on(device);
   manual_seed(6);
-  models::LanguageModelConfig config = small_language_model();
+  models::LanguageModelConfig config;
+  config.vocab = 17;
+  config.context = 8;
+  config.stack.layer.width = 8;
+  config.stack.layer.attention.heads = 2;
+  config.stack.layers = 2;
   models::LanguageModel model(config);
   Tensor tokens = integers({1, 5, 2, 7, 3, 3, 1, 4}, {2, 4});
   Tensor targets = integers({5, 2, 7, 1, 3, 1, 4, 2}, {2, 4});

@@ -134,7 +134,7 @@ TEST_CASE("decode states: an empty saved cache grows again", "[decode]") {
 TEST_CASE("decode states: RoPE counts the tokens of the sequence, those that a ring forgot too",
           "[decode]") {
   nn::MultiHeadAttention a(
-      8, {.heads = 2, .causal = true, .attention = "window:left=4", .rope = nn::RopeOptions{}});
+      8, {.heads = 2, .causal = true, .variant = "window:left=4", .rope = nn::RopeOptions{}});
   a.to(DType::f64);
   constexpr int64_t n = 150;
   Tensor x = numbers({1, n, 8}, 1), whole = a.forward(x);
