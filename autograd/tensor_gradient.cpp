@@ -18,8 +18,7 @@ Tensor& Tensor::set_requires_grad(bool on) {
   if (!is_leaf())
     throw GradError(str("set_requires_grad: the tensor is the result of '", node()->name(),
                         "'; detach it first"));
-  if (on && !is_differentiable(dtype()))
-    throw DTypeError(str("set_requires_grad: f32 or f64 expected, got ", dtype()));
+  if (on && !is_differentiable(dtype())) refuse_dtype("set_requires_grad", dtype());
   if (on == requires_grad()) return *this;
   impl_->node = on ? Ref<Node>(new Leaf(shape(), dtype())) : Ref<Node>();
   return *this;

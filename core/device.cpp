@@ -183,7 +183,7 @@ DefaultDevice::~DefaultDevice() { defaults.device = before_; }
 
 DefaultDType::DefaultDType(DType dtype) : before_(defaults.dtype) {
   if (!is_differentiable(dtype))
-    throw DTypeError(str("DefaultDType: f32 or f64 expected, got ", dtype));
+    throw DTypeError(str("DefaultDType: f32, f64 or bf16 expected, got ", dtype));
   defaults.dtype = dtype;
 }
 DefaultDType::~DefaultDType() { defaults.dtype = before_; }

@@ -45,7 +45,8 @@ int64_t expect(const char* what, const Tensor& got, const Numbers& want) {
 constexpr double kRate = 0.02, kScale = 0.5;
 
 Tensor step_state(int64_t step) {
-  return Tensor(Array::from<double>({kRate, static_cast<double>(step), kScale}, {3}));
+  return Tensor::from(std::vector<double>{kRate, static_cast<double>(step), kScale, 0},
+                      {kStepSlots});
 }
 
 // For bf16: of no value that rounds to the parameter, so the first step has to take the parameter's.
@@ -139,6 +140,7 @@ int64_t check_step_state(DType dtype, int64_t) {
   mark_not_finite_(one(NAN, dtype), state);
   checks += expect("a loss of -inf", state, {0.5, 1, 1, 2});
 
+  if (dtype == DType::bf16) return checks;  // its state is in f32, which was checked
   Tensor p = full({3}, 1, dtype), g = full({3}, 1, dtype), m = zeros({3}, dtype), v = m.clone();
   adam_step_(p, g, m, v, state, {});
   sgd_step_(p, g, Tensor(), false, state, {});

@@ -80,7 +80,8 @@ OpCase selected(bool own) {
       SelectedAttentionOptions options;
       options.base.scale = kScale;
       if (own) options.self_score = -0.5;
-      return form(in[0], in[1], in[2], lists(in[0].shape(), in[1].dim(2)), terms, options);
+      return form(in[0], in[1], in[2], lists(in[0].shape(), in[1].dim(2)).to(in[0].device()), terms,
+                  options);
     };
   };
   c.run = run(selected_attention);

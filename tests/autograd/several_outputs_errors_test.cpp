@@ -18,11 +18,13 @@ struct Forgetful {
 // Its second output is a constant that may be -inf, its gradient is NaN.
 struct Faulty {
   static constexpr const char* name = "faulty";
-  static constexpr unsigned saves = 0;
+  static constexpr unsigned saves = 1;
   static constexpr unsigned minus_inf = output_bit(1);
   double second;
-  std::array<Array, 2> forward(Inputs in) { return {in[0], full({1, 2}, second).array()}; }
-  void vjp(Vjp& v) { v.add(0, full({2}, NAN)); }
+  std::array<Array, 2> forward(Inputs in) {
+    return {in[0], in.tensor(0).new_full({1, 2}, second).array()};
+  }
+  void vjp(Vjp& v) { v.add(0, v.input(0).new_full({2}, NAN)); }
 };
 
 // Makes its second output only where there will be a backward.

@@ -44,7 +44,8 @@ TEST_CASE("saved models: a translator of an older version", "[saved]") {
   train::load_weights(model, folder("transformer") + "/weights.safetensors");
   model.eval();
   NoGrad guard;
-  Tensor source = integers({4, 5, 6, 7}, {1, 4}), lengths = integers({4}, {1});
+  Tensor source = integers({4, 5, 6, 7}, {1, 4});
+  Lengths lengths{4};
   Tensor states = model.decode(integers({2, 9, 8}, {1, 3}), model.encode(source, lengths));
   check_logits(model.logits(states)[0][2],
                {0.784711, 1.068815, 0.756170, 0.907888, 0.273294, -0.027014, -1.020274, 0.088669,

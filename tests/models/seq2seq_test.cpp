@@ -25,7 +25,7 @@ models::Seq2SeqConfig small(const std::string& attention, const std::string& cel
 
 // At most `longest` tokens a row.
 std::vector<std::vector<int64_t>> greedy(const models::Seq2Seq& model, const Tensor& source,
-                                         const Tensor& lengths, int64_t longest) {
+                                         const Lengths& lengths, int64_t longest) {
   models::BeamOptions options{
       .beam = 1, .length_penalty = 0, .length_factor = 0, .length_extra = longest};
   std::vector<std::vector<int64_t>> out;

@@ -65,7 +65,7 @@ struct ToyTask {
   double overfit(DType dtype, int64_t steps) const {
     manual_seed(1);
     models::TransformerConfig c = config();
-    c.dropout = 0;
+    c.layer.dropout = 0;
     models::Transformer model(c);
     model.to(dtype);
     train::Adam optimizer(model.named_parameters(), {.beta2 = 0.98});

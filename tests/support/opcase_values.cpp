@@ -86,7 +86,7 @@ std::vector<double> draw(const Operand& o, const Shape& shape, uint64_t seed) {
 }
 
 Tensor tensor_of(const Values& values, DType dtype) {
-  return Tensor(Array::from(values.data, values.shape)).to(dtype).clone();
+  return Tensor(Array::from(values.data, values.shape)).to(dtype).clone().to(default_device());
 }
 
 Values values_of(const Tensor& t) {
