@@ -172,6 +172,10 @@ TEST_CASE("heat map: each cell where it belongs") {
   Array turned = draw_heatmaps(std::vector<AttentionMap>{{d.transpose(0, 1)}},
                                {.cell = 10, .max = 0.4, .legend = false});
   CHECK(pixel(turned, 17 + 15, 17 + 5) == heat_color(0.5));
+  // bf16.
+  Array h = Array::from<bfloat16>({to_bfloat16(0), to_bfloat16(0.5F)}, {1, 2});
+  Array half = draw_heatmaps(std::vector<AttentionMap>{{h}}, {.cell = 10, .max = 1});
+  CHECK(pixel(half, 17 + 15, 17 + 5) == heat_color(0.5));
   // A grid of five: three across, two down.
   std::vector<AttentionMap> five(5, {w, "head", {"a", "b"}, {"x", "yy", "zzz"}});
   HeatmapOptions plain{.legend = false};
