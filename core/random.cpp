@@ -100,12 +100,12 @@ void fill_blocks(T* out, int64_t n, RandomKey key, Block block) {
 
 template <class Block>
 Array random_array(const Shape& shape, DType dtype, RandomKey key, const char* name, Block block) {
-  if (!is_differentiable(dtype)) refuse_dtype(name, dtype);
   Array out = Array::empty(shape, dtype, kCpu);
   switch (dtype) {
     case DType::f32: fill_blocks(out.data<float>(), out.numel(), key, block); break;
     case DType::f64: fill_blocks(out.data<double>(), out.numel(), key, block); break;
-    default: fill_blocks(out.data<bfloat16>(), out.numel(), key, block);
+    case DType::bf16: fill_blocks(out.data<bfloat16>(), out.numel(), key, block); break;
+    default: refuse_dtype(name, dtype);
   }
   return out;
 }

@@ -8,8 +8,9 @@
 namespace heed::nn {
 
 double lowest(DType dtype) {
-  return dtype == DType::f64 ? std::numeric_limits<double>::lowest()
-                             : static_cast<double>(std::numeric_limits<float>::lowest());
+  if (dtype == DType::f64) return std::numeric_limits<double>::lowest();
+  if (dtype == DType::bf16) return -0x1.FEp127;  // f32's would round to -inf
+  return static_cast<double>(std::numeric_limits<float>::lowest());
 }
 
 KeySums merge(const KeySums& a, const KeySums& b) {
