@@ -15,10 +15,10 @@ namespace heed {
 
 namespace {
 
-Tensor turned(const Tensor& x) { return transpose(x, -1, -2); }
+Tensor transposed(const Tensor& x) { return transpose(x, -1, -2); }
 
 // matmul(a^T, b): [.., N, I] x [.., N, J] -> [.., I, J]
-Tensor inner(const Tensor& a, const Tensor& b) { return matmul(turned(a), b); }
+Tensor inner(const Tensor& a, const Tensor& b) { return matmul(transposed(a), b); }
 
 struct LowRankLogits {
   static constexpr const char* name = "low_rank_logits";
@@ -33,9 +33,9 @@ struct LowRankLogits {
     DType dtype = in[0].dtype();
     auto [basis_q, rq] = qr(cast(Tensor(in[0]), DType::f64));
     auto [basis_k, rk] = qr(cast(Tensor(in[1]), DType::f64));
-    SVD core = svd(matmul(rq, turned(rk)));  // of [.., min(T, D), min(S, D)]
+    SVD core = svd(matmul(rq, transposed(rk)));  // of [.., min(T, D), min(S, D)]
     s = core.s;
-    Tensor left = matmul(basis_q, core.u), right = matmul(basis_k, turned(core.vt));
+    Tensor left = matmul(basis_q, core.u), right = matmul(basis_k, transposed(core.vt));
     u = cast(left, accumulate_dtype(dtype));   // [.., T, P]
     v = cast(right, accumulate_dtype(dtype));  // [.., S, P]
     return {cast(kept(left) * kept(s), dtype).array(), clone(cast(kept(v), dtype)).array()};
@@ -68,7 +68,7 @@ struct LowRankLogits {
     Tensor n = inner(u0, left);                        // [.., r, r]
     Tensor y = s.new_eye(r) * inverse_of(s0);          // N^-1 at this point
     for (int i = 0; i < 2; ++i) y = matmul(y, 2.0 * s.new_eye(r) - matmul(n, y));
-    return {left, matmul(right, turned(y))};  // [.., T, r], [.., S, r]
+    return {left, matmul(right, transposed(y))};  // [.., T, r], [.., S, r]
   }
 
   // 1 / s, and 0 for what is 0 beside the largest.
@@ -106,12 +106,12 @@ struct LowRankLogits {
     }
     Tensor both = inner(ur, gv);  // U_r^T G V_r [.., r, r]
     Tensor dq = matmul(gv - matmul(ur, both), vk) + matmul(ur, inner(gu, k));
-    Tensor dk = matmul(gu - matmul(vr, turned(both)), uq) + matmul(vr, inner(gv, q));
+    Tensor dk = matmul(gu - matmul(vr, transposed(both)), uq) + matmul(vr, inner(gv, q));
     if (u.dim(-1) > options.rank) {
       Tensor ud = dropped(u), vd = dropped(v);
-      Tensor x = inner(gu, vd);                              // G_ij [.., r, d]
-      Tensor y = turned(inner(ud, gv));                      // G_ji as [.., r, d]
-      Tensor si = turned(kept(sigma)), sj = dropped(sigma);  // [.., r, 1], [.., 1, d]
+      Tensor x = inner(gu, vd);                                  // G_ij [.., r, d]
+      Tensor y = transposed(inner(ud, gv));                      // G_ji as [.., r, d]
+      Tensor si = transposed(kept(sigma)), sj = dropped(sigma);  // [.., r, 1], [.., 1, d]
       Tensor gap = si * si - sj * sj;
       gap = maximum(gap, gap.new_full({}, LowRankOptions::kGap));
       Tensor own = cast(sj * sj / gap, q.dtype()), cross = cast(si * sj / gap, q.dtype());

@@ -45,7 +45,7 @@ struct Best {
   }
 
   // Keys come in rising order; returns what a score has to exceed from now on.
-  T offer(T s, int32_t k) {
+  T insert_candidate(T s, int32_t k) {
     if (count < limit) {
       score[count] = s;
       key[count++] = k;
@@ -133,7 +133,7 @@ class Search {
                                {d_, k.row(x.j), k.stride, queries_ + x.skip, lanes, tile_, x.lanes,
                                 Into::overwrite, nullptr});
       terms.apply(x, tile_);
-      offer(x);
+      insert_candidates(x);
     });
     for (int64_t n = 0; n < count; ++n) best(n).write(index + (i + n) * limit_);
   }
@@ -142,7 +142,7 @@ class Search {
     return {scores_ + lane * limit_, keys_ + lane * limit_, limit_, counts_[lane]};
   }
 
-  void offer(const Tile& x) {
+  void insert_candidates(const Tile& x) {
     for (int64_t i = 0; i < x.lanes; i += Vec<T>::width) {
       Vec<T> most = Vec<T>::load(tile_ + i);
       for (int64_t j = 1; j < x.keys; ++j)
@@ -156,7 +156,7 @@ class Search {
       for (int64_t j = 0; j < x.keys; ++j) {
         T score = tile_[j * x.lanes + i];
         if (score > threshold_[lane])
-          threshold_[lane] = mine.offer(score, static_cast<int32_t>(x.j + j));
+          threshold_[lane] = mine.insert_candidate(score, static_cast<int32_t>(x.j + j));
       }
       counts_[lane] = mine.count;
     }

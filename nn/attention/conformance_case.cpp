@@ -35,7 +35,7 @@ double infinite() { return std::numeric_limits<double>::infinity(); }
 
 }  // namespace
 
-std::vector<Tensor> Pulled::all() const {
+std::vector<Tensor> Evaluation::all() const {
   std::vector<Tensor> list{out, q, k, v};
   list.insert(list.end(), parameters.begin(), parameters.end());
   return list;
@@ -155,8 +155,8 @@ Tensor Case::cotangent(const Attention& a, const Triple& in, uint64_t stream) co
   return where(less(u, 0.0), 0.5 * u - 0.5, 0.5 * u + 0.5);
 }
 
-Pulled Case::pull(const Attention& a, const Triple& in, const AttentionCall& call,
-                  const Tensor& cotangent) const {
+Evaluation Case::evaluate(const Attention& a, const Triple& in, const AttentionCall& call,
+                          const Tensor& cotangent) const {
   auto leaf = [](const Tensor& x) { return x.detach().clone().set_requires_grad(true); };
   bool shared = in.k.impl() == in.q.impl();
   Tensor q = leaf(in.q), k = shared ? q : leaf(in.k), v = leaf(in.v);
@@ -164,7 +164,7 @@ Pulled Case::pull(const Attention& a, const Triple& in, const AttentionCall& cal
   if (!shared) leaves.push_back(k);
   std::vector<Tensor> parameters = a.parameters();
   leaves.insert(leaves.end(), parameters.begin(), parameters.end());
-  Pulled p;
+  Evaluation p;
   p.out = a.forward(q, k, v, call);
   std::vector<Tensor> found(leaves.size());
   if (p.out.requires_grad()) found = grad({p.out}, leaves, {cotangent}, {.allow_unused = true});
@@ -229,7 +229,7 @@ void Case::same(const Tensor& actual, const Tensor& expected, const std::string&
   at_most(largest_difference(actual, expected), 0, where);
 }
 
-void Case::same(const Pulled& actual, const Pulled& expected, const std::string& where) {
+void Case::same(const Evaluation& actual, const Evaluation& expected, const std::string& where) {
   static const char* const names[] = {"output", "gradient of q", "gradient of k", "gradient of v"};
   std::vector<Tensor> a = actual.all(), b = expected.all();
   for (size_t i = 0; i < a.size(); ++i)

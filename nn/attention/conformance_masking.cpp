@@ -87,7 +87,7 @@ void causality_of(Case& c, const Attention& a, int64_t queries, int64_t keys) {
                                              : with_tokens(in.k, 2, seen, keys, future.tokens.k);
       changed.v = with_tokens(in.v, 2, seen, keys, future.tokens.v);
       Tensor early = with_tokens(cotangent, 2, cut, queries, zeros(cotangent.shape(), c.dtype));
-      Pulled p = c.pull(a, changed, c.call(), early);
+      Evaluation p = c.evaluate(a, changed, c.call(), early);
       c.finite(p.out, where + ": output not finite");
       c.same(row_range(p.out, 0, cut), row_range(before, 0, cut), where + ": earlier rows change");
       c.zero(row_range(p.q, cut, queries), where + ": gradient of later queries");

@@ -55,7 +55,7 @@ void limit_of(Case& c, const LimitSetting& s) {
     if (s.queries == s.keys) mask = mask & Mask::query_padding({s.keys, s.keys - 2});
   }
   Tensor cotangent = c.cotangent(*a, in);
-  Pulled got = c.pull(*a, in, c.call(mask), cotangent);
+  Evaluation got = c.evaluate(*a, in, c.call(mask), cotangent);
 
   auto leaf = [](const Tensor& x) { return x.detach().clone().set_requires_grad(true); };
   Tensor q = leaf(in.q), k = c.traits.shared_qk ? q : leaf(in.k), v = leaf(in.v);
@@ -212,7 +212,7 @@ void check_reference(Case& c) {
         Tensor q = leaf(in.q), k = c.traits.shared_qk ? q : leaf(in.k), v = leaf(in.v);
         Tensor out = c.entry.reference(*a, q, k, v, call);
         std::vector<Tensor> g = grad({out}, {q, k, v}, {cotangent}, {.allow_unused = true});
-        Pulled p = c.pull(*a, in, call, cotangent);
+        Evaluation p = c.evaluate(*a, in, call, cotangent);
         double bound = c.tolerance(static_cast<double>(keys));
         std::string where = str(causal ? "causal, " : "", queries, " queries, ", keys, " keys, ",
                                 call.dropout > 0 ? "dropout" : call.mask.to_string());
@@ -239,8 +239,8 @@ void check_precision(Case& c) {
       in64.v = in.v.to(DType::f64);
       AttentionCall call = c.call(padded ? Mask::padding({n, 20}) : Mask());
       Tensor cotangent = c.cotangent(*narrow, in);
-      std::vector<Tensor> a = c.pull(*narrow, in, call, cotangent).all();
-      std::vector<Tensor> b = c.pull(*wide, in64, call, cotangent.to(DType::f64)).all();
+      std::vector<Tensor> a = c.evaluate(*narrow, in, call, cotangent).all();
+      std::vector<Tensor> b = c.evaluate(*wide, in64, call, cotangent.to(DType::f64)).all();
       const char* const names[] = {"output", "gradient of q", "gradient of k", "gradient of v"};
       for (size_t i = 0; i < a.size(); ++i)
         c.close(a[i].to(DType::f64), b[i].to(DType::f64), c.tolerance(n),

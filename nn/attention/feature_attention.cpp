@@ -81,8 +81,8 @@ KeySums FeatureAttention::sum_keys(const Keys& keys) const {
 Tensor FeatureAttention::causal(const Tensor& phi_q, const Keys& keys, const KeySums* before,
                                 int64_t offset) const {
   int64_t kv = config().kv_heads, t = phi_q.dim(2), s = keys.values.dim(2);
-  auto [blind, live, shared, beside] = align(offset, t, s);
-  int64_t short_of = live - beside;  // queries behind the last key
+  auto [empty_queries, active_queries, shared_keys, paired_keys] = align(offset, t, s);
+  int64_t short_of = active_queries - paired_keys;  // queries behind the last key
   auto part = [&](int64_t begin, int64_t end) {
     Keys out;
     out.features.phi = keys.features.phi.slice(2, begin, end);
@@ -92,12 +92,12 @@ Tensor FeatureAttention::causal(const Tensor& phi_q, const Keys& keys, const Key
   };
   KeySums base;
   if (before) base = *before;
-  if (shared > 0) {
-    KeySums first = sum_keys(shared == s ? keys : part(0, shared));
+  if (shared_keys > 0) {
+    KeySums first = sum_keys(shared_keys == s ? keys : part(0, shared_keys));
     base = before ? merge(base, first) : first;
   }
-  Tensor q = by_key_head(phi_q.slice(2, blind, t), kv);  // [B, Hkv, G, L, R]
-  Keys own = part(shared, shared + beside);
+  Tensor q = by_key_head(phi_q.slice(2, empty_queries, t), kv);  // [B, Hkv, G, L, R]
+  Keys own = part(shared_keys, shared_keys + paired_keys);
   Tensor phi = pad(own.features.phi, 2, 0, short_of).unsqueeze(2);  // [B, Hkv, 1, L, R]
   Tensor values = pad(own.values, 2, 0, short_of).unsqueeze(2);     // [B, Hkv, 1, L, E + 1]
   Tensor level, top;
@@ -113,8 +113,8 @@ Tensor FeatureAttention::causal(const Tensor& phi_q, const Keys& keys, const Key
     Tensor old = matmul(q, base.sums.unsqueeze(2));  // [B, Hkv, G, L, E + 1]
     out = out + (has_levels() ? old * exp(base.top.unsqueeze(2) - top) : old);
   }
-  out = out.reshape({q.dim(0), config().heads, live, values.dim(4)});
-  return pad(out, 2, blind, 0);  // [B, H, T, E + 1]
+  out = out.reshape({q.dim(0), config().heads, active_queries, values.dim(4)});
+  return pad(out, 2, empty_queries, 0);  // [B, H, T, E + 1]
 }
 
 Tensor FeatureAttention::normalised(const Tensor& sums, const AttentionCall& call,
@@ -259,7 +259,8 @@ int64_t FeatureAttention::map_activations(int64_t) const { return 0; }
 
 Cost FeatureAttention::cost(const AttentionShape& s, Pass pass) const {
   int64_t r = features(), w = s.value_dim + 1;
-  auto [blind, live, shared, beside] = align(s.keys - s.queries, s.queries, s.keys);
+  auto [empty_queries, active_queries, shared_keys, paired_keys] =
+      align(s.keys - s.queries, s.queries, s.keys);
   int64_t queries = s.heads * s.queries, keys = s.kv_heads * s.keys;  // rows of a batch item
   bool forward = pass == Pass::forward;
   Cost c;
@@ -267,9 +268,10 @@ Cost FeatureAttention::cost(const AttentionShape& s, Pass pass) const {
   if (!config().causal) {
     c.flops += (forward ? 1 : 2) * 2 * r * w * (queries + keys);
   } else {
-    if (shared > 0)
-      c.flops += (forward ? 1 : 2) * 2 * r * w * (s.heads * live + s.kv_heads * shared);
-    c.flops += prefix_product_flops(live, r, w, s.heads, s.kv_heads, pass);
+    if (shared_keys > 0)
+      c.flops +=
+          (forward ? 1 : 2) * 2 * r * w * (s.heads * active_queries + s.kv_heads * shared_keys);
+    c.flops += prefix_product_flops(active_queries, r, w, s.heads, s.kv_heads, pass);
   }
   c.flops *= s.batch;
   int64_t size = static_cast<int64_t>(size_of(s.dtype));
@@ -285,7 +287,7 @@ Cost FeatureAttention::cost(const AttentionShape& s, Pass pass) const {
     if (has_levels()) numbers += keys * (w + 1);  // values relative to the largest level
   } else if (has_levels()) {
     int64_t doublings = 0;  // of the running maximum, each of which keeps its operands
-    for (int64_t reach = 1; reach < live; reach *= 2) ++doublings;
+    for (int64_t reach = 1; reach < active_queries; reach *= 2) ++doublings;
     numbers += keys * (2 * doublings + 2);
   }
   c.activation_bytes = s.batch * numbers * size;

@@ -1,5 +1,6 @@
-// Decoding on a key-value cache. Every step begins with the checks (Attention::check_step), the new
-// keys taken in, and the terms of the call moved to where the queries stand among the cached keys.
+// Decoding on a key-value cache. Every step begins alike: the checks (Attention::check_step), then
+// the new keys are cached, and the terms of the call are moved to where the queries stand among
+// the cached keys.
 #pragma once
 
 #include <heed/nn/attention/attention.h>

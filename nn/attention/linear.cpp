@@ -49,7 +49,7 @@ Traits LinearAttention::traits() const {
 }
 
 // relu(x) [cos, sin](pi p / 2 M): their inner products weigh by cos(pi (i - j) / 2 M) >= 0.
-Tensor LinearAttention::turned(const Tensor& x, const Lengths& first) const {
+Tensor LinearAttention::cosformer_features(const Tensor& x, const Lengths& first) const {
   int64_t n = x.dim(2), rows = first.size(), end = n + first.max();
   if (std::max(n, end) > max_length_)
     throw ValueError(str("linear: map=cosformer with max_length ", max_length_, " got ",
@@ -75,7 +75,7 @@ Features LinearAttention::map(const Tensor& x, const Lengths& first) const {
       Tensor pairs = x.unsqueeze(4) * (x * M_SQRT1_2).unsqueeze(3);  // [B, heads, N, D, D]
       return {concat({x.new_ones({b, h, n, 1}), x, pairs.reshape({b, h, n, d * d})}, 3), {}};
     }
-    case Map::cosformer: return {turned(x, first), {}};
+    case Map::cosformer: return {cosformer_features(x, first), {}};
   }
   return {};
 }

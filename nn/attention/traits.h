@@ -8,8 +8,8 @@
 namespace heed::nn {
 
 enum class GradientKind { exact, surrogate };
-// How a DecodeState grows: all keys, the last w keys, not at all, or the sequence is computed
-// again.
+// What a DecodeState holds: all keys, the last w keys, or a fixed size. replay: the sequence is
+// computed again. none: no decoding.
 enum class DecodeKind { kv, ring, fixed, replay, none };
 
 struct Traits {
@@ -30,8 +30,8 @@ struct Traits {
   bool prefix = true;           // causal row i is the last row of the non-causal form on 0 .. i
   GradientKind gradient = GradientKind::exact;
   DecodeKind decode = DecodeKind::none;
-  // Trait -> why not, for error messages: {{"causal", "landmarks average over the whole
-  // sequence"}}.
+  // Trait -> why it is not supported, for error messages, such as
+  // {"causal", "landmarks average over the whole sequence"}.
   std::map<std::string, std::string> why;
 };
 
