@@ -31,7 +31,7 @@ class BlockLayout {
   struct Span {  // [begin, end)
     int64_t begin, end;
   };
-  // Whether no, some or all pairs of the block are kept; "partial" is always a correct answer.
+  // Whether no, some or all pairs of the block are kept; "partial" is always a right answer.
   using CoverFunction = std::function<Cover(Span queries, Span keys)>;
   using KeepFunction = std::function<bool(int64_t query, int64_t key)>;
 
@@ -58,7 +58,7 @@ class BlockLayout {
 
   Tensor block_mask() const;  // bool [block_count, size, size]; false beyond T and S
   Tensor dense() const;       // bool [T, S], for references and drawings
-  // The layout as kernels read it, on a device; copied there at the first call for it.
+  // The layout as kernels read it, on a device; copied there by the first call for that device.
   AttentionBlocks blocks(Device device) const;
 
  private:
@@ -75,7 +75,7 @@ class BlockLayout {
   mutable std::vector<std::pair<Device, std::shared_ptr<const AttentionBlocks>>> blocks_;
 };
 
-// The layout of the last (T, S) that was asked for. Copies share nothing; safe from many threads.
+// Caches the layout of the last (T, S) asked for. Copies share nothing; safe to use from threads.
 class LayoutCache {
  public:
   using Make = std::function<std::shared_ptr<const BlockLayout>(int64_t queries, int64_t keys)>;

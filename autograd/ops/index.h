@@ -1,5 +1,5 @@
 // Reading and writing by index. Indices are i64 (or i32); one out of range is a ValueError that
-// names it and its place. Indices get no gradient.
+// names it and its position. Indices get no gradient.
 #pragma once
 
 #include <heed/autograd/tensor.h>

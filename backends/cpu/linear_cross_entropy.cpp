@@ -29,10 +29,10 @@ struct Job {
   // Scratch; R = plan.rows.
   T *xs, *logits;             // [R, D] gathered rows; blocks [R, block], one after the other
   T *maxima, *sums, *totals;  // [blocks, R]: m_b, s_b, sum of logits
-  T *row_max, *row_scale, *picked,
-      *row_total;  // [R]: m, factor / Z, the target's logit, sum of logits
-  T* dx_parts;     // [pieces, R, D]
-  T* db_parts;     // [pieces, block]
+  // [R]: m, factor / Z, the target's logit, sum of logits
+  T *row_max, *row_scale, *picked, *row_total;
+  T* dx_parts;  // [pieces, R, D]
+  T* db_parts;  // [pieces, block]
 
   // The chunk at work.
   int64_t rows = 0;

@@ -113,8 +113,8 @@ Tensor EfficientAttention::causal(const Tensor& rho, const Keys& keys, const Key
     out = prefix_product(q, k.unsqueeze(2), values.unsqueeze(2));
     if (carried) out = out + matmul(q, base.sums.unsqueeze(2));
   }
-  return pad(out.reshape({q.dim(0), config().heads, active_queries, e}), 2, empty_queries,
-             0);  // [B, H, T, E]
+  out = out.reshape({q.dim(0), config().heads, active_queries, e});
+  return pad(out, 2, empty_queries, 0);  // [B, H, T, E]
 }
 
 Tensor EfficientAttention::causal_rows(const Tensor& rho, const Keys& keys,
