@@ -45,8 +45,8 @@ uint64_t Generator::integer(uint64_t bound) {
 
 double Generator::uniform() { return static_cast<double>(bits64(take(4)) >> 11) * 0x1p-53; }
 
-// sin and cos of pi x for x in [0, 2): reduced exactly to [0, 1/4], so that they are the same
-// everywhere within rounding (cos(2 pi u) would carry the rounding of 2 pi u).
+// sin and cos of pi x for x in [0, 2), reduced exactly to [0, 1/4], so that they are the same on
+// every device within rounding (cos(2 pi u) would carry the rounding of 2 pi u).
 static void sincospi(double x, double* s, double* c) {
   int quadrant = static_cast<int>(x * 2);
   double r = (x - quadrant * 0.5) * M_PI;

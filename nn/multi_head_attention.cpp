@@ -71,7 +71,7 @@ MultiHeadAttention::MultiHeadAttention(const MultiHeadAttentionConfig& c, int64_
   register_module("v_proj", v_proj);
   register_module("out_proj", out_proj);
   register_module("attention", *attention_);
-  // PyTorch draws the packed [3 d, d] matrix at once, whose fan-out is that of all three.
+  // PyTorch initialises the packed [3 d, d] matrix at once, whose fan-out is that of all three.
   double gain = std::sqrt(0.5);
   for (Linear* linear : {&q_proj, k_proj.get(), &v_proj, &out_proj}) {
     if (!linear) continue;
@@ -131,7 +131,7 @@ Tensor MultiHeadAttention::project_out(const Tensor& mixed) const {
 void MultiHeadAttention::apply_rope(Heads& heads, const Mask& mask,
                                     const DecodeState* state) const {
   if (!rope_) return;
-  // Where no state is, padding shifts a whole row, and only differences of positions matter.
+  // Without a state, padding shifts a whole row, and only differences of positions matter.
   Lengths first;
   if (state) first = state->first_positions(mask, heads.k.dim(2));
   bool alike = first.all_equal() && first.max() >= 0;

@@ -44,7 +44,7 @@ AttentionParts composed(const Tensor& q_in, const Tensor& k_in, const Tensor& v_
 
   Tensor visible = visible_pairs(terms, batch, t, s, q.device());  // [B or 1, H or 1, T, S]
   Seen any = seen(visible, group, q.dtype());
-  // Selected, not multiplied: 0 x NaN would poison the products and their gradients.
+  // Selected, not multiplied: 0 x NaN would spread NaN to the products and their gradients.
   q = where(any.queries, q, 0.0);
   k = repeat_heads(where(any.keys, k, 0.0), group);  // [B, H, S, D]
   v = repeat_heads(where(any.keys, v, 0.0), group);  // [B, H, S, E]
@@ -54,7 +54,7 @@ AttentionParts composed(const Tensor& q_in, const Tensor& k_in, const Tensor& v_
   if (bias.defined()) scores = scores + bias;
   scores = where(visible, scores, any.fill);
   Tensor lse;
-  if (with_lse) {  // rows without a key hold zeros: -inf by definition, and no gradient
+  if (with_lse) {  // the scores of rows without a key are 0: set lse to -inf, with no gradient
     DType dtype = accumulate_dtype(q.dtype());
     lse = s > 0 ? where(any.queries, logsumexp(cast(scores, dtype), -1, true), -kInfinity)
                 : q.new_full({batch, q.dim(1), t, 1}, -kInfinity, dtype);

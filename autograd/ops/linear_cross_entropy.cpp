@@ -41,7 +41,7 @@ struct LinearCrossEntropy {
       });
     for (int i = 0; i < 3; ++i) {
       if (!v.needs(i)) continue;
-      Tensor gradient(gradients[i]);  // bf16 beside a loss of f32
+      Tensor gradient(gradients[i]);  // bf16, though the loss is f32
       v.add(i, cast(cast(gradient, v.cotangent().dtype()) * v.cotangent(), gradient.dtype()));
     }
   }

@@ -11,7 +11,7 @@ namespace {
 constexpr int64_t kChunk =
     1024;  // elements whose scales are made at once, in the first-level cache
 
-// f(first, count) for chunks, in parallel.
+// f(first, count) on chunks, in parallel.
 template <class F>
 void chunks(int64_t n, F f) {
   parallel_for((n + kChunk - 1) / kChunk, 16, [&](int64_t begin, int64_t end) {

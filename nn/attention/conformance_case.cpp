@@ -13,7 +13,7 @@ namespace heed::nn::conformance {
 
 namespace {
 
-// Parameters come from the default generator: the kit uses it with its own seed and puts it back.
+// Parameters come from the default generator: the kit seeds it and restores it afterwards.
 class SeedGuard {
  public:
   explicit SeedGuard(uint64_t seed)
@@ -72,7 +72,7 @@ Case::Case(const AttentionEntry& e, const std::string& options, DType t, uint64_
                        .head_dim = 4,
                        .value_dim = value_dim,
                        .dtype = dtype};
-  // A variant states there what its arithmetic loses in f32.
+  // In its exact limit a variant states what its arithmetic loses in f32.
   if (auto limit = first->exact_limit(shape))
     f32_tolerance_ = std::max(f32_tolerance_, limit->tolerance_f32);
 }
@@ -148,7 +148,7 @@ AttentionCall Case::call(Mask mask) const {
   return call;
 }
 
-// Away from zero, and never all ones: the gradient of a softmax's sum is zero.
+// Away from zero, and not constant: the gradient of the sum of a softmax is zero.
 Tensor Case::cotangent(const Attention& a, const Triple& in, uint64_t stream) const {
   Tensor u = normal({in.q.dim(0), a.config().heads, in.q.dim(2), a.config().value_dim},
                     500 + stream);  // [B, H, T, E]
@@ -195,7 +195,7 @@ double Case::tolerance(double terms) const {
   return (dtype == DType::f64 ? 1e-12 : f32_tolerance_) * std::sqrt(std::max(terms, 1.0));
 }
 
-// Keeps the comparison that came closest to its bound, or fell furthest behind.
+// Keeps the comparison that came closest to its bound, or exceeded it most.
 void Case::count(double measured, double bound, bool at_least, const std::string& where) {
   ++result_.compared;
   bool good = at_least ? measured >= bound : measured <= bound;  // NaN: no

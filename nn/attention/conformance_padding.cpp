@@ -1,4 +1,4 @@
-// Padding, other items of the batch, rows that see nothing.
+// Padding, the other items of a batch, and rows that see no key.
 #include <limits>
 
 #include <heed/autograd/ops/elementwise.h>
@@ -11,7 +11,7 @@ namespace {
 
 using Bounds = std::vector<int64_t>;
 
-// Item b without its padding, as every item of the batch: randomness may depend on b.
+// Item b without its padding, repeated as every item of the batch: randomness may depend on b.
 Triple alone(const Triple& in, size_t b, const Bounds& begin, const Bounds& end, bool pad_queries) {
   auto item = [&](const Tensor& x, bool cut) {
     Tensor only = repeat_item(x, static_cast<int64_t>(b), x.dim(0));
@@ -26,7 +26,7 @@ Tensor item_rows(const Tensor& x, int64_t b, int64_t begin, int64_t end) {
   return row_range(x.slice(0, b, b + 1), begin, end);
 }
 
-// Padded items against each item alone, and padding against padding of any other content.
+// Padded items against the items alone, and against padding of other content.
 void padded_equals_alone(Case& c, const Attention& a, int64_t queries, int64_t keys,
                          const Bounds& begin, const Bounds& end, bool pad_queries,
                          const std::string& where) {
@@ -158,7 +158,7 @@ void check_masked_rows(Case& c) {
       c.zero(row_range(p.out, 2, 3), form + "row hidden by a pair mask");
       if (!c.traits.shared_qk) c.zero(row_range(p.q, 2, 3), form + "gradient of a hidden row");
     }
-    if (causal && cross_causal) {  // four more queries than keys: the first four see nothing
+    if (causal && cross_causal) {  // four more queries than keys: the first four see no key
       Triple more = c.inputs(a->config(), 2, n + 4, n);
       Tensor far = c.cotangent(*a, more);
       if (c.refuses([&] { a->forward(more.q, more.k, more.v, c.call()); })) continue;

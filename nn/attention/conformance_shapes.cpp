@@ -19,8 +19,8 @@ Triple first_tokens(const Triple& in, int64_t queries, int64_t keys) {
   return t;
 }
 
-// Finite, of the right shape, and the same when two padded tokens follow, which moves every border
-// of blocks, chunks and SIMD registers.
+// Results are finite, have the right shape, and stay the same when two padded tokens follow, which
+// moves every border of blocks, chunks and SIMD registers.
 void length_works(Case& c, const Attention& a, int64_t queries, int64_t keys) {
   const AttentionConfig& config = a.config();
   bool self = queries == keys;
@@ -52,7 +52,7 @@ void check_lengths(Case& c) {
            {std::pair<int64_t, int64_t>{1, 17}, {17, 1}, {5, 64}, {65, 3}, {2, 127}})
         length_works(c, *a, queries, keys);
 
-    // Any strides: positions before heads, as projections leave them, and every other token.
+    // Any strides: positions before heads, as projections give them, and every second token.
     Triple in = c.inputs(a->config(), 2, 17, 17);
     Tensor expected = run(c, *a, in);
     auto transposed = [](const Tensor& x) {

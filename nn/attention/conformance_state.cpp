@@ -33,8 +33,8 @@ void check_determinism(Case& c) {
   }
 }
 
-// A fresh layer's result against that of one which has seen shorter, longer, larger and masked
-// inputs before.
+// The result of a fresh layer against that of a layer that has seen shorter, longer, larger and
+// masked inputs before.
 void check_memoryless(Case& c) {
   constexpr int64_t n = 21, longest = 40;
   for (bool causal : c.forms) {
@@ -70,8 +70,8 @@ void check_memoryless(Case& c) {
   }
 }
 
-// The state dict holds all that forward uses, random projections included, and forward leaves it
-// alone. on_step may change it.
+// The state dict holds all that forward uses, random projections included, and forward does not
+// change it. on_step may change it.
 void check_save_load(Case& c) {
   constexpr int64_t n = 11;
   for (bool causal : c.forms) {
@@ -95,8 +95,8 @@ void check_save_load(Case& c) {
 }
 
 // E[dropout(w) v] = w v. With m_j = 0 or 1 / (1 - p), the variance of sum_j m_j w_j v_j is
-// p / (1 - p) sum_j (w_j v_j)^2, so the mean of R calls is off by z sqrt(variance / R), with
-// |z| < 5.5 but for one case in 2 10^7.
+// p / (1 - p) sum_j (w_j v_j)^2, so the mean of R calls is off by z sqrt(variance / R), where
+// |z| < 5.5 except in one case of 2 10^7.
 void check_dropout(Case& c) {
   constexpr int64_t n = 6;
   constexpr int runs = 400;

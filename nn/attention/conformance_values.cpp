@@ -1,4 +1,4 @@
-// What the variant computes: its exact limit, its algebra, its map.
+// What the variant computes: its exact limit, its linearity, its map.
 #include <cmath>
 
 #include <heed/autograd/backward.h>
@@ -20,7 +20,7 @@ struct LimitSetting {
   bool padded = false, tied = false;
 };
 
-// Neighbouring keys equal: selections must break the tie, and softmax must not care.
+// Makes neighbouring keys equal: selections must break the tie, and softmax must not change.
 Tensor tied_tokens(const Tensor& x) {
   std::vector<int64_t> index;
   for (int64_t j = 0; j < x.dim(2); ++j) index.push_back(j - j % 2);
@@ -63,7 +63,7 @@ void limit_of(Case& c, const LimitSetting& s) {
   double stated = c.dtype == DType::f64 ? limit->tolerance_f64 : limit->tolerance_f32;
   double bound = stated * std::sqrt(static_cast<double>(s.keys));
   c.close(got.out, expected, bound, s.name + ": output differs from the reference");
-  // Between ties a selection has no derivative.
+  // At ties a selection has no derivative.
   if (s.tied || c.traits.gradient == GradientKind::surrogate) return;
   std::vector<Tensor> g = grad({expected}, {q, k, v}, {cotangent}, {.allow_unused = true});
   const char* const names[] = {"q", "k", "v"};
@@ -112,7 +112,7 @@ void check_row_sums(Case& c) {
       auto a = c.make(c.config(causal, 16));
       Triple in = c.inputs(a->config(), 2, n, n);
       in.v = ones(in.v.shape(), c.dtype);
-      // Padded as queries too: every row that is left sees its own token, however local it is.
+      // Queries are padded too: every remaining row sees its own token, however local it is.
       AttentionCall call = c.call(padded ? Mask::padding({n, 4}) : Mask());
       Tensor out = a->forward(in.q, in.k, in.v, call), expected = ones(out.shape(), c.dtype);
       if (padded) expected.slice(0, 1, 2).slice(2, 4, n).fill_(0);
@@ -181,7 +181,7 @@ void check_weights(Case& c) {
     }
 }
 
-// A fused kernel against its composition, tiles and tails, every term of the mask.
+// A fused kernel against its composition, with full tiles, remainders, and every term of the mask.
 void check_reference(Case& c) {
   if (!c.entry.reference) c.not_applicable("the entry names no reference: nothing is fused");
   for (bool causal : c.forms)

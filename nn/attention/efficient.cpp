@@ -17,8 +17,8 @@ namespace heed::nn {
 
 namespace {
 
-// 1 / n for n = number of visible keys: of each row as a whole [B, 1, 1, 1], or of each query that
-// sees what lies up to itself [B, 1, T, 1]. 0 where there is none.
+// 1 / n, n = number of visible keys: of each row as a whole [B, 1, 1, 1], or of each query that
+// sees the keys up to its own [B, 1, T, 1]. 0 where there is none.
 Tensor one_over_visible(const Mask& mask, const Lengths& held, int64_t batch, int64_t queries,
                         int64_t keys, bool causal, const Lengths& offset, const Tensor& like) {
   Ranges valid = mask.key_ranges(batch, keys);
@@ -74,8 +74,8 @@ KeySums EfficientAttention::sum_keys(const Keys& keys) const {
   return {matmul(keys.k.transpose(2, 3), keys.values), {}};  // [B, Hkv, D, E]
 }
 
-// rho [B, H, T, D] and sums [B, Hkv, D, .] -> [B, H, T, E]: the query heads of one key head stand
-// one below the other.
+// rho [B, H, T, D] and sums [B, Hkv, D, .] -> [B, H, T, E]. The query heads of one key head are
+// stacked as rows of one matrix.
 Tensor EfficientAttention::apply(const Tensor& rho, const KeySums& sums) const {
   int64_t e = config().value_dim, b = rho.dim(0), h = config().heads, kv = config().kv_heads;
   Tensor context = sums.sums;  // [B, Hkv, D, E]
@@ -230,14 +230,14 @@ Tensor EfficientAttention::step(const Tensor& q, const Tensor& k, const Tensor& 
   if (k.defined()) {
     Keys keys = prepare(k, v, mask);
     KeySums before = s.keys();
-    // A single new query sees all that is there once its key has been taken in.
+    // A single new query sees all keys in the state once its own has been added.
     if (causal_keys && q.dim(2) > 1) out = causal(rho, keys, &before, 0);
     s.add(sum_keys(keys), k.dim(2), mask);
   }
   if (!out.defined()) out = apply(rho, s.keys());
   if (!softmax_) {
     if (!causal_keys) held = s.held();
-    // Without keys of its own, a step sees what is held and nothing else.
+    // Without keys of its own, a step sees only the keys that the state holds.
     out = out * one_over_visible(causal_keys ? mask : Mask(), held, q.dim(0), q.dim(2),
                                  causal_keys ? q.dim(2) : 0, causal_keys, {0}, q);
   }
@@ -282,15 +282,17 @@ Cost EfficientAttention::cost(const AttentionShape& s, Pass pass) const {
   if (!config().causal) numbers += s.kv_heads * d * e;
   int64_t bits = 0;
   if (config().causal && softmax_) {
-    // prefix_softmax fills its rows up to whole chunks.
+    // prefix_softmax pads its rows to whole chunks.
     int64_t chunks = (active_queries + kPrefixChunk - 1) / kPrefixChunk,
             rows = chunks * kPrefixChunk;
-    // A head of queries: rho, and filled up where that is a copy; over the denominators, times what
-    // is carried, in six levels of half of the rows each; scores of the levels; the result.
+    // Per head of queries: rho, and its padded copy if there is one; divided by the denominators,
+    // and times the carried sums, each on half of the rows in six levels; the scores of the levels;
+    // the result.
     int64_t of_queries = s.queries * d + (rows > active_queries ? rows * d : 0);
     of_queries += rows * (5 * d + kPrefixChunk / 2 + 1 + e);
-    // A head of keys: the own exponential, the denominator's inverse, what is carried; keys and
-    // factors of the levels with their totals; values. Carried sums, and those of each chunk.
+    // Per head of keys: their own exponential, the inverse of the denominator, and what is carried;
+    // keys and factors of the levels with their totals; values; carried sums and those of each
+    // chunk.
     int64_t of_keys = rows * (11 * d + w) + chunks * d * w;
     if (chunks > 1) of_keys += rows * d + 2 * chunks * d * (w + 1);
     if (shared_keys > 0) of_keys += shared_keys * d + s.keys * w;  // keys that all queries see

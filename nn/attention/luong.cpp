@@ -28,8 +28,8 @@ LuongAttention::LuongAttention(AttentionConfig config) : Attention(std::move(con
   }
 }
 
-// q . W k = (W^T q) . k: keys stay as they are, in forward and in the cache. Padding first becomes
-// 0, or NaN in it would reach the gradient of W.
+// q . W k = (W^T q) . k: keys stay as they are, in forward and in the cache. Padding is set to 0
+// first, or NaN in it would reach the gradient of W.
 Tensor LuongAttention::projected_queries(const Tensor& q, const AttentionCall& call) const {
   if (!weight.defined()) return q;
   return matmul(call.mask.select_queries(q, 2), weight.to(q.dtype()));  // [B, H, T, D]

@@ -38,7 +38,7 @@ Alignment align(int64_t offset, int64_t queries, int64_t keys) {
   return a;
 }
 
-// What one call does; a state is made for each head of keys.
+// Flops of one prefix_product; each head of keys has its own state.
 static int64_t one_product(int64_t rows, int64_t r, int64_t w, int64_t own, int64_t keys) {
   int64_t flops = 0, all = std::max(own, keys);
   for (int64_t at = 0; at < rows; at += kPrefixChunk) {
