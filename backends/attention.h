@@ -16,7 +16,7 @@ struct AttentionBlocks {
   int64_t size = 0;  // queries of a block row; 0: no layout, everything exists
   Array rows;        // i64 [R + 1]: block row r has the runs rows[r] .. rows[r + 1]
   Array runs;        // i64 [N, 3]: begin and end of its keys; the first word of its bits, or -1
-  Array bits;        // i64 [W]: ceil(size / 64) words a key; bit n: query r size + n sees the key
+  Array bits;        // i64 [W]: ceil(size / 64) words per key; bit n: query r size + n sees it
 };
 
 struct AttentionProblem {

@@ -27,7 +27,7 @@ float to_float(float16 x);
 bfloat16 to_bfloat16(float x);
 float16 to_float16(float x);
 
-size_t size_of(DType dtype);                   // bytes an element
+size_t size_of(DType dtype);                   // bytes per element
 std::string to_string(DType dtype);            // "f32"
 DType dtype_from_name(std::string_view name);  // ValueError lists the names
 inline bool is_floating(DType d) { return d <= DType::f16; }

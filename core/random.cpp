@@ -35,8 +35,8 @@ static uint64_t bits64(RandomKey key) {
 
 uint64_t Generator::integer(uint64_t bound) {
   if (bound == 0) throw ValueError("Generator::integer: bound is 0");
-  uint64_t limit =
-      ~uint64_t{0} - (~uint64_t{0} % bound + 1) % bound;  // a multiple of bound, less one
+  // A multiple of bound, minus one: larger numbers would favour small results.
+  uint64_t limit = ~uint64_t{0} - (~uint64_t{0} % bound + 1) % bound;
   uint64_t bits;
   do bits = bits64(take(4));
   while (bits > limit);

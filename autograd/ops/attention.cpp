@@ -23,8 +23,7 @@ struct FusedAttention {
   AttentionTerms terms;                                    // without the two that are inputs
   FusedAttentionOptions options;
   bool has_table, has_bias;
-  Array
-      exact;  // for bf16, the result before it was rounded: backward subtracts what it makes of it
+  Array exact;  // for bf16, the result before rounding, from which backward computes D
 
   // [B, H, T, E], and the log-sum-exp of each row [B, H, T], which is all of the map that backward
   // needs.

@@ -16,8 +16,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 struct Seen {
   Tensor queries;  // bool [B or 1, H or 1, T, 1]: sees a key
   Tensor keys;     // bool [B or 1, Hkv or 1, S, 1]: seen by a query of its heads
-  Tensor fill;     // what invisible scores become: -inf, but 0 in rows of them alone (softmax stays
-                   // finite)
+  Tensor fill;     // for invisible scores: -inf, or 0 in a row without a visible key (no NaN)
 };
 
 Seen seen(const Tensor& visible, int64_t group, DType dtype) {

@@ -1,9 +1,9 @@
 // A block-sparse set of (query, key) pairs: a grid of size x size blocks over the T x S map, each
-// empty, full, or partial with one bit a pair. Made on the host once per (T, S); what is stored
+// empty, full, or partial with one bit per pair. Made on the host once per (T, S); what is stored
 // grows with the blocks that exist, never with T S.
 //
 //   auto diagonal = BlockLayout::make(1000, 1000, 64,
-//       [](auto i, auto j) { return cover_of(i, j); },            // asked once a block
+//       [](auto i, auto j) { return cover_of(i, j); },            // asked once per block
 //       [](int64_t i, int64_t j) { return std::abs(i - j) < 100; });   // asked in partial blocks
 //   AttentionTerms terms;
 //   terms.layout = diagonal;      // fused_attention then computes these blocks alone

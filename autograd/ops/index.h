@@ -8,7 +8,7 @@ namespace heed {
 
 // out = x with axis `axis` replaced by index [N]: the slices asked for, repeats allowed.
 Tensor index_select(const Tensor& x, int axis, const Tensor& index);
-// out[.., i, ..] = x[.., index[.., i, ..], ..]: index has x's shape but for `axis`.
+// out[.., i, ..] = x[.., index[.., i, ..], ..]: index has x's shape except in `axis`.
 Tensor gather(const Tensor& x, int axis, const Tensor& index);
 // x with out[.., index[.., i, ..], ..] += source[.., i, ..]; source and index have one shape.
 Tensor scatter_add(const Tensor& x, int axis, const Tensor& index, const Tensor& source);

@@ -14,8 +14,8 @@ struct LinearCrossEntropy {
   static constexpr const char* name = "linear_cross_entropy";
   static constexpr unsigned saves = kAllInputs;
   CrossEntropyOptions options;
-  Array gradients[3];  // for x, weight, bias and a cotangent of 1; made in forward, where the
-                       // logits are
+  // Of x, weight and bias for a cotangent of 1; computed in forward, which has the logits.
+  Array gradients[3];
 
   Array forward(Inputs in) {
     const Array& x = in[0];

@@ -17,8 +17,8 @@ namespace {
 template <class T>
 inline constexpr int64_t kTileLanes = 256 / static_cast<int64_t>(sizeof(T));
 inline constexpr int64_t kTileKeys = 64;
-inline constexpr int64_t kWholeRows =
-    128;  // dropout's numbers come for whole rows of up to this many keys
+// Dropout draws its numbers for whole rows if they have at most this many keys.
+inline constexpr int64_t kWholeRows = 128;
 
 // One allocation, handed out in pieces aligned to 64 bytes. With memory = nullptr it only counts
 // the bytes.

@@ -8,8 +8,8 @@
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
 
-constexpr int64_t kChunk =
-    1024;  // elements whose scales are made at once, in the first-level cache
+// Elements whose scales are made at once; they fit in the first-level cache.
+constexpr int64_t kChunk = 1024;
 
 // f(first, count) on chunks, in parallel.
 template <class F>

@@ -3,7 +3,7 @@
 // runs on any catalogue entry, the user's own included, and needs no test framework.
 //
 //   ConformanceReport report = check_attention(find_attention("dense"));
-//   std::puts(to_string(report).c_str());   // one line a check
+//   std::puts(to_string(report).c_str());   // one line per check
 //   bool good = report.passed();
 //
 // An entry is checked with its default options and with each string of `entry.checked`, chosen so
@@ -48,7 +48,7 @@ struct ConformanceReport {
   bool passed() const;  // something was executed and nothing failed
 };
 
-// As a table, one line a check.
+// As a table, one line per check.
 std::string to_string(const ConformanceReport& report);
 std::string to_string(const CheckResult& result);
 

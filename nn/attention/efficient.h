@@ -22,7 +22,7 @@
 //   Tensor o = a->forward(q, k, v, {});   // [B, H, T, E]
 //
 // f32 and f64. Cross, padding on both sides, grouped heads and decoding with a state of D (E + 2)
-// numbers a head are exact; pair masks, biases and dropout on the weights are refused.
+// numbers per head are exact; pair masks, biases and dropout on the weights are refused.
 // See docs/attention/efficient.md.
 #pragma once
 

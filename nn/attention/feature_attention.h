@@ -5,9 +5,9 @@
 //   o_i = sum_j w_ij v_j / (sum_j w_ij + eps)     over the visible keys j
 //   w_ij = exp(level_j - top_i) phi(q_i) . phi(k_j)
 //
-// With exponential features, phi(k_j) stands relative to the key's own largest one, exp(level_j),
+// With exponential features, phi(k_j) is relative to the key's own largest one, exp(level_j),
 // and top_i is the largest level that row i sees: nothing overflows, and no later key changes an
-// earlier row. Maps without levels have w_ij = phi(q_i) . phi(k_j). eps stands in the denominator
+// earlier row. Maps without levels have w_ij = phi(q_i) . phi(k_j). eps is added to the denominator
 // alone, so prefixes, streams and whole sequences agree.
 //
 // Not causal: phi(Q) (phi(K)^T [V, 1]), two products. Causal: prefix_product, in chunks.
@@ -57,8 +57,8 @@ class FeatureAttention : public PrefixAttention {
  protected:
   KeySums sums_of(const Tensor& k, const Tensor& v, const AttentionCall& call,
                   const Lengths& first) const override;
-  // `first`: where token 0 stands, one number or one a batch row. A query's level is not used: it
-  // cancels.
+  // `first`: the position of token 0, one for all or one per batch row. A query's level is not
+  // used, since it cancels.
   virtual Features query_features(const Tensor& q, const AttentionCall& call,
                                   const Lengths& first) const = 0;
   virtual Features key_features(const Tensor& k, const AttentionCall& call,

@@ -17,7 +17,7 @@ struct KeySums {
 };
 KeySums merge(const KeySums& a, const KeySums& b);
 
-// What stands for -infinity in levels: exp(lowest - x) is 0, and lowest - lowest is 0, not NaN.
+// The substitute for -infinity in levels: exp(lowest - x) is 0, and lowest - lowest is 0, not NaN.
 double lowest(DType dtype);
 
 class FixedState : public DecodeState {

@@ -10,7 +10,7 @@ namespace heed::nn {
 
 struct KVStep {
   Tensor keys, values;   // [B, Hkv, S, D], [B, Hkv, S, E]: all that is cached
-  AttentionTerms terms;  // key_end where rows differ; `offset` where it is not S - T
+  AttentionTerms terms;  // with key_end if rows differ, and `offset` if it is not S - T
   Lengths offset;        // query i of row b stands at key i + offset[b]
 };
 

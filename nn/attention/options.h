@@ -36,7 +36,7 @@ class Options {
                      const std::vector<std::string>& allowed) const;
   std::string text(const std::string& key, const std::string& fallback) const;
 
-  void check_known() const;  // ValueError if an option was given that nobody asked for
+  void check_known() const;  // ValueError if an option was given that nobody has read
   const std::string& variant() const { return variant_; }
   std::string to_string() const;  // "key=value,key=value", sorted
 

@@ -16,7 +16,7 @@ struct Traits {
   bool causal = false;  // an exact causal form exists
   bool cross = false;   // queries and keys may come from different sequences
   bool key_padding = false;
-  bool left_padding = false;  // padding before the tokens leaves the result as it is
+  bool left_padding = false;  // padding before the tokens does not change the result
   bool pair_mask = false;     // pair tensors and windows
   bool bias = false;          // bias tensors, ALiBi, relative bias
   bool weight_dropout = false;

@@ -107,8 +107,8 @@ Tensor Checker::operand(size_t i, const Values& values, DType dtype, Layout layo
               : o.kind == Operand::boolean ? DType::boolean
                                            : dtype;
   Tensor x = laid_out(tensor_of(values, own).to(device_), layout);
-  if (layout == Layout::broadcast && x.rank() > 0 &&
-      x.dim(0) > 0)  // the values repeat along axis 0
+  // The values are the same all along axis 0.
+  if (layout == Layout::broadcast && x.rank() > 0 && x.dim(0) > 0)
     x = Tensor(x.array().slice(0, 0, 1).broadcast_to(x.shape()));
   if (o.wants_gradient && is_differentiable(own)) x.set_requires_grad(true);
   return x;
