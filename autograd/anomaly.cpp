@@ -48,7 +48,7 @@ std::string describe(const Fault& fault, const Array& x) {
   return str(fault.value, " at ", place, " of ", x.shape(), " ", x.dtype());
 }
 
-// " in output 1", where there are several.
+// " in output 1" if there are several outputs.
 std::string which_output(size_t k, size_t count) { return count > 1 ? str(" in output ", k) : ""; }
 
 std::optional<Fault> fault_of(const Array& output, const Tensor* const* inputs, int count,

@@ -1,7 +1,7 @@
 // The checks of anomaly mode, which throw a NumericError at the first value that is not finite.
 //
-// NaN and +inf are faults wherever they appear. -inf is one only if the op made it of inputs
-// without -inf, for scores are masked with it, and only where the op does not say that it may
+// NaN and +inf are errors wherever they appear. -inf is an error only if the op's inputs had none,
+// since scores are masked with it, and if the op does not declare that it may produce it
 // (`minus_inf`, bits as in `saves`). A gradient has to be finite. For autograd/ alone.
 #pragma once
 

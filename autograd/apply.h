@@ -1,4 +1,4 @@
-// Runs an op and, where a gradient is wanted, records it. How an op is written stands in tape.h.
+// Runs an op and, if a gradient is wanted, records it. tape.h shows how an op is written.
 #pragma once
 
 #include <array>
@@ -35,11 +35,11 @@ class Inputs {
 namespace detail {
 
 bool wants_node(const Tensor* const* inputs, int count);
-// The node's edges and outputs; node.outputs has the length of `outputs`.
+// Fills the node's edges and outputs; node.outputs has the length of `outputs`.
 void record(Node& node, const Tensor* const* inputs, int count, unsigned saves,
             std::span<const Array> outputs);
-// Output k as a tensor: a constant where there is no node or the dtype takes no gradient, undefined
-// where the op left it so.
+// Output k as a tensor: a constant if there is no node or the dtype takes no gradient, undefined if
+// the op left it undefined.
 Tensor output_of(const Ref<Node>& node, int k, Array&& value);
 
 template <class Forward>

@@ -9,12 +9,11 @@ namespace heed {
 
 struct BackwardOptions {
   bool retain_graph = false;  // keep saved tensors for another backward
-  bool create_graph =
-      false;  // record the gradients themselves (second order); implies retain_graph
+  bool create_graph = false;  // record the gradients (second order); implies retain_graph
   bool allow_unused = false;  // grad: an undefined result instead of an error for unused inputs
 };
 
-// sum_i <cotangents[i], outputs[i]> differentiated by every leaf, added to the leaves' grad.
+// Adds d sum_i <cotangents[i], outputs[i]> / d leaf to the grad of every leaf.
 // GradError: no graph, a second backward through a freed graph, a saved tensor changed in place.
 void backward(const std::vector<Tensor>& outputs, const std::vector<Tensor>& cotangents,
               BackwardOptions options = {});

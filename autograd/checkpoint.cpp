@@ -12,7 +12,7 @@ namespace heed {
 
 namespace {
 
-// The default generator as it was, for the length of a scope.
+// Restores the default generator at the end of a scope.
 class GeneratorState {
  public:
   GeneratorState(uint64_t seed, uint64_t offset)
@@ -26,8 +26,8 @@ class GeneratorState {
   uint64_t seed_, offset_;
 };
 
-// What f's graph hangs on besides its inputs: parameters and captured results, recognised by being
-// older than the run. `saved` are their values as f's ops kept them, with versions.
+// What f's graph depends on besides its inputs: parameters and captured results, recognised by
+// nodes older than the run. `saved` holds their values as f's ops saved them, with versions.
 struct Boundary {
   std::vector<Node::Edge> edges;
   std::vector<std::pair<Array, uint32_t>> saved;
@@ -110,7 +110,7 @@ void CheckpointNode::check_versions() const {
 std::vector<Tensor> CheckpointNode::run_again(const std::vector<Tensor>& in) const {
   GradMode recording(true);
   GeneratorState state(seed_, offset_);
-  OpName none("");  // f is the user's code, which may ask for the defaults: those of forward
+  OpName none("");  // f is user code, which may read the defaults: those of forward
   DefaultDevice on(device_);
   DefaultDType of(dtype_);
   std::vector<Tensor> results = f_(in);
@@ -148,8 +148,8 @@ void CheckpointNode::vjp(Vjp& v) {
     else targets.push_back({edge.node.get(), edge.output});
     which.push_back(i);
   }
-  // A parameter's slot may hold gradients from outside of f already: the nested run adds to it,
-  // hands it over as its result and leaves it empty, so adding the result puts back the sum.
+  // A parameter's slot may already hold gradients from outside f. The nested run adds to it,
+  // returns the sum as its result and empties the slot, so adding the result restores the sum.
   EngineOptions options;
   options.create_graph = v.create_graph();
   options.nested = true;
@@ -164,7 +164,7 @@ std::vector<Tensor> checkpoint(CheckpointListFunction f, const std::vector<Tenso
   if (!grad_enabled()) return f(inputs);
   Ref<CheckpointNode> node(
       new CheckpointNode(f, default_generator().seed(), default_generator().offset()));
-  // Leaves in place of the inputs: f's graph ends there and dies with this scope.
+  // Leaves stand in for the inputs: f's graph ends there and dies with this scope.
   std::vector<Tensor> aliases;
   for (const Tensor& x : inputs) {
     aliases.push_back(x.defined() ? x.detach() : x);

@@ -1,5 +1,6 @@
-// Activation checkpointing (Chen et al. 2016): `f`'s intermediate results are dropped after forward
-// and computed again in backward, with the same random numbers. Memory for time.
+// Activation checkpointing (Chen et al. 2016) trades time for memory: the intermediate results of
+// `f` are dropped after forward and computed again in backward, with the same random numbers. It
+// has nothing to do with the checkpoints of a training run on disk.
 //
 //   Tensor y = checkpoint([&](const std::vector<Tensor>& in) { return layer(in[0]); }, {x});
 //

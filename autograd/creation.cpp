@@ -1,4 +1,4 @@
-// Tensors made from nothing but a shape: of values, of a default device and dtype, of random numbers.
+// Tensors made from a shape alone: filled with values, or with random numbers.
 #include <heed/autograd/tensor.h>
 #include <heed/backends/copy.h>
 #include <heed/core/random.h>

@@ -36,7 +36,7 @@ class Engine {
  public:
   Engine(const std::vector<GradientTarget>* targets, EngineOptions options)
       : targets_(targets), options_(options), results_(targets ? targets->size() : 0) {}
-  ~Engine() {  // no slot outlives a run that throws
+  ~Engine() {  // no slot keeps a gradient after a run that throws
     if (!done_)
       for (Node* node : nodes_) clear(*node);
   }
@@ -49,7 +49,7 @@ class Engine {
   void work(Node& node);
   void arrive(Node& node, int k);
   void expand(Node& node);
-  // Where a nested run ends. The node belongs to the run around it, but for the targets' slots.
+  // Where a nested run ends. Except for the targets' slots, the node belongs to the outer run.
   bool is_boundary(const Node& node) const {
     return options_.nested && std::any_of(targets_->begin(), targets_->end(),
                                           [&](const auto& t) { return t.node == &node; });
@@ -90,8 +90,8 @@ void Engine::collect(const std::vector<Tensor>& outputs) {
   for (Node* node : nodes_) alive_.emplace_back(node);
 }
 
-// A nested run wants only what the run around it needs, so its `wanted` changes no edge.needed() out
-// there.
+// A nested run wants only what the outer run needs, so its `wanted` changes no edge.needed() of the
+// outer run.
 void Engine::mark_needed() {
   if (targets_)
     for (const GradientTarget& t : *targets_)
@@ -116,7 +116,7 @@ std::vector<Tensor> Engine::run(const std::vector<Tensor>& outputs,
   return std::move(results_);
 }
 
-// All users of the node have been here, so its gradients are complete.
+// All users of the node have run, so its gradients are complete.
 void Engine::work(Node& node) {
   const bool boundary = is_boundary(node);
   bool any = false;

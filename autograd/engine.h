@@ -1,4 +1,4 @@
-// Runs the recorded graph back. For autograd/ alone; backward.h is for users.
+// Runs backward through the recorded graph. For autograd/ alone; backward.h is for users.
 #pragma once
 
 #include <vector>
@@ -10,8 +10,8 @@ namespace heed {
 struct EngineOptions {
   bool retain_graph = false;  // keep what forward saved
   bool create_graph = false;  // record the gradients; implies retain_graph
-  // From inside a vjp: stops at the targets, so that the state of the graph around it stays
-  // untouched, and calls no hooks.
+  // For a run inside a vjp: stops at the targets, so that the graph around it stays as it is, and
+  // calls no hooks.
   bool nested = false;
 };
 
@@ -21,13 +21,13 @@ struct GradientTarget {
   int output;
 };
 
-// The gradients of sum_i <cotangents[i], outputs[i]> by each target, undefined where it is not
-// reached; `targets` null: added to the leaves' grad. Outputs without a cotangent count as 0.
+// The gradients of sum_i <cotangents[i], outputs[i]> by each target, undefined if not reached.
+// `targets` null: adds them to the leaves' grad. Outputs without a cotangent count as 0.
 std::vector<Tensor> run_backward(const std::vector<Tensor>& outputs,
                                  const std::vector<Tensor>& cotangents,
                                  const std::vector<GradientTarget>* targets, EngineOptions options);
 
-// x behind a node of its own: a target of which a nested run may say that the graph ends there.
+// x behind a node of its own, at which a nested run can end.
 Tensor alias(const Tensor& x);
 
 }  // namespace heed

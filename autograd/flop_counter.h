@@ -1,5 +1,5 @@
-// Counts contractions (matmul, linear, fused attention) while it lives, forward and backward: 2
-// flops a multiply-add, on this thread. What cost models are held to.
+// While it lives, counts the flops of matrix products (matmul, linear, fused attention) on this
+// thread, forward and backward: 2 flops per multiply-add. Tests hold cost models to it.
 //
 //   FlopCounter counter;
 //   Tensor c = matmul(a, b);            // [M, K] x [K, N]
@@ -18,7 +18,7 @@ class FlopCounter {
   int64_t flops() const { return flops_; }
 
   static bool active() { return innermost_ != nullptr; }
-  static void add(int64_t flops);  // ops call it; to every counter that lives
+  static void add(int64_t flops);  // called by ops; adds to every counter that lives
 
  private:
   static thread_local constinit FlopCounter* innermost_;

@@ -1,4 +1,4 @@
-// Switches of the tape, per thread.
+// Switches of recording and checking, per thread.
 #pragma once
 
 #include <string>
@@ -6,7 +6,7 @@
 namespace heed {
 
 bool grad_enabled();
-// bool that is restored at the end of the scope.
+// Sets grad mode; the previous mode returns at the end of the scope.
 class GradMode {
  public:
   explicit GradMode(bool on);
@@ -27,7 +27,7 @@ class NoGrad : public GradMode {
 // the user's line. Slow; for finding a fault.
 bool anomaly_mode();
 namespace detail {
-extern thread_local constinit bool anomaly;  // the same, for a look at each op
+extern thread_local constinit bool anomaly;  // the same, for a quick test in each op
 }
 class AnomalyMode {
  public:
@@ -39,7 +39,7 @@ class AnomalyMode {
   bool before_;
 };
 
-// Where in the model the program is: "encoder.layers.0.self_attn". Modules push their names.
+// Names the running module in the model: "encoder.layers.0.self_attn". Modules push their names.
 class ModuleScope {
  public:
   explicit ModuleScope(const std::string* name);  // must outlive the scope

@@ -13,7 +13,7 @@ namespace heed {
 
 namespace {
 
-// Values of its own for each input, so that f may be called with any of them changed.
+// Copies of the inputs, so that f may be called with any of them changed.
 std::vector<Tensor> fresh(const std::vector<Tensor>& inputs, const char* op) {
   std::vector<Tensor> copies;
   NoGrad guard;
@@ -31,7 +31,7 @@ std::vector<Tensor> fresh(const std::vector<Tensor>& inputs, const char* op) {
   return copies;
 }
 
-// Away from zero, so that no output element goes unseen.
+// Away from zero, so that every output element counts.
 Tensor random_cotangent(const Shape& shape, uint64_t seed) {
   Tensor u(random_uniform(shape, -1, 1, {seed, 0}, DType::f64));
   return where(less(u, 0.0), u - 0.5, u + 0.5);
@@ -140,8 +140,8 @@ GradcheckResult gradgradcheck(const CheckedFunction& f, const std::vector<Tensor
   uint64_t seed = options.seed + 1;
   auto first = [&](const std::vector<Tensor>& in) {
     GradMode on(true);
-    // Under no_grad (differences) the inputs are leaves still, so the graph is made here all the
-    // same.
+    // Under no_grad (for differences) the inputs are still leaves, so the graph is recorded here
+    // nevertheless.
     std::vector<Tensor> point(in.begin(), in.end() - 1);
     Tensor value = f(point);
     BackwardOptions create;

@@ -1,5 +1,6 @@
 // Derivatives against central differences, in float64, for a fixed random cotangent c (never the
 // sum of the output, whose gradient is zero for softmax and layer norm):
+//
 //   d/dx <c, f(x)>  =~  (<c, f(x + h e)> - <c, f(x - h e)>) / 2h
 #pragma once
 

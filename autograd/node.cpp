@@ -17,8 +17,8 @@ Leaf::Leaf(const Shape& shape, DType dtype) {
   outputs = {&output_, 1};
 }
 
-// A node's destructor releases its inputs; a long chain would recurse as deep as it is long. So the
-// nodes that die meanwhile queue up here.
+// A node's destructor releases its inputs, so a long chain would recurse as deep as it is long.
+// Nodes that die meanwhile are queued here instead.
 void destroy(Node* node) {
   thread_local std::vector<Node*>* queue = nullptr;
   if (queue) {

@@ -1,5 +1,5 @@
-// The recorded graph. An op that ran is a node; each of its results is an output of the node, and
-// each of its inputs an edge to the output that it was. The ends of the graph are leaves.
+// The recorded graph. Each op that ran is a node, each of its results is an output of the node, and
+// each of its inputs is an edge to the output that produced it. The ends of the graph are leaves.
 #pragma once
 
 #include <cstdint>
@@ -23,10 +23,10 @@ class Node : public RefCounted {
   struct Output {
     Shape shape;
     DType dtype = DType::f32;
-    Array saved;           // for backward, where the op asks for it
+    Array saved;           // for backward, if the op asks for it
     uint32_t version = 0;  // of `saved` in forward
     std::vector<Hook> hooks;
-    // The engine's, during one backward.
+    // Used by the engine during one backward.
     Tensor slot;          // the sum of the gradients that have arrived
     bool wanted = false;  // its gradient is asked for
   };
@@ -37,7 +37,7 @@ class Node : public RefCounted {
     DType dtype = DType::f32;
     Tensor saved;
     uint32_t version = 0;
-    // In the present backward: its gradient is asked for, or leads to one that is.
+    // In the running backward: its gradient is asked for, or leads to one that is.
     bool needed() const { return node && (node->leads || source().wanted); }
     Output& source() const { return node->outputs[static_cast<size_t>(output)]; }
   };
@@ -52,7 +52,7 @@ class Node : public RefCounted {
   std::vector<Edge> inputs;
   bool freed = false;
   std::string where;  // anomaly mode: module path and user's line at forward
-  // The engine's, during one backward.
+  // Used by the engine during one backward.
   uint64_t mark = 0;
   bool leads = false;  // an input is needed, so vjp has to run
 };

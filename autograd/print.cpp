@@ -20,7 +20,7 @@ constexpr int64_t kShortenAbove = 1000;  // elements
 constexpr int64_t kEdge = 3;             // shown at either end of a shortened axis
 constexpr size_t kLineWidth = 90;
 
-// The places of an axis that are shown; -1 stands for "...".
+// The indices along an axis that are shown; -1 stands for "...".
 std::vector<int64_t> shown(int64_t size, bool shorten) {
   std::vector<int64_t> places;
   for (int64_t i = 0; i < size; ++i) {
@@ -59,8 +59,8 @@ std::string integer_text(const Array& element) {
   return std::to_string(*value.data<int64_t>());
 }
 
-// One format for all elements: whole numbers without a point, else as few decimals as four allow,
-// else, where sizes differ too much for that, with an exponent.
+// One format for all elements: whole numbers without a point; otherwise with as few decimals as
+// needed, up to four; or with an exponent, if the magnitudes differ too much for that.
 class FloatFormat {
  public:
   explicit FloatFormat(const std::vector<double>& values) {

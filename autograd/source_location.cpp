@@ -19,14 +19,14 @@ namespace {
 constexpr int kFrames = 48;
 constexpr char kSeparator = '\n';  // between module path and addresses
 
-// Programs at a fixed address name their code by absolute addresses, all others relative to their
-// base.
+// Programs linked at a fixed address locate code by absolute addresses, all others relative to
+// their base.
 bool is_fixed(const Dl_info& info) {
   const auto* header = static_cast<const Elf64_Ehdr*>(info.dli_fbase);
   return std::memcmp(header->e_ident, ELFMAG, SELFMAG) == 0 && header->e_type == ET_EXEC;
 }
 
-// The program itself goes by the name it was called with, which need not be a path from here.
+// The program itself is listed under the name it was started with, which need not be a valid path.
 std::string file_of(const Dl_info& info) {
   if (std::strchr(info.dli_fname, '/') && access(info.dli_fname, R_OK) == 0) return info.dli_fname;
   char path[4096];
@@ -57,7 +57,7 @@ std::string qualified_name(const std::string& function) {
   return function.substr(begin);
 }
 
-// Where debug information names functions without their namespaces (-g1), the file tells.
+// If debug information names functions without their namespaces (-g1), the file decides.
 bool is_heeds_file(const std::string& place) {
   if (place.find("/include/heed/") != std::string::npos) return true;
   const std::string self = __FILE__;  // ROOT/autograd/source_location.cpp
@@ -84,7 +84,7 @@ std::string tidy(std::string place) {
   return extra == std::string::npos ? place : place.substr(0, extra);
 }
 
-// Asks addr2line about consecutive frames of one module; the first that is the user's, or "".
+// Asks addr2line about consecutive frames of one module; returns the first in user code, or "".
 std::string ask(const std::string& module, const std::string& addresses) {
   std::string command = "addr2line -a -f -C -i -e " + quoted(module) + addresses + " 2>/dev/null";
   FILE* pipe = popen(command.c_str(), "r");
@@ -123,7 +123,7 @@ std::string resolve(const std::vector<void*>& frames) {
       addresses.clear();
     }
     if (!known) continue;
-    // The return address is the next instruction, maybe of the next line.
+    // The return address is that of the next instruction, perhaps of the next line.
     auto at = reinterpret_cast<uintptr_t>(frames[i]) - 1;
     if (!is_fixed(info)) at -= reinterpret_cast<uintptr_t>(info.dli_fbase);
     char text[32];

@@ -8,8 +8,8 @@ namespace heed::detail {
 
 // The call stack as text, to be appended to a module path.
 std::string capture_location();
-// "; module encoder.layers.0; at train.cpp:31" of a module path with a captured stack. The line is
-// that of the innermost frame outside of namespace heed; without debug information it is left out.
+// "; module encoder.layers.0; at train.cpp:31" from a module path with a captured stack. The line
+// is that of the innermost frame outside namespace heed; without debug information it is left out.
 std::string resolve_location(const std::string& where);
 
 }  // namespace heed::detail

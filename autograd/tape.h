@@ -1,4 +1,5 @@
-// How an op gets onto the tape; all that the source of an op needs. An op is a struct:
+// How an op is recorded on the tape, and the one include that an op's source needs. An op is a
+// struct:
 //
 //   struct Exp {
 //     static constexpr const char* name = "exp";
@@ -20,8 +21,8 @@
 //   };
 //   auto [values, indices] = apply(Sort{}, x);
 //
-// vjp runs as soon as a gradient has arrived at one output; v.cotangent(k) is undefined for the
-// others (`cotangent_or_zeros`). An output of integers is a constant and gets none.
+// vjp runs once a gradient has arrived at any output; v.cotangent(k) is undefined for outputs
+// without one (see `cotangent_or_zeros`). An integer output is a constant and gets none.
 #pragma once
 
 #include <heed/autograd/apply.h>

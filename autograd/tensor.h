@@ -1,5 +1,5 @@
-// Tensor: the one type that users hold. A handle: copies are the same tensor. It is an Array plus,
-// where gradients are wanted, a place on the tape: a node and which of its outputs this is.
+// Tensor: the one type that users hold. It is a handle: copies are the same tensor. It is an Array
+// and, if gradients are wanted, a place on the tape: a node and which of its outputs this is.
 // Everything is computed at once (eager), and everything returned is owned.
 //
 //   Tensor x = Tensor::from({1, 2, 3}, {3}).set_requires_grad(true);
@@ -20,7 +20,8 @@ namespace heed {
 class Node;
 class Tensor;
 
-// What a creation function makes; what is not said is the calling thread's default (core/device.h).
+// What a creation function makes; members left out are the calling thread's defaults
+// (core/device.h).
 //
 //   Tensor x = zeros({2, 3}, {.dtype = DType::f64, .device = gpu});
 struct TensorOptions {
@@ -37,13 +38,13 @@ struct TensorImpl : RefCounted {
 };
 
 // Members are defined in tensor.cpp (values), tensor_gradient.cpp (the graph) and tensor_ops.cpp
-// (what is an op too).
+// (members that are ops too).
 class Tensor {
  public:
   Tensor() = default;  // undefined
   explicit Tensor(Array value);
   Tensor(Array value, Ref<Node> node, int output = 0);
-  // A tensor of the host's values, of their type unless `options` say otherwise.
+  // A tensor of host values, of their dtype unless `options` give another.
   static Tensor from(std::initializer_list<float> values, const Shape& shape,
                      const TensorOptions& options = {});
   template <class T>
@@ -53,7 +54,8 @@ class Tensor {
   }
   static Tensor scalar(double value, const TensorOptions& options = {});
   static Tensor scalar(double value, DType dtype) { return scalar(value, {.dtype = dtype}); }
-  // On this tensor's device and of its dtype, if none is given: how ops and layers make tensors.
+  // On this tensor's device and, unless a dtype is given, of its dtype: ops and layers create
+  // tensors with these.
   Tensor new_full(const Shape& shape, double value) const;
   Tensor new_full(const Shape& shape, double value, DType dtype) const;
   Tensor new_zeros(const Shape& shape) const { return Tensor(array().new_zeros(shape)); }
@@ -76,8 +78,8 @@ class Tensor {
   DType dtype() const { return array().dtype(); }
   Device device() const { return array().device(); }
 
-  // The value of a tensor with one element; ShapeError otherwise. Both read back: on a device they
-  // wait for it.
+  // The value of a tensor with one element; ShapeError otherwise. This and to_vector read back: on
+  // a device they wait for the value.
   double item() const;
   std::vector<double> to_vector() const;  // row-major
 
@@ -95,7 +97,7 @@ class Tensor {
   // Calls `hook(gradient)` when this tensor's gradient is complete; a defined result replaces it.
   void register_hook(Tensor (*hook)(const Tensor& grad, void* context), void* context) const;
 
-  // Changes in place; not recorded, refused on tensors that are part of a graph unless no_grad.
+  // In-place changes; not recorded, and refused on tensors of a graph unless under NoGrad.
   void copy_(const Tensor& source) const;  // broadcast and dtype conversion allowed
   void fill_(double value) const;
   // Gives this tensor (and all its handles) another value of the same shape; dtype may change.
@@ -138,7 +140,7 @@ Tensor ones(const Shape& shape, const TensorOptions& options = {});
 Tensor full(const Shape& shape, double value, const TensorOptions& options = {});
 Tensor arange(int64_t count, const TensorOptions& options = {});  // 0, 1, ...; i64
 Tensor eye(int64_t n, const TensorOptions& options = {});
-// By the default generator: uniform in [0, 1), and normal. Drawn on the host.
+// Drawn on the host from the default generator: uniform in [0, 1), and normal.
 Tensor rand(const Shape& shape, const TensorOptions& options = {});
 Tensor randn(const Shape& shape, const TensorOptions& options = {});
 // The same with a dtype alone.

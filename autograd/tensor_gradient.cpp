@@ -1,4 +1,4 @@
-// The members of Tensor that know the graph.
+// The members of Tensor that use the graph.
 #include <heed/autograd/backward.h>
 #include <heed/autograd/node.h>
 

@@ -1,4 +1,4 @@
-// The members of Tensor that stand on ops, or are ops too.
+// The members of Tensor that call ops, or are ops themselves.
 #include <heed/autograd/grad_mode.h>
 #include <heed/autograd/ops/operand.h>
 #include <heed/autograd/ops/views.h>

@@ -11,7 +11,7 @@ namespace {
 
 std::atomic<CotangentHook> cotangent_hook{nullptr};
 
-// Not the public `add`, which stands on what is in this file.
+// Not the public `add`, which depends on this file.
 struct GradientSum {
   static constexpr const char* name = "gradient_sum";
   static constexpr unsigned saves = 0;
@@ -32,7 +32,7 @@ void check_version(const Array& saved, uint32_t version, const char* op) {
                         "' saved was changed in place between forward and backward"));
 }
 
-// Nobody else sees its memory.
+// Whether nothing else refers to the gradient's memory.
 bool is_owned(const Tensor& slot) {
   return slot.impl()->use_count() == 1 && slot.array().storage().use_count() == 1 &&
          slot.array().is_contiguous();

@@ -9,8 +9,8 @@ namespace heed {
 class Vjp {
  public:
   Vjp(Node& node, bool create_graph) : node_(node), create_graph_(create_graph) {}
-  // Of output k. Undefined where no gradient arrived there; one of them is defined, so an op with
-  // one output need not ask.
+  // Of output k. Undefined if no gradient arrived there; at least one is defined, so an op with one
+  // output need not ask.
   const Tensor& cotangent(int k = 0) const { return node_.outputs[static_cast<size_t>(k)].slot; }
   Tensor cotangent_or_zeros(int k) const;
   Tensor input(int i) const;  // GradError if it was not saved, or was changed in place since
@@ -24,7 +24,7 @@ class Vjp {
   bool create_graph() const { return create_graph_; }
   void add(int i, const Tensor& gradient);  // ignored unless needs(i)
 
-  // For kernels that can add for free: writes to `array`, on top of it where `accumulate`.
+  // For kernels that can add at no cost: writes to `array`, adding to it if `accumulate`.
   struct Slot {
     Array array;
     bool accumulate;
@@ -38,9 +38,9 @@ class Vjp {
   bool create_graph_;
 };
 
-// Adds to the gradient that has arrived at an output; ShapeError where it does not fit. The first
-// gradient is kept as it came, since it may be shared; from the second on the slot is the engine's
-// own and added to in place.
+// Adds to the gradient that has arrived at an output; ShapeError if it does not fit. The first
+// gradient is kept as it is, since it may be shared; from the second on, the engine owns the slot
+// and adds to it in place.
 void accumulate(Node& node, int output, const Tensor& gradient, bool create_graph);
 // a + b of one shape, recorded where grad mode is on.
 Tensor gradient_sum(const Tensor& a, const Tensor& b);

@@ -1,6 +1,6 @@
 // Fused attention: O = dropout(softmax(scale Q K^T + terms)) V by tiles, without the T x S map.
-// The meaning of the terms stands in autograd/ops/attention.h. f32, f64, and bf16 through copies in
-// f32; lse and its cotangent are f32 for bf16.
+// The terms are explained in autograd/ops/attention.h. f32, f64, and bf16 through copies in f32;
+// lse and its cotangent are f32 for bf16.
 #pragma once
 
 #include <concepts>
@@ -10,40 +10,40 @@
 
 namespace heed {
 
-// Which parts of the T x S map exist at all: block rows in compressed form. Each run of keys is
-// seen by all queries of its block row, or by those whose bits are set.
+// Which parts of the T x S map exist: block rows in compressed form. Each run of keys is seen by
+// all queries of its block row, or by those whose bits are set.
 struct AttentionBlocks {
   int64_t size = 0;  // queries of a block row; 0: no layout, everything exists
   Array rows;        // i64 [R + 1]: block row r has the runs rows[r] .. rows[r + 1]
   Array runs;        // i64 [N, 3]: begin and end of its keys; the first word of its bits, or -1
-  Array bits;        // i64 [W]: ceil(size / 64) words a key; bit n: query r size + n sees the key
+  Array bits;        // i64 [W]: ceil(size / 64) words per key; bit n: query r size + n sees it
 };
 
 struct AttentionProblem {
   Array q, k, v;             // [B, H, T, D], [B, Hkv, S, D], [B, Hkv, S, E]; last axis contiguous
   Array key_begin, key_end;  // i64 [B] contiguous, or undefined; so are the next three
   Array query_begin, query_end, offset;
-  int64_t lowest = 0,
-          highest = 0;   // key j is visible to query i only if lowest <= j - i - offset <= highest
+  // Key j is visible to query i only if lowest <= j - i - offset <= highest.
+  int64_t lowest = 0, highest = 0;
   Array alibi_slopes;    // f64 [H] contiguous, or undefined
   Array relative_table;  // [H, buckets] contiguous, or undefined
-  Array
-      relative_index;  // i64 [2 R + 1]: the bucket of r = j - i - offset, cut to [-R, R], at r + R
+  // i64 [2 R + 1]: the bucket of r = j - i - offset, clamped to [-R, R], is element r + R.
+  Array relative_index;
   Array pair_mask, bias;   // views of [B, H, T, S], or undefined
   AttentionBlocks blocks;  // the same for all heads
   double scale = 1, dropout = 0;
   RandomKey key;
 };
 
-// Shapes as their inputs', last axis contiguous; undefined where not wanted. All are overwritten
-// but the bias's, which is added to.
+// Of the inputs' shapes, last axis contiguous; undefined if not wanted. All are overwritten except
+// the bias's, which is added to.
 struct AttentionGradients {
   Array q, k, v;
   Array relative_table;  // contiguous
   Array bias;            // [B or 1, H or 1, T or 1, S or 1], any strides
 };
 
-// The arrays of each, for backends/device_dispatch.h.
+// The arrays of each struct, for backends/device_dispatch.h.
 template <class Problem, class F>
 requires std::same_as<std::remove_const_t<Problem>, AttentionProblem>
 void arrays_of(Problem& p, F&& f) {

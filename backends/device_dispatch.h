@@ -1,12 +1,13 @@
-// Which device a kernel call runs on: that of the arrays among its arguments, which must be one.
+// Which device a kernel call runs on: that of the arrays among its arguments, all on one device.
 //
-// A struct that holds arrays says so beside its declaration, and is then inspected as they are:
+// A struct that holds arrays lists them beside its declaration, and each is then inspected:
 //
 //   template <class Problem, class F>     // Problem: AttentionProblem or a const one
 //     requires std::same_as<std::remove_const_t<Problem>, AttentionProblem>
 //   void arrays_of(Problem& p, F&& f) { f(p.q), f(p.k), ...; }
 //
-// One without such an overload does not compile as an argument, unless it cannot hold an array.
+// A struct without such an overload does not compile as an argument, unless it cannot hold an
+// array.
 #pragma once
 
 #include <span>
@@ -46,7 +47,7 @@ bool all_on_cpu(const T& argument) {
 // DeviceError if the CPU's kernels do not serve the device.
 void require_cpu_kernels(Device device, const char* kernel);
 
-// DeviceError names both devices if there are two.
+// The device of the arguments' arrays. DeviceError names both devices if there are two.
 template <class... T>
 Device common_device(const char* kernel, const T&... arguments) {
   const Array* first = nullptr;
@@ -60,7 +61,7 @@ Device common_device(const char* kernel, const T&... arguments) {
   return first ? first->device() : kCpu;
 }
 
-// The argument with its arrays as the CPU's kernels see them.
+// The argument with its arrays as CPU kernels can access them.
 template <class T>
 auto host_argument(const T& argument) {
   if constexpr (std::is_same_v<T, std::span<const Array>>) {

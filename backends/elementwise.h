@@ -22,8 +22,8 @@ enum class CompareOp { equal, not_equal, less, less_equal, greater, greater_equa
 
 // f32, f64, bf16; affine also i32, i64. out may be x.
 HEED_KERNEL(unary, void(UnaryOp op, UnaryParams params, const Array& x, const Array& out));
-// out = g df(x, y), y = f(x); f32, f64, bf16. out may be any input. Rows need x or y only, but both
-// are passed. bf16: y is made from x again, for what was stored of it is rounded.
+// out = g df(x, y), y = f(x); f32, f64, bf16. out may be any input. Both x and y are passed, though
+// most rows read only one. For bf16, y is recomputed from x, since the stored y is rounded.
 HEED_KERNEL(unary_backward, void(UnaryOp op, UnaryParams params, const Array& x, const Array& y,
                                  const Array& g, const Array& out));
 // f32, f64, bf16, i32, i64; logical_*: bool. out may be a or b.

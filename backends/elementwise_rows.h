@@ -1,6 +1,6 @@
-// One row a function: f(x), and df(x, y) = f'(x) with y = f(x). `df` is generic: it is instantiated
-// for SIMD vectors (the backward kernel) and for Tensor (derivatives of any order), so both come
-// from the same line. To add a function: a row here, its name in UnaryOp and HEED_UNARY_ROWS.
+// One row per function: f(x), and df(x, y) = f'(x) with y = f(x). `df` is generic: it is
+// instantiated for SIMD vectors (the backward kernel) and for Tensor (derivatives of any order), so
+// both come from one line. To add a function: a row here, its name in UnaryOp and HEED_UNARY_ROWS.
 #pragma once
 
 #include <heed/backends/elementwise.h>
@@ -26,7 +26,7 @@ T silu_slope(const T& x, const T& s) {
   return s * (1.0 + x * (1.0 - s));
 }
 
-// What df reads; decides what forward saves.
+// What df reads, which decides what forward saves.
 enum class Reads { x, y, both };
 
 // clang-format off

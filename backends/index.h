@@ -1,10 +1,11 @@
 // Reading and adding by index. Indices are i64, contiguous and, on the CPU, checked by the caller;
-// kernels of other devices leave those outside out. All arrays are contiguous. Sums run in a fixed order, whatever the number of threads.
+// kernels of other devices skip those out of range. All arrays are contiguous. Sums run in a fixed
+// order, whatever the number of threads.
 #pragma once
 
 #include <heed/backends/kernel.h>
 
-// Place of the first index outside [0, size), or -1.
+// Position of the first index outside [0, size), or -1.
 HEED_KERNEL_ONCE(first_bad_index, int64_t(const Array& index, int64_t size));
 // Sets flag i64 [1] to 1 where an index is outside [0, size) and is not `allowed`.
 HEED_KERNEL_ONCE(flag_bad_index,
@@ -12,8 +13,8 @@ HEED_KERNEL_ONCE(flag_bad_index,
 // out = x with axis replaced by index [N]. Every dtype.
 HEED_KERNEL_ONCE(index_select,
                  void(const Array& x, int axis, const Array& index, const Array& out));
-// out[.., index[n], ..] += source[.., n, ..]; f32, f64, bf16 (summed in f32), i32, i64. Where index
-// is `skip`, nothing.
+// out[.., index[n], ..] += source[.., n, ..], except where index[n] is `skip`; f32, f64, bf16
+// (summed in f32), i32, i64.
 HEED_KERNEL_ONCE(index_add, void(const Array& out, int axis, const Array& index,
                                  const Array& source, int64_t skip));
 // out[.., i, ..] = x[.., index[.., i, ..], ..]. Every dtype.

@@ -8,14 +8,17 @@
 //   void softmax(const Array& x, int axis, const Array& out) {...}
 //   }
 //
-// Callers write `kernels::softmax(x, axis, out)`. The device is that of the arrays among the
-// arguments (backends/device_dispatch.h), the instruction-set level is picked at run time. A kernel
+// Callers write `kernels::softmax(x, axis, out)`. It runs on the device of the arrays among the
+// arguments (backends/device_dispatch.h), at the instruction-set level picked at run time. A kernel
 // that a built level lacks is a link error. HEED_KERNEL_ONCE is for kernels whose speed does not
 // depend on the level (backends/cpu/common/, namespace heed::kernels::common).
 //
-// Rules for all kernels: outputs are allocated by the caller and overwritten; an output may be the
-// same array as an input only where the contract says so; inputs may be strided unless the contract
-// says contiguous; nothing above the baseline may leak into inline code that other files share.
+// Rules for all kernels:
+//   - The caller allocates outputs; kernels overwrite them.
+//   - An output may be the same array as an input only where the contract says so.
+//   - Inputs may be strided unless the contract says contiguous.
+//   - No code compiled above the baseline level may end up in inline functions that other files
+//     share.
 #pragma once
 
 #include <heed/backends/device_dispatch.h>
@@ -24,8 +27,8 @@
 namespace heed {
 
 enum class IsaLevel { baseline, avx2, avx512 };
-// The best level that was built and that this processor has, or HEED_ISA's (ValueError if it is not
-// available).
+// The best level that was built and that this processor supports, or HEED_ISA's (ValueError if it
+// is not available).
 IsaLevel isa_level();
 void set_isa_level(IsaLevel level);
 bool isa_available(IsaLevel level);  // built, and this processor has it

@@ -1,5 +1,5 @@
-// The candidates of locality-sensitive hashing (docs/attention/lsh.md): of each query, the keys that
-// share its bucket and stand near it there, in any round.
+// The candidates of locality-sensitive hashing (docs/attention/lsh.md): for each query, the keys
+// that share its bucket and stand near it there, in any round.
 #pragma once
 
 #include <concepts>
@@ -27,8 +27,11 @@ void arrays_of(Problem& p, F&& f) {
 
 }  // namespace heed
 
-// index i32 [B, H, T, L] contiguous: the keys of each query in rising order, each once, its own key
-// among them where it is valid; then -1. L must hold them: at most rounds (chunk - 1) + 1 causally
-// (the chunk - 1 valid keys of the bucket that stand last before the query), rounds 2 chunk + 1
-// otherwise (the query's chunk of its bucket's keys in order of position, and the chunk before).
+// index i32 [B, H, T, L] contiguous: the keys of each query in rising order without repeats, its
+// own key among them if it is valid; then -1. In each round the candidates are valid keys of the
+// query's bucket:
+//
+//   causal      the last chunk - 1 of them before the query   L >= rounds (chunk - 1) + 1
+//   not causal  those in the query's chunk and the one        L >= rounds 2 chunk + 1
+//               before, of all keys sorted by (bucket, position)
 HEED_KERNEL_ONCE(lsh_candidates, void(const LshProblem& problem, const Array& index));

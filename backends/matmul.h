@@ -1,4 +1,4 @@
-// Matrix products through BLAS and, where BLAS is weak (many small ones), a kernel of our own.
+// Matrix products through BLAS and, where BLAS is slow (many small ones), a kernel of our own.
 #pragma once
 
 #include <heed/backends/kernel.h>

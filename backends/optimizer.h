@@ -1,7 +1,8 @@
-// Optimizer steps, in place. f32, f64, bf16; all arrays contiguous and of one dtype, but the step
-// state, f64 [kStepSlots] (autograd/ops/optimizer.h): what changes from step to step is read from
-// there. For a parameter and gradient of bf16 the state is f32, with a `master` of the parameter that
-// keeps what bf16 rounds away (undefined otherwise): see docs/checkpoints.md.
+// Optimizer steps, in place. f32, f64, bf16; all arrays are contiguous and of one dtype, except the
+// step state, f64 [kStepSlots] (autograd/ops/optimizer.h), from which everything is read that
+// changes from step to step. For a parameter and gradient of bf16, the optimizer's state is f32,
+// and `master` is an f32 copy of the parameter that keeps what bf16 rounds away (undefined
+// otherwise): see docs/checkpoints.md.
 #pragma once
 
 #include <heed/backends/kernel.h>
@@ -14,7 +15,7 @@ struct AdamRule {
 };
 struct SgdRule {
   double momentum, dampening, weight_decay, lr_factor;
-  bool nesterov, first;  // first: the buffer has no past
+  bool nesterov, first;  // first: the buffer is uninitialised and not read
 };
 
 }  // namespace heed::kernels
@@ -25,8 +26,9 @@ HEED_KERNEL(adam_step,
 // `buffer` undefined: no momentum.
 HEED_KERNEL(sgd_step, void(const Array& parameter, const Array& master, const Array& gradient,
                            const Array& buffer, const Array& step_state, kernels::SgdRule rule));
-// The step state itself; slots as in autograd/ops/optimizer.h.
-// Marks the coming step as failed if `value` (one element; f32, f64, bf16) is not finite.
+// The next three kernels change the step state (its slots: autograd/ops/optimizer.h).
+//
+// Marks the next step as failed if `value` (one element; f32, f64, bf16) is not finite.
 HEED_KERNEL_ONCE(mark_not_finite, void(const Array& value, const Array& step_state));
 // Sets the clip factor to min(1, max_norm / (norm + 1e-6)); norm f64 [], marked as above.
 HEED_KERNEL_ONCE(clip_factor, void(const Array& norm, double max_norm, const Array& step_state));

@@ -1,5 +1,5 @@
 // Attention over keys listed per query, and the search for the keys of largest score. The problem's
-// terms add to scores as in attention.h; what is visible matters to the search alone.
+// bias terms are added to scores as in attention.h; its masking terms matter to the search alone.
 #pragma once
 
 #include <heed/backends/attention.h>

@@ -168,8 +168,8 @@ Array Array::broadcast_to(const Shape& target) const {
   return with(target, strides);
 }
 
-// Groups of old axes that are contiguous among themselves can be cut anew; walks both shapes from
-// the end, one group of old axes against the new axes of the same size.
+// Groups of old axes that are contiguous among themselves can be divided anew. Walks both shapes
+// from the end, matching a group of old axes to the new axes of the same total size.
 bool Array::view_strides(const Shape& shape, Strides& strides) const {
   if (shape.numel() != numel()) return false;
   strides = row_major(shape);

@@ -1,6 +1,6 @@
-// Array: storage + shape + strides + offset + dtype + device. Copies share the storage; views copy
-// nothing. No maths here: that is backends (kernels) and autograd (Tensor, the type that users
-// hold).
+// Array: storage + shape + strides + offset + dtype + device. Copies share the storage, and views
+// copy nothing. There is no arithmetic here: that belongs to backends (kernels) and autograd
+// (Tensor, the type that users hold).
 //
 //   Array a = Array::from<float>({1, 2, 3, 4, 5, 6}, {2, 3});
 //   Array t = a.transpose(0, 1);  // [3, 2], the same bytes
@@ -19,7 +19,7 @@ namespace heed {
 class Array {
  public:
   Array();  // undefined
-  // Not inline: a copy of them compiled for a newer instruction set must not serve the others.
+  // Not inline: a copy compiled for a newer instruction set must not serve the other callers.
   Array(const Array& other);
   Array(Array&& other) noexcept;
   Array& operator=(const Array& other);
@@ -28,7 +28,7 @@ class Array {
   // Uninitialised, row-major.
   static Array empty(const Shape& shape, DType dtype, Device device);
   static Array zeros(const Shape& shape, DType dtype, Device device);
-  // On the device of this array, and of its dtype if none is given: how an op makes its results.
+  // On this array's device and, unless a dtype is given, of its dtype: how an op makes its results.
   Array new_empty(const Shape& shape) const { return empty(shape, dtype_, device_); }
   Array new_empty(const Shape& shape, DType dtype) const { return empty(shape, dtype, device_); }
   Array new_zeros(const Shape& shape) const { return zeros(shape, dtype_, device_); }
@@ -71,7 +71,7 @@ class Array {
   // A copy of a contiguous array on another device; itself if it is there already. `to(kCpu)` is
   // how values are read back: it waits for the device, and transfer_counts() counts it.
   Array to(Device device) const;
-  // The same bytes as an array on the CPU, for kernels of the CPU that serve this device.
+  // The same bytes as an array on the CPU, for CPU kernels that serve this device.
   Array host_view() const;
   Storage& storage() const { return *storage_; }
   bool shares_storage(const Array& other) const { return storage_ == other.storage_; }

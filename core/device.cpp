@@ -47,7 +47,7 @@ class CpuMemory final : public DeviceMemory {
 
 constexpr const char* kTypeNames[Device::kTypes] = {"cpu", "cuda", "test"};
 
-// What is known of a device; never destroyed, for arrays may outlive main.
+// What is known of a device; never destroyed, since arrays may outlive main.
 struct Entry {
   std::atomic<Allocator*> allocator{nullptr};
   std::atomic<int64_t> to_device{0}, to_host{0};
@@ -155,7 +155,7 @@ Device parse_device(std::string_view name) {
   throw ValueError(str("device: '", name, "' is not cpu, cuda or cuda:<number>"));
 }
 
-// An op that reads a default would leave its operands' device.
+// An op that read a default could leave its operands' device.
 static void require_no_op(const char* who) {
   if (*OpName::current())
     throw DeviceError(str(who, ": asked for inside the op ", OpName::current(),

@@ -25,12 +25,12 @@ struct Device {
 inline constexpr Device kCpu{};
 
 std::string to_string(Device device);  // "cpu", "cuda:0"
-// The reverse; "cuda" is "cuda:0". ValueError names what can be said.
+// The reverse; "cuda" is "cuda:0". ValueError lists what is accepted.
 Device parse_device(std::string_view name);
 
-// What creation functions and layers use where nothing is said: each thread's own, at first the
-// CPU, or HEED_DEVICE, and f32. Ops, gradients and worker threads never read them: they follow
-// their operands.
+// The device and dtype that creation functions and layers use if none is given. Each thread has its
+// own, at first the CPU (or HEED_DEVICE) and f32. Ops, gradients and worker threads never read
+// them: they follow their operands.
 Device default_device();
 DType default_dtype();
 

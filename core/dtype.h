@@ -1,5 +1,5 @@
-// Element types. The CPU computes in f32, f64 and bf16; arithmetic on bf16 is f32's, rounded where a
-// result is stored. f16 is a storage type there: convert, compute, convert back.
+// Element types. The CPU computes in f32, f64 and bf16; bf16 arithmetic is done in f32 and rounded
+// where a result is stored. f16 is a storage type there: convert, compute, convert back.
 #pragma once
 
 #include <cstddef>
@@ -27,16 +27,16 @@ float to_float(float16 x);
 bfloat16 to_bfloat16(float x);
 float16 to_float16(float x);
 
-size_t size_of(DType dtype);                   // bytes an element
+size_t size_of(DType dtype);                   // bytes per element
 std::string to_string(DType dtype);            // "f32"
 DType dtype_from_name(std::string_view name);  // ValueError lists the names
 inline bool is_floating(DType d) { return d <= DType::f16; }
 inline bool is_differentiable(DType d) { return d <= DType::bf16; }
-// What sums and statistics of numbers of this type are kept in: f32 for bf16 and f16, else itself.
+// The dtype in which sums and statistics are kept: f32 for bf16 and f16, else the dtype itself.
 inline DType accumulate_dtype(DType d) {
   return d == DType::bf16 || d == DType::f16 ? DType::f32 : d;
 }
-// DTypeError "softmax: f32, f64 or bf16 expected, got i64", and for f16 what to do about it.
+// DTypeError "softmax: f32, f64 or bf16 expected, got i64"; for f16 it says what to do about it.
 [[noreturn]] void refuse_dtype(const char* op, DType got,
                                const char* expected = "f32, f64 or bf16");
 [[noreturn]] void refuse_dtype(const char* op, DType got, const DType* expected, int count);

@@ -10,14 +10,14 @@ namespace heed {
 
 struct Lengths::State {
   explicit State(std::vector<int64_t> v) : values(std::move(v)) {}
-  // The one place where the numbers go to a device.
+  // The only place where the numbers are copied to a device.
   Array copy_to(Device device) const {
     return Array::from(values, {static_cast<int64_t>(values.size())}).to(device);
   }
 
   const std::vector<int64_t> values;
   mutable std::mutex mutex;
-  mutable std::vector<Array> copies;  // one a device, made when it is first asked for
+  mutable std::vector<Array> copies;  // one per device, made at the first request
 };
 
 Lengths::Lengths(std::vector<int64_t> values)

@@ -1,12 +1,12 @@
-// Lengths: one integer for each row of a batch: a length, a bound, a first position, an offset.
+// Lengths: one integer per row of a batch, such as a length, a bound, a first position, an offset.
 //
 //   Lengths lengths{5, 3, 9};
 //   lengths[1];              // 3
 //   lengths.array(kCpu);     // i64 [3], for kernels
 //
 // The numbers live on the host, where layers plan with them. A kernel gets a copy on its device,
-// made at first use and kept; nothing is ever read back from there. Copies of a Lengths share all
-// of this. Lengths() is undefined: there is no such bound.
+// made at first use and kept; nothing is ever read back from there. Copies of a Lengths share both.
+// Lengths() is undefined and means that there is no such bound.
 #pragma once
 
 #include <cstdint>
@@ -52,10 +52,10 @@ struct Ranges {
   int64_t size(int64_t row) const {
     return end[static_cast<size_t>(row)] - begin[static_cast<size_t>(row)];
   }
-  bool whole(int64_t count) const;  // nothing of `count` tokens is cut off, in any row
+  bool whole(int64_t count) const;  // no row cuts off any of `count` tokens
 };
-// What two bounds leave of `rows` rows of `count` tokens; an undefined bound cuts nothing off.
-// ShapeError unless a defined one has a number for each row.
+// The tokens that two bounds leave, for `rows` rows of `count` tokens; an undefined bound cuts
+// nothing off. ShapeError unless a defined one has a number for each row.
 Ranges ranges_of(const Lengths& begin, const Lengths& end, int64_t rows, int64_t count);
 
 }  // namespace heed

@@ -1,6 +1,6 @@
-// The caching allocator, one a device. Blocks go back to a free list of their size class, not to
-// the system, so that a training loop in steady state makes no real allocation (a page fault costs
-// more than the arithmetic on the page). All sizes in bytes.
+// The caching allocator, one per device. Freed blocks go to a free list of their size class, not to
+// the system, so a training loop in steady state makes no real allocation (a page fault costs more
+// than the arithmetic on the page). All sizes in bytes.
 #pragma once
 
 #include <cstddef>

@@ -121,8 +121,8 @@ class Pool {
 };
 
 std::mutex pool_mutex;
-std::atomic<Pool*> pool_pointer{
-    nullptr};  // lives until exit: its threads may be needed by destructors
+// The pool is never deleted, since destructors of static objects may need its threads.
+std::atomic<Pool*> pool_pointer{nullptr};
 
 Pool& pool() {
   if (Pool* p = pool_pointer.load(std::memory_order_acquire)) return *p;

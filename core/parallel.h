@@ -1,5 +1,5 @@
-// One pool of threads for everything. Work is cut by shape and thread count only, never by load,
-// so that the same machine, thread count and seed give the same bits.
+// One pool of threads for everything. Work is divided by shape and thread count only, never by
+// load, so that the same machine, thread count and seed give the same bits.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace heed {
 
-// A callable by reference; never outlives the call it is passed to.
+// A reference to a callable; it must not outlive the call it is passed to.
 template <class Signature>
 class FunctionRef;
 template <class R, class... A>
@@ -31,7 +31,7 @@ void set_num_threads(int count);  // ValueError below 1 or above 1024
 // f(begin, end) on at most num_threads() equal pieces of [0, n), none smaller than `grain`.
 // Calls from inside a piece run in place. An exception from a piece is rethrown.
 void parallel_for(int64_t n, int64_t grain, FunctionRef<void(int64_t, int64_t)> f);
-// f(task) for task in [0, count), handed out as threads get free: for tasks of unequal cost.
+// f(task) for task in [0, count), handed out as threads become free: for tasks of unequal cost.
 // Which thread runs a task must not matter for its result.
 void parallel_tasks(int64_t count, FunctionRef<void(int64_t)> f);
 

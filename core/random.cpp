@@ -35,8 +35,8 @@ static uint64_t bits64(RandomKey key) {
 
 uint64_t Generator::integer(uint64_t bound) {
   if (bound == 0) throw ValueError("Generator::integer: bound is 0");
-  uint64_t limit =
-      ~uint64_t{0} - (~uint64_t{0} % bound + 1) % bound;  // a multiple of bound, less one
+  // A multiple of bound, minus one: larger numbers would favour small results.
+  uint64_t limit = ~uint64_t{0} - (~uint64_t{0} % bound + 1) % bound;
   uint64_t bits;
   do bits = bits64(take(4));
   while (bits > limit);
@@ -45,8 +45,8 @@ uint64_t Generator::integer(uint64_t bound) {
 
 double Generator::uniform() { return static_cast<double>(bits64(take(4)) >> 11) * 0x1p-53; }
 
-// sin and cos of pi x for x in [0, 2): reduced exactly to [0, 1/4], so that they are the same
-// everywhere within rounding (cos(2 pi u) would carry the rounding of 2 pi u).
+// sin and cos of pi x for x in [0, 2), reduced exactly to [0, 1/4], so that they are the same on
+// every device within rounding (cos(2 pi u) would carry the rounding of 2 pi u).
 static void sincospi(double x, double* s, double* c) {
   int quadrant = static_cast<int>(x * 2);
   double r = (x - quadrant * 0.5) * M_PI;

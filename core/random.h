@@ -1,6 +1,6 @@
 // Random numbers by counter: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy
 // as 1, 2, 3"). Element i of a call is lane i % 4 of the block with counter offset + i / 4, so any
-// kernel can make any element again. Integers and uniforms are the same bits on every device.
+// kernel can draw any element again. Integers and uniforms are the same bits on every device.
 #pragma once
 
 #include <array>
@@ -48,7 +48,7 @@ class Generator {
 Generator& default_generator();
 void manual_seed(uint64_t seed);
 
-// On the CPU; f32, f64 or bf16, which rounds f32's numbers (so `high` itself may occur). Box-Muller
+// On the CPU; f32, f64 or bf16 (f32's numbers, rounded, so `high` itself may occur). Box-Muller
 // with cospi/sinpi: element pair (2j, 2j+1) comes from the same two numbers.
 Array random_uniform(const Shape& shape, double low, double high, RandomKey key,
                      DType dtype = DType::f32);

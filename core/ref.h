@@ -21,7 +21,7 @@ class RefCounted {
   mutable std::atomic<int32_t> count_{0};
 };
 
-// Frees an object whose count reached zero; overload it for objects with an own allocator.
+// Frees an object whose count reached zero; overload it for objects with their own allocator.
 template <class T>
 void destroy(T* object) {
   delete object;

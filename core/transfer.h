@@ -1,4 +1,4 @@
-// Inside core: the two copies that cross the host's boundary, counted.
+// Inside core: the two copies between host and device, counted.
 #pragma once
 
 #include <cstddef>

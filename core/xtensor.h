@@ -1,4 +1,4 @@
-// xtensor beside heed: the host-side array language for users, data pipelines and naive references.
+// xtensor with heed: the host-side array language for users, data pipelines and naive references.
 // The only header that includes xtensor, and included by no other: link `heed::xtensor`.
 //
 //   heed::Array a = heed::from_xtensor(xt::linspace<float>(0, 1, 6).reshape({2, 3}) * 2);

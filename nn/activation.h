@@ -11,7 +11,7 @@ namespace heed::nn {
 using Activation = Tensor (*)(const Tensor& x);
 
 // relu, gelu (exact), gelu_tanh (GPT-2's), silu, elu, softplus, sigmoid, tanh, identity.
-// ValueError lists the names.
+// An unknown name is a ValueError that lists these.
 Activation activation(const std::string& name);
 const std::vector<std::string>& activation_names();
 

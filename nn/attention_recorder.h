@@ -4,9 +4,9 @@
 //   encoder.forward(x, mask);
 //   Tensor map = recorder.weights(encoder.layer(0).self_attn);  // [B, H, T, S]
 //
-// While it lives, MultiHeadAttention::forward also computes the map that it applies (dropout left
-// out, not recorded on the tape), from the same queries, keys and random numbers. That takes
-// O(T S) memory a layer. Of nested recorders the innermost one hears.
+// While it lives, MultiHeadAttention::forward also computes the map that it applies (without
+// dropout and not recorded on the tape), from the same queries, keys and random numbers. That takes
+// O(T S) memory per layer. If recorders are nested, only the innermost one records.
 #pragma once
 
 #include <map>

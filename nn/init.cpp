@@ -16,7 +16,7 @@ void set(const Tensor& t, Array values) {
 
 DType drawn(const Tensor& t) { return t.dtype() == DType::f64 ? DType::f64 : DType::f32; }
 
-// The quantile of the standard normal distribution: Newton's method on erfc, which holds its
+// The quantile of the standard normal distribution, by Newton's method on erfc, which keeps its
 // relative precision far into the tail.
 double normal_quantile(double p) {
   if (p > 0.5) return -normal_quantile(1 - p);

@@ -23,7 +23,7 @@ std::string with_separators(int64_t number) {
 
 }  // namespace
 
-// One walk serves all listings: f(path, slot) for each slot that is filled.
+// All listings use this: f(path, slot) for each slot whose tensor is defined.
 template <class F>
 void Module::walk(const std::string& prefix, const Slots Module::*slots, F&& f) const {
   for (const auto& [name, slot] : this->*slots)

@@ -55,22 +55,22 @@ class Module {
   void eval() { train(false); }
   bool is_training() const { return training_; }
   void zero_grad() const;
-  // Parameters, gradients and buffers, recursively; to(dtype) leaves buffers of whole numbers and
-  // those that are not saved as they are. An optimizer is made after the move: its state stays
-  // where it is.
+  // Converts or moves parameters, gradients and buffers, recursively; to(dtype) leaves integer
+  // buffers and those that are not saved as they are. Make an optimizer after the move: its state
+  // stays where it was made.
   void to(DType dtype);
   void to(Device device);
 
   StateDict state_dict() const;  // handles, not copies; parameters and buffers
-  // Copies the values in; every missing, unexpected or misshapen name is listed in one ValueError,
-  // and nothing is changed then.
+  // Copies the values in. If any name is missing, unexpected or misshapen, nothing is changed and
+  // one ValueError lists them all.
   void load_state_dict(const StateDict& state);
 
   // A table of submodules with parameter shapes and counts.
   std::string summary() const;
   virtual std::string type_name() const { return "Module"; }
 
-  // Named in errors and anomaly reports while it lives; first line of each forward.
+  // While the scope lives, errors and anomaly reports name this module. First line of each forward.
   ModuleScope enter() const { return ModuleScope(&name_); }
 
  protected:
@@ -83,7 +83,7 @@ class Module {
 
  private:
   using Slots = std::vector<std::pair<std::string, Tensor*>>;
-  // Gives parameters, their gradients and these buffers the values that f makes of them.
+  // Replaces the values of parameters, of their gradients and of these buffers by f of the tensor.
   void replace(const std::function<Array(const Tensor& tensor)>& f,
                std::initializer_list<const Slots Module::*> all_buffers);
   template <class F>

@@ -71,7 +71,7 @@ MultiHeadAttention::MultiHeadAttention(const MultiHeadAttentionConfig& c, int64_
   register_module("v_proj", v_proj);
   register_module("out_proj", out_proj);
   register_module("attention", *attention_);
-  // PyTorch draws the packed [3 d, d] matrix at once, whose fan-out is that of all three.
+  // PyTorch initialises the packed [3 d, d] matrix at once, whose fan-out is that of all three.
   double gain = std::sqrt(0.5);
   for (Linear* linear : {&q_proj, k_proj.get(), &v_proj, &out_proj}) {
     if (!linear) continue;
@@ -128,9 +128,10 @@ Tensor MultiHeadAttention::project_out(const Tensor& mixed) const {
 }
 
 // Tokens of row b stand at (tokens seen before) - (padding before them) + t.
-void MultiHeadAttention::turn(Heads& heads, const Mask& mask, const DecodeState* state) const {
+void MultiHeadAttention::apply_rope(Heads& heads, const Mask& mask,
+                                    const DecodeState* state) const {
   if (!rope_) return;
-  // Where no state is, padding shifts a whole row, and only differences of positions matter.
+  // Without a state, padding shifts a whole row, and only differences of positions matter.
   Lengths first;
   if (state) first = state->first_positions(mask, heads.k.dim(2));
   bool alike = first.all_equal() && first.max() >= 0;
@@ -163,7 +164,7 @@ MultiHeadAttention::Heads MultiHeadAttention::project(const Tensor& query, const
   Heads h{project_queries(q), project_keys(k), Tensor()};
   if (value.defined())
     h.v = project_values(value.impl() == key.impl() ? k : mask.finite_keys(value, 1));
-  turn(h, mask, nullptr);
+  apply_rope(h, mask, nullptr);
   return h;
 }
 
@@ -208,7 +209,7 @@ void MultiHeadAttention::absorb(const Tensor& key, const Tensor& value, const Ma
   Tensor k = mask.finite_keys(key, 1);
   Tensor v = value.impl() == key.impl() ? k : mask.finite_keys(value, 1);
   Heads h{Tensor(), project_keys(k), project_values(v)};
-  turn(h, mask, &state);
+  apply_rope(h, mask, &state);
   AttentionCall call;
   call.mask = mask;
   call.scale = config_.scale;
@@ -220,7 +221,7 @@ Tensor MultiHeadAttention::step(const Tensor& x, const Mask& mask, DecodeState& 
   auto scope = enter();
   Tensor clean = mask.finite_tokens(x, 1);  // [B, T, width]
   Heads h{project_queries(clean), project_keys(clean), project_values(clean)};
-  turn(h, mask, &state);
+  apply_rope(h, mask, &state);
   AttentionCall call;
   call.mask = mask;
   call.scale = config_.scale;

@@ -31,7 +31,7 @@ struct MultiHeadAttentionConfig {
   std::optional<double> dropout{};
   double default_dropout = 0;
   std::optional<float> scale{};       // empty: the variant's own
-  std::optional<RopeOptions> rope{};  // turns queries and keys; self-attention only
+  std::optional<RopeOptions> rope{};  // rotates queries and keys; self-attention only
   // RMSNorm of each head's queries and keys, before RoPE: bounds the scores (Henry et al. 2020,
   // arXiv 2010.04245; Dehghani et al. 2023, arXiv 2302.05442).
   bool qk_norm = false;
@@ -43,7 +43,7 @@ class MultiHeadAttention : public Module {
                      SharedParameters* shared = nullptr);
 
   // query [B, T, width], key [B, S, key_width], value [B, S, value_width] -> [B, T, width].
-  // Padded tokens are selected to 0 before projecting: NaN in padding reaches nothing.
+  // Padded tokens are set to 0 before projecting, so NaN in padding reaches nothing.
   Tensor forward(const Tensor& query, const Tensor& key, const Tensor& value,
                  const Mask& mask = {}) const;
   Tensor forward(const Tensor& x, const Mask& mask = {}) const;  // self-attention
@@ -86,7 +86,7 @@ class MultiHeadAttention : public Module {
   Tensor project_values(const Tensor& value) const;
   Tensor project_out(const Tensor& mixed) const;  // [B, H, T, D] -> [B, T, width]
   Tensor map(const Heads& heads, AttentionCall call, std::vector<int64_t> rows) const;
-  void turn(Heads& heads, const Mask& mask, const DecodeState* state) const;  // RoPE
+  void apply_rope(Heads& heads, const Mask& mask, const DecodeState* state) const;
   AttentionCall make_call(const Mask& mask, const Tensor& q, const Tensor& k) const;
   void require_input(const Tensor& x, int64_t width, const char* what) const;
 

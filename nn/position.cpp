@@ -39,7 +39,7 @@ int64_t end_position(const Lengths& first, int64_t batch, int64_t count, const c
   return std::max<int64_t>(0, first.max() + count);
 }
 
-// What both kinds do with a table [length, D] that is long enough.
+// Both kinds add a part of a table [length, D] that is long enough.
 static Tensor add_rows(const Tensor& x, const Tensor& table, int64_t start) {
   return x + table.slice(0, start, start + x.dim(1));  // [B, T, D]
 }

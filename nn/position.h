@@ -18,7 +18,7 @@ class Positions : public Module {
  public:
   // x + P[start .. start + T): x [B, T, D].
   virtual Tensor forward(const Tensor& x, int64_t start = 0) const = 0;
-  // x + P[first[b] + t]: rows that are at different places, while decoding.
+  // x + P[first[b] + t], for rows that stand at different positions while decoding.
   virtual Tensor forward(const Tensor& x, const Lengths& first) const = 0;
 };
 
@@ -51,7 +51,7 @@ class LearnedPositions : public Positions {
 
 // max(first[b] + t, 0): i64 [B, T]. Only padding stands before position 0.
 Tensor position_ids(const Lengths& first, int64_t count, Device device = kCpu);
-// Where the last of `count` tokens after each row's first position ends. ShapeError (with `who`)
+// How many positions `count` tokens need that start at first[b] in row b. ShapeError (with `who`)
 // unless there is a position for each of `batch` rows.
 int64_t end_position(const Lengths& first, int64_t batch, int64_t count, const char* who);
 

@@ -1,15 +1,20 @@
-// PyTorch's names and packed forms against heed's. Only nn.MultiheadAttention differs: it packs the
-// three input projections,
-//   in_proj_weight [3 d, d], in_proj_bias [3 d]  (or q_proj_weight, k_proj_weight, v_proj_weight),
-// where heed has q_proj, k_proj, v_proj. All other names are the same. Files are train's business.
+// PyTorch's parameter names against heed's. Only nn.MultiheadAttention differs, which packs the
+// three input projections:
+//
+//   PyTorch                                        heed
+//   in_proj_weight [3 d, d], or q_proj_weight,     q_proj.weight, k_proj.weight, v_proj.weight
+//     k_proj_weight and v_proj_weight
+//   in_proj_bias [3 d]                             q_proj.bias, k_proj.bias, v_proj.bias
+//
+// All other names are the same. Reading and writing files is train's business.
 #pragma once
 
 #include <heed/nn/module.h>
 
 namespace heed::nn {
 
-// For module.load_state_dict. Names that it does not know pass unchanged, for load_state_dict to
-// refuse. ValueError: packed tensors of wrong shapes, bias_k or bias_v (no such parameters here).
+// For module.load_state_dict. Unknown names pass unchanged, and load_state_dict refuses them.
+// ValueError: packed tensors of wrong shapes, bias_k or bias_v (no such parameters here).
 StateDict from_pytorch(const StateDict& state, Module& module);
 // module.state_dict() as PyTorch would save it. ValueError for grouped heads, which
 // nn.MultiheadAttention does not have.

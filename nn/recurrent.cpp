@@ -44,7 +44,7 @@ RecurrentState Recurrent::zero_state(int64_t batch, DType dtype) const {
   return s;
 }
 
-// from_x = W_ih x + b_ih [B, G h], made for all tokens at once.
+// from_x = W_ih x + b_ih [B, G h], computed for all tokens at once.
 RecurrentState Recurrent::cell(const Direction& d, const Tensor& from_x,
                                const RecurrentState& s) const {
   Tensor from_h = linear(s.h, d.weight_hh, d.bias_hh);  // [B, G h]
@@ -64,8 +64,8 @@ RecurrentState Recurrent::cell(const Direction& d, const Tensor& from_x,
   return {o * tanh(c), c};
 }
 
-// `valid` bool [B, T] or undefined. A row keeps its state where it has no token, so that backward
-// starts at its last token, and the final state is the one behind it.
+// `valid` bool [B, T] or undefined. A row keeps its state where it has no token. So the backward
+// direction starts at a row's last token, and the final state is the one after it.
 RecurrentOutput Recurrent::run(const Direction& d, const Tensor& x, const Tensor& valid,
                                const RecurrentState& start, bool backward) const {
   int64_t tokens = x.dim(1);

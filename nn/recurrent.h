@@ -29,16 +29,16 @@ struct RecurrentState {
 };
 
 struct RecurrentOutput {
-  Tensor output;         // [B, T, h] or [B, T, 2 h]: forward's beside backward's
-  RecurrentState state;  // behind the last token of each row (backward's: before its first)
+  Tensor output;         // [B, T, h] or [B, T, 2 h]: forward and backward concatenated
+  RecurrentState state;  // after the last token of each row (backward: after the first)
 };
 
 class Recurrent : public Module {
  public:
   Recurrent(RecurrentKind kind, int64_t in, int64_t hidden, bool bidirectional = false);
 
-  // x [B, T, in]; rows are valid up to their length, and what stands behind reaches nothing, NaN
-  // included; outputs there are 0. `start`: zeros where undefined.
+  // x [B, T, in]. Rows are valid up to their length; what follows, NaN included, affects nothing,
+  // and outputs there are 0. `start`: zeros if undefined.
   RecurrentOutput forward(const Tensor& x, const Lengths& lengths = {},
                           const RecurrentState& start = {}) const;
   // One token: x [B, in] -> the new state, whose h is the output. Not for two directions.

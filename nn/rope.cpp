@@ -74,7 +74,7 @@ Tensor convert_rope_rows(const Tensor& rows, int64_t heads, RopeLayout from, Rop
   std::vector<int64_t> source;
   for (int64_t h = 0; h < heads; ++h)
     for (int64_t i = 0; i < d; ++i) {
-      // Row i of the new layout comes from the channel that plays the same part in the old one.
+      // Row i of the new layout comes from the channel with the same role in the old one.
       int64_t old =
           to == RopeLayout::half_split ? i % (d / 2) * 2 + i / (d / 2) : i % 2 * (d / 2) + i / 2;
       source.push_back(h * d + old);

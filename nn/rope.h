@@ -1,4 +1,4 @@
-// Rotary positions (Su et al. 2021): channel pairs of q and k are turned by the angle
+// Rotary positions (Su et al. 2021): channel pairs of q and k are rotated by the angle
 // p * base^(-2i / D), so that q_m . k_n depends on m - n only. Two layouts exist, which differ by a
 // fixed permutation of the channels; weights trained for one are wrong in the other.
 #pragma once
@@ -37,8 +37,8 @@ class Rope {
   TableCache table_;
 };
 
-// Rows of a q or k projection's weight [H D, in] or bias [H D], so that the same scores come out in
-// the other layout.
+// Reorders the rows of a q or k projection's weight [H D, in] or bias [H D] for the other layout,
+// so that the scores stay the same.
 Tensor convert_rope_rows(const Tensor& rows, int64_t heads, RopeLayout from, RopeLayout to);
 
 }  // namespace heed::nn

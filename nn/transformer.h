@@ -24,10 +24,10 @@ enum class PositionTerm { none, alibi, relative };
 struct TransformerStackConfig {
   TransformerLayerConfig layer{};  // of each layer
   int64_t layers = 6;
-  bool final_norm = true;  // nn.Transformer of PyTorch has one in both forms
+  bool final_norm = true;  // PyTorch's nn.Transformer has one with pre-norm and post-norm alike
   PositionTerm positions = PositionTerm::none;
   AlibiSlopes alibi = AlibiSlopes::power_of_two_interpolated;
-  bool checkpoint = false;  // drop activations inside layers, compute them again
+  bool checkpoint = false;  // activation checkpointing of each layer (autograd/checkpoint.h)
 };
 
 // What both kinds of stack share: the positions that enter as masks, and the final norm.
@@ -37,7 +37,7 @@ class TransformerStack : public Module {
 
  protected:
   TransformerStack(const TransformerStackConfig& config, bool causal);
-  void register_rest();  // after the layers, so that names come in PyTorch's order
+  void register_rest();  // after the layers, so that names are in PyTorch's order
   Mask with_positions(const Mask& mask) const;
   Tensor finish(const Tensor& x) const;
 
@@ -50,7 +50,8 @@ class TransformerStack : public Module {
   Tensor slopes_;  // [H], of ALiBi
 };
 
-// layers.0, layers.1, .., norm. With layer.attention.causal it is a decoder-only stack and can step.
+// Submodules: layers.0, layers.1, .., norm. With layer.attention.causal it is a decoder-only stack
+// and can step.
 class TransformerEncoder : public TransformerStack {
  public:
   explicit TransformerEncoder(const TransformerStackConfig& config);
@@ -69,8 +70,8 @@ class TransformerEncoder : public TransformerStack {
   std::vector<std::unique_ptr<TransformerEncoderLayer>> layers_;
 };
 
-// Self-attention is always causal. `mask` is the target's, `memory_mask` the memory's (its key
-// padding; cross-attention takes query padding from `mask`).
+// Self-attention is always causal. `mask` belongs to the target, `memory_mask` to the memory: its
+// key padding (cross-attention takes query padding from `mask`).
 class TransformerDecoder : public TransformerStack {
  public:
   explicit TransformerDecoder(const TransformerStackConfig& config);

@@ -20,7 +20,7 @@ MultiHeadAttentionConfig cross_attention(const TransformerLayerConfig& c) {
   return a;
 }
 
-// norm(x + dropout(y)), with whatever fused form there is.
+// norm(x + dropout(y)), fused as far as possible.
 Tensor add_and_norm(const LayerNorm& norm, const Dropout& dropout, const Tensor& y,
                     const Tensor& x) {
   if (dropout.is_active()) return norm.forward(dropout.forward_add(y, x));
@@ -64,7 +64,7 @@ Tensor TransformerEncoderLayer::run(Tensor x, SelfAttention&& attend) const {
 
 Tensor TransformerEncoderLayer::forward(const Tensor& x, const Mask& mask) const {
   auto scope = enter();
-  // Once here: NaN in a padded row must not reach the residual path's weights either.
+  // Cleaned once here: NaN in a padded row must not reach weights through the residual path either.
   Tensor clean = mask.finite_tokens(x, 1);  // [B, T, d]
   Mask inner = mask.with_finite_padding();
   return run(clean, [&](const Tensor& h) { return self_attn.forward(h, inner); });

@@ -1,7 +1,7 @@
-// One layer of a Transformer's encoder or decoder. Names and order as in PyTorch:
+// One layer of a Transformer encoder or decoder, with PyTorch's names and order:
 //
-//   post-norm:  x = norm(x + dropout(sublayer(x)))
-//   pre-norm:   x = x + dropout(sublayer(norm(x)))
+//   post-norm (default)      x = norm(x + dropout(sublayer(x)))
+//   pre-norm (norm_first)    x = x + dropout(sublayer(norm(x)))
 #pragma once
 
 #include <heed/nn/dropout.h>
@@ -19,14 +19,14 @@ struct TransformerLayerConfig {
   bool norm_first = false;  // pre-norm
   double norm_eps = 1e-5;
   bool bias = true;  // of the feed-forward network and the norms
-  // Of the self-attention. Its default_dropout is the layer's `dropout`. A decoder's is causal
-  // whatever `causal` says; its attention to the memory has the same settings, but for the variant,
-  // and without rope.
+  // Of the self-attention. Its default_dropout is the layer's `dropout`. A decoder's self-attention
+  // is causal whatever `causal` says; its cross-attention has the same settings except for the
+  // variant, and no RoPE.
   MultiHeadAttentionConfig attention{};
   std::string cross_variant = "dense";
 };
 
-// In PyTorch's packed names: self_attn, linear1, linear2, norm1, norm2.
+// Submodules, named as in PyTorch: self_attn, linear1, linear2, norm1, norm2.
 class TransformerEncoderLayer : public Module {
  public:
   explicit TransformerEncoderLayer(const TransformerLayerConfig& config,
@@ -47,7 +47,7 @@ class TransformerEncoderLayer : public Module {
   bool norm_first_;
 };
 
-// self_attn, multihead_attn (to the memory), linear1, linear2, norm1, norm2, norm3.
+// Submodules: self_attn, multihead_attn (to the memory), linear1, linear2, norm1, norm2, norm3.
 class TransformerDecoderLayer : public Module {
  public:
   explicit TransformerDecoderLayer(const TransformerLayerConfig& config,

@@ -23,10 +23,10 @@ struct FusedAttention {
   AttentionTerms terms;                                    // without the two that are inputs
   FusedAttentionOptions options;
   bool has_table, has_bias;
-  Array
-      exact;  // for bf16, the result before it was rounded: backward subtracts what it makes of it
+  Array exact;  // for bf16, the result before rounding, from which backward computes D
 
-  // [B, H, T, E], and the log-sum-exp of each row [B, H, T], all that backward needs of the map.
+  // [B, H, T, E], and the log-sum-exp of each row [B, H, T], which is all of the map that backward
+  // needs.
   std::array<Array, 2> forward(Inputs in) {
     AttentionProblem p = problem(in.tensor(kQuery), in.tensor(kKey), in.tensor(kValue),
                                  in.tensor(kTable), in.tensor(kBias));

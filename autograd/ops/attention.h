@@ -1,5 +1,5 @@
-// The fused op under dense attention: online softmax over tiles, O(T) memory; the T x S map is
-// never stored, backward computes it again. (Milakov & Gimelshein 2018; Dao et al. 2022.)
+// The fused op of dense attention: online softmax over tiles, with O(T) memory. The T x S map is
+// never stored; backward computes it again. (Milakov & Gimelshein 2018; Dao et al. 2022.)
 //
 //   O = dropout(softmax(scale Q K^T + terms)) V
 //
@@ -8,13 +8,12 @@
 //   Tensor o = fused_attention(q, k, v, terms, {.scale = 1 / std::sqrt(64.0)});
 //
 // q [B, H, T, D], k [B, Hkv, S, D], v [B, Hkv, S, E], Hkv divides H; f32, f64, bf16; strided (a
-// last axis with gaps costs a copy). The result [B, H, T, E] is a view of memory in the order [B,
-// T, H, E], so that merging the heads again (`transpose(1, 2).reshape({B, T, H * E})`) copies
-// nothing.
+// last axis with gaps costs a copy). The result [B, H, T, E] is a view of memory in the order
+// [B, T, H, E], so merging the heads, `transpose(1, 2).reshape({B, T, H * E})`, copies nothing.
 //
-// A query without a visible key gives output 0 and gradient 0. Keys that no query can see and
-// queries that see no key reach nothing, whatever their values, NaN included. (A NaN at a key that
-// only some queries see may reach the others of its tile.)
+// A query without a visible key gives output 0 and gradient 0. Keys that no query sees, and queries
+// that see no key, affect nothing, whatever their values, NaN included. (A NaN at a key that only
+// some queries see may reach the other queries of its tile.)
 #pragma once
 
 #include <memory>
@@ -28,7 +27,7 @@ namespace heed {
 
 class BlockLayout;
 
-// What is visible and what is added to the scores. Undefined: no such term.
+// What is visible and what is added to the scores. An undefined member is no such term.
 struct AttentionTerms {
   Lengths key_begin, key_end;      // [B]: valid keys of each row are [begin, end), cut to [0, S)
   Lengths query_begin, query_end;  // [B]
@@ -59,8 +58,8 @@ Tensor fused_attention(const Tensor& q, const Tensor& k, const Tensor& v,
 Tensor fused_attention_reference(const Tensor& q, const Tensor& k, const Tensor& v,
                                  const AttentionTerms& terms, const FusedAttentionOptions& options);
 
-// The same with the log-sum-exp of each row's scores, differentiable too. It makes parts into a
-// whole: whoever has `out` and `lse` over two disjoint sets of keys has them over both.
+// The output with the log-sum-exp of each row's scores, both differentiable. From the parts over
+// two disjoint sets of keys, merge_attention makes the attention over both.
 struct AttentionParts {
   Tensor out;  // [B, H, T, E]
   Tensor lse;  // [B, H, T]; -inf where no key is visible; f32 for bf16
@@ -79,7 +78,7 @@ AttentionParts merge_attention(const AttentionParts& a, const AttentionParts& b)
 // sinks [H]; -inf is plain softmax, 0 the "softmax off by one". (Xiao et al. 2023; gpt-oss 2025.)
 Tensor with_sinks(const AttentionParts& parts, const Tensor& sinks);  // [B, H, T, E]
 
-// T5's bucket of a relative position (Raffel et al. 2020): half the buckets exact, half
+// T5's bucket of a relative position (Raffel et al. 2020): half of the buckets are exact, half
 // logarithmic.
 int64_t relative_bucket(int64_t relative, bool bidirectional, int64_t buckets,
                         int64_t max_distance);
@@ -88,10 +87,10 @@ Tensor visible_pairs(const AttentionTerms& terms, int64_t batch, int64_t t, int6
                      Device device = kCpu);
 Tensor bias_terms(const AttentionTerms& terms, int64_t batch, int64_t t, int64_t s, DType dtype);
 
-// The one check of terms: ShapeError, DTypeError or ValueError, beginning with `who`, unless they fit
-// a map [B, H, T, S] of queries of this dtype.
+// The check of all terms: ShapeError, DTypeError or ValueError, beginning with `who`, unless they
+// fit a map [B, H, T, S] of queries of this dtype.
 void check_terms(const AttentionTerms& terms, const Shape& map, DType dtype, const char* who);
-// The check that both forms above make: operands, terms and options.
+// The check of both forms above: operands, terms and options.
 void check_attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionTerms& terms,
                      const FusedAttentionOptions& options);
 

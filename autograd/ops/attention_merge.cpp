@@ -13,16 +13,16 @@ namespace {
 
 constexpr double kNoKeys = -std::numeric_limits<double>::infinity();
 
-// Rows without a visible key get a finite number that loses against any score: differences of
-// infinities are NaN, and derivatives stay finite.
+// Rows without a visible key get a finite number below any score, since differences of infinities
+// are NaN; derivatives stay finite, too.
 Tensor finite(const Tensor& lse) {
   return where(equal(lse, kNoKeys), lse.dtype() == DType::f64 ? -1e300 : -1e37, lse);
 }
 
 }  // namespace
 
-// With d = lse_a - lse_b, the weights of the parts are sigmoid(d) and sigmoid(-d): nothing
-// overflows.
+// With d = lse_a - lse_b, the weights of the parts are sigmoid(d) and sigmoid(-d), which cannot
+// overflow.
 AttentionParts merge_attention(const AttentionParts& a, const AttentionParts& b) {
   if (!(a.out.shape() == b.out.shape()) || !(a.lse.shape() == b.lse.shape()))
     throw ShapeError(str("merge_attention: parts of one shape expected, got ", a.out.shape(),

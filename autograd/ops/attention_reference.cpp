@@ -16,8 +16,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 struct Seen {
   Tensor queries;  // bool [B or 1, H or 1, T, 1]: sees a key
   Tensor keys;     // bool [B or 1, Hkv or 1, S, 1]: seen by a query of its heads
-  Tensor fill;     // what invisible scores become: -inf, but 0 in rows of them alone (softmax stays
-                   // finite)
+  Tensor fill;     // for invisible scores: -inf, or 0 in a row without a visible key (no NaN)
 };
 
 Seen seen(const Tensor& visible, int64_t group, DType dtype) {
@@ -44,7 +43,7 @@ AttentionParts composed(const Tensor& q_in, const Tensor& k_in, const Tensor& v_
 
   Tensor visible = visible_pairs(terms, batch, t, s, q.device());  // [B or 1, H or 1, T, S]
   Seen any = seen(visible, group, q.dtype());
-  // Selected, not multiplied: 0 x NaN would poison the products and their gradients.
+  // Selected, not multiplied: 0 x NaN would spread NaN to the products and their gradients.
   q = where(any.queries, q, 0.0);
   k = repeat_heads(where(any.keys, k, 0.0), group);  // [B, H, S, D]
   v = repeat_heads(where(any.keys, v, 0.0), group);  // [B, H, S, E]
@@ -54,7 +53,7 @@ AttentionParts composed(const Tensor& q_in, const Tensor& k_in, const Tensor& v_
   if (bias.defined()) scores = scores + bias;
   scores = where(visible, scores, any.fill);
   Tensor lse;
-  if (with_lse) {  // rows without a key hold zeros: -inf by definition, and no gradient
+  if (with_lse) {  // the scores of rows without a key are 0: set lse to -inf, with no gradient
     DType dtype = accumulate_dtype(q.dtype());
     lse = s > 0 ? where(any.queries, logsumexp(cast(scores, dtype), -1, true), -kInfinity)
                 : q.new_full({batch, q.dim(1), t, 1}, -kInfinity, dtype);

@@ -64,7 +64,7 @@ int64_t relative_bucket(int64_t relative, bool bidirectional, int64_t buckets,
   if (relative < exact) return first + relative;
   double ratio = static_cast<double>(relative) / static_cast<double>(exact);
   double range = static_cast<double>(max_distance) / static_cast<double>(exact);
-  // The small addend keeps exact powers on their own side of the rounding.
+  // 1e-9 keeps exact powers on the right side of the rounding.
   double step = std::log(ratio) / std::log(range) * static_cast<double>(buckets - exact) + 1e-9;
   return first + std::min(buckets - 1, exact + static_cast<int64_t>(step));
 }

@@ -79,7 +79,7 @@ std::shared_ptr<const BlockLayout> BlockLayout::make(
   return layout;
 }
 
-// Neighbouring full blocks become one run; partial ones shrink to the keys that some query sees.
+// Adjacent full blocks become one run; partial ones shrink to the keys that some query sees.
 void BlockLayout::finish() {
   std::vector<int64_t> rows{0}, runs;
   for (size_t r = 0; r + 1 < row_begin_.size(); ++r) {

@@ -1,9 +1,9 @@
 // A block-sparse set of (query, key) pairs: a grid of size x size blocks over the T x S map, each
-// empty, full, or partial with one bit a pair. Made on the host once per (T, S); what is stored
+// empty, full, or partial with one bit per pair. Made on the host once per (T, S); what is stored
 // grows with the blocks that exist, never with T S.
 //
 //   auto diagonal = BlockLayout::make(1000, 1000, 64,
-//       [](auto i, auto j) { return cover_of(i, j); },            // asked once a block
+//       [](auto i, auto j) { return cover_of(i, j); },            // asked once per block
 //       [](int64_t i, int64_t j) { return std::abs(i - j) < 100; });   // asked in partial blocks
 //   AttentionTerms terms;
 //   terms.layout = diagonal;      // fused_attention then computes these blocks alone
@@ -31,7 +31,7 @@ class BlockLayout {
   struct Span {  // [begin, end)
     int64_t begin, end;
   };
-  // Whether no, some or all pairs of the block are kept; "partial" is always a correct answer.
+  // Whether no, some or all pairs of the block are kept; "partial" is always a right answer.
   using CoverFunction = std::function<Cover(Span queries, Span keys)>;
   using KeepFunction = std::function<bool(int64_t query, int64_t key)>;
 
@@ -58,7 +58,7 @@ class BlockLayout {
 
   Tensor block_mask() const;  // bool [block_count, size, size]; false beyond T and S
   Tensor dense() const;       // bool [T, S], for references and drawings
-  // The layout as kernels read it, on a device; copied there at the first call for it.
+  // The layout as kernels read it, on a device; copied there by the first call for that device.
   AttentionBlocks blocks(Device device) const;
 
  private:
@@ -75,7 +75,7 @@ class BlockLayout {
   mutable std::vector<std::pair<Device, std::shared_ptr<const AttentionBlocks>>> blocks_;
 };
 
-// The layout of the last (T, S) that was asked for. Copies share nothing; safe from many threads.
+// Caches the layout of the last (T, S) asked for. Copies share nothing; safe to use from threads.
 class LayoutCache {
  public:
   using Make = std::function<std::shared_ptr<const BlockLayout>(int64_t queries, int64_t keys)>;

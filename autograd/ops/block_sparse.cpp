@@ -40,7 +40,7 @@ Tensor in_blocks(const Tensor& x, int64_t b) {
   return whole.reshape({x.dim(0), x.dim(1), count, b, x.dim(3)});
 }
 
-// Block rows with equally many blocks go together, as one batched product.
+// Block rows with equally many blocks form one batched product.
 struct Group {
   std::vector<int64_t> rows, blocks, columns;  // blocks and columns: of all rows, in order
 };
@@ -116,7 +116,7 @@ Tensor block_softmax(const Tensor& values, const BlockLayout& layout) {
     Tensor at = indices(group.blocks, values.device());
     Tensor keep = as_rows(index_select(mask, 2, at), rows, degree);  // [1, 1, R, b, n b]
     Tensor x = as_rows(index_select(values, 2, at), rows, degree);   // [B, H, R, b, n b]
-    // Rows of -inf alone give zeros.
+    // Rows of nothing but -inf give zeros.
     Tensor weights = where(keep, softmax(where(keep, x, lowest), -1), 0.0);  // [B, H, R, b, n b]
     parts.push_back(as_blocks(weights, degree));                             // [B, H, R n, b, b]
     order.insert(order.end(), group.blocks.begin(), group.blocks.end());

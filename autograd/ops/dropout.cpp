@@ -49,8 +49,8 @@ struct ReluDropout {
   double p;
   RandomKey key;
   Array forward(Inputs in) { return run(in[0], Array(), true, p, key); }
-  // y = mask max(x, 0): y > 0 exactly where x > 0 and kept, and there dy/dx = 1 / (1 - p), a
-  // constant.
+  // y = mask max(x, 0): y > 0 exactly where x > 0 and x is kept, and dy/dx is the constant
+  // 1 / (1 - p) there.
   void vjp(Vjp& v) {
     Array y = v.output().array(), grad = y.new_empty(y.shape());
     Tensor g = v.create_graph() ? v.cotangent().new_ones(y.shape()) : v.cotangent();

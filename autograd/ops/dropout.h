@@ -1,5 +1,5 @@
 // Dropout (Srivastava et al. 2014), inverted: kept elements are scaled by 1 / (1 - p). Element i is
-// dropped where uniform(key, i) < p, so the mask is never stored: backward makes it again.
+// dropped where uniform(key, i) < p, so the mask is never stored: backward computes it again.
 #pragma once
 
 #include <heed/autograd/tensor.h>
@@ -7,7 +7,7 @@
 
 namespace heed {
 
-// 0 <= p <= 1; p = 1 gives zeros. Without a key: from the default generator.
+// 0 <= p <= 1; p = 1 gives zeros. Without a key, the default generator gives one.
 Tensor dropout(const Tensor& x, double p, RandomKey key);
 Tensor dropout(const Tensor& x, double p);
 

@@ -10,8 +10,8 @@
 
 namespace heed {
 
-// Words that the rows use beside the public ones; found by argument, so not in the unnamed
-// namespace.
+// Functions that the rows use besides the public ones; argument-dependent lookup must find them, so
+// they are not in the unnamed namespace.
 static Tensor one_where(const Tensor& condition, const Tensor& like) {
   return cast(condition, like.dtype());
 }
@@ -22,7 +22,7 @@ static Tensor less_equal(const Tensor& a, double b) { return less_equal(a, a.new
 
 namespace {
 
-// `number` in the dtype of the tensor beside it.
+// Checks that `number` can be taken in the dtype of the tensor it is combined with.
 void check_number(const char* op, double number, DType beside) {
   if (!is_differentiable(beside) && number != std::floor(number))
     throw DTypeError(str(op, ": ", number, " beside a tensor of ", beside,
@@ -35,7 +35,7 @@ Tensor number(const char* op, double value, const Tensor& beside) {
 
 bool is_arithmetic(DType d) { return is_differentiable(d) || d == DType::i32 || d == DType::i64; }
 
-// a x + b: add, mul and neg with numbers.
+// a x + b: add, mul and neg with scalars.
 struct Affine {
   static constexpr const char* name = "affine";
   static constexpr unsigned saves = 0;
@@ -68,7 +68,7 @@ struct DivNumber {
   void vjp(Vjp& v) { v.add(0, div(v.cotangent(), by)); }
 };
 
-// Saved is what f' reads, x or y; for bf16 always x (kKeepsInput), since the stored y is rounded.
+// Saves what f' reads, x or y; for bf16 always x (kKeepsInput), since the stored y is rounded.
 template <class Row, bool kKeepsInput>
 struct Unary {
   static constexpr const char* name = Row::name;
@@ -141,7 +141,7 @@ struct Sub {
   }
 };
 
-// Gradients of broadcast operands are sums: bf16 would round each term of them.
+// Gradients of broadcast operands are sums, of which bf16 would round each term.
 Tensor term(Vjp& v, const Tensor& x) {
   bool summed = !(v.shape(0) == v.cotangent().shape() && v.shape(1) == v.cotangent().shape());
   return summed ? widened(x) : x;
@@ -180,12 +180,12 @@ struct PowTensor {
     Tensor a = widened(v.input(0)), b = widened(v.input(1)), g = widened(v.cotangent());
     if (v.needs(0)) add_sum(v, 0, g * b * pow(a, b - 1.0));
     if (!v.needs(1)) return;
-    Tensor c = v.dtype(0) == DType::bf16 ? pow(a, b) : v.output();  // not the rounded one
+    Tensor c = v.dtype(0) == DType::bf16 ? pow(a, b) : v.output();  // not the rounded output
     add_sum(v, 1, g * c * log(a));
   }
 };
 
-// The gradient goes where the value came from, in halves where both are equal.
+// The gradient goes to the operand that gave the value, in halves if both are equal.
 struct Extremum {
   static constexpr unsigned saves = 0b11;
   static void vjp(Vjp& v, bool first_wins_if_less) {

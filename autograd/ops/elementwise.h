@@ -13,8 +13,8 @@ Tensor sub(const Tensor& a, const Tensor& b);
 Tensor mul(const Tensor& a, const Tensor& b);
 Tensor div(const Tensor& a, const Tensor& b);
 Tensor pow(const Tensor& a, const Tensor& b);  // a > 0 where the gradient in b is wanted
-Tensor minimum(const Tensor& a,
-               const Tensor& b);  // NaN if either is; a tie's gradient goes half to each
+// NaN if either operand is NaN; on a tie each gets half of the gradient.
+Tensor minimum(const Tensor& a, const Tensor& b);
 Tensor maximum(const Tensor& a, const Tensor& b);
 
 Tensor add(const Tensor& a, double b);

@@ -1,4 +1,4 @@
-// The gradient of what takes elements of its first input by index: gather, sort, topk. Not for
+// The gradient of ops that take elements of their first input by index: gather, sort, topk. Not for
 // users.
 #pragma once
 

@@ -42,7 +42,7 @@ void require_number(const char* op, DType d) {
     refuse_dtype(op, d, "f32, f64, bf16, i32 or i64");
 }
 
-// zeros(shape) with source added by index: the transpose of index_select.
+// Adds source to zeros(shape) by index: the transpose of index_select.
 struct IndexAdd {
   static constexpr const char* name = "index_add";
   static constexpr unsigned saves = 2;
@@ -56,7 +56,7 @@ struct IndexAdd {
   void vjp(Vjp& v) { v.add(0, index_select(v.cotangent(), axis, v.input(1))); }
 };
 
-// Adds rows of the cotangent where they belong: into the slot itself if that is possible.
+// Adds the rows of the cotangent at their indices, directly in the gradient's slot if possible.
 void add_rows(Vjp& v, int axis, const Array& index, const Array& source, int64_t skip) {
   Vjp::Slot slot = v.slot(0);
   if (!slot.accumulate) kernels::fill(slot.array, 0);

@@ -1,5 +1,5 @@
 // Reading and writing by index. Indices are i64 (or i32); one out of range is a ValueError that
-// names it and its place. Indices get no gradient.
+// names it and its position. Indices get no gradient.
 #pragma once
 
 #include <heed/autograd/tensor.h>
@@ -8,7 +8,7 @@ namespace heed {
 
 // out = x with axis `axis` replaced by index [N]: the slices asked for, repeats allowed.
 Tensor index_select(const Tensor& x, int axis, const Tensor& index);
-// out[.., i, ..] = x[.., index[.., i, ..], ..]: index has x's shape but for `axis`.
+// out[.., i, ..] = x[.., index[.., i, ..], ..]: index has x's shape except in `axis`.
 Tensor gather(const Tensor& x, int axis, const Tensor& index);
 // x with out[.., index[.., i, ..], ..] += source[.., i, ..]; source and index have one shape.
 Tensor scatter_add(const Tensor& x, int axis, const Tensor& index, const Tensor& source);

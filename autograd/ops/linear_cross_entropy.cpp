@@ -14,8 +14,8 @@ struct LinearCrossEntropy {
   static constexpr const char* name = "linear_cross_entropy";
   static constexpr unsigned saves = kAllInputs;
   CrossEntropyOptions options;
-  Array gradients[3];  // for x, weight, bias and a cotangent of 1; made in forward, where the
-                       // logits are
+  // Of x, weight and bias for a cotangent of 1; computed in forward, which has the logits.
+  Array gradients[3];
 
   Array forward(Inputs in) {
     const Array& x = in[0];
@@ -41,7 +41,7 @@ struct LinearCrossEntropy {
       });
     for (int i = 0; i < 3; ++i) {
       if (!v.needs(i)) continue;
-      Tensor gradient(gradients[i]);  // bf16 beside a loss of f32
+      Tensor gradient(gradients[i]);  // bf16, though the loss is f32
       v.add(i, cast(cast(gradient, v.cotangent().dtype()) * v.cotangent(), gradient.dtype()));
     }
   }

@@ -15,7 +15,7 @@ void require_same_shape(const char* op, const Tensor& a, const Tensor& b) {
                          " and ", b.shape()));
 }
 
-// max(log x, -100), gradient 0 below. Chosen before the logarithm: after it, 0 x inf would be NaN.
+// max(log x, -100), gradient 0 below. Clamped before the logarithm: after it, 0 x inf would be NaN.
 Tensor bounded_log(const Tensor& x) {
   Tensor tiny = less(x, 3.72e-44);  // exp(-100)
   return where(tiny, -100.0, log(where(tiny, 1.0, x)));

@@ -19,9 +19,10 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target,
 Tensor cross_entropy_reference(const Tensor& logits, const Tensor& target,
                                const CrossEntropyOptions& options = {});
 
-// cross_entropy(x W^T + b, target) without ever holding all logits: rows go in chunks (logits,
-// loss, their gradient and both products while in cache); gradients are made in forward when grad
-// mode is on. x [N, D] or [.., D], weight [V, D], bias [V] or undefined. Reduction mean or sum.
+// cross_entropy(x W^T + b, target) without ever holding all logits: rows are processed in chunks
+// (logits, loss, their gradient and both products while in cache), and gradients are computed in
+// forward if grad mode is on. x [N, D] or [.., D], weight [V, D], bias [V] or undefined. Reduction
+// mean or sum.
 Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& bias,
                             const Tensor& target, const CrossEntropyOptions& options = {});
 Tensor linear_cross_entropy_reference(const Tensor& x, const Tensor& weight, const Tensor& bias,

@@ -15,10 +15,10 @@ namespace heed {
 
 namespace {
 
-Tensor turned(const Tensor& x) { return transpose(x, -1, -2); }
+Tensor transposed(const Tensor& x) { return transpose(x, -1, -2); }
 
 // matmul(a^T, b): [.., N, I] x [.., N, J] -> [.., I, J]
-Tensor inner(const Tensor& a, const Tensor& b) { return matmul(turned(a), b); }
+Tensor inner(const Tensor& a, const Tensor& b) { return matmul(transposed(a), b); }
 
 struct LowRankLogits {
   static constexpr const char* name = "low_rank_logits";
@@ -33,9 +33,9 @@ struct LowRankLogits {
     DType dtype = in[0].dtype();
     auto [basis_q, rq] = qr(cast(Tensor(in[0]), DType::f64));
     auto [basis_k, rk] = qr(cast(Tensor(in[1]), DType::f64));
-    SVD core = svd(matmul(rq, turned(rk)));  // of [.., min(T, D), min(S, D)]
+    SVD core = svd(matmul(rq, transposed(rk)));  // of [.., min(T, D), min(S, D)]
     s = core.s;
-    Tensor left = matmul(basis_q, core.u), right = matmul(basis_k, turned(core.vt));
+    Tensor left = matmul(basis_q, core.u), right = matmul(basis_k, transposed(core.vt));
     u = cast(left, accumulate_dtype(dtype));   // [.., T, P]
     v = cast(right, accumulate_dtype(dtype));  // [.., S, P]
     return {cast(kept(left) * kept(s), dtype).array(), clone(cast(kept(v), dtype)).array()};
@@ -44,11 +44,11 @@ struct LowRankLogits {
   Tensor kept(const Tensor& x) const { return slice(x, -1, 0, options.rank); }
   Tensor dropped(const Tensor& x) const { return slice(x, -1, options.rank, x.dim(-1)); }
 
-  // The same of primitives, for derivatives of any order, with what forward found as constants:
-  // (q k^T)_r = q C k^T, where C projects on the eigenvectors of (k^T k)(q^T q) whose eigenvalues
-  // s_i^2 are kept, C = (I + sign((k^T k)(q^T q) - m I)) / 2, m between the kept and the dropped.
-  // sign by X <- X (3 I - X^2) / 2. With N = U_r^T (q k^T)_r V_r, which is S_r here,
-  // (q k^T)_r = [(q k^T)_r V_r] [N^-1 U_r^T (q k^T)_r].
+  // The same composed of primitives, for derivatives of any order, with what forward found as
+  // constants: (q k^T)_r = q C k^T, where C projects on the eigenvectors of (k^T k)(q^T q) whose
+  // eigenvalues s_i^2 are kept, C = (I + sign((k^T k)(q^T q) - m I)) / 2, with m between the kept
+  // and the dropped eigenvalues. The sign is computed by X <- X (3 I - X^2) / 2. With N = U_r^T (q
+  // k^T)_r V_r, which is S_r here, (q k^T)_r = [(q k^T)_r V_r] [N^-1 U_r^T (q k^T)_r].
   std::array<Tensor, 2> composed(const Tensor& q, const Tensor& k) const {
     int64_t d = q.dim(-1), r = options.rank;
     Tensor u0 = cast(kept(u), DType::f64), v0 = cast(kept(v), DType::f64), s0 = kept(s);
@@ -68,10 +68,10 @@ struct LowRankLogits {
     Tensor n = inner(u0, left);                        // [.., r, r]
     Tensor y = s.new_eye(r) * inverse_of(s0);          // N^-1 at this point
     for (int i = 0; i < 2; ++i) y = matmul(y, 2.0 * s.new_eye(r) - matmul(n, y));
-    return {left, matmul(right, turned(y))};  // [.., T, r], [.., S, r]
+    return {left, matmul(right, transposed(y))};  // [.., T, r], [.., S, r]
   }
 
-  // 1 / s, and 0 for what is 0 beside the largest.
+  // 1 / s, and 0 where s is negligible against the largest.
   Tensor inverse_of(const Tensor& values) const {
     Tensor real = greater(values, slice(s, -1, 0, 1) * 1e-12);
     return where(real, 1.0 / where(real, values, 1.0), 0.0);
@@ -80,7 +80,7 @@ struct LowRankLogits {
   // With G = d L_r, the cotangents are G V_r and G^T U_r S_r. From L = q k^T: dq = dL k and
   // dk = dL^T q, where, in the basis of singular vectors (i kept, j dropped),
   //   dL_ij = (s_i^2 G_ij + s_i s_j G_ji) / (s_i^2 - s_j^2)     and dL_ji likewise, dL_jj' = 0.
-  // That is U_r U_r^T G + G V_r V_r^T - U_r U_r^T G V_r V_r^T plus a rest which falls with s_j.
+  // That is U_r U_r^T G + G V_r V_r^T - U_r U_r^T G V_r V_r^T plus a rest that decreases with s_j.
   void vjp(Vjp& v_) {
     if (v_.create_graph())
       return by_reference(v_, [this](const std::vector<Tensor>& in) {
@@ -96,8 +96,9 @@ struct LowRankLogits {
     gu = gu * cast(inverse_of(kept(s)), q.dtype());                 // G^T U_r [.., S, r]
     Tensor ur = kept(u), vr = kept(v);
     Tensor vk = inner(vr, k), uq = inner(ur, q);  // V_r^T k, U_r^T q [.., r, D]
-    // `composed` fixes the rotation within the kept space, which cotangents of second derivatives
-    // feel: then G V_r is as given, and of G^T U_r the part within that space follows from it.
+    // `composed` fixes the rotation within the kept space, which matters for the cotangents of
+    // second derivatives: G V_r is as given, and the part of G^T U_r within that space follows from
+    // it.
     gu = gu + matmul(vr, inner(gv, ur) - inner(vr, gu));
     if (options.projected) {
       add(0, matmul(gv, vk));
@@ -106,12 +107,12 @@ struct LowRankLogits {
     }
     Tensor both = inner(ur, gv);  // U_r^T G V_r [.., r, r]
     Tensor dq = matmul(gv - matmul(ur, both), vk) + matmul(ur, inner(gu, k));
-    Tensor dk = matmul(gu - matmul(vr, turned(both)), uq) + matmul(vr, inner(gv, q));
+    Tensor dk = matmul(gu - matmul(vr, transposed(both)), uq) + matmul(vr, inner(gv, q));
     if (u.dim(-1) > options.rank) {
       Tensor ud = dropped(u), vd = dropped(v);
-      Tensor x = inner(gu, vd);                              // G_ij [.., r, d]
-      Tensor y = turned(inner(ud, gv));                      // G_ji as [.., r, d]
-      Tensor si = turned(kept(sigma)), sj = dropped(sigma);  // [.., r, 1], [.., 1, d]
+      Tensor x = inner(gu, vd);                                  // G_ij [.., r, d]
+      Tensor y = transposed(inner(ud, gv));                      // G_ji as [.., r, d]
+      Tensor si = transposed(kept(sigma)), sj = dropped(sigma);  // [.., r, 1], [.., 1, d]
       Tensor gap = si * si - sj * sj;
       gap = maximum(gap, gap.new_full({}, LowRankOptions::kGap));
       Tensor own = cast(sj * sj / gap, q.dtype()), cross = cast(si * sj / gap, q.dtype());

@@ -1,5 +1,5 @@
-// The search under LSH attention (Kitaev et al. 2020, arXiv 2001.04451): which keys each query may
-// look at, given the buckets that queries and keys were hashed to. No gradient.
+// The search of LSH attention (Kitaev et al. 2020, arXiv 2001.04451): which keys each query may
+// attend to, given the buckets that queries and keys were hashed to. No gradient.
 #pragma once
 
 #include <heed/autograd/tensor.h>

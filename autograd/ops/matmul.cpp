@@ -29,7 +29,7 @@ void check_operands(const char* op, const Array& a, const Array& b) {
   require_floating(op, a);
 }
 
-// The slot of an input takes the product directly; else it is made and added.
+// Writes the product directly into the input's slot if possible; otherwise makes and adds it.
 void add_product(Vjp& v, int i, const Array& a, const Array& b) {
   auto [slot, accumulate] = v.slot(i);
   kernels::matmul(a, b, slot, accumulate ? 1 : 0);
@@ -37,8 +37,8 @@ void add_product(Vjp& v, int i, const Array& a, const Array& b) {
   if (!accumulate) v.add(i, Tensor(slot));
 }
 
-// A gradient that is laid out as its operand spares a copy by strides where the transposition is
-// taken back. Not where a batch axis is shared: there the usual order is one product of all rows.
+// A gradient with its operand's memory layout saves a strided copy where the transposition is
+// undone. Not if a batch axis is shared: then the usual order is one product of all rows.
 bool lies_transposed(const Array& x, const Array& other) {
   if (x.rank() < 3 || other.rank() != x.rank()) return false;
   for (int i = 0; i < x.rank() - 2; ++i)

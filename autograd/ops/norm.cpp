@@ -43,8 +43,8 @@ NormGradients norm_gradients(const Array& x, const Array& weight, const Array& m
   return g;
 }
 
-// Inputs: x, weight, bias. kCentered: layer norm, otherwise RMS norm. Saved: x and weight, and a
-// mean and a factor for each row, so that backward needs one pass less.
+// Inputs: x, weight, bias. kCentered: layer norm, otherwise RMS norm. Saved: x, weight, and the
+// mean and factor of each row, which save backward a pass.
 template <bool kCentered>
 struct Norm {
   static constexpr const char* name = kCentered ? "layer_norm" : "rms_norm";
@@ -78,8 +78,8 @@ struct Norm {
 };
 
 // Inputs: x, residual, weight, bias. The second output is the sum x + residual, which backward
-// reads instead of the two; it is made only where there will be a backward. Second derivatives
-// reach it as an output that has a gradient of its own.
+// reads instead of the two; it is made only if there will be a backward. In second derivatives it
+// is an output with its own gradient.
 struct AddLayerNorm {
   static constexpr const char* name = "add_layer_norm";
   static constexpr unsigned saves = 0b1100 | output_bit(1);

@@ -8,7 +8,7 @@ namespace heed {
 // (x - mean) / sqrt(var + eps) * weight + bias; var with correction 0 (Ba et al. 2016).
 // weight, bias: [D] or undefined.
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps = 1e-5);
-// layer_norm(x + residual): one pass, nothing but the sum saved. Post-norm's residual step.
+// layer_norm(x + residual) in one pass that saves only the sum: the residual step of post-norm.
 Tensor add_layer_norm(const Tensor& x, const Tensor& residual, const Tensor& weight,
                       const Tensor& bias, double eps = 1e-5);
 // x / sqrt(mean(x^2) + eps) * weight (Zhang & Sennrich 2019).

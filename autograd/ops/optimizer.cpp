@@ -24,7 +24,7 @@ void require_contiguous(const char* op, const char* what, const Tensor& t) {
         str(op, ": ", what, " ", t.shape(), " is changed in place and must be contiguous"));
 }
 
-// A state is changed in place, so it must be the parameter's twin, in f32 for bf16.
+// A state is changed in place, so it must be contiguous and fit the parameter; it is f32 for bf16.
 void check_twin(const char* op, const char* what, const Tensor& parameter, const Tensor& state) {
   check_state(op, what, parameter, state, accumulate_dtype(parameter.dtype()));
   require_contiguous(op, what, state);

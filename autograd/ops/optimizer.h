@@ -1,7 +1,7 @@
 // The arithmetic of optimizers, in place on parameters and their state, one fused pass each.
-// Nothing here is recorded. The numbers that change from step to step stand in the step state, a
+// Nothing here is recorded. The numbers that change from step to step are kept in the step state, a
 // small f64 tensor on the parameters' device that the kernels read and write, so that a step never
-// asks the device for a value.
+// reads a value back from the device.
 #pragma once
 
 #include <vector>
@@ -21,24 +21,26 @@ enum StepSlot {
 };
 // Counts a step with this learning rate, unless one has failed.
 void begin_step_(double learning_rate, const Tensor& step_state);
-// Marks the step that comes next as failed if `value`, a floating tensor of one element, is not
-// finite.
+// Marks the next step as failed if `value`, a floating tensor of one element, is not finite.
 void mark_not_finite_(const Tensor& value, const Tensor& step_state);
-// The clip factor of the step that comes next: min(1, max_norm / (norm + 1e-6)). A norm (f64 [])
-// that is not finite marks that step as failed.
+// The clip factor of the next step: min(1, max_norm / (norm + 1e-6)). A norm (f64 []) that is not
+// finite marks that step as failed.
 void set_clip_factor_(const Tensor& norm, double max_norm, const Tensor& step_state);
 
 struct AdamSettings {
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0, lr_factor = 1;
   bool decoupled = true;  // AdamW (Loshchilov & Hutter 2019); false: L2 added to the gradient
 };
-// m <- b1 m + (1-b1) g;  v <- b2 v + (1-b2) g^2; p <- p - lr m / (1-b1^t) / (sqrt(v / (1-b2^t)) +
-// eps)  (Kingma & Ba 2015), g scaled by kGradScale.
+// Adam (Kingma & Ba 2015), with g scaled by kGradScale:
+//
+//   m <- b1 m + (1 - b1) g
+//   v <- b2 v + (1 - b2) g^2
+//   p <- p - lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)
 //
 // f32, f64 and bf16. For a parameter and gradient of bf16, m and v are f32, and so is `master`: the
-// parameter in full precision, without which small updates would be rounded away. It counts where it
-// rounds to the parameter; where it does not, the parameter was set from elsewhere, and counts. So
-// any master of the right shape will do at the start.
+// parameter in full precision, without which small updates would be rounded away. It is used if it
+// rounds to the parameter. If it does not, the parameter was set from elsewhere, and the
+// parameter's value is used. So any master of the right shape will do at the start.
 void adam_step_(const Tensor& parameter, const Tensor& gradient, const Tensor& m, const Tensor& v,
                 const Tensor& step_state, const AdamSettings& settings,
                 const Tensor& master = Tensor());

@@ -69,7 +69,7 @@ struct PrefixProduct {
   Array forward(Inputs in) {
     Shape out_shape = shape(in);
     NoGrad guard;
-    // Sums over all positions: bf16 goes through f32.
+    // Sums over all positions: bf16 is computed in f32.
     const DType own = in[0].dtype(), dtype = accumulate_dtype(own);
     Array out = in[0].new_zeros(out_shape, dtype);
     if (out.numel() == 0) return cast(Tensor(out), own).array();
@@ -91,7 +91,7 @@ struct PrefixProduct {
         ac = part(alpha), bc = part(beta);
         scores = scores * exp(ac + bc.transpose(-1, -2));
       }
-      // Selected: what stands above the diagonal may be infinite.
+      // Selected, not multiplied: the entries above the diagonal may be infinite.
       scores = where(visible, scores, 0.0);
       Array place = out.slice(out.rank() - 2, begin, end);
       write(scores, vc, place, 0);
@@ -143,7 +143,7 @@ struct PrefixProduct {
       if (for_beta) add(4, sum(dv * x, {-1}, true));
     }
     if (weighted && v.needs(3)) {
-      // y again where bf16 has rounded it.
+      // y is computed again if bf16 has rounded it.
       bool again = v.dtype(0) == DType::bf16;
       Tensor y = again ? prefix_product(q, k, x, alpha, beta, reverse) : v.output();
       add(3, sum(g * y, {-1}, true));

@@ -10,7 +10,7 @@
 namespace heed {
 namespace {
 
-// i64 [1]; never freed, for a device may be in use until the end.
+// i64 [1]; never freed, since a device may be in use until the program ends.
 const Array& flag_of(Device device) {
   static auto* mutex = new std::mutex;
   static auto* flags = new std::map<std::pair<Device::Type, int>, Array>;

@@ -16,11 +16,11 @@ namespace {
 
 constexpr double kInf = HUGE_VAL;
 
-// What a reduction makes of a shape.
+// The shapes that a reduction gives.
 struct Reduced {
   Shape kept;     // size 1 in the reduced axes
   Shape dropped;  // without them
-  int64_t count;  // elements to an output
+  int64_t count;  // elements per output
 };
 
 Reduced reduced(const Shape& shape, const Shape& axes, const char* op) {
@@ -87,7 +87,7 @@ struct ArgExtreme {
   void vjp(Vjp&) {}
 };
 
-// Its axis is kept.
+// The result keeps `axis` with size 1.
 Tensor arg_extreme(const Tensor& x, int& axis, bool largest, const char* op) {
   axis = normalize_axis(axis, x.rank(), op);
   if (x.shape()[axis] == 0)
@@ -140,7 +140,7 @@ Tensor argmin(const Tensor& x, int axis, bool keepdim) {
   return keepdim ? index : squeeze(index, axis);
 }
 
-// The shift is a constant: its gradient cancels. Where all are -inf, shift and logarithm are
+// The shift is a constant, since its gradient cancels. Where all are -inf, shift and logarithm are
 // replaced, so that neither value nor gradient becomes NaN.
 Tensor logsumexp(const Tensor& operand, int axis, bool keepdim) {
   require_floating("logsumexp", operand.array());

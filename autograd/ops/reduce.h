@@ -1,4 +1,4 @@
-// Reductions. `axes` empty: over all. Sums accumulate wider than f32 or pairwise.
+// Reductions. `axes` empty: over all. Sums accumulate in a wider type or pairwise.
 #pragma once
 
 #include <heed/autograd/tensor.h>

@@ -100,7 +100,7 @@ void check_index(const Tensor& index, const Tensor& q, int64_t keys) {
     throw ShapeError(str("selected_attention: index is ", index.shape(), ", [", q.dim(0), ", ",
                          q.dim(1), ", ", q.dim(2), ", N] expected"));
   if (index.device() != kCpu)
-    return;  // not read back: kernels of other devices leave such keys out
+    return;  // indices on other devices are not read back: their kernels skip such keys
   const int32_t* at = index.array().data<int32_t>();
   for (int64_t n = 0; n < index.numel(); ++n)
     if (at[n] >= keys)
@@ -126,7 +126,7 @@ Tensor listed_pairs(const Tensor& index, int64_t keys) {
   if (index.dtype() != DType::i32 || index.rank() != 4)
     throw ShapeError(str("listed_pairs: a list i32 [B, H, T, N] expected, got ", index.dtype(), " ",
                          index.shape()));
-  // Entries that name no key are counted behind the last one.
+  // Entries that name no key are counted in a column after the last key.
   Tensor place = where(greater(index, -1.0), index.to(DType::i64), static_cast<double>(keys));
   Shape shape = index.shape();
   shape[3] = keys + 1;

@@ -3,8 +3,8 @@
 //   index = attention_topk(q, k, terms, scale, 8);        // i32 [B, H, T, 8]
 //   o_i = sum_n p_in v[index_in],  p_i = softmax over n of scale q_i . k[index_in] + biases
 //
-// q [B, H, T, D], k [B, Hkv, S, D], v [B, Hkv, S, E] as in attention.h; the map is never stored:
-// memory O(T N) for the lists. Gradients flow through the listed pairs alone. ShapeError,
+// q [B, H, T, D], k [B, Hkv, S, D], v [B, Hkv, S, E] as in attention.h. The map is never stored;
+// the lists take O(T N) memory. Gradients flow through the listed pairs alone. ShapeError,
 // DTypeError or ValueError name the operand.
 #pragma once
 
@@ -20,17 +20,17 @@ Tensor attention_topk(const Tensor& q, const Tensor& k, const AttentionTerms& te
                       int64_t count);
 
 struct SelectedAttentionOptions {
-  FusedAttentionOptions base = {};  // scale and dropout, whose mask is that of the T x S map
-  // What a query's score for the key of its own number (j = i) is instead, a constant.
+  FusedAttentionOptions base = {};  // scale and dropout, with the dropout mask of the T x S map
+  // A constant in place of the score of query i with key j = i.
   std::optional<double> self_score = {};
 };
 
 // bool [B, H, T, S]: which of `keys` = S keys a list i32 [B, H, T, N] holds (negative: none).
 Tensor listed_pairs(const Tensor& index, int64_t keys);
 
-// `index` i32 [B, H, T, N], entries in [0, S), or negative: nothing. A query without an entry gives
-// 0. Of the terms the biases count; what is visible is the list's business. A key that is listed
-// twice counts twice.
+// `index` i32 [B, H, T, N]: keys in [0, S), or negative for none. A query without a key gives 0. Of
+// the terms, only the biases apply: the list decides what is visible. A key that is listed twice
+// counts twice.
 Tensor selected_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& index,
                           const AttentionTerms& terms, const SelectedAttentionOptions& options);
 // Composed of primitives; gathers T N keys and values.

@@ -1,4 +1,4 @@
-// The view ops that take a part or put parts together: slice, select, split, pad, concat, stack.
+// The view ops that take a part or join parts: slice, select, split, pad, concat, stack.
 #include <algorithm>
 
 #include <heed/autograd/ops/views.h>
@@ -22,8 +22,8 @@ struct Part {
 
 Tensor place(const Tensor& x, const Shape& shape, Part part);
 
-// The gradient of a part is zero elsewhere. A loop over the parts of x would fill and add a tensor
-// of x's size for each part; writing into the slot costs as much as the part itself.
+// The gradient of a part is zero elsewhere. Each part in a loop over x would fill and add a tensor
+// of x's size; writing into the gradient's slot costs only as much as the part itself.
 void add_part(Vjp& v, Part part) {
   if (!v.needs(0)) return;
   if (v.create_graph()) return v.add(0, place(v.cotangent(), v.shape(0), part));

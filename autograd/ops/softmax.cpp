@@ -11,8 +11,8 @@ namespace heed {
 
 namespace {
 
-// y = softmax(x) or its logarithm; kLog is the only difference. kKeepsInput: for bf16, where the
-// stored y is rounded and no longer adds up to 1, backward makes it again from x, in f32.
+// y = softmax(x), or its logarithm if kLog. kKeepsInput: for bf16, whose stored y is rounded and no
+// longer sums to 1, backward computes y again from x, in f32.
 template <bool kLog, bool kKeepsInput>
 struct SoftmaxOp {
   static constexpr const char* name = kLog ? "log_softmax" : "softmax";
@@ -44,7 +44,7 @@ struct SoftmaxOp {
   Tensor again(const Tensor& x) const { return kLog ? log_softmax(x, axis) : softmax(x, axis); }
 };
 
-// The maximum as a constant: the result does not depend on it. Rows of -inf alone are shifted by 0.
+// The maximum as a constant: the result does not depend on it. Rows of -inf only are shifted by 0.
 Tensor shift_of(const Tensor& x, int axis) {
   NoGrad guard;
   Tensor largest = max(x.detach(), axis, true);

@@ -1,5 +1,5 @@
-// softmax(x)_i = exp(x_i - m) / sum_j exp(x_j - m), m = max x, along one axis. A row of -inf alone
-// gives zeros (weights of nothing), not NaN.
+// softmax(x)_i = exp(x_i - m) / sum_j exp(x_j - m), m = max x, along one axis. A row of nothing but
+// -inf gives zeros, not NaN.
 #pragma once
 
 #include <heed/autograd/tensor.h>

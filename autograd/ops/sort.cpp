@@ -1,4 +1,4 @@
-// topk and sort: one op with two outputs, the values and their places.
+// topk and sort: one op with two outputs, the values and their indices.
 #include <heed/autograd/ops/gather_vjp.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/operand.h>

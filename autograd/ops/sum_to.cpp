@@ -1,4 +1,4 @@
-// sum_to: what the vjp of every broadcasting op ends with.
+// sum_to: the last step in the vjp of every broadcasting op.
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/views.h>

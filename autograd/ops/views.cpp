@@ -77,7 +77,7 @@ struct Flip {
   static constexpr const char* name = "flip";
   static constexpr unsigned saves = 0;
   int axis;
-  // A copy, since kernels need not expect negative strides in what users pass on.
+  // A copy, since kernels need not support negative strides.
   Array forward(Inputs in) {
     const Array& x = in[0];
     Strides strides = x.strides();

@@ -1,5 +1,5 @@
-// Shapes: views where the strides allow it, copies else. Negative axes and indices count from the
-// end.
+// Shape ops: views where the strides allow it, copies otherwise. Negative axes and indices count
+// from the end.
 #pragma once
 
 #include <vector>
@@ -18,7 +18,7 @@ Tensor unsqueeze(const Tensor& x, int axis);
 Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end, int64_t step = 1);
 // Removes the axis; ShapeError out of range.
 Tensor select(const Tensor& x, int axis, int64_t index);
-// Pieces of `size`, the last one smaller where the axis does not divide.
+// Pieces of `size`; the last one is smaller if the axis does not divide.
 std::vector<Tensor> split(const Tensor& x, int axis, int64_t size);
 std::vector<Tensor> split(const Tensor& x, int axis, const std::vector<int64_t>& sizes);
 Tensor flip(const Tensor& x, int axis);

@@ -1,7 +1,7 @@
-// How attention's backward is cut into tasks. A task takes the heads that share a key head, and all
-// or some of their tiles of queries, so that dK and dV are sums in a fixed order; the sums of
-// several tasks go through buffers of their own. No atomics: the same bits for the same shape and
-// threads.
+// How attention's backward is divided into tasks. A task takes the heads that share a key head, and
+// all or some of their tiles of queries, so that dK and dV are sums in a fixed order; the sums of
+// several tasks are kept in separate buffers and added afterwards. There are no atomics: the same
+// shape and number of threads give the same bits.
 #include <heed/backends/cpu/attention_backward.h>
 #include <heed/backends/cpu/dispatch.h>
 #include <heed/backends/cpu/widen.h>
@@ -12,7 +12,7 @@ namespace {
 // A unit is one key head of one batch row.
 struct Partition {
   int64_t units, parts;  // each unit's query tiles go to `parts` tasks
-  bool one_by_one;       // units share a gradient of the bias: one after the other
+  bool one_by_one;       // units share a gradient of the bias, so they run one after the other
 };
 
 template <class T>

@@ -3,8 +3,8 @@
 //
 //   dV = (P Z)^T dO        dS = P (Z (dO V^T) - D)        dQ = scale dS K        dK = scale dS^T Q
 //
-// Backward<T> works through the tiles of queries of the heads that share a key head; which of them,
-// and how sums of several tasks meet, is attention_backward.cpp's business.
+// Backward<T> works through the tiles of queries of the heads that share a key head. Which of them,
+// and how the sums of several tasks are combined, is decided in attention_backward.cpp.
 #pragma once
 
 #include <heed/backends/cpu/attention_tile.h>
@@ -45,8 +45,8 @@ class Backward {
   }
   int64_t buckets() const { return g_.relative_table.defined() ? g_.relative_table.dim(1) : 0; }
 
-  // Before the first unit of a task. Lanes beyond the last query hold what earlier tiles left
-  // there: any ordinary numbers will do, but not the denormal ones of fresh memory, which are slow.
+  // Called before the first unit of a task. Lanes after the last query hold what earlier tiles left
+  // there. Any ordinary numbers will do, but the denormals of fresh memory would be slow.
   void use(char* memory) {
     Scratch scratch(memory);
     layout(scratch);
@@ -137,8 +137,7 @@ class Backward {
         bucket_sums[terms.bucket(p_, n)] += static_cast<double>(distance_sums_[n]);
   }
 
-  // The operands of a tile of queries. Rows that see nothing are replaced by 0, since they may hold
-  // NaN.
+  // The operands of a tile of queries. Rows that see no key become 0, since they may hold NaN.
   void load_rows(Rows<T> q, Rows<T> cotangent, Rows<T> out, int64_t row, int64_t i, int64_t count) {
     const T* lse = lse_ + row;
     const T infinity = static_cast<T>(__builtin_inf());
@@ -173,7 +172,7 @@ class Backward {
     transpose(do_rows_.data, e_wide_, count, e_, do_, lanes);
   }
 
-  // `from` null: zeros. Beyond `columns`: zeros.
+  // `from` null: zeros. Columns from `columns` to `wide` become zeros.
   static void copy_row(const T* from, int64_t columns, int64_t wide, T* to) {
     for (int64_t c = from ? columns / Vec<T>::width * Vec<T>::width : 0; c < wide;
          c += Vec<T>::width)
@@ -195,7 +194,7 @@ class Backward {
     transpose(dq_, lanes, d_, count, dq.row(i), dq.stride, static_cast<T>(p_.scale));
   }
 
-  // `lanes`: of the whole tile of queries.
+  // `lanes`: those of the whole tile of queries.
   void tile(const HeadTerms<T>& terms, const HeadKeys<T>& keys, const Tile& x, int64_t lanes,
             bool first, bool want_dq) {
     const Rows<T> k{keys.k.row(x.j), keys.k.stride}, v{keys.v.row(x.j), keys.v.stride};

@@ -38,7 +38,7 @@ struct Online {
       for (; j < keys; ++j) best[0] = max_keep(best[0], Vec<T>::load(column + j * lanes));
       Vec<T> now = max_keep(max_keep(best[0], best[1]), max_keep(best[2], best[3]));
       now.store(most + i);
-      // -inf - -inf is NaN: a row without a visible key yet keeps weights exp(-inf - 0) = 0.
+      // -inf - -inf is NaN: in a row without a visible key so far, weights are exp(-inf - 0) = 0.
       Vec<T> shift = select(now == lowest, Vec<T>(0.0), now);
       Vec<T> rescale = exp(before - shift);
       rescale.store(factor + i);
@@ -88,8 +88,8 @@ class Forward {
     return count.used();
   }
 
-  // Before the first head of a task. Lanes beyond the last query hold what earlier tiles left
-  // there: any ordinary numbers will do, but not the denormal ones of fresh memory, which are slow.
+  // Called before the first head of a task. Lanes after the last query hold what earlier tiles left
+  // there. Any ordinary numbers will do, but the denormals of fresh memory would be slow.
   void use(char* memory) {
     Scratch scratch(memory);
     layout(scratch);
@@ -159,7 +159,7 @@ class Forward {
     for (int64_t n = 0; n < count; ++n) lse[i + n] = online_.most[n];
   }
 
-  // `lanes`: of the whole tile of queries.
+  // `lanes`: those of the whole tile of queries.
   void add_keys(const HeadTerms<T>& terms, const HeadKeys<T>& keys, const Tile& x, int64_t lanes,
                 bool first) {
     Online<T> online = online_.from(x.skip);
@@ -190,7 +190,7 @@ class Forward {
 template <class T>
 void run(const AttentionProblem& p, const Array& out, const Array& lse) {
   int64_t heads = p.q.dim(0) * p.q.dim(1), tiles = (p.q.dim(2) + kTileLanes<T> - 1) / kTileLanes<T>;
-  // Enough tasks for all threads, none so small that handing it out costs.
+  // Enough tasks for all threads, but none so small that scheduling it dominates.
   int64_t wanted = 4 * num_threads(), parts = larger(1, smaller(tiles, wanted / heads));
   int64_t tasks = smaller(heads * parts, larger(wanted, heads * parts / 8));
   parallel_tasks(tasks, [&](int64_t task) {

@@ -1,6 +1,6 @@
-// Products of small tiles in cache: C [M x N] = A [M x K] B [K x N]. A block of C stays in
-// registers over all of K: rows x kVecs vectors; each step loads kVecs vectors of B and broadcasts
-// `rows` elements of A, which therefore may lie as rows or as columns, with any stride, unpacked.
+// Products of small tiles in cache: C [M x N] = A [M x K] B [K x N]. A block of C, rows x kVecs
+// vectors, stays in registers over all of K. Each step loads kVecs vectors of B and broadcasts
+// `rows` elements of A, which may therefore be stored by rows or by columns, with any stride.
 #pragma once
 
 #include <heed/backends/cpu/simd.h>
@@ -14,7 +14,7 @@ namespace {
 #define HEED_INLINE inline
 #endif
 
-// What becomes of the values in C.
+// What happens to the values already in C.
 enum class Into { overwrite, add, rescale };  // rescale: C = C * factor[column] + A B
 
 // A's element (m, k) is a[m * stride + k], or a[k * stride + m] in columns.

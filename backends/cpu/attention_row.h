@@ -33,7 +33,7 @@ void row_scores(const T* q, Rows<T> k, int64_t keys, int64_t d, T* scores) {
   }
 }
 
-// out = sum_j weights[j] v_j, kVecs vectors of channels at once.
+// out = sum_j weights[j] v_j, with kVecs vectors of channels at once.
 template <class T, int kVecs>
 void row_sum(const T* weights, const T* v, int64_t stride, int64_t keys, T* out) {
   constexpr int64_t w = Vec<T>::width;
@@ -64,7 +64,7 @@ void row_output(const T* weights, Rows<T> v, int64_t keys, int64_t e, T* out) {
   }
 }
 
-// Query i of one head into `out`; returns its log-sum-exp. `keep`: scratch of a tile.
+// Query i of one head into `out`; returns its log-sum-exp. `keep`: scratch for one tile.
 template <class T>
 T attention_row(const AttentionProblem& p, const HeadTerms<T>& head, const HeadKeys<T>& keys,
                 const Dropout<T>& dropout, int64_t i, const T* q, T* out, T* scratch, T* keep) {

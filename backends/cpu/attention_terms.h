@@ -24,9 +24,9 @@ inline int64_t tile_size(int64_t count, int64_t most) {
   return tiles > 0 ? (count + tiles - 1) / tiles : most;
 }
 
-// Queries [i, i + count), held in `lanes` >= count lanes, and keys [j, j + keys). `bits`: those of
-// key j, if the layout hides some of these pairs. Query i stands in lane `skip` of what belongs to
-// the whole tile of queries.
+// Queries [i, i + count), held in `lanes` >= count lanes, and keys [j, j + keys). `bits`: the bits
+// of key j, if the layout hides some of these pairs. Query i is lane `skip` of the whole tile of
+// queries.
 struct Tile {
   int64_t i, count, lanes, j, keys;
   const int64_t* bits = nullptr;
@@ -58,7 +58,7 @@ struct HeadTerms {
     };
     keys = {larger(0, row(p.key_begin, 0)), smaller(s, row(p.key_end, s))};
     queries = {larger(0, row(p.query_begin, 0)), smaller(t, row(p.query_end, t))};
-    // Far offsets all look alike; cut, they cannot overflow below.
+    // All distant offsets act alike; clamped, they cannot overflow below.
     constexpr int64_t kFar = int64_t{1} << 40;
     offset = larger(-kFar, smaller(kFar, row(p.offset, s - t)));
     lowest = p.lowest;
@@ -122,9 +122,9 @@ struct HeadTerms {
     return bits ? bits + keys_on * ((block + 63) / 64) : nullptr;
   }
 
-  // f(tile) for the tiles that queries [i, i + count) make with the keys they see, of up to `size`
-  // keys. Where the diagonal or the edge of a window runs through a tile, it is cut into strips of
-  // keys with those queries alone that see one of them, so that less of what is hidden is computed.
+  // f(tile) for the tiles that queries [i, i + count) form with the keys they see, of up to `size`
+  // keys. Where the diagonal or the edge of a window crosses a tile, it is cut into strips of keys,
+  // each with only those queries that see one of its keys, so that fewer hidden pairs are computed.
   // The first tile has all queries: its results overwrite what the others add to.
   template <class F>
   void each_tile(int64_t i, int64_t count, int64_t size, F&& f) const {
@@ -157,7 +157,7 @@ struct HeadTerms {
     return static_cast<const int64_t*>(p.relative_index.raw())[relative + reach];
   }
 
-  // Keys that some query of [i, i + count) may see; pair mask and bias apart.
+  // Keys that some query of [i, i + count) may see, without regard to pair mask and bias.
   Range keys_of(int64_t i, int64_t count) const {
     return {larger(keys.begin, i + offset + lowest),
             smaller(keys.end, i + count - 1 + offset + highest + 1)};
@@ -198,8 +198,8 @@ struct HeadTerms {
   }
 
  private:
-  // Leaves out queries before and behind those that see a key of the tile, in whole vectors: a lane
-  // beyond `count` would be a query whose hidden keys nothing hides.
+  // Removes whole vectors of queries at both ends that see no key of the tile. Only whole vectors:
+  // a lane after `count` would be a query whose hidden keys nothing hides.
   void trim(Tile& x) const {
     constexpr int64_t w = Vec<T>::width;
     int64_t first = larger(0, x.j - offset - highest - x.i) / w * w;

@@ -1,5 +1,5 @@
 // What attention's forward and backward share: sizes of tiles, scratch memory, operands of one
-// head, and the steps of a tile that are no products.
+// head, and the steps of a tile that are not products.
 #pragma once
 
 #include <heed/backends/cpu/attention_product.h>
@@ -17,10 +17,11 @@ namespace {
 template <class T>
 inline constexpr int64_t kTileLanes = 256 / static_cast<int64_t>(sizeof(T));
 inline constexpr int64_t kTileKeys = 64;
-inline constexpr int64_t kWholeRows =
-    128;  // dropout's numbers come for whole rows of up to this many keys
+// Dropout draws its numbers for whole rows if they have at most this many keys.
+inline constexpr int64_t kWholeRows = 128;
 
-// One allocation, handed out in pieces aligned to 64 bytes. With memory = nullptr it only counts.
+// One allocation, handed out in pieces aligned to 64 bytes. With memory = nullptr it only counts
+// the bytes.
 class Scratch {
  public:
   explicit Scratch(char* memory = nullptr) : memory_(memory) {}
@@ -53,10 +54,10 @@ Rows<T> rows_of(const Array& x, int64_t b, int64_t h) {
   return {static_cast<T*>(x.raw()) + b * strides[0] + h * strides[1], strides[2]};
 }
 
-// Keys and values of one head, as they lie or as a copy. Copied are keys and values whose rows lie
-// far apart when many queries read them (rows at 2 KiB fall on a few cache sets and pages), and
-// those that a pair mask hides from every query: they may hold NaN, 0 x NaN would reach the sums,
-// so they become 0.
+// Keys and values of one head, in place or as a copy. They are copied in two cases: if many queries
+// read them and their rows lie far apart (rows at 2 KiB share a few cache sets and pages), and if a
+// pair mask hides some of them from every query. Those become 0 in the copy, since they may hold
+// NaN, and 0 x NaN would reach the sums.
 template <class T>
 struct HeadKeys {
   Rows<T> k, v;
@@ -93,7 +94,7 @@ struct HeadKeys {
     return {to, columns};
   }
 
-  // seen[j] != 0 where a query sees key j; returns whether some key is unseen.
+  // seen[j] != 0 if some query sees key j; returns whether any key is unseen.
   static bool mark_seen(const HeadTerms<T>& head, T* seen) {
     for (int64_t j = 0; j < head.s; ++j) seen[j] = T(0);
     for (int64_t i = head.queries.begin; i < head.queries.end; ++i) {
@@ -108,8 +109,8 @@ struct HeadKeys {
   }
 };
 
-// tile[key][query] *= what dropout keeps: 0 or 1 / (1 - p). `rows` is scratch of kTileLanes x
-// kWholeRows.
+// Multiplies tile[key][query] by dropout's scales, 0 or 1 / (1 - p). `rows`: scratch of kTileLanes
+// x kWholeRows elements.
 template <class T>
 class Dropout {
  public:

@@ -1,6 +1,6 @@
 // The keys of largest score of each query, by tiles: scores as in attention's forward, of which
-// each query keeps its best N so far. A tile whose largest score does not beat the worst that is
-// kept costs one comparison a vector.
+// each query keeps its best N so far. A tile whose largest score does not exceed the worst score
+// kept costs one comparison per vector.
 #include <heed/backends/cpu/attention_tile.h>
 #include <heed/backends/cpu/dispatch.h>
 #include <heed/backends/cpu/widen.h>
@@ -9,8 +9,8 @@
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
 
-// The best N of one query: filled in order, then a heap with the worst on top. Among equals the
-// highest key is the worst.
+// The best N of one query: filled in order, then a heap with the worst at the root. Among equal
+// scores the highest key is the worst.
 template <class T>
 struct Best {
   T* score;
@@ -29,7 +29,7 @@ struct Best {
     key[a] = key[b];
     key[b] = k;
   }
-  // Restores the heap of `size` entries below `at`, for either order.
+  // Restores the heap of `size` entries below `at`, in either order.
   template <bool kByKey>
   void sink(int64_t at, int64_t size) {
     for (int64_t child = 2 * at + 1; child < size; at = child, child = 2 * at + 1) {
@@ -44,8 +44,8 @@ struct Best {
     for (int64_t n = count / 2 - 1; n >= 0; --n) sink<kByKey>(n, count);
   }
 
-  // Keys come in rising order; returns what a score has to exceed from now on.
-  T offer(T s, int32_t k) {
+  // Keys arrive in rising order. Returns the score that later candidates have to exceed.
+  T insert_candidate(T s, int32_t k) {
     if (count < limit) {
       score[count] = s;
       key[count++] = k;
@@ -59,7 +59,7 @@ struct Best {
     return score[0];
   }
   void write(int32_t* to) {
-    if (count == limit) {  // else they are in order already
+    if (count == limit) {  // otherwise they are in order already
       make_heap<true>();
       for (int64_t n = count - 1; n > 0; --n) {
         swap(0, n);
@@ -133,7 +133,7 @@ class Search {
                                {d_, k.row(x.j), k.stride, queries_ + x.skip, lanes, tile_, x.lanes,
                                 Into::overwrite, nullptr});
       terms.apply(x, tile_);
-      offer(x);
+      insert_candidates(x);
     });
     for (int64_t n = 0; n < count; ++n) best(n).write(index + (i + n) * limit_);
   }
@@ -142,7 +142,7 @@ class Search {
     return {scores_ + lane * limit_, keys_ + lane * limit_, limit_, counts_[lane]};
   }
 
-  void offer(const Tile& x) {
+  void insert_candidates(const Tile& x) {
     for (int64_t i = 0; i < x.lanes; i += Vec<T>::width) {
       Vec<T> most = Vec<T>::load(tile_ + i);
       for (int64_t j = 1; j < x.keys; ++j)
@@ -151,12 +151,12 @@ class Search {
     }
     for (int64_t i = 0; i < x.count; ++i) {
       const int64_t lane = x.skip + i;
-      if (largest_[i] <= threshold_[lane]) continue;  // not so where it is NaN
+      if (largest_[i] <= threshold_[lane]) continue;  // false for NaN
       Best<T> mine = best(lane);
       for (int64_t j = 0; j < x.keys; ++j) {
         T score = tile_[j * x.lanes + i];
         if (score > threshold_[lane])
-          threshold_[lane] = mine.offer(score, static_cast<int32_t>(x.j + j));
+          threshold_[lane] = mine.insert_candidate(score, static_cast<int32_t>(x.j + j));
       }
       counts_[lane] = mine.count;
     }

@@ -1,6 +1,5 @@
-// bf16 in kernels: widened where it is read, rounded to nearest even where it is stored. Kernels are
-// written over the stored type S and compute in accumulate_t<S>; for other types all of this is
-// nothing.
+// bf16 in kernels: widened on load, rounded to nearest even on store. Kernels are written over the
+// stored type S and compute in accumulate_t<S>; for other types these conversions do nothing.
 #pragma once
 
 #include <heed/backends/cpu/dispatch.h>
@@ -35,7 +34,7 @@ inline void narrow(const float* from, int64_t n, bfloat16* to) {
 }
 
 // A row of S for code that is written over accumulate_t<S>: the row itself, or for bf16 a buffer of
-// `size` elements of the caller's, so that what happens to the row is compiled once for both.
+// `size` elements that the caller owns, so that the code on rows is compiled once for both.
 template <class S>
 struct StagedRow {
   using T = accumulate_t<S>;
@@ -43,7 +42,7 @@ struct StagedRow {
 
   static constexpr bool staged = !__is_same(S, T);
   static int64_t bytes(int64_t size) { return staged ? size * static_cast<int64_t>(sizeof(T)) : 0; }
-  // Behind this one's buffer of `size` elements.
+  // The row whose buffer follows this one's, of `size` elements.
   StagedRow next(int64_t size) const { return {staged ? buffer + size : nullptr}; }
   const T* read(const S* from, int64_t n) const {
     if constexpr (staged) {

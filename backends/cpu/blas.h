@@ -1,6 +1,6 @@
-// The one include of cblas and LAPACKE. OpenBLAS is used as a single-threaded library: heed cuts
+// The one include of cblas and LAPACKE. OpenBLAS is used as a single-threaded library: heed divides
 // the work and calls it inside its own tasks, since a second pool of spinning threads costs more
-// than it brings.
+// than it gains.
 #pragma once
 
 #include <cblas.h>
@@ -11,7 +11,8 @@
 
 namespace heed::blas {
 
-// Once per process: mends OpenBLAS's choice of kernels and makes it single-threaded. See setup.cpp.
+// Once per process: corrects OpenBLAS's choice of kernels and makes it single-threaded. See
+// common/blas_setup.cpp.
 void setup();
 std::string core_name();  // of OpenBLAS's kernels
 

@@ -36,7 +36,7 @@ void copy_convert(const Array& source, const Array& target) {
       for (int64_t i = 0; i < n; ++i) t[i] = convert<T>(read(f[i]));
       return;
     }
-    if (s[0] == sizeof(T) && s[1] == 0) {  // one value all along: fill
+    if (s[0] == sizeof(T) && s[1] == 0) {  // one value for the whole row: fill
       auto* t = reinterpret_cast<T*>(p[0]);
       const T value = convert<T>(read(*reinterpret_cast<const S*>(p[1])));
       for (int64_t i = 0; i < n; ++i) t[i] = value;
@@ -74,7 +74,7 @@ void fill_with(const Array& target, T value) {
   });
 }
 
-// A matrix transposed: in tiles, so that both sides' cache lines are used whole.
+// Transposes a matrix in tiles, so that the cache lines of both sides are used whole.
 template <class T>
 void transpose_copy(const T* source, int64_t s_row, int64_t s_col, T* target, int64_t t_row,
                     int64_t rows, int64_t cols) {

@@ -1,6 +1,6 @@
-// From an element type at run time to a C++ type. A type that a kernel has no form for is a
-// DTypeError, never taken for another one. What includes this is compiled into its own namespace: a
-// level's, or `common`.
+// From an element type at run time to a C++ type. A type that a kernel does not support is a
+// DTypeError. Each file that includes this compiles it into its own namespace: that of its
+// instruction-set level, or `common`.
 //
 //   dispatch_floating("softmax", x.dtype(), [&](auto type) { run<decltype(type)>(x, out); });
 #pragma once
@@ -15,7 +15,7 @@
 
 namespace heed::kernels::HEED_KERNEL_NAMESPACE {
 
-// The type that numbers of type S are computed in. Long sums go on to double from there.
+// The type that kernels compute in for numbers of type S. Long sums continue in double.
 template <class S>
 struct Accumulate {
   using type = S;
@@ -42,12 +42,12 @@ inline __attribute__((always_inline)) void dispatch_types(const char* op, DType 
   if (!found) refuse_dtype(op, dtype, known, sizeof...(Types));
 }
 
-// Kernels with a form for bf16.
+// Kernels that support bf16 directly.
 template <class F>
 inline __attribute__((always_inline)) void dispatch_floating(const char* op, DType dtype, F f) {
   dispatch_types<float, double, bfloat16>(op, dtype, f);
 }
-// Large kernels, which are compiled for f32 and f64 alone: bf16 comes as a copy in f32 (widen.h).
+// Large kernels, compiled for f32 and f64 alone: bf16 arrives as a copy in f32 (widen.h).
 template <class F>
 inline __attribute__((always_inline)) void dispatch_wide(const char* op, DType dtype, F f) {
   dispatch_types<float, double>(op, dtype, f);

@@ -8,10 +8,10 @@
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
 
-constexpr int64_t kChunk =
-    1024;  // elements whose scales are made at once, in the first-level cache
+// Elements whose scales are made at once; they fit in the first-level cache.
+constexpr int64_t kChunk = 1024;
 
-// f(first, count) for chunks, in parallel.
+// f(first, count) on chunks, in parallel.
 template <class F>
 void chunks(int64_t n, F f) {
   parallel_for((n + kChunk - 1) / kChunk, 16, [&](int64_t begin, int64_t end) {

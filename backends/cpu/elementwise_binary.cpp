@@ -7,7 +7,7 @@
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
 
-// Scalar loops for integers, bool and the rare pow.
+// Scalar loops for integers, bool and pow, which is rare.
 template <class A, class R, class F>
 inline __attribute__((always_inline)) void map_scalar(Span<3> x, F f) {
   for (int64_t i = 0; i < x.n; ++i)
@@ -65,7 +65,7 @@ void run_compare(CompareOp op, Span<3> span) {
   }
 }
 
-// A choice moves bits, whatever they mean: one instantiation an element size.
+// `where` moves bits, whatever they mean: one instantiation per element size.
 template <class T>
 void run_where(const Array& condition, const Array& a, const Array& b, const Array& out) {
   Loop<4>({&out, &condition, &a, &b}).run([&](char* const* p, const int64_t* s, int64_t n) {

@@ -1,5 +1,5 @@
 // A vector function over arrays: whole vectors, then the tail through the same function, so that an
-// element's result does not depend on its place.
+// element's result does not depend on its position.
 #pragma once
 
 #include <heed/backends/cpu/bf16.h>
@@ -8,8 +8,8 @@
 
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 
-// The last few elements, and those that are not neighbours. Apart from load_any, so that this one
-// is inlined: called for every vector, it took longer than the arithmetic.
+// Loads the last few elements, or elements that are not adjacent. Kept apart from load_any so that
+// load_any is inlined: as a call for every vector it took longer than the arithmetic.
 template <class T>
 __attribute__((noinline)) Vec<T> load_rest(const T* q, int64_t stride, int64_t n) {
   if (stride == 1) return Vec<T>::load_part(q, n);
@@ -38,7 +38,7 @@ inline __attribute__((always_inline)) void store_any(Vec<T> v, char* p, int64_t 
   store_rest<T>(v, q, stride / static_cast<int64_t>(sizeof(T)), n);
 }
 
-// Elements in a row of K operands, the result first; strides in bytes.
+// A row of K operands, the result first; strides in bytes.
 template <int K>
 struct Span {
   char* const* p;
@@ -46,8 +46,8 @@ struct Span {
   int64_t n;
 };
 
-// run(span) for the rows of all operands, in parallel. The choice among functions is made inside, so
-// that this is compiled once and not for each of them.
+// run(span) for the rows of all operands, in parallel. The choice among functions is made inside
+// `run`, so that this is compiled once and not for each of them.
 template <int K, class F>
 void each_span(const Array* const (&arrays)[K], F run) {
   Loop<K>(arrays).run([&](char* const* p, const int64_t* s, int64_t n) { run(Span<K>{p, s, n}); });
@@ -92,9 +92,9 @@ inline __attribute__((always_inline)) void map3(Span<4> x, F f) {
                  p[0], s[0], i, n - i);
 }
 
-// A span of bf16 through one of f32, a piece at a time that stays in the first-level cache: the
-// functions themselves are not compiled again. `Out`: of the result, bfloat16 or another type, which
-// `run` writes itself.
+// Runs a span of bf16 through a span of f32, one piece at a time that fits in the first-level
+// cache, so that the functions themselves are not compiled again. `Out`: the type of the result,
+// bfloat16 or another one, which `run` writes itself.
 template <class Out, int K, class F>
 void through_f32(Span<K> x, F run) {
   constexpr int64_t kPiece = 512;

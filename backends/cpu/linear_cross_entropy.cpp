@@ -1,9 +1,11 @@
-// A chunk of rows goes through two phases, each cut by classes, so that a thread works on its own
-// part of the weights and of their gradient all along:
-//   1. a block of logits L = x W_b^T; its maximum m_b and E_b = exp(L - m_b), sum s_b, by row
-//   -- from all blocks: m = max m_b, Z = sum_b s_b exp(m_b - m); loss = m + log Z - ... --
+// A chunk of rows goes through two phases, each divided by classes, so that a thread always works
+// on its own part of the weights and of their gradient:
+//
+//   1. logits of a block L = x W_b^T; its maximum m_b, E_b = exp(L - m_b) and sum s_b, by row
+//      then, over all blocks: m = max m_b, Z = sum_b s_b exp(m_b - m); loss = m + log Z - ...
 //   2. dL = E_b exp(m_b - m) / Z - smoothed target;  dx += dL W_b;  dW_b += dL^T x
-// So exp is taken once, and a block is in cache both times that it is worked on.
+//
+// So exp is computed once, and a block is in cache in both phases.
 #include <heed/backends/linear_cross_entropy.h>
 
 #include <heed/backends/cpu/blas.h>
@@ -29,12 +31,12 @@ struct Job {
   // Scratch; R = plan.rows.
   T *xs, *logits;             // [R, D] gathered rows; blocks [R, block], one after the other
   T *maxima, *sums, *totals;  // [blocks, R]: m_b, s_b, sum of logits
-  T *row_max, *row_scale, *picked,
-      *row_total;  // [R]: m, factor / Z, the target's logit, sum of logits
-  T* dx_parts;     // [pieces, R, D]
-  T* db_parts;     // [pieces, block]
+  // [R]: m, factor / Z, the target's logit, sum of logits
+  T *row_max, *row_scale, *picked, *row_total;
+  T* dx_parts;  // [pieces, R, D]
+  T* db_parts;  // [pieces, block]
 
-  // The chunk at work.
+  // The current chunk.
   int64_t rows = 0;
   const int64_t* index = nullptr;
   bool first_chunk = true;

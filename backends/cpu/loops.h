@@ -1,5 +1,5 @@
-// Walking several arrays of one shape at once: axes that are contiguous in all of them are merged,
-// the innermost is left to the caller as (pointers, strides, count).
+// Iterates over several arrays of one shape at once: axes that are contiguous in all of them are
+// merged, and the innermost axis is left to the caller as (pointers, strides, count).
 #pragma once
 
 #include <heed/core/array.h>
@@ -58,7 +58,7 @@ struct Loop {
     return true;
   }
 
-  // f(pointers, strides in bytes, count), in parallel; small arrays stay on this thread.
+  // Calls f(pointers, strides in bytes, count) in parallel; small arrays stay on this thread.
   template <class F>
   void run(F f) const {
     constexpr int64_t kGrain = 32768;

@@ -9,7 +9,7 @@
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
 
-// A matrix as BLAS takes it: one of its strides is 1.
+// A matrix in BLAS's form: one of its strides is 1.
 struct Operand {
   bool transposed;
   int64_t leading;
@@ -41,7 +41,7 @@ void gemm(const Operand& oa, const T* a, const Operand& ob, const T* b, T* c, in
                c, ldc);
 }
 
-// One product, its rows or columns cut between the threads.
+// One product, with its rows or columns divided among the threads.
 template <class T>
 void run_single(const Array& a, const Array& b, const Array& out, double beta) {
   Operand oa = describe(a), ob = describe(b);
@@ -49,7 +49,7 @@ void run_single(const Array& a, const Array& b, const Array& out, double beta) {
   T* pc = out.data<T>();
   int64_t m = a.shape()[0], k = a.shape()[1], n = b.shape()[1], ldc = m > 1 ? out.strides()[0] : n;
   constexpr int64_t kUnit = 16;           // pieces start at multiples of the kernels' tile
-  constexpr int64_t kSmallest = 1 << 18;  // multiply-adds that are worth a second thread
+  constexpr int64_t kSmallest = 1 << 18;  // multiply-adds that justify a second thread
   auto grain = [&](int64_t other) { return 1 + kSmallest / (kUnit * other * (k + 1) + 1); };
   if (m >= n) {
     parallel_for((m + kUnit - 1) / kUnit, grain(n), [&](int64_t begin, int64_t end) {
@@ -104,7 +104,7 @@ template <class T>
 void run(const Array& a, const Array& b, const Array& out, double beta) {
   int r = out.rank();
   if (r == 2) return run_single<T>(a, b, out, beta);
-  // Rows of all batches in one product, where they share b.
+  // The rows of all batches in one product if they share b.
   int64_t rows = out.numel() / (out.shape()[r - 1] ? out.shape()[r - 1] : 1);
   Shape flat_a{rows, a.shape()[r - 1]}, flat_out{rows, out.shape()[r - 1]};
   if (is_broadcast(b) && out.numel() > 0 && a.can_view(flat_a) && out.can_view(flat_out) &&

@@ -12,7 +12,7 @@ T* pointer(const Array& a) {
   return a.defined() ? static_cast<T*>(a.raw()) : nullptr;
 }
 
-// S: of the arrays; rows are worked on in T, which mean and rstd have too.
+// S: the arrays' type. Rows are computed in T, which is also the type of mean and rstd.
 template <class S>
 struct Forward {
   using T = accumulate_t<S>;
@@ -90,7 +90,7 @@ struct Backward {
     });
   }
 
-  // dw += g xhat, db += g: a stretch of rows in registers, then double.
+  // dw += g xhat, db += g: in registers over a number of rows, then in double.
   void parameters(int64_t begin, int64_t end) const {
     each_vec<T>(size, [&](int64_t i, auto part) {
       Vec<T> dw = 0.0, db = 0.0;

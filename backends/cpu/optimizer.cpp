@@ -3,7 +3,7 @@
 #include <heed/backends/cpu/bf16.h>
 #include <heed/core/parallel.h>
 
-// Plain loops: they are bound by memory, and the compiler makes vectors of them.
+// Plain loops: they are bound by memory, and the compiler vectorises them.
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
 
@@ -19,7 +19,7 @@ double square_root(double x) { return __builtin_sqrt(x); }
 
 struct StepValues {
   double rate, number, scale;
-  bool failed;  // this step or one before it: nothing may change any more
+  bool failed;  // this step or an earlier one: nothing may change any more
   explicit StepValues(const Array& state)
       : rate(pointer<double>(state)[0]),
         number(pointer<double>(state)[1]),
@@ -27,8 +27,9 @@ struct StepValues {
         failed(pointer<double>(state)[3] != 0) {}
 };
 
-// A parameter in the precision that it is updated in. One of bf16 has a master in f32, which counts
-// where it rounds to the parameter: elsewhere someone has set the parameter since, and that counts.
+// A parameter in the precision that it is updated in. A bf16 parameter has a master in f32, which
+// is used if it rounds to the parameter. If not, the parameter has been set since, and its value is
+// used.
 template <class S>
 struct Parameter {
   using T = accumulate_t<S>;
@@ -105,9 +106,7 @@ void sgd(const Array& parameter, const Array& master, const Array& gradient, con
     for (int64_t i = begin; i < end; ++i) {
       const T pi = p.read(i);
       T g = widened(gradients[i]) * scale + decay * pi;
-      T bi = rule.first
-                 ? g
-                 : past * b[i] + fresh * g;  // the first time, b holds nothing that may be read
+      T bi = rule.first ? g : past * b[i] + fresh * g;  // in the first step b is uninitialised
       b[i] = bi;
       p.write(i, pi - rate * (rule.nesterov ? g + ahead * bi : bi));
     }
@@ -145,7 +144,7 @@ void sgd_step(const Array& parameter, const Array& master, const Array& gradient
   });
 }
 
-// Blocks of fixed size, summed in order: the same bits whatever the number of threads.
+// Blocks of fixed size, summed in order: the same bits for any number of threads.
 void global_norm(std::span<const Array> arrays, const Array& out) {
   const auto count = static_cast<int64_t>(arrays.size());
   constexpr int64_t kBlock = 32768, kAtOnce = 256;

@@ -1,12 +1,12 @@
-// Philox4x32-10 in vectors: the same bits as core/random.h's philox() at every level. A number's
-// place is its element index: element i of a call is lane i % 4 of the block offset + i / 4.
+// Philox4x32-10 in vectors: the same bits as core/random.h's philox() at every level. Numbers are
+// indexed by element: element i of a call is lane i % 4 of the block offset + i / 4.
 //
-//   keep_scales(out, n, key, first, p): out[i] = 0 where element first + i is dropped, else 1 / (1
-//   - p)
+//   keep_scales(out, n, key, first, p):
+//       out[i] = 0 where element first + i is dropped, else 1 / (1 - p)
 //
-// Blocks live in the 64-bit lanes of a vector, their four words in the lower halves of four
-// vectors: then one multiplication of 32 by 32 bits gives both halves of the product in place, and
-// what is left in the upper halves is ignored by the next multiplication.
+// Blocks occupy the 64-bit lanes of a vector, their four words the lower halves of four vectors.
+// Then one multiplication of 32 by 32 bits gives both halves of the product in place, and the next
+// multiplication ignores what is left in the upper halves.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ struct Blocks {
   static constexpr int64_t count = 8;
   __m512i v;
   static Blocks all(uint64_t x) { return {_mm512_set1_epi64(static_cast<long long>(x))}; }
-  // first + 0, 4, 1, 5, 2, 6, 3, 7: interleaving pairs then puts blocks into order.
+  // first + 0, 4, 1, 5, 2, 6, 3, 7: interleaving pairs then puts the blocks in order.
   static Blocks counters(uint64_t first) {
     return {_mm512_add_epi64(all(first).v, _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7))};
   }
@@ -115,7 +115,7 @@ class PhiloxStream {
   void batch(uint64_t block, uint32_t* out) const {
     const Blocks m0 = Blocks::all(0xD2511F53), m1 = Blocks::all(0xCD9E8D57);
     Blocks counter = Blocks::counters(offset_ + block);
-    // The first two rounds start from words 2 and 3 that are 0.
+    // The first two rounds know that words 2 and 3 start as 0.
     Blocks a = counter.times(m0), zero = Blocks::all(0);
     Blocks c0 = Blocks::xor3(counter.high(), Blocks::all(key0_[0]), zero), c1 = zero;
     Blocks c2 = Blocks::xor3(a.high(), Blocks::all(key1_[0]), zero), c3 = a;

@@ -1,9 +1,11 @@
 // sum over any set of axes. Axes are merged first, so that few patterns remain:
-//   rows:     the axis with stride 1 is reduced      (sum over the last axis)
-//   columns:  the axis with stride 1 is kept         (sum over the first axis)
-//   general:  no axis has stride 1                   (broadcast operands)
-// Work is cut by shape alone and partial sums are combined in order, so results do not depend on
-// threads.
+//
+//   rows     the axis with stride 1 is reduced   sum over the last axis
+//   columns  the axis with stride 1 is kept      sum over the first axis
+//   general  no axis has stride 1                broadcast operands
+//
+// Work is divided by shape alone and partial sums are combined in order, so results do not depend
+// on the threads.
 #include <heed/backends/reduce.h>
 
 #include <heed/backends/cpu/vectors.h>
@@ -71,13 +73,13 @@ struct Axes {
   }
 };
 
-constexpr int64_t kGrain = 1 << 14;  // elements that are worth a thread
+constexpr int64_t kGrain = 1 << 14;  // elements that justify a thread
 constexpr int64_t kMaxParts = 64;    // partial sums of one long sum
 constexpr int64_t kColumns = 512;    // columns whose sums stay in cache
 constexpr int64_t kMaxRowParts = 16;
 constexpr FullVec all;
 
-// n elements in a row. f32 lanes add 16 values each before they join the double.
+// n contiguous elements. f32 lanes add 16 values each before they are added to the double.
 template <class T>
 wide<T> sum_row(const T* p, int64_t n) {
   if constexpr (is_floating_type<T>) {
@@ -106,7 +108,7 @@ wide<T> sum_row(const T* p, int64_t n) {
   }
 }
 
-// Outputs with a long contiguous row each, `reduced` rows to an output.
+// Outputs that each sum `reduced` long contiguous rows.
 template <class T>
 void sum_rows(const T* x, Axes kept, Axes reduced, int64_t n, T* out) {
   const int64_t outputs = kept.numel(), rows = reduced.numel();
@@ -148,8 +150,8 @@ void sum_rows(const T* x, Axes kept, Axes reduced, int64_t n, T* out) {
   }
 }
 
-// sums[0, n) += the rows [first, last), each n <= kColumns elements; f32 joins the doubles every 64
-// rows.
+// sums[0, n) += the rows [first, last), each n <= kColumns elements; f32 is added to the doubles
+// every 64 rows.
 template <class T>
 void add_rows(const T* x, const Axes& reduced, int64_t first, int64_t last, int64_t n,
               wide<T>* sums) {
@@ -186,8 +188,8 @@ void add_rows(const T* x, const Axes& reduced, int64_t first, int64_t last, int6
   }
 }
 
-// The contiguous axis is kept: `n` columns side by side; out stands in order (kept, column) or is
-// scattered by `out_kept` and `out_stride` where the column axis was not the last one.
+// The contiguous axis is kept: `n` columns side by side. `out` is in order (kept, column), or
+// scattered by `out_kept` and `out_stride` if the column axis was not the last one.
 template <class T>
 void sum_columns(const T* x, Axes kept, Axes reduced, int64_t n, Axes out_kept, int64_t out_stride,
                  T* out) {
@@ -259,7 +261,7 @@ template <class T>
 void sum_typed(const Array& x, const Array& out) {
   const T* source = static_cast<const T*>(x.raw());
   T* target = static_cast<T*>(out.raw());
-  // Kept axes merge only where they merge in both arrays; out is contiguous, so x decides.
+  // Kept axes merge only if they merge in both arrays; out is contiguous, so x decides.
   Axes kept, reduced, out_kept;
   const Shape &sizes = x.shape(), &sizes_out = out.shape();
   const Strides &strides = x.strides(), &strides_out = out.strides();
@@ -279,7 +281,7 @@ void sum_typed(const Array& x, const Array& out) {
     for (int64_t i = 0; i < out.numel(); ++i) target[i] = T{};
     return;
   }
-  // In order of falling strides, so that a permuted array is read along its memory.
+  // By falling strides, so that a permuted array is read in the order of its memory.
   for (int i = 1; i < reduced.count; ++i)
     for (int j = i; j > 0 && reduced.axis[j - 1].stride < reduced.axis[j].stride; --j) {
       const Axis swap = reduced.axis[j];

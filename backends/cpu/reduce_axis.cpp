@@ -1,4 +1,4 @@
-// arg_extreme and cumsum: along one axis, the others are walked as outer and inner loops.
+// arg_extreme and cumsum: along one axis; the other axes are outer and inner loops.
 #include <heed/backends/reduce.h>
 
 #include <heed/backends/cpu/vectors.h>
@@ -44,7 +44,7 @@ int64_t best_strided(const T* p, int64_t n, int64_t stride) {
   return at;
 }
 
-// Finds the value with vectors, then the first place that holds it.
+// Finds the value with vectors, then the first index that holds it.
 template <bool kLargest, class T>
 int64_t best_contiguous(const T* p, int64_t n) {
   using V = Vec<T>;

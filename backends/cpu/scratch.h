@@ -1,4 +1,4 @@
-// Scratch memory for kernels. Arrays are not made inside backends/cpu/*.cpp: their destructor is
+// Scratch memory for kernels. Arrays are not created inside backends/cpu/*.cpp: their destructor is
 // inline code that other files share.
 #pragma once
 

@@ -1,6 +1,6 @@
-// Softmax attention over listed keys, a query at a time: dot products with the listed rows, softmax
-// over the list, weighted sum. Backward goes through the same pairs alone; dK and dV of one key
-// head are one task's, so sums have a fixed order.
+// Softmax attention over listed keys, one query at a time: dot products with the listed rows,
+// softmax over the list, weighted sum. Backward visits the same pairs only. One task computes dK
+// and dV of one key head, so sums have a fixed order.
 #include <heed/backends/cpu/attention_tile.h>
 #include <heed/backends/cpu/dispatch.h>
 #include <heed/backends/cpu/vectors.h>
@@ -126,7 +126,7 @@ class Selected {
            ((terms.b * terms.heads + terms.h) * t_ + i) * n_;
   }
 
-  // weights = scores, -inf where nothing is listed; the largest.
+  // weights = the scores, -inf where no key is listed; returns the largest.
   T scores(const HeadTerms<T>& terms, const T* q, Rows<T> k, const int32_t* keys, int64_t i) {
     const T lowest = -static_cast<T>(__builtin_inf());
     T most = lowest;
@@ -201,7 +201,7 @@ void run_backward(const AttentionProblem& p, const SelectedKeys& s, const Array&
                   const Array& lse, const Array& cotangent, const AttentionGradients& g) {
   int64_t units = p.k.dim(0) * p.k.dim(1), buckets = 0;
   if (g.relative_table.defined()) buckets = g.relative_table.numel();
-  // Gradients of biases are sums over heads or batch rows: then one unit after the other.
+  // Gradients of biases are sums over heads or batch rows: then units run one after the other.
   bool shared = buckets > 0 || g.bias.defined();
   int64_t tasks = shared ? 1 : units;
   common::with_scratch(larger(1, buckets) * static_cast<int64_t>(sizeof(double)), [&](char* sums) {

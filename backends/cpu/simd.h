@@ -84,11 +84,12 @@ struct Vec {
   friend Vec abs(Vec a) { return xsimd::abs(a.v); }
   friend Vec log1p(Vec a) { return xsimd::log1p(a.v); }
   friend Vec expm1(Vec a) { return xsimd::expm1(a.v); }
-  // b where a < b, else a: a NaN in `a` stays, one in `b` is lost (says so; versions differ).
+  // b where a < b, else a: a NaN in `a` is kept, one in `b` is lost. Explicit, since the max of
+  // xsimd's versions differs here.
   friend Vec max_keep(Vec a, Vec b) { return xsimd::select(a.v < b.v, b.v, a.v); }
   friend Vec min_keep(Vec a, Vec b) { return xsimd::select(b.v < a.v, b.v, a.v); }
 
-  // The words that elementwise rows share with Tensor.
+  // The functions that elementwise rows call on vectors as on Tensors.
   friend Mask<T> less(Vec a, Vec b) { return {a.v < b.v}; }
   friend Mask<T> less_equal(Vec a, Vec b) { return {a.v <= b.v}; }
   friend Mask<T> greater(Vec a, Vec b) { return {b.v < a.v}; }

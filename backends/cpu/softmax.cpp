@@ -9,8 +9,8 @@
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
 
-// The array as [outer, n, inner], n the axis: inner = 1 walks rows, inner > 1 a vector of columns
-// at once.
+// The array as [outer, n, inner], n the axis: inner = 1 means rows; inner > 1 takes a vector of
+// columns at once.
 struct AxisView {
   int64_t outer = 1, n = 1, inner = 1;
   AxisView(const Shape& shape, int axis) {
@@ -25,7 +25,7 @@ struct AxisView {
   }
 };
 
-// A row of -inf: shifted by nothing, so that exp gives zeros instead of exp(-inf + inf) = NaN.
+// A row of -inf is shifted by 0, so that exp gives zeros instead of exp(-inf + inf) = NaN.
 template <class T>
 T shift_of(T max) {
   return max == static_cast<T>(-__builtin_inf()) ? T(0) : max;
@@ -54,7 +54,7 @@ void log_softmax_row(const T* x, int64_t n, T* out) {
   });
   double total = sum.value();
   Vec<T> log_sum = total == 0 ? 0 : __builtin_log(total);
-  // (x - max) first: max + log_sum would round away what log_sum says when max is large.
+  // (x - max) first: max + log_sum would lose log_sum to rounding when max is large.
   each_vec<T>(n, [&](int64_t i, auto part) {
     store(out + i, (load(x + i, part) - shift) - log_sum, part);
   });
@@ -149,8 +149,8 @@ void run(AxisView v, Rows rows, Column column) {
   });
 }
 
-// f(x, inner, out, part): the strip of columns at `offset` of the operands, or copies of it in f32,
-// where a row of the strip is one vector.
+// f(x, inner, out, part): the strip of columns at `offset` of the operands, or for bf16 copies of
+// it in f32, where a row of the strip is one vector.
 template <class S, class F>
 void with_strip(const AxisView& v, const S* const (&from)[2], S* to, auto part, F f) {
   using T = accumulate_t<S>;

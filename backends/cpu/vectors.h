@@ -1,4 +1,4 @@
-// Loops over a row in vectors, the remainder included: the body is written once.
+// Loops over a row in vectors, remainder included: the body is written once.
 //
 //   each_vec<T>(n, [&](int64_t i, auto part) { store(out + i, load(x + i, part) * scale, part); });
 //
@@ -55,8 +55,8 @@ inline void store(bfloat16* p, Vec<float> v, PartVec part) {
   narrow(buffer, part.count, p);
 }
 
-// The remainder of a row. Short rows are mostly remainder, so it goes by masks where there are any,
-// and not through a buffer.
+// The remainder of a row. Short rows are mostly remainder, so masked loads are used where the level
+// has them, and no buffer.
 #if defined(__AVX512F__)
 inline __mmask16 first16(PartVec part) { return static_cast<__mmask16>((1u << part.count) - 1); }
 inline __mmask8 first8(PartVec part) { return static_cast<__mmask8>((1u << part.count) - 1); }
@@ -107,7 +107,7 @@ inline void store(T* p, Vec<T> v, PartVec part) {
 }
 #endif
 
-// Across the lanes. Where a lane is NaN, lane_max ignores it or not.
+// Reductions across the lanes. Whether lane_max ignores a NaN depends on the level.
 #if defined(__AVX512F__)
 inline float lane_sum(Vec<float> v) { return _mm512_reduce_add_ps(v.v); }
 inline double lane_sum(Vec<double> v) { return _mm512_reduce_add_pd(v.v); }
@@ -131,8 +131,8 @@ inline __attribute__((always_inline)) void each_vec(int64_t n, F&& f) {
   if (i < n) f(i, PartVec{n - i});
 }
 
-// Adds many numbers: vectors of T for a short stretch, then double, so that the error does not grow
-// with the length.
+// Adds many numbers: in vectors of T for a short stretch, then in double, so that the error does
+// not grow with the length.
 template <class T>
 struct LongSum {
   static constexpr int64_t kStretch = 32;

@@ -10,13 +10,13 @@ namespace heed::kernels::common {
 // x itself unless it is bf16. Axes keep the order of their strides, and broadcast ones stay so.
 Array widened(const Array& x);
 
-// f(f32 arrays) for the results `outs`, up to kMostResults, which then receive what it wrote. Arrays
-// that are undefined or not bf16 are passed as they are. `add`: f adds to its results, so they start
-// with the values of `outs`.
+// Calls f with f32 arrays in place of `outs` (up to kMostResults), which then receive what it
+// wrote. Arrays that are undefined or not bf16 are passed as they are. `add`: f adds to its
+// results, so they start with the values of `outs`.
 inline constexpr int kMostResults = 4;
 void in_f32(const Array* const* outs, int count, bool add, FunctionRef<void(const Array*)> f);
 
-// f(the problem with floating operands widened).
+// Calls f with the problem, its floating operands widened.
 void in_f32(const AttentionProblem& problem, FunctionRef<void(const AttentionProblem&)> f);
 // The same for the gradients.
 void in_f32(const AttentionGradients& gradients, FunctionRef<void(const AttentionGradients&)> f);

@@ -20,8 +20,8 @@ namespace heed::nn {
 
 namespace {
 
-// A block of tanh(W q_i + U k_j) has at most so many numbers, and at most so many query rows: with
-// few channels it would be the whole map otherwise, whose memory grows as T S.
+// The limits of a block of tanh(W q_i + U k_j): the numbers in it, and its query rows. Without the
+// second one a block with few channels would be the whole map, whose memory grows as T S.
 constexpr int64_t kBlockNumbers = int64_t{1} << 21;
 constexpr int64_t kBlockRows = 64;
 constexpr double kHidden = -std::numeric_limits<double>::infinity();
@@ -86,7 +86,8 @@ Tensor AdditiveAttention::forward(const Tensor& q, const Tensor& k, const Tensor
   for (int64_t begin = 0; begin < queries; begin += rows) {
     int64_t count = std::min(rows, queries - begin);
     Tensor drop = kept.defined() ? kept.slice(2, begin, begin + count) : kept;
-    // The mask is made inside: blocks of it would add up to a T x S map otherwise.
+    // The mask of a block is made inside it: made before, all blocks together would hold a T x S
+    // map.
     auto block = [=, this, all = call.mask](const std::vector<Tensor>& in) {
       Mask mask = all.rows(begin, count, batch, queries, keys);
       Tensor visible =
@@ -124,7 +125,7 @@ Tensor AdditiveAttention::weights(const Tensor& q, const Tensor& k, const Attent
 
 std::unique_ptr<DecodeState> AdditiveAttention::new_state(int64_t batch, int64_t capacity,
                                                           DType dtype, Device device) const {
-  // U k takes the place of k: it is made once for each key.
+  // The cache holds U k in place of k, so that it is computed once per key.
   return std::make_unique<KVCache>(batch, config().kv_heads, width_, config().value_dim, capacity,
                                    dtype, device);
 }
@@ -161,7 +162,7 @@ std::optional<ExactLimit> AdditiveAttention::exact_limit(const AttentionShape&) 
     NoGrad guard;
     dynamic_cast<AdditiveAttention&>(attention).v.fill_(0);
   };
-  // Scores of zero: the mean of the visible values.
+  // With v = 0 all scores are 0, and the result is the mean of the visible values.
   limit.reference = [dense = dense_reference(config())](const Tensor& q, const Tensor& k,
                                                         const Tensor& value,
                                                         const AttentionCall& call) {
@@ -181,11 +182,11 @@ Cost AdditiveAttention::cost(const AttentionShape& s, Pass pass) const {
   int64_t matrices = 2 * projected * d, map = 2 * heads * s.queries * s.keys * (width_ + e);
   bool back = pass == Pass::backward;
   Cost c;
-  // Backward makes the map again, and each product has two.
+  // Backward computes the map again, and each product has two gradients.
   c.flops = back ? 2 * matrices + 3 * map : matrices + map;
   c.bytes = (q + k + value + 2 * projected + out) * size;
   if (back) c.bytes += (out + q + k + value + projected) * size;
-  // q, k, v, out; W q, and U k and v once for each query head where those are more.
+  // q, k, v, out; W q; U k and v repeated for every query head, if there are more of these.
   int64_t kept = heads * s.queries * width_ + heads * s.keys * width_;
   if (s.heads != s.kv_heads) kept += heads * s.keys * e;
   c.activation_bytes = (q + k + value + out + kept) * size;

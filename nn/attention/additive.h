@@ -5,12 +5,12 @@
 //
 //   auto a = make_attention("additive:width=128", config);
 //
-// Options: width (A; default D). W and U serve all heads, each head has its own v [H, A]. The scale
-// is 1 by default. Scores are made pair by pair, so everything is exact: causal, cross, padding on
-// either side, pair masks, biases, grouped heads, dropout on the weights. Time O(T S A) with a tanh
-// for each number; query rows go in blocks which backward computes again, so that memory is O((T +
-// S) A). Decoding keeps U k and V of each key. v = 0 gives the mean of the visible values. See
-// docs/attention/additive.md.
+// Options: width (A; default D). W and U serve all heads; each head has its own v [H, A]. The scale
+// is 1 by default. Scores are computed pair by pair, so everything is exact: causal, cross, padding
+// on either side, pair masks, biases, grouped heads, dropout on the weights. Time is O(T S A), with
+// one tanh per pair and channel. Query rows are processed in blocks that backward recomputes, so
+// memory is O((T + S) A). Decoding caches U k and V of each key. With v = 0 the result is the mean
+// of the visible values. See docs/attention/additive.md.
 #pragma once
 
 #include <heed/nn/attention/attention.h>

@@ -157,7 +157,7 @@ void Attention::check_step(const Tensor& q, const Tensor& k, const Tensor& v,
   if (k.defined() && k.dim(2) != fresh)
     throw ShapeError(str(name(), ": step takes one key a query, got ", k.dim(2), " keys and ",
                          fresh, " queries; absorb takes keys alone"));
-  // Pair terms are about all keys that the queries will find.
+  // Pair terms cover all keys that the queries will see.
   int64_t keys = state.held().max();
   const AttentionTerms& terms = call.mask.terms();
   auto fits = [&](const Lengths& x) { return !x.defined() || x.size() == state.batch(); };
@@ -168,7 +168,7 @@ void Attention::check_step(const Tensor& q, const Tensor& k, const Tensor& v,
       keys = std::max(keys, first[b] + valid.end[static_cast<size_t>(b)]);
   }
   check_supported(call, {state.batch(), config_.heads, fresh, keys}, given.dtype());
-  // A cache leaves padding out, so that its tokens stand where they belong; sums and slots do not.
+  // A cache leaves padding out, so its tokens keep their positions. Sums and slots do not.
   Traits t = traits();
   if (!t.left_padding && t.decode == DecodeKind::fixed) check_left_padding(call.mask);
 }
@@ -216,7 +216,7 @@ std::optional<ExactLimit> Attention::exact_limit(const AttentionShape&) const {
 std::vector<int64_t> Attention::reach(const Tensor& q, const Tensor& k, const AttentionCall& call,
                                       int64_t i) const {
   if (i < 0 || i >= q.dim(2)) throw ValueError(str(name(), ": reach of row ", i, " of ", q.dim(2)));
-  // What is visible to row i of batch row 0 in some head.
+  // The keys that row i of batch row 0 sees in some head.
   int64_t batch = q.dim(0), keys = k.dim(2);
   Tensor row = call.mask.rows(i, 1, batch, q.dim(2), keys).dense(batch, 1, keys, config_.causal);
   std::vector<double> seen = row.slice(0, 0, 1).to_vector();  // [1, H or 1, 1, S]
@@ -240,7 +240,7 @@ void Attention::wrong_state() const {
 void attention_on_step(Module& root, int64_t step, RandomKey key) {
   uint64_t index = 0;
   root.visit([&](const std::string&, Module& module) {
-    // Each gets a seed of its own: how many numbers a variant takes is its own business.
+    // Each gets its own seed, since variants take different amounts of random numbers.
     if (auto* attention = dynamic_cast<Attention*>(&module)) {
       std::array<uint32_t, 4> bits = philox(key.seed, key.offset + index++);
       attention->on_step(step, {uint64_t{bits[0]} << 32 | bits[1], 0});

@@ -49,8 +49,8 @@ struct AttentionShape {
 
 enum class Pass { forward, backward };
 
-// Contractions only, 2 flops a multiply-add; bytes = operands and results of each op; activation
-// bytes = saved tensors and results, without per-thread scratch.
+// flops: matrix products only, 2 flops per multiply-add. bytes: operands and results of each op.
+// activation_bytes: saved tensors and results, without per-thread scratch.
 struct Cost {
   int64_t flops = 0;
   int64_t bytes = 0;
@@ -83,21 +83,22 @@ class Attention : public Module {
   virtual Tensor forward(const Tensor& q, const Tensor& k, const Tensor& v,
                          const AttentionCall& call) const = 0;
   virtual Traits traits() const = 0;
-  // The map really applied, for the query rows asked for: [B, H, R, S]. ValueError where there is
-  // none.
+  // The attention map that forward applies, for the given query rows: [B, H, R, S]. ValueError if
+  // the variant has none.
   virtual Tensor weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                          const std::vector<int64_t>& rows) const;
 
-  // Decoding. ValueError where traits().decode is none. `capacity` is a hint (keys to come).
-  // Unless a variant says otherwise, the state is a KVCache (kv_cache.h).
+  // Decoding. ValueError where traits().decode is none. `capacity` is a hint: the number of keys
+  // expected. Unless a variant says otherwise, the state is a KVCache (kv_cache.h).
   virtual std::unique_ptr<DecodeState> new_state(int64_t batch, int64_t capacity,
                                                  DType dtype = DType::f32,
                                                  Device device = kCpu) const;
-  // Keys without queries: a prompt, an encoder's memory.
+  // Takes in keys and values without queries: a prompt, or an encoder's memory.
   virtual void absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
                       DecodeState& state) const;
-  // T >= 1 new positions, whose keys are taken in first; k and v undefined: attend to what is
-  // there. call.mask describes the new positions only.
+  // Decodes T >= 1 new positions: their keys enter the state before the queries attend to it. With
+  // k and v undefined, the queries attend to the keys that the state holds already. call.mask
+  // describes the new positions only.
   virtual Tensor step(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call,
                       DecodeState& state) const;
 
@@ -130,7 +131,8 @@ class Attention : public Module {
   }
   // The call's scale, dropout and random key, as the fused op takes them.
   FusedAttentionOptions fused_options(const AttentionCall& call) const;
-  // The same for a state that another variant made: DenseState& s = state_as<DenseState>(state).
+  // The state as this variant's own type, KVCache& cache = state_as<KVCache>(state); ValueError if
+  // another variant made it.
   template <class State>
   State& state_as(DecodeState& state) const {
     if (auto* s = dynamic_cast<State*>(&state)) return *s;
@@ -141,15 +143,15 @@ class Attention : public Module {
  private:
   void check_query(const Tensor& q) const;
   void check_keys(const Tensor& k, const Tensor& v, int64_t batch, DType dtype) const;
-  // What check_call and check_step ask of a call on a map [B, H, T, S].
+  // The checks that check_call and check_step share, for a map [B, H, T, S].
   void check_supported(const AttentionCall& call, const Shape& map, DType dtype) const;
   void check_left_padding(const Mask& mask) const;
   [[noreturn]] void wrong_state() const;
   AttentionConfig config_;
 };
 
-// on_step of every attention in the tree below `root`, each with its own part of the random
-// numbers.
+// Calls on_step of every attention in the module tree below `root`, each with its own part of the
+// random numbers.
 void attention_on_step(Module& root, int64_t step, RandomKey key);
 
 }  // namespace heed::nn

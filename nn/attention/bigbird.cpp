@@ -29,7 +29,7 @@ std::vector<int64_t> BigBirdAttention::drawn(int64_t r) const {
     return chosen;
   }
   for (uint64_t n = 0; static_cast<int64_t>(chosen.size()) < random_; ++n) {
-    // One block of numbers a draw; a block drawn before is drawn again.
+    // Each draw takes one block of random numbers; a repeated draw is discarded.
     std::array<uint32_t, 4> bits =
         philox(static_cast<uint64_t>(seed_), (static_cast<uint64_t>(r) << 20) + n);
     uint64_t wide = uint64_t{bits[0]} << 32 | bits[1];

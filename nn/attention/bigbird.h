@@ -5,11 +5,11 @@
 //   r < globals or c < globals         the first blocks see and are seen by all
 //   c is one of the `random` blocks drawn for r, or r one of those drawn for c
 //
-// Blocks are drawn among the earlier ones that are not seen anyway (all, where there are fewer), by
-// `seed` and r alone: the same for every length, so that padding, decoding and prefixes agree. Each
-// row has `random` earlier ones, and as many later ones on average (the paper draws among all
-// blocks, which a causal layer cannot use). Short inputs are treated like long ones: there is no
-// switch to full attention.
+// Random blocks are drawn among the earlier blocks that the other two rules do not cover (all of
+// them if there are fewer), by `seed` and r alone: they are the same for every length, so padding,
+// decoding and prefixes agree. Each row has `random` earlier ones, and as many later ones on
+// average (the paper draws among all blocks, which a causal layer cannot use). Short inputs are
+// treated like long ones: there is no switch to full attention.
 // Options: block (64), window (3, odd), globals (2), random (3), seed (0).
 #pragma once
 

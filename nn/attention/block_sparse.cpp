@@ -19,9 +19,10 @@ int64_t checked_block(int64_t block) {
   return block;
 }
 
-// Blocks of so few tokens become bits of large ones: a run of keys for each takes more memory than
-// the tokens, and a vector for a few pairs. With one token a block, every eighth one kept, the
-// tiles are 15 times as fast; from about eight tokens on they are slower.
+// Blocks of only a few tokens are stored as bits of larger tiles. As blocks, each would be a run of
+// keys, which takes more memory than the tokens, and a whole vector for a few pairs. With one token
+// per block and every eighth block kept, tiles are 15 times as fast; from about eight tokens per
+// block on they are slower.
 int64_t tile_of(int64_t block) {
   constexpr int64_t most = 4, tile = 64;
   return block <= most ? tile / block * block : block;
@@ -32,7 +33,7 @@ int64_t tile_of(int64_t block) {
 BlockPatternAttention::BlockPatternAttention(AttentionConfig config, int64_t block)
     : PatternAttention(std::move(config), block, tile_of(block)) {}
 
-// Spans need not lie on the grid: while decoding, queries start anywhere.
+// Spans need not lie on the grid: while decoding, queries start at any position.
 Cover BlockPatternAttention::cover(Span i, Span j) const {
   int64_t seen = 0, all = 0;
   for (int64_t r = i.begin / block(); r * block() < i.end; ++r)

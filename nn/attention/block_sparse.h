@@ -1,6 +1,6 @@
 // Block-sparse attention: softmax over the pairs of a block layout (Child et al. 2019, arXiv
-// 1904.10509; Gray et al. 2017). The sequence falls into blocks of `block` tokens; which block of
-// queries sees which block of keys is a pattern, of a spec string, a list or a pair of functions:
+// 1904.10509; Gray et al. 2017). The sequence is cut into blocks of `block` tokens. A pattern says
+// which block of queries sees which block of keys: a spec string, a list, or a pair of functions:
 //
 //   make_attention("block_sparse:block=64,pattern=local,window=1", config)
 //   BlockSparseAttention a(config, 64, {{0}, {0, 1}, {1, 2}});        // block row r sees these
@@ -38,15 +38,15 @@ class BlockSparseAttention : public BlockPatternAttention {
   using CoverFunction = BlockLayout::CoverFunction;
   using KeepFunction = BlockLayout::KeepFunction;
   explicit BlockSparseAttention(AttentionConfig config);
-  // columns[r]: what block row r sees. Longer sequences are a ValueError.
+  // columns[r] lists the blocks that block row r sees. Longer sequences are a ValueError.
   BlockSparseAttention(AttentionConfig config, int64_t block,
                        std::vector<std::vector<int64_t>> columns);
-  // Functions of positions alone. `cover` is asked once a block, `keep` where it says partial.
+  // Functions of positions alone. `cover` is called once per block, `keep` in partial blocks.
   BlockSparseAttention(AttentionConfig config, int64_t block, CoverFunction cover,
                        KeepFunction keep);
   const char* name() const override { return "block_sparse"; }
-  // Forward by sampled_product, block_softmax and block_sparse_product, memory by blocks kept; no
-  // mask, no dropout.
+  // What forward computes, through sampled_product, block_softmax and block_sparse_product: memory
+  // grows with the blocks kept. Without masks and dropout.
   Tensor by_products(const Tensor& q, const Tensor& k, const Tensor& v,
                      const AttentionCall& call) const;
   bool sees(int64_t r, int64_t c) const override;

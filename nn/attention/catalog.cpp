@@ -30,7 +30,7 @@ std::unique_ptr<Attention> make_sharing(const AttentionConfig& config, SharedPar
   return std::make_unique<Variant>(config, shared);
 }
 
-// A fused forward beside the same composed of primitives.
+// The reference of a fused forward: the same composed of primitives.
 template <class Variant>
 Tensor composed(const Attention& attention, const Tensor& q, const Tensor& k, const Tensor& v,
                 const AttentionCall& call) {
@@ -162,7 +162,7 @@ Tensor SharedParameters::get(const std::string& name, const std::function<Tensor
 const std::deque<AttentionEntry>& attention_catalog() { return entries(); }
 
 void register_attention(AttentionEntry entry) {
-  AttentionSpec spec = parse_spec(entry.name);  // refuses what could not be asked for later
+  AttentionSpec spec = parse_spec(entry.name);  // refuses what make_attention could not parse
   if (spec.name != entry.name || !entry.make)
     throw ValueError(
         str("register_attention: '", entry.name, "' needs a plain name and a factory"));

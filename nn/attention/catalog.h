@@ -1,8 +1,8 @@
 // The list of attention variants. Tests, benchmarks, examples and docs iterate over it.
 //
 //   SharedParameters shared;
-//   auto attention = make_attention("dense", {.heads = 4, .kv_heads = 4, .head_dim = 32, .value_dim
-//   = 32}, shared);
+//   AttentionConfig config{.heads = 4, .kv_heads = 4, .head_dim = 32, .value_dim = 32};
+//   auto attention = make_attention("dense", config, shared);
 #pragma once
 
 #include <deque>
@@ -36,7 +36,7 @@ struct AttentionEntry {
   // Options under which the conformance kit runs the variant besides the defaults, so small that
   // a dozen tokens exercise them: {"left=3,right=2"}.
   std::vector<std::string> checked{};
-  // Where forward is a fused kernel: the same composed of primitives, random numbers included.
+  // If forward is a fused kernel: the same composed of primitives, with the same random numbers.
   std::function<Tensor(const Attention& attention, const Tensor& q, const Tensor& k,
                        const Tensor& v, const AttentionCall& call)>
       reference{};

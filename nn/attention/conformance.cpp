@@ -16,7 +16,7 @@ struct CheckRow {
   void (*run)(conformance::Case&);
 };
 
-// In the order they run: what a variant gets wrong most often comes first.
+// In the order they run: the most common mistakes come first.
 const std::vector<CheckRow>& check_rows() {
   using namespace conformance;
   static const std::vector<CheckRow> rows = {

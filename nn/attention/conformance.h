@@ -1,9 +1,9 @@
-// The conformance kit: proves an attention variant against its own declarations. Traits, exact
-// limit, reach and cost say what a variant claims; each check makes the claims fail where they are
-// wrong. It runs on any catalogue entry, the user's own included, and needs no test framework.
+// The conformance kit: tests an attention variant against its own declarations. Traits, exact
+// limit, reach and cost state what a variant claims; each check fails where a claim is wrong. It
+// runs on any catalogue entry, the user's own included, and needs no test framework.
 //
 //   ConformanceReport report = check_attention(find_attention("dense"));
-//   std::puts(to_string(report).c_str());   // one line a check
+//   std::puts(to_string(report).c_str());   // one line per check
 //   bool good = report.passed();
 //
 // An entry is checked with its default options and with each string of `entry.checked`, chosen so
@@ -32,8 +32,8 @@ struct CheckResult {
   std::string options;  // the option string it ran with; empty: the defaults
   DType dtype = DType::f64;
   CheckOutcome outcome = CheckOutcome::passed;
-  // The comparison that came closest to its bound. An error is a relative RMS (0 where the bound
-  // is 0: equal to the bit); where `at_least`, the figure must not be below the bound.
+  // The comparison that came closest to its bound. An error is a relative RMS (bound 0: equal to
+  // the bit). If `at_least`, `measured` must not fall below the bound.
   double measured = 0, bound = 0;
   bool at_least = false;
   int64_t compared = 0;  // comparisons made
@@ -48,7 +48,7 @@ struct ConformanceReport {
   bool passed() const;  // something was executed and nothing failed
 };
 
-// As a table, one line a check.
+// As a table, one line per check.
 std::string to_string(const ConformanceReport& report);
 std::string to_string(const CheckResult& result);
 

@@ -13,7 +13,7 @@ namespace heed::nn::conformance {
 
 namespace {
 
-// Parameters come from the default generator: the kit uses it with its own seed and puts it back.
+// Parameters come from the default generator: the kit seeds it and restores it afterwards.
 class SeedGuard {
  public:
   explicit SeedGuard(uint64_t seed)
@@ -35,7 +35,7 @@ double infinite() { return std::numeric_limits<double>::infinity(); }
 
 }  // namespace
 
-std::vector<Tensor> Pulled::all() const {
+std::vector<Tensor> Evaluation::all() const {
   std::vector<Tensor> list{out, q, k, v};
   list.insert(list.end(), parameters.begin(), parameters.end());
   return list;
@@ -72,7 +72,7 @@ Case::Case(const AttentionEntry& e, const std::string& options, DType t, uint64_
                        .head_dim = 4,
                        .value_dim = value_dim,
                        .dtype = dtype};
-  // A variant states there what its arithmetic loses in f32.
+  // In its exact limit a variant states what its arithmetic loses in f32.
   if (auto limit = first->exact_limit(shape))
     f32_tolerance_ = std::max(f32_tolerance_, limit->tolerance_f32);
 }
@@ -148,15 +148,15 @@ AttentionCall Case::call(Mask mask) const {
   return call;
 }
 
-// Away from zero, and never all ones: the gradient of a softmax's sum is zero.
+// Away from zero, and not constant: the gradient of the sum of a softmax is zero.
 Tensor Case::cotangent(const Attention& a, const Triple& in, uint64_t stream) const {
   Tensor u = normal({in.q.dim(0), a.config().heads, in.q.dim(2), a.config().value_dim},
                     500 + stream);  // [B, H, T, E]
   return where(less(u, 0.0), 0.5 * u - 0.5, 0.5 * u + 0.5);
 }
 
-Pulled Case::pull(const Attention& a, const Triple& in, const AttentionCall& call,
-                  const Tensor& cotangent) const {
+Evaluation Case::evaluate(const Attention& a, const Triple& in, const AttentionCall& call,
+                          const Tensor& cotangent) const {
   auto leaf = [](const Tensor& x) { return x.detach().clone().set_requires_grad(true); };
   bool shared = in.k.impl() == in.q.impl();
   Tensor q = leaf(in.q), k = shared ? q : leaf(in.k), v = leaf(in.v);
@@ -164,7 +164,7 @@ Pulled Case::pull(const Attention& a, const Triple& in, const AttentionCall& cal
   if (!shared) leaves.push_back(k);
   std::vector<Tensor> parameters = a.parameters();
   leaves.insert(leaves.end(), parameters.begin(), parameters.end());
-  Pulled p;
+  Evaluation p;
   p.out = a.forward(q, k, v, call);
   std::vector<Tensor> found(leaves.size());
   if (p.out.requires_grad()) found = grad({p.out}, leaves, {cotangent}, {.allow_unused = true});
@@ -195,7 +195,7 @@ double Case::tolerance(double terms) const {
   return (dtype == DType::f64 ? 1e-12 : f32_tolerance_) * std::sqrt(std::max(terms, 1.0));
 }
 
-// Keeps the comparison that came closest to its bound, or fell furthest behind.
+// Keeps the comparison that came closest to its bound, or exceeded it most.
 void Case::count(double measured, double bound, bool at_least, const std::string& where) {
   ++result_.compared;
   bool good = at_least ? measured >= bound : measured <= bound;  // NaN: no
@@ -229,7 +229,7 @@ void Case::same(const Tensor& actual, const Tensor& expected, const std::string&
   at_most(largest_difference(actual, expected), 0, where);
 }
 
-void Case::same(const Pulled& actual, const Pulled& expected, const std::string& where) {
+void Case::same(const Evaluation& actual, const Evaluation& expected, const std::string& where) {
   static const char* const names[] = {"output", "gradient of q", "gradient of k", "gradient of v"};
   std::vector<Tensor> a = actual.all(), b = expected.all();
   for (size_t i = 0; i < a.size(); ++i)

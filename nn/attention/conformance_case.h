@@ -24,7 +24,7 @@ struct Triple {
 };
 
 // Output and gradients for one cotangent.
-struct Pulled {
+struct Evaluation {
   Tensor out;                      // [B, H, T, E]
   Tensor q, k, v;                  // k: zeros where it is q itself
   std::vector<Tensor> parameters;  // zeros where unused
@@ -49,7 +49,7 @@ class Case {
 
   // H = Hkv = 2, D = 4, E = value_dim.
   AttentionConfig config(bool causal, int64_t max_length) const;
-  // With parameters moved off their initial values, so that zeros among them hide nothing.
+  // With parameters moved off their initial values, so that no fault hides behind a zero.
   std::unique_ptr<Attention> make(const AttentionConfig& config, uint64_t stream = 0) const;
   std::unique_ptr<Attention> make_plain(const AttentionConfig& config, uint64_t stream = 0) const;
   // The same variant with another configuration and the parameters of `model`.
@@ -60,16 +60,16 @@ class Case {
                 uint64_t stream = 0) const;
   AttentionCall call(Mask mask = {}) const;
   Tensor cotangent(const Attention& a, const Triple& in, uint64_t stream = 7) const;
-  Pulled pull(const Attention& a, const Triple& in, const AttentionCall& call,
-              const Tensor& cotangent) const;
+  Evaluation evaluate(const Attention& a, const Triple& in, const AttentionCall& call,
+                      const Tensor& cotangent) const;
   // True if f throws a ValueError or ShapeError that begins with the variant's name.
   bool refuses(const std::function<void()>& f, std::string* message = nullptr) const;
 
-  // For sums of `terms`.
+  // The relative error allowed in a sum of `terms` numbers.
   double tolerance(double terms) const;
   void close(const Tensor& actual, const Tensor& expected, double bound, const std::string& where);
   void same(const Tensor& actual, const Tensor& expected, const std::string& where);  // bits
-  void same(const Pulled& actual, const Pulled& expected, const std::string& where);
+  void same(const Evaluation& actual, const Evaluation& expected, const std::string& where);
   void zero(const Tensor& actual, const std::string& where);
   void finite(const Tensor& actual, const std::string& where);
   void at_most(double measured, double bound, const std::string& where);
@@ -97,7 +97,7 @@ Tensor with_padding(const Tensor& x, const std::vector<int64_t>& begin,
                     const std::vector<int64_t>& end, double value);
 Tensor integers(const std::vector<int64_t>& values);
 
-// The checks, by file.
+// The checks. A comment begins the group of each file: conformance_masking.cpp and so on.
 void check_causality(Case& c);  // masking
 void check_reach(Case& c);
 void check_prefix(Case& c);

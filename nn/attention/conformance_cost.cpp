@@ -1,4 +1,4 @@
-// cost() against what the op layer and the allocator count.
+// cost() against what the op layer and the allocator measure.
 #include <algorithm>
 #include <cmath>
 
@@ -83,9 +83,9 @@ std::string name_of(const Setup& s) {
              " heads over ", s.kv_heads);
 }
 
-// Highest number of bytes held during forward and backward, inputs included.
+// The highest number of bytes held during forward and backward, inputs included.
 int64_t peak_of(const Case& c, const Attention& a, int64_t n) {
-  release_cached_memory();  // blocks that others left may be twice as large as what they serve
+  release_cached_memory();  // cached blocks may be twice as large as what is asked for
   int64_t before = memory_stats().current_bytes;
   reset_peak_memory();
   Leaves l = leaves_of(c, a, 1, n, n);
@@ -132,7 +132,7 @@ void check_activations(Case& c) {
     Cost cost = a->cost(shape_of(c, a->config(), 2, s.queries, s.keys), Pass::forward);
     double worst = 0;
     std::string where;
-    for (int again = 0; again < 2; ++again) {  // the second time, caches of the layer are filled
+    for (int again = 0; again < 2; ++again) {  // in the second run, the layer's caches are filled
       int64_t before = live_bytes();
       Leaves l = leaves_of(c, *a, 2, s.queries, s.keys);
       Tensor out = a->forward(l.q, l.k, l.v, c.call());
@@ -144,7 +144,7 @@ void check_activations(Case& c) {
   }
 }
 
-// Peak bytes ~ N^x: x must not exceed what activation_bytes grows with.
+// Fits peak bytes ~ N^x: x must not exceed the exponent of activation_bytes.
 void check_memory(Case& c) {
   constexpr int64_t small = 128, large = 512;
   for (bool causal : c.forms) {
@@ -157,7 +157,7 @@ void check_memory(Case& c) {
     auto exponent = [](double at_small, double at_large) {
       return std::log(at_large / at_small) / std::log(double(large) / double(small));
     };
-    peak_of(c, *a, large);  // scratch of threads, caches of the layer
+    peak_of(c, *a, large);  // fills scratch of threads and caches of the layer
     double peak_small = static_cast<double>(peak_of(c, *a, small));
     double measured = exponent(peak_small, static_cast<double>(peak_of(c, *a, large)));
     double implied = exponent(bytes(small), bytes(large));

@@ -1,4 +1,4 @@
-// Decoding: absorb and step in any pieces give what forward gives on the whole.
+// Decoding: absorb and step, in pieces of any size, give what forward gives on the whole sequence.
 #include <algorithm>
 #include <limits>
 
@@ -56,7 +56,7 @@ void decode_in_splits(Case& c, const Attention& a, const Mask& mask, const std::
       }
 }
 
-// Long enough for a state that drops, wraps or grows: a prompt, steps of many, steps of one.
+// Long enough for a state to drop keys, wrap or grow: a prompt, long steps, steps of one token.
 void long_decode(Case& c, const Attention& a) {
   constexpr int64_t n = 150, prompt = 40, chunk = 30, chunks_end = 100;
   Triple in = c.inputs(a.config(), 2, n, n);
@@ -74,7 +74,7 @@ void long_decode(Case& c, const Attention& a) {
 
 using Bounds = std::vector<int64_t>;
 
-// Prompts of unequal length, new positions of which some are padding, one more token for all.
+// Prompts of unequal length, then new positions of which some are padding, then one more token.
 void unequal_prompts(Case& c, const Attention& a, const Bounds& begin, const Bounds& end) {
   constexpr int64_t batch = 3, prompt = 6, chunk = 3;
   const Bounds none{0, 0, 0}, fresh{3, 2, 1};
@@ -109,7 +109,7 @@ void unequal_prompts(Case& c, const Attention& a, const Bounds& begin, const Bou
   }
 }
 
-// An encoder's memory, taken in as one or two pieces, then queries alone.
+// An encoder's memory, absorbed in one or two pieces, then queries without keys.
 void encoder_memory(Case& c, const Attention& a) {
   constexpr int64_t batch = 3, keys = 7, queries = 2;
   const Bounds begin{0, 0, 0}, lengths{7, 4, 2};
@@ -140,7 +140,7 @@ void encoder_memory(Case& c, const Attention& a) {
   }
 }
 
-// A variant whose open form looks ahead may decode in its causal form.
+// A variant whose non-causal form sees later keys may still decode in its causal form.
 void require_decode(const Case& c) {
   if (c.has_form(true) && c.make(c.config(true, 16))->traits().decode != DecodeKind::none) return;
   c.require_trait(c.traits.decode != DecodeKind::none, "decode");
@@ -168,7 +168,7 @@ void check_decode(Case& c) {
   if (!c.refuses([&] { a->new_state(1, 1, c.dtype); })) encoder_memory(c, *a);
 }
 
-// The state as a thing: lengths, clone, select, save and load, size.
+// The state as an object: lengths, clone, select, save and load, size.
 void check_decode_state(Case& c) {
   require_decode(c);
   if (!c.has_form(true)) c.not_applicable("there is no causal form");

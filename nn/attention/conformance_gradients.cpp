@@ -13,7 +13,7 @@ namespace {
 
 struct Leaf {
   std::string name;
-  Tensor tensor;  // requires a gradient, memory of its own
+  Tensor tensor;  // requires a gradient; its memory is its own
 };
 
 using Scalar = std::function<Tensor(const std::vector<Leaf>&)>;
@@ -113,7 +113,7 @@ void check_gradients(Case& c) {
     });
 }
 
-// Of sum_i <u_i, d f / d leaf_i>, which is what a gradient penalty differentiates.
+// Derivatives of sum_i <u_i, d f / d leaf_i>, which is what a gradient penalty differentiates.
 void check_second_derivatives(Case& c) {
   require_exact(c);
   for (const GradientSetting& s : gradient_settings(c)) {

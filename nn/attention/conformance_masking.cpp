@@ -1,4 +1,4 @@
-// What a row sees: nothing of its future, all of its reach, and causal = restricted.
+// What a row sees: none of its future, all of its reach; and causal rows equal restricted ones.
 #include <algorithm>
 #include <cmath>
 
@@ -11,10 +11,10 @@ namespace heed::nn::conformance {
 
 namespace {
 
-constexpr int64_t kWide = 32;  // features of wide keys differ by many powers of e
+constexpr int64_t kWide = 32;  // the features of wide keys differ by many powers of e
 
-// Directions in which the variant looks: rows of its parameters and buffers that fit a key, and
-// the axes. [R, D]
+// Directions that the variant distinguishes: the axes, and rows of its parameters and buffers that
+// have the length of a key. [R, D]
 Tensor directions(const Attention& a, DType dtype) {
   int64_t d = a.config().head_dim;
   std::vector<Tensor> rows{eye(d, dtype)};
@@ -32,7 +32,7 @@ Tensor directions(const Attention& a, DType dtype) {
   return concat(rows, 0);
 }
 
-// [B, H, N, D]: token n is `factor` times a direction, each token and head another one.
+// [B, H, N, D]: token n is `factor` times a direction, a different one for each token and head.
 Tensor aligned(const Tensor& directions, const Shape& shape, double factor, int64_t shift) {
   int64_t tokens = shape.numel() / shape[3];
   std::vector<Tensor> rows;
@@ -46,7 +46,7 @@ struct Content {
   Triple tokens;
 };
 
-// What the future may hold.
+// Contents that the future may have.
 std::vector<Content> futures(const Case& c, const Attention& a, const Triple& in) {
   const Shape& shape = in.k.shape();
   bool shared = in.q.impl() == in.k.impl();
@@ -87,7 +87,7 @@ void causality_of(Case& c, const Attention& a, int64_t queries, int64_t keys) {
                                              : with_tokens(in.k, 2, seen, keys, future.tokens.k);
       changed.v = with_tokens(in.v, 2, seen, keys, future.tokens.v);
       Tensor early = with_tokens(cotangent, 2, cut, queries, zeros(cotangent.shape(), c.dtype));
-      Pulled p = c.pull(a, changed, c.call(), early);
+      Evaluation p = c.evaluate(a, changed, c.call(), early);
       c.finite(p.out, where + ": output not finite");
       c.same(row_range(p.out, 0, cut), row_range(before, 0, cut), where + ": earlier rows change");
       c.zero(row_range(p.q, cut, queries), where + ": gradient of later queries");
@@ -121,7 +121,7 @@ void check_causality(Case& c) {
 
 void check_reach(Case& c) {
   constexpr int64_t n = 11;
-  // A value is moved so far that a weight of 1e-8 (f64) or 1e-5 (f32) on it shows.
+  // The value changes so much that a weight of 1e-8 (f64) or 1e-5 (f32) on it is noticed.
   double far = 1000, least = c.dtype == DType::f64 ? 1e-5 : 1e-2;
   for (bool causal : c.forms) {
     AttentionConfig config = c.config(causal, 16);
@@ -130,8 +130,8 @@ void check_reach(Case& c) {
     auto a = c.make(config);
     Triple in = c.inputs(config, 2, n, n);
     AttentionCall call = c.call();
-    // Scores of order 1 for every variant: what is asked is which keys enter, not how sharp the
-    // softmax is, and one without 1 / sqrt(D) gives weights that f32 cannot tell from 0.
+    // Scores of order 1 for every variant: the question is which keys enter, not how sharp the
+    // softmax is. Without 1 / sqrt(D), some weights would be too small to tell from 0 in f32.
     if (c.traits.scale) call.scale = 1 / std::sqrt(static_cast<float>(kWide));
     Tensor before = a->forward(in.q, in.k, in.v, call);
     bool several = false;
@@ -181,7 +181,7 @@ void check_prefix(Case& c) {
   }
 }
 
-// Item 0 stands two keys earlier than usual, item 1 one key later.
+// Item 0 is two keys earlier than usual, item 1 one key later.
 void check_offset(Case& c) {
   c.require_trait(c.traits.causal, "causal");
   constexpr int64_t n = 9;

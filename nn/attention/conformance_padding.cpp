@@ -1,4 +1,4 @@
-// Padding, other items of the batch, rows that see nothing.
+// Padding, the other items of a batch, and rows that see no key.
 #include <limits>
 
 #include <heed/autograd/ops/elementwise.h>
@@ -11,7 +11,7 @@ namespace {
 
 using Bounds = std::vector<int64_t>;
 
-// Item b without its padding, as every item of the batch: randomness may depend on b.
+// Item b without its padding, repeated as every item of the batch: randomness may depend on b.
 Triple alone(const Triple& in, size_t b, const Bounds& begin, const Bounds& end, bool pad_queries) {
   auto item = [&](const Tensor& x, bool cut) {
     Tensor only = repeat_item(x, static_cast<int64_t>(b), x.dim(0));
@@ -26,7 +26,7 @@ Tensor item_rows(const Tensor& x, int64_t b, int64_t begin, int64_t end) {
   return row_range(x.slice(0, b, b + 1), begin, end);
 }
 
-// Padded items against each item alone, and padding against padding of any other content.
+// Padded items against the items alone, and against padding of other content.
 void padded_equals_alone(Case& c, const Attention& a, int64_t queries, int64_t keys,
                          const Bounds& begin, const Bounds& end, bool pad_queries,
                          const std::string& where) {
@@ -40,9 +40,9 @@ void padded_equals_alone(Case& c, const Attention& a, int64_t queries, int64_t k
     if (pad_queries) t.q = with_padding(in.q, begin, end, garbage);
     t.k = in.k.impl() == in.q.impl() ? t.q : with_padding(in.k, begin, end, garbage);
     t.v = with_padding(in.v, begin, end, garbage);
-    return c.pull(a, t, c.call(mask), cotangent);
+    return c.evaluate(a, t, c.call(mask), cotangent);
   };
-  Pulled clean = with(0);
+  Evaluation clean = with(0);
   c.same(with(1e4), clean, where + ", 1e4 in the padding");
   c.same(with(std::numeric_limits<double>::quiet_NaN()), clean, where + ", NaN in the padding");
 
@@ -54,7 +54,7 @@ void padded_equals_alone(Case& c, const Attention& a, int64_t queries, int64_t k
     Tensor own = repeat_item(row_range(cotangent, first, last), row, batch);
     for (int64_t other = 0; other < batch; ++other)
       if (other != row) own.slice(0, other, other + 1).fill_(0);
-    Pulled p = c.pull(a, single, c.call(), own);
+    Evaluation p = c.evaluate(a, single, c.call(), own);
     double bound = c.tolerance(static_cast<double>(keys));
     std::string item = str(where, ", item of ", end[b] - begin[b], " tokens: ");
     auto compare = [&](const Tensor& whole, const Tensor& part, int64_t from, int64_t to,
@@ -105,12 +105,12 @@ void check_batch(Case& c) {
     auto a = c.make(c.config(causal, 16));
     Triple in = c.inputs(a->config(), 3, n, n);
     Tensor cotangent = c.cotangent(*a, in);
-    auto first = [](Pulled p) {  // what belongs to item 0
+    auto first = [](Evaluation p) {  // what belongs to item 0
       for (Tensor* t : {&p.out, &p.q, &p.k, &p.v}) *t = t->slice(0, 0, 1);
       p.parameters.clear();
       return p;
     };
-    Pulled expected = first(c.pull(*a, in, c.call(), cotangent));
+    Evaluation expected = first(c.evaluate(*a, in, c.call(), cotangent));
     auto changed = [&](double scale, bool other_numbers) {
       Triple other = c.inputs(a->config(), 3, n, n, other_numbers ? 6 : 0);
       auto mix = [&](const Tensor& mine, const Tensor& theirs) {
@@ -118,7 +118,7 @@ void check_batch(Case& c) {
       };
       Triple t{mix(in.q, other.q), mix(in.k, other.k), mix(in.v, other.v)};
       if (c.traits.shared_qk) t.k = t.q;
-      return first(c.pull(*a, t, c.call(), cotangent));
+      return first(c.evaluate(*a, t, c.call(), cotangent));
     };
     std::string form = causal ? "causal: " : "";
     c.same(changed(1, true), expected, form + "other items with other numbers");
@@ -133,7 +133,7 @@ void check_masked_rows(Case& c) {
   bool cross_causal = c.traits.causal && c.traits.cross && !c.traits.shared_qk;
   if (!c.traits.key_padding && !c.traits.pair_mask && !cross_causal)
     c.not_applicable("traits: neither key padding nor pair masks nor causal cross-attention");
-  auto item_zero = [&](const Pulled& p, int64_t b, const std::string& where) {
+  auto item_zero = [&](const Evaluation& p, int64_t b, const std::string& where) {
     for (const Tensor& t : p.all()) c.finite(t, where + ": not finite");
     for (const Tensor* t : {&p.out, &p.q, &p.k, &p.v}) c.zero(t->slice(0, b, b + 1), where);
   };
@@ -144,8 +144,8 @@ void check_masked_rows(Case& c) {
     std::string form = causal ? "causal, " : "";
     if (c.traits.key_padding) {
       AttentionCall call = c.call(Mask::key_padding({n, 0}));
-      item_zero(c.pull(*a, in, call, cotangent), 1, form + "all keys are padding");
-      Pulled both = c.pull(*a, in, c.call(Mask::key_padding({0, 0})), cotangent);
+      item_zero(c.evaluate(*a, in, call, cotangent), 1, form + "all keys are padding");
+      Evaluation both = c.evaluate(*a, in, c.call(Mask::key_padding({0, 0})), cotangent);
       for (const Tensor& t : both.all()) c.zero(t, form + "all keys of all items are padding");
       if (c.traits.weights)
         c.zero(a->weights(in.q, in.k, call, {0, n - 1}).slice(0, 1, 2), form + "weights");
@@ -153,16 +153,16 @@ void check_masked_rows(Case& c) {
     if (c.traits.pair_mask) {
       Tensor keep = less(zeros({n, n}, DType::f64), 1.0);
       keep.slice(0, 2, 3).fill_(0);  // row 2 sees nothing
-      Pulled p = c.pull(*a, in, c.call(Mask::pairs(keep)), cotangent);
+      Evaluation p = c.evaluate(*a, in, c.call(Mask::pairs(keep)), cotangent);
       for (const Tensor& t : p.all()) c.finite(t, form + "pair mask: not finite");
       c.zero(row_range(p.out, 2, 3), form + "row hidden by a pair mask");
       if (!c.traits.shared_qk) c.zero(row_range(p.q, 2, 3), form + "gradient of a hidden row");
     }
-    if (causal && cross_causal) {  // four more queries than keys: the first four see nothing
+    if (causal && cross_causal) {  // four more queries than keys: the first four see no key
       Triple more = c.inputs(a->config(), 2, n + 4, n);
       Tensor far = c.cotangent(*a, more);
       if (c.refuses([&] { a->forward(more.q, more.k, more.v, c.call()); })) continue;
-      Pulled p = c.pull(*a, more, c.call(), far);
+      Evaluation p = c.evaluate(*a, more, c.call(), far);
       for (const Tensor& t : p.all()) c.finite(t, "more queries than keys: not finite");
       c.zero(row_range(p.out, 0, 4), "rows before the first key");
       c.zero(row_range(p.q, 0, 4), "gradient of rows before the first key");

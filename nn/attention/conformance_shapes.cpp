@@ -19,8 +19,8 @@ Triple first_tokens(const Triple& in, int64_t queries, int64_t keys) {
   return t;
 }
 
-// Finite, of the right shape, and the same when two padded tokens follow, which moves every border
-// of blocks, chunks and SIMD registers.
+// Results are finite, have the right shape, and stay the same when two padded tokens follow, which
+// moves every border of blocks, chunks and SIMD registers.
 void length_works(Case& c, const Attention& a, int64_t queries, int64_t keys) {
   const AttentionConfig& config = a.config();
   bool self = queries == keys;
@@ -52,14 +52,16 @@ void check_lengths(Case& c) {
            {std::pair<int64_t, int64_t>{1, 17}, {17, 1}, {5, 64}, {65, 3}, {2, 127}})
         length_works(c, *a, queries, keys);
 
-    // Any strides: positions before heads, as projections leave them, and every other token.
+    // Any strides: positions before heads, as projections give them, and every second token.
     Triple in = c.inputs(a->config(), 2, 17, 17);
     Tensor expected = run(c, *a, in);
-    auto turned = [](const Tensor& x) { return x.transpose(1, 2).contiguous().transpose(1, 2); };
+    auto transposed = [](const Tensor& x) {
+      return x.transpose(1, 2).contiguous().transpose(1, 2);
+    };
     auto spread = [](const Tensor& x) {
       return stack({x, x * 0.0 + 9.0}, 3).reshape({x.dim(0), x.dim(1), 2 * x.dim(2), x.dim(3)});
     };
-    Triple t{turned(in.q), turned(in.k), turned(in.v)};
+    Triple t{transposed(in.q), transposed(in.k), transposed(in.v)};
     Triple s{spread(in.q).slice(2, 0, 34, 2), spread(in.k).slice(2, 0, 34, 2),
              spread(in.v).slice(2, 0, 34, 2)};
     for (Triple* other : {&t, &s}) {
@@ -100,7 +102,7 @@ void check_empty(Case& c) {
       std::string where =
           str(causal ? "causal: " : "", batch, " items, ", queries, " queries, ", keys, " keys");
       Triple in = c.inputs(config, batch, queries, keys);
-      Pulled p = c.pull(*a, in, c.call(), c.cotangent(*a, in));
+      Evaluation p = c.evaluate(*a, in, c.call(), c.cotangent(*a, in));
       c.require(p.out.shape() == Shape{batch, config.heads, queries, config.value_dim},
                 str(where, ": output ", p.out.shape()));
       for (const Tensor& t : p.all()) c.zero(t, where + ": not zero");
@@ -136,8 +138,8 @@ void check_grouped(Case& c) {
     Triple wide{in.q, repeated(in.k), repeated(in.v)};
     Tensor cotangent = c.cotangent(*few, in);
     Mask mask = c.traits.key_padding ? Mask::key_padding({9, 5}) : Mask();
-    Pulled a = c.pull(*few, in, c.call(mask), cotangent);
-    Pulled b = c.pull(*many, wide, c.call(mask), cotangent);
+    Evaluation a = c.evaluate(*few, in, c.call(mask), cotangent);
+    Evaluation b = c.evaluate(*many, wide, c.call(mask), cotangent);
     double bound = c.tolerance(18);
     auto folded = [](const Tensor& x) {  // [B, 4, S, C] -> [B, 2, S, C]
       return sum(x.reshape({x.dim(0), 2, 2, x.dim(2), x.dim(3)}), {2});

@@ -18,23 +18,23 @@ void check_determinism(Case& c) {
     AttentionCall call = c.call();
     if (c.traits.weight_dropout) call.dropout = 0.3f;
     std::string form = causal ? "causal: " : "";
-    Pulled first = c.pull(*a, in, call, cotangent);
-    c.same(c.pull(*a, in, call, cotangent), first, form + "the same call again");
+    Evaluation first = c.evaluate(*a, in, call, cotangent);
+    c.same(c.evaluate(*a, in, call, cotangent), first, form + "the same call again");
     auto twin = c.make_like(*a, a->config());
-    c.same(c.pull(*twin, in, call, cotangent), first, form + "the same call of a twin");
+    c.same(c.evaluate(*twin, in, call, cotangent), first, form + "the same call of a twin");
     AttentionCall other = call;
     other.random.seed += 1;
     if (c.traits.stochastic || c.traits.weight_dropout)
-      c.require(largest_difference(c.pull(*a, in, other, cotangent).out, first.out) > 0,
+      c.require(largest_difference(c.evaluate(*a, in, other, cotangent).out, first.out) > 0,
                 form + "another random key changes nothing");
     else
-      c.same(c.pull(*a, in, other, cotangent), first,
+      c.same(c.evaluate(*a, in, other, cotangent), first,
              form + "the random key matters, but the traits do not say stochastic");
   }
 }
 
-// A fresh layer's result against that of one which has seen shorter, longer, larger and masked
-// inputs before.
+// The result of a fresh layer against that of a layer that has seen shorter, longer, larger and
+// masked inputs before.
 void check_memoryless(Case& c) {
   constexpr int64_t n = 21, longest = 40;
   for (bool causal : c.forms) {
@@ -43,16 +43,16 @@ void check_memoryless(Case& c) {
     auto used = c.make_like(*fresh, config);
     Triple in = c.inputs(config, 2, n, n);
     Tensor cotangent = c.cotangent(*fresh, in);
-    Pulled expected = c.pull(*fresh, in, c.call(), cotangent);
+    Evaluation expected = c.evaluate(*fresh, in, c.call(), cotangent);
     auto call_with = [&](int64_t length, double scale, const Mask& mask) {
       Triple t = c.inputs(config, 3, length, length, 8);
       t.q = scale * t.q;
       t.k = c.traits.shared_qk ? t.q : scale * t.k;
-      c.pull(*used, t, c.call(mask), c.cotangent(*used, t));
+      c.evaluate(*used, t, c.call(mask), c.cotangent(*used, t));
     };
     std::string form = causal ? "causal: " : "";
     auto again = [&](const char* after) {
-      c.same(c.pull(*used, in, c.call(), cotangent), expected, str(form, "after ", after));
+      c.same(c.evaluate(*used, in, c.call(), cotangent), expected, str(form, "after ", after));
     };
     call_with(2, 1, {});
     again("a shorter call");
@@ -70,8 +70,8 @@ void check_memoryless(Case& c) {
   }
 }
 
-// The state dict holds all that forward uses, random projections included, and forward leaves it
-// alone. on_step may change it.
+// The state dict holds all that forward uses, random projections included, and forward does not
+// change it. on_step may change it.
 void check_save_load(Case& c) {
   constexpr int64_t n = 11;
   for (bool causal : c.forms) {
@@ -83,20 +83,20 @@ void check_save_load(Case& c) {
       std::string where = str(causal ? "causal, " : "", "after step ", step, ": ");
       StateDict saved;
       for (const auto& [name, tensor] : a->state_dict()) saved[name] = tensor.detach().clone();
-      Pulled expected = c.pull(*a, in, c.call(), cotangent);
+      Evaluation expected = c.evaluate(*a, in, c.call(), cotangent);
       for (const Tensor& t : expected.all()) c.finite(t, where + "not finite");
       for (const auto& [name, tensor] : a->state_dict())
         c.same(tensor, saved.at(name), where + "forward changes '" + name + "'");
       auto b = c.make_plain(c.config(causal, 16), 9);  // other initial values
       b->load_state_dict(saved);
-      c.same(c.pull(*b, in, c.call(), cotangent), expected, where + "a loaded layer");
+      c.same(c.evaluate(*b, in, c.call(), cotangent), expected, where + "a loaded layer");
     }
   }
 }
 
 // E[dropout(w) v] = w v. With m_j = 0 or 1 / (1 - p), the variance of sum_j m_j w_j v_j is
-// p / (1 - p) sum_j (w_j v_j)^2, so the mean of R calls is off by z sqrt(variance / R), with
-// |z| < 5.5 but for one case in 2 10^7.
+// p / (1 - p) sum_j (w_j v_j)^2, so the mean of R calls is off by z sqrt(variance / R), where
+// |z| < 5.5 except in one case of 2 10^7.
 void check_dropout(Case& c) {
   constexpr int64_t n = 6;
   constexpr int runs = 400;

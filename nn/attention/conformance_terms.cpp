@@ -1,4 +1,4 @@
-// Terms of the mask beside padding, and what must be refused.
+// Mask terms other than padding, and what must be refused.
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/nn/attention/conformance_case.h>
@@ -13,7 +13,7 @@ Tensor run_with(const Case& c, const Attention& a, const Triple& in, const Mask&
   return a.forward(in.q, in.k, in.v, c.call(mask));
 }
 
-// bool [N, N]: own token always, others here and there.
+// bool [N, N]: each token sees itself and some of the others.
 Tensor scattered_pairs(const Case& c) {
   Tensor keep = less(c.normal({kTokens, kTokens}, 61), 0.3);
   for (int64_t i = 0; i < kTokens; ++i) keep[i][i].fill_(1);
@@ -37,7 +37,7 @@ void check_pair_mask(Case& c) {
     std::string form = causal ? "causal: " : "";
     Tensor before = run_with(c, *a, in, pairs);
     std::vector<double> keep = scattered_pairs(c).to_vector();
-    for (int64_t j = 0; j < kTokens; ++j) {  // a key reaches only the rows that it is shown to
+    for (int64_t j = 0; j < kTokens; ++j) {  // a key affects only the rows that may see it
       Triple moved = in;
       moved.v = with_tokens(in.v, 2, j, j + 1, in.v + 1000.0);
       if (!c.traits.shared_qk) moved.k = with_tokens(in.k, 2, j, j + 1, -8.0 * in.k);

@@ -1,4 +1,4 @@
-// What the variant computes: its exact limit, its algebra, its map.
+// What the variant computes: its exact limit, its linearity, its map.
 #include <cmath>
 
 #include <heed/autograd/backward.h>
@@ -20,7 +20,7 @@ struct LimitSetting {
   bool padded = false, tied = false;
 };
 
-// Neighbouring keys equal: selections must break the tie, and softmax must not care.
+// Makes neighbouring keys equal: selections must break the tie, and softmax must not change.
 Tensor tied_tokens(const Tensor& x) {
   std::vector<int64_t> index;
   for (int64_t j = 0; j < x.dim(2); ++j) index.push_back(j - j % 2);
@@ -55,7 +55,7 @@ void limit_of(Case& c, const LimitSetting& s) {
     if (s.queries == s.keys) mask = mask & Mask::query_padding({s.keys, s.keys - 2});
   }
   Tensor cotangent = c.cotangent(*a, in);
-  Pulled got = c.pull(*a, in, c.call(mask), cotangent);
+  Evaluation got = c.evaluate(*a, in, c.call(mask), cotangent);
 
   auto leaf = [](const Tensor& x) { return x.detach().clone().set_requires_grad(true); };
   Tensor q = leaf(in.q), k = c.traits.shared_qk ? q : leaf(in.k), v = leaf(in.v);
@@ -63,7 +63,7 @@ void limit_of(Case& c, const LimitSetting& s) {
   double stated = c.dtype == DType::f64 ? limit->tolerance_f64 : limit->tolerance_f32;
   double bound = stated * std::sqrt(static_cast<double>(s.keys));
   c.close(got.out, expected, bound, s.name + ": output differs from the reference");
-  // Between ties a selection has no derivative.
+  // At ties a selection has no derivative.
   if (s.tied || c.traits.gradient == GradientKind::surrogate) return;
   std::vector<Tensor> g = grad({expected}, {q, k, v}, {cotangent}, {.allow_unused = true});
   const char* const names[] = {"q", "k", "v"};
@@ -112,7 +112,7 @@ void check_row_sums(Case& c) {
       auto a = c.make(c.config(causal, 16));
       Triple in = c.inputs(a->config(), 2, n, n);
       in.v = ones(in.v.shape(), c.dtype);
-      // Padded as queries too: every row that is left sees its own token, however local it is.
+      // Queries are padded too: every remaining row sees its own token, however local it is.
       AttentionCall call = c.call(padded ? Mask::padding({n, 4}) : Mask());
       Tensor out = a->forward(in.q, in.k, in.v, call), expected = ones(out.shape(), c.dtype);
       if (padded) expected.slice(0, 1, 2).slice(2, 4, n).fill_(0);
@@ -181,7 +181,7 @@ void check_weights(Case& c) {
     }
 }
 
-// A fused kernel against its composition, tiles and tails, every term of the mask.
+// A fused kernel against its composition, with full tiles, remainders, and every term of the mask.
 void check_reference(Case& c) {
   if (!c.entry.reference) c.not_applicable("the entry names no reference: nothing is fused");
   for (bool causal : c.forms)
@@ -212,7 +212,7 @@ void check_reference(Case& c) {
         Tensor q = leaf(in.q), k = c.traits.shared_qk ? q : leaf(in.k), v = leaf(in.v);
         Tensor out = c.entry.reference(*a, q, k, v, call);
         std::vector<Tensor> g = grad({out}, {q, k, v}, {cotangent}, {.allow_unused = true});
-        Pulled p = c.pull(*a, in, call, cotangent);
+        Evaluation p = c.evaluate(*a, in, call, cotangent);
         double bound = c.tolerance(static_cast<double>(keys));
         std::string where = str(causal ? "causal, " : "", queries, " queries, ", keys, " keys, ",
                                 call.dropout > 0 ? "dropout" : call.mask.to_string());
@@ -239,8 +239,8 @@ void check_precision(Case& c) {
       in64.v = in.v.to(DType::f64);
       AttentionCall call = c.call(padded ? Mask::padding({n, 20}) : Mask());
       Tensor cotangent = c.cotangent(*narrow, in);
-      std::vector<Tensor> a = c.pull(*narrow, in, call, cotangent).all();
-      std::vector<Tensor> b = c.pull(*wide, in64, call, cotangent.to(DType::f64)).all();
+      std::vector<Tensor> a = c.evaluate(*narrow, in, call, cotangent).all();
+      std::vector<Tensor> b = c.evaluate(*wide, in64, call, cotangent.to(DType::f64)).all();
       const char* const names[] = {"output", "gradient of q", "gradient of k", "gradient of v"};
       for (size_t i = 0; i < a.size(); ++i)
         c.close(a[i].to(DType::f64), b[i].to(DType::f64), c.tolerance(n),

@@ -122,7 +122,7 @@ void DecodeState::load(const StateDict& state) {
   Lengths lengths = load_integers(state, "lengths", rows);
   if (token_axis_ >= 0) {
     if (lengths.max() > tokens) misfit(str("lengths up to ", lengths.max(), " of ", tokens));
-    // Nothing but zeros in the reserve, whatever the file holds there.
+    // The reserve holds only zeros, whatever the file has there.
     for (auto& [name, tensor] : fresh)
       tensor = Mask::key_padding(lengths).select_keys(tensor, token_axis_);
   }

@@ -1,7 +1,7 @@
 // What a layer keeps of the past while it decodes: a cache of keys and values, a running sum, ..
 //
-// A state is some tensors [B, ..], by name, and the number of keys that each row has taken in. What
-// every kind of state does with them stands here; a kind adds how it takes keys in.
+// A state is a set of named tensors [B, ..] and the number of keys that each row has taken in. What
+// every kind of state does with them is here; a derived kind adds how it takes keys in.
 #pragma once
 
 #include <memory>
@@ -19,10 +19,11 @@ class DecodeState {
   DType dtype() const { return tensors_.begin()->second.dtype(); }
   Device device() const { return tensors_.begin()->second.device(); }
   virtual Lengths lengths() const { return held_; }  // [B]: keys that each row has taken in
-  // Of these keys, those that are still here: all, but for a ring.
+  // How many of these keys are still stored: all of them, except in a ring cache.
   const Lengths& held() const { return held_; }
-  // Where token 0 of `count` new ones stands in each row: padding before the first token is not
-  // taken in, so that it stands that much earlier. As a position, and among the keys that are held.
+  // Where token 0 of `count` new ones stands in each row: as a position in the sequence, and as a
+  // place among the keys that are held. Padding before the first valid token is not taken in, so
+  // token 0 stands that much earlier.
   Lengths first_positions(const Mask& mask, int64_t count) const;
   Lengths first_places(const Mask& mask, int64_t count) const;
 
@@ -37,15 +38,15 @@ class DecodeState {
   virtual void load(const StateDict& state);
 
  protected:
-  // Empty: every row holds 0 keys. `name` begins the messages of errors. `token_axis`: along which
-  // axis of the tensors the keys lie, with a reserve behind them; -1: the tensors do not grow.
+  // Empty: every row holds 0 keys. Error messages begin with `name`. `token_axis`: the axis of the
+  // tensors along which keys are stored, with a reserve after them; -1: the tensors do not grow.
   DecodeState(const char* name, int64_t batch, int token_axis = -1);
   DecodeState(const DecodeState&) = default;
   DecodeState& operator=(const DecodeState&) = default;
   virtual std::unique_ptr<DecodeState> copy() const = 0;  // a derived object's copy constructor
   // Counts the keys that the mask leaves of `count` new ones.
   void count_keys(const Mask& mask, int64_t count);
-  // One integer a row, from a saved state.
+  // One integer per row, from a saved state.
   Lengths load_integers(const StateDict& state, const std::string& name, int64_t rows) const;
   [[noreturn]] void misfit(const std::string& what) const;
 

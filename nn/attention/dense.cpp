@@ -59,12 +59,12 @@ Traits DenseAttention::traits() const {
   t.causal = t.cross = t.key_padding = t.left_padding = true;
   t.pair_mask = t.bias = t.weight_dropout = t.grouped_heads = true;
   t.weights = t.permutation = true;
-  t.row_stochastic = !sinks.defined();  // the sink has its share
+  t.row_stochastic = !sinks.defined();  // the sink takes its share
   t.decode = DecodeKind::kv;
   return t;
 }
 
-// Neighbouring rows go together: a run [i, i + n) needs one product and n S entries of the mask.
+// Consecutive rows are computed together: a run [i, i + n) needs one product and n S mask entries.
 Tensor DenseAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                                const std::vector<int64_t>& rows) const {
   check_call(q, k, Tensor(), call);
@@ -72,7 +72,7 @@ Tensor DenseAttention::weights(const Tensor& q, const Tensor& k, const Attention
   check_rows(rows, queries, name());
   if (rows.empty()) return q.new_zeros({batch, heads, 0, keys});
   double scale = scale_of(call);
-  // Selected to 0: NaN in padding would survive a product.
+  // Padding is selected to 0, since NaN would survive a product with 0.
   Tensor clean_q = call.mask.select_queries(q, 2);                                  // [B, H, T, D]
   Tensor key_t = repeat_heads(call.mask.select_keys(k, 2), heads).transpose(2, 3);  // [B, H, D, S]
   double hidden = -std::numeric_limits<double>::infinity();
@@ -130,7 +130,7 @@ Cost DenseAttention::cost(const AttentionShape& s, Pass pass) const {
       pairs += std::clamp<int64_t>(i + 1 + s.keys - s.queries, 0, s.keys);
   }
   Cost c = softmax_cost(pairs, s, pass);
-  // The output once more, before the sink; the share of the keys.
+  // The output before the sink is kept too, and the share of the keys.
   if (sinks.defined())
     c.activation_bytes +=
         s.batch * s.heads * s.queries * (s.value_dim + 1) * static_cast<int64_t>(size_of(s.dtype));

@@ -41,9 +41,9 @@ class DenseAttention : public Attention {
 
 // The sizes of another variant, without its options.
 AttentionConfig dense_config(AttentionConfig other);
-// reference() of dense attention of those sizes: what many an exact limit is compared with.
+// reference() of dense attention of those sizes, which many exact limits are compared with.
 AttentionFunction dense_reference(const AttentionConfig& other);
-// The fused kernels' cost on so many query-key pairs a head.
+// The cost of the fused kernels for this many query-key pairs per head.
 Cost softmax_cost(int64_t pairs, const AttentionShape& shape, Pass pass);
 
 }  // namespace heed::nn

@@ -17,8 +17,8 @@ namespace heed::nn {
 
 namespace {
 
-// 1 / n for n = number of visible keys: of each row as a whole [B, 1, 1, 1], or of each query that
-// sees what lies up to itself [B, 1, T, 1]. 0 where there is none.
+// 1 / n, n = number of visible keys: of each row as a whole [B, 1, 1, 1], or of each query that
+// sees the keys up to its own [B, 1, T, 1]. 0 where there is none.
 Tensor one_over_visible(const Mask& mask, const Lengths& held, int64_t batch, int64_t queries,
                         int64_t keys, bool causal, const Lengths& offset, const Tensor& like) {
   Ranges valid = mask.key_ranges(batch, keys);
@@ -74,8 +74,8 @@ KeySums EfficientAttention::sum_keys(const Keys& keys) const {
   return {matmul(keys.k.transpose(2, 3), keys.values), {}};  // [B, Hkv, D, E]
 }
 
-// rho [B, H, T, D] and sums [B, Hkv, D, .] -> [B, H, T, E]: the query heads of one key head stand
-// one below the other.
+// rho [B, H, T, D] and sums [B, Hkv, D, .] -> [B, H, T, E]. The query heads of one key head are
+// stacked as rows of one matrix.
 Tensor EfficientAttention::apply(const Tensor& rho, const KeySums& sums) const {
   int64_t e = config().value_dim, b = rho.dim(0), h = config().heads, kv = config().kv_heads;
   Tensor context = sums.sums;  // [B, Hkv, D, E]
@@ -88,24 +88,24 @@ Tensor EfficientAttention::apply(const Tensor& rho, const KeySums& sums) const {
 Tensor EfficientAttention::causal(const Tensor& rho, const Keys& keys, const KeySums* before,
                                   int64_t offset) const {
   int64_t kv = config().kv_heads, e = config().value_dim, t = rho.dim(2), s = keys.k.dim(2);
-  auto [blind, live, shared, beside] = align(offset, t, s);
+  auto [empty_queries, active_queries, shared_keys, paired_keys] = align(offset, t, s);
   auto part = [&](int64_t begin, int64_t end) {
     return Keys{keys.k.slice(2, begin, end), keys.values.slice(2, begin, end)};
   };
   KeySums base;
   if (before) base = *before;
-  if (shared > 0) {
-    KeySums first = sum_keys(part(0, shared));
+  if (shared_keys > 0) {
+    KeySums first = sum_keys(part(0, shared_keys));
     base = before ? merge(base, first) : first;
   }
-  Tensor q = by_key_head(rho.slice(2, blind, t), kv);  // [B, Hkv, G, L, D]
-  Keys own = part(shared, shared + beside);
+  Tensor q = by_key_head(rho.slice(2, empty_queries, t), kv);  // [B, Hkv, G, L, D]
+  Keys own = part(shared_keys, shared_keys + paired_keys);
   double empty = softmax_ ? lowest(rho.dtype()) : 0;
-  Tensor k = pad(own.k, 2, 0, live - beside, empty);     // [B, Hkv, L, D]
-  Tensor values = pad(own.values, 2, 0, live - beside);  // [B, Hkv, L, E or E + 1]
+  Tensor k = pad(own.k, 2, 0, active_queries - paired_keys, empty);     // [B, Hkv, L, D]
+  Tensor values = pad(own.values, 2, 0, active_queries - paired_keys);  // [B, Hkv, L, E or E + 1]
   const KeySums* carried = base.sums.defined() ? &base : nullptr;
   Tensor out;
-  if (live == 0) {
+  if (active_queries == 0) {
     out = q.new_zeros({q.dim(0), kv, q.dim(2), 0, e});
   } else if (softmax_) {
     out = prefix_softmax(q, k, values, carried);  // [B, Hkv, G, L, E]
@@ -113,7 +113,8 @@ Tensor EfficientAttention::causal(const Tensor& rho, const Keys& keys, const Key
     out = prefix_product(q, k.unsqueeze(2), values.unsqueeze(2));
     if (carried) out = out + matmul(q, base.sums.unsqueeze(2));
   }
-  return pad(out.reshape({q.dim(0), config().heads, live, e}), 2, blind, 0);  // [B, H, T, E]
+  out = out.reshape({q.dim(0), config().heads, active_queries, e});
+  return pad(out, 2, empty_queries, 0);  // [B, H, T, E]
 }
 
 Tensor EfficientAttention::causal_rows(const Tensor& rho, const Keys& keys,
@@ -229,14 +230,14 @@ Tensor EfficientAttention::step(const Tensor& q, const Tensor& k, const Tensor& 
   if (k.defined()) {
     Keys keys = prepare(k, v, mask);
     KeySums before = s.keys();
-    // A single new query sees all that is there once its key has been taken in.
+    // A single new query sees all keys in the state once its own has been added.
     if (causal_keys && q.dim(2) > 1) out = causal(rho, keys, &before, 0);
     s.add(sum_keys(keys), k.dim(2), mask);
   }
   if (!out.defined()) out = apply(rho, s.keys());
   if (!softmax_) {
     if (!causal_keys) held = s.held();
-    // Without keys of its own, a step sees what is held and nothing else.
+    // Without keys of its own, a step sees only the keys that the state holds.
     out = out * one_over_visible(causal_keys ? mask : Mask(), held, q.dim(0), q.dim(2),
                                  causal_keys ? q.dim(2) : 0, causal_keys, {0}, q);
   }
@@ -256,19 +257,22 @@ std::optional<ExactLimit> EfficientAttention::exact_limit(const AttentionShape&)
 
 Cost EfficientAttention::cost(const AttentionShape& s, Pass pass) const {
   int64_t d = s.head_dim, e = s.value_dim, w = softmax_ ? e + 1 : e;
-  auto [blind, live, shared, beside] = align(s.keys - s.queries, s.queries, s.keys);
+  auto [empty_queries, active_queries, shared_keys, paired_keys] =
+      align(s.keys - s.queries, s.queries, s.keys);
   int64_t queries = s.heads * s.queries, keys = s.kv_heads * s.keys;  // rows of a batch item
   int64_t twice = pass == Pass::forward ? 1 : 2;
   Cost c;
   if (!config().causal) {
     c.flops = twice * 2 * d * e * (queries + keys);
   } else if (softmax_) {
-    c.flops = twice * 2 * d * w * s.kv_heads * shared;
-    if (live > 0)
-      c.flops += prefix_softmax_flops(live, d, e, s.heads, s.kv_heads, shared > 0, pass);
+    c.flops = twice * 2 * d * w * s.kv_heads * shared_keys;
+    if (active_queries > 0)
+      c.flops +=
+          prefix_softmax_flops(active_queries, d, e, s.heads, s.kv_heads, shared_keys > 0, pass);
   } else {
-    c.flops = prefix_product_flops(live, d, e, s.heads, s.kv_heads, pass);
-    if (shared > 0) c.flops += twice * 2 * d * e * (s.heads * live + s.kv_heads * shared);
+    c.flops = prefix_product_flops(active_queries, d, e, s.heads, s.kv_heads, pass);
+    if (shared_keys > 0)
+      c.flops += twice * 2 * d * e * (s.heads * active_queries + s.kv_heads * shared_keys);
   }
   c.flops *= s.batch;
   int64_t size = static_cast<int64_t>(size_of(s.dtype));
@@ -278,17 +282,20 @@ Cost EfficientAttention::cost(const AttentionShape& s, Pass pass) const {
   if (!config().causal) numbers += s.kv_heads * d * e;
   int64_t bits = 0;
   if (config().causal && softmax_) {
-    // prefix_softmax fills its rows up to whole chunks.
-    int64_t chunks = (live + kPrefixChunk - 1) / kPrefixChunk, rows = chunks * kPrefixChunk;
-    // A head of queries: rho, and filled up where that is a copy; over the denominators, times what
-    // is carried, in six levels of half of the rows each; scores of the levels; the result.
-    int64_t of_queries = s.queries * d + (rows > live ? rows * d : 0);
+    // prefix_softmax pads its rows to whole chunks.
+    int64_t chunks = (active_queries + kPrefixChunk - 1) / kPrefixChunk,
+            rows = chunks * kPrefixChunk;
+    // Per head of queries: rho, and its padded copy if there is one; divided by the denominators,
+    // and times the carried sums, each on half of the rows in six levels; the scores of the levels;
+    // the result.
+    int64_t of_queries = s.queries * d + (rows > active_queries ? rows * d : 0);
     of_queries += rows * (5 * d + kPrefixChunk / 2 + 1 + e);
-    // A head of keys: the own exponential, the denominator's inverse, what is carried; keys and
-    // factors of the levels with their totals; values. Carried sums, and those of each chunk.
+    // Per head of keys: their own exponential, the inverse of the denominator, and what is carried;
+    // keys and factors of the levels with their totals; values; carried sums and those of each
+    // chunk.
     int64_t of_keys = rows * (11 * d + w) + chunks * d * w;
     if (chunks > 1) of_keys += rows * d + 2 * chunks * d * (w + 1);
-    if (shared > 0) of_keys += shared * d + s.keys * w;  // keys that all queries see
+    if (shared_keys > 0) of_keys += shared_keys * d + s.keys * w;  // keys that all queries see
     numbers = queries * d + keys * (d + e) + s.heads * of_queries + s.kv_heads * of_keys;
     bits = s.kv_heads * rows * d;  // where a denominator is 0
   }

@@ -1,5 +1,5 @@
-// Efficient attention (Shen et al. 2021, arXiv 1812.01243): queries and keys are normalised apart,
-// so that their product needs no map and keys meet values first.
+// Efficient attention (Shen et al. 2021, arXiv 1812.01243): queries and keys are normalised
+// separately, so keys can be multiplied with values first and no T x S map is needed.
 //
 //   O = rho_q(Q) (rho_k(K)^T V)                          the context rho_k(K)^T V is [D, E]
 //   norm=softmax  rho_q = softmax over the channels of each query,
@@ -22,7 +22,7 @@
 //   Tensor o = a->forward(q, k, v, {});   // [B, H, T, E]
 //
 // f32 and f64. Cross, padding on both sides, grouped heads and decoding with a state of D (E + 2)
-// numbers a head are exact; pair masks, biases and dropout on the weights are refused.
+// numbers per head are exact; pair masks, biases and dropout on the weights are refused.
 // See docs/attention/efficient.md.
 #pragma once
 
@@ -37,7 +37,7 @@ class EfficientAttention : public PrefixAttention {
   const char* name() const override { return "efficient"; }
   Tensor forward(const Tensor& q, const Tensor& k, const Tensor& v,
                  const AttentionCall& call) const override;
-  // By way of the T x S map.
+  // The same through the T x S map.
   Tensor reference(const Tensor& q, const Tensor& k, const Tensor& v,
                    const AttentionCall& call) const;
   Traits traits() const override;
@@ -58,9 +58,9 @@ class EfficientAttention : public PrefixAttention {
  private:
   struct Keys {
     Tensor k;       // [B, Hkv, S, D], at padding lowest (softmax) or 0 (scaling)
-    Tensor values;  // [B, Hkv, S, E], 0 at padding; softmax: a column more, 1 at valid keys
+    Tensor values;  // [B, Hkv, S, E], 0 at padding; softmax: one more column, 1 at valid keys
   };
-  Tensor queries(const Tensor& q, const AttentionCall& call) const;  // rho_q, but for 1 / sqrt(n)
+  Tensor queries(const Tensor& q, const AttentionCall& call) const;  // rho_q without 1 / sqrt(n)
   Keys prepare(const Tensor& k, const Tensor& v, const Mask& mask) const;
   KeySums sum_keys(const Keys& keys) const;
   Tensor apply(const Tensor& rho, const KeySums& sums) const;

@@ -33,7 +33,7 @@ Tensor first_values(const Tensor& v, const Mask& mask) {
 
 }  // namespace
 
-// The level is differentiated like everything else: eps keeps it from cancelling wholly.
+// The level is differentiated like everything else, since with eps it does not cancel entirely.
 Features exponential_features(const Tensor& x) {
   Tensor level = max(x, -1, true);  // [.., N, 1]
   return {exp(x - level), level};
@@ -48,8 +48,8 @@ FeatureAttention::Keys FeatureAttention::prepare(const Tensor& k, const Tensor& 
   const Mask& mask = call.mask;
   Keys keys;
   keys.features = key_features(mask.select_keys(k, 2), call, first);  // [B, Hkv, S, R]
-  // The features of a token of zeros need not be 0: select once more, so that denominators too
-  // know nothing of padding.
+  // The features of a token of zeros need not be 0: padding is removed once more, so that it does
+  // not enter the denominators.
   keys.features.phi = mask.select_keys(keys.features.phi, 2);
   Tensor& level = keys.features.level;  // [B, Hkv, S, 1]
   const AttentionTerms& terms = mask.terms();
@@ -65,7 +65,7 @@ FeatureAttention::Keys FeatureAttention::prepare(const Tensor& k, const Tensor& 
   return keys;
 }
 
-// sum_j exp(level_j - top) phi_j [v_j, 1]^T; the factor goes to the narrower side.
+// sum_j exp(level_j - top) phi_j [v_j, 1]^T. The narrower operand is multiplied by the factor.
 KeySums FeatureAttention::sum_keys(const Keys& keys) const {
   Tensor phi_t = keys.features.phi.transpose(2, 3);  // [B, Hkv, R, S]
   if (!has_levels()) return {matmul(phi_t, keys.values), {}};
@@ -77,12 +77,12 @@ KeySums FeatureAttention::sum_keys(const Keys& keys) const {
 }
 
 // Query i sees `before` and the keys j <= i + offset. The keys that all queries see are summed at
-// once; from there on query and key go side by side.
+// once; the later keys are aligned with the queries, and prefix_product takes both.
 Tensor FeatureAttention::causal(const Tensor& phi_q, const Keys& keys, const KeySums* before,
                                 int64_t offset) const {
   int64_t kv = config().kv_heads, t = phi_q.dim(2), s = keys.values.dim(2);
-  auto [blind, live, shared, beside] = align(offset, t, s);
-  int64_t short_of = live - beside;  // queries behind the last key
+  auto [empty_queries, active_queries, shared_keys, paired_keys] = align(offset, t, s);
+  int64_t short_of = active_queries - paired_keys;  // queries after the last key
   auto part = [&](int64_t begin, int64_t end) {
     Keys out;
     out.features.phi = keys.features.phi.slice(2, begin, end);
@@ -92,12 +92,12 @@ Tensor FeatureAttention::causal(const Tensor& phi_q, const Keys& keys, const Key
   };
   KeySums base;
   if (before) base = *before;
-  if (shared > 0) {
-    KeySums first = sum_keys(shared == s ? keys : part(0, shared));
+  if (shared_keys > 0) {
+    KeySums first = sum_keys(shared_keys == s ? keys : part(0, shared_keys));
     base = before ? merge(base, first) : first;
   }
-  Tensor q = by_key_head(phi_q.slice(2, blind, t), kv);  // [B, Hkv, G, L, R]
-  Keys own = part(shared, shared + beside);
+  Tensor q = by_key_head(phi_q.slice(2, empty_queries, t), kv);  // [B, Hkv, G, L, R]
+  Keys own = part(shared_keys, shared_keys + paired_keys);
   Tensor phi = pad(own.features.phi, 2, 0, short_of).unsqueeze(2);  // [B, Hkv, 1, L, R]
   Tensor values = pad(own.values, 2, 0, short_of).unsqueeze(2);     // [B, Hkv, 1, L, E + 1]
   Tensor level, top;
@@ -113,8 +113,8 @@ Tensor FeatureAttention::causal(const Tensor& phi_q, const Keys& keys, const Key
     Tensor old = matmul(q, base.sums.unsqueeze(2));  // [B, Hkv, G, L, E + 1]
     out = out + (has_levels() ? old * exp(base.top.unsqueeze(2) - top) : old);
   }
-  out = out.reshape({q.dim(0), config().heads, live, values.dim(4)});
-  return pad(out, 2, blind, 0);  // [B, H, T, E + 1]
+  out = out.reshape({q.dim(0), config().heads, active_queries, values.dim(4)});
+  return pad(out, 2, empty_queries, 0);  // [B, H, T, E + 1]
 }
 
 Tensor FeatureAttention::normalised(const Tensor& sums, const AttentionCall& call,
@@ -125,7 +125,7 @@ Tensor FeatureAttention::normalised(const Tensor& sums, const AttentionCall& cal
   Tensor out = sums.slice(3, 0, e) * over;                             // [B, H, T, E]
   if (centre.defined()) {
     // total / (total + eps), in a form whose derivative is as small as it should be. A row that
-    // sees nothing, or has no feature in common with any key, stays 0.
+    // sees no key, or shares no feature with any key, stays 0.
     Tensor share = 1.0 - eps_ * over;                           // [B, H, T, 1]
     Tensor common = repeat_heads(centre, sums.dim(1)) * share;  // [B, H, T, E]
     out = out + where(equal(total, 0.0), 0.0, common);
@@ -142,7 +142,7 @@ Tensor FeatureAttention::forward(const Tensor& q, const Tensor& k, const Tensor&
   Tensor centre = first_values(v, call.mask);  // [B, Hkv, 1, E]
   Keys keys = prepare(k, v, call, {0}, centre);
   if (!config().causal) {
-    // The query heads of one key head stand one below the other.
+    // The query heads of one key head are stacked as rows of one matrix.
     Tensor rows = phi_q.reshape(
         {q.dim(0), config().kv_heads, config().heads / config().kv_heads * q.dim(2), features()});
     Tensor sums = matmul(rows, sum_keys(keys).sums);  // [B, Hkv, G T, E + 1]
@@ -233,8 +233,8 @@ Tensor FeatureAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
   Tensor phi_q = query_features(call.mask.select_queries(q, 2), call, first).phi;  // [B, H, T, R]
   if (fresh) {
     Keys keys = prepare(k, v, call, first);
-    // A query sees the new keys up to its own, so the state takes them in afterwards; a single one
-    // sees all that is there then.
+    // Several causal queries each see the new keys up to their own, so they are served before the
+    // state takes the keys in. A single query, or a non-causal one, sees all of them.
     Tensor out;
     KeySums before = s.keys();
     if (config().causal && q.dim(2) > 1) out = causal(phi_q, keys, &before, 0);
@@ -259,7 +259,8 @@ int64_t FeatureAttention::map_activations(int64_t) const { return 0; }
 
 Cost FeatureAttention::cost(const AttentionShape& s, Pass pass) const {
   int64_t r = features(), w = s.value_dim + 1;
-  auto [blind, live, shared, beside] = align(s.keys - s.queries, s.queries, s.keys);
+  auto [empty_queries, active_queries, shared_keys, paired_keys] =
+      align(s.keys - s.queries, s.queries, s.keys);
   int64_t queries = s.heads * s.queries, keys = s.kv_heads * s.keys;  // rows of a batch item
   bool forward = pass == Pass::forward;
   Cost c;
@@ -267,25 +268,26 @@ Cost FeatureAttention::cost(const AttentionShape& s, Pass pass) const {
   if (!config().causal) {
     c.flops += (forward ? 1 : 2) * 2 * r * w * (queries + keys);
   } else {
-    if (shared > 0)
-      c.flops += (forward ? 1 : 2) * 2 * r * w * (s.heads * live + s.kv_heads * shared);
-    c.flops += prefix_product_flops(live, r, w, s.heads, s.kv_heads, pass);
+    if (shared_keys > 0)
+      c.flops +=
+          (forward ? 1 : 2) * 2 * r * w * (s.heads * active_queries + s.kv_heads * shared_keys);
+    c.flops += prefix_product_flops(active_queries, r, w, s.heads, s.kv_heads, pass);
   }
   c.flops *= s.batch;
   int64_t size = static_cast<int64_t>(size_of(s.dtype));
   int64_t io = queries * s.head_dim + keys * (s.head_dim + s.value_dim) + queries * s.value_dim;
   c.bytes = s.batch * (io + (queries + keys) * r) * size;
   if (!forward) c.bytes += s.batch * (io + (queries + keys) * r) * size;
-  // Inputs, features with what their map keeps, values beside a column of ones, sums with the
-  // inverse of their denominators and the share that is not eps's, result.
+  // Inputs; features with what their map saves; values with a column of ones; sums with the
+  // inverse of their denominators and the share that eps leaves; the result.
   int64_t numbers = io + (queries + keys) * r + keys * w + queries * (w + 2);
   numbers += s.heads * map_activations(s.queries) + s.kv_heads * map_activations(s.keys);
   if (!config().causal) {
     numbers += s.kv_heads * r * w;
     if (has_levels()) numbers += keys * (w + 1);  // values relative to the largest level
   } else if (has_levels()) {
-    int64_t doublings = 0;  // of the running maximum, each of which keeps its operands
-    for (int64_t reach = 1; reach < live; reach *= 2) ++doublings;
+    int64_t doublings = 0;  // steps of the running maximum, each of which saves its operands
+    for (int64_t reach = 1; reach < active_queries; reach *= 2) ++doublings;
     numbers += keys * (2 * doublings + 2);
   }
   c.activation_bytes = s.batch * numbers * size;

@@ -1,24 +1,24 @@
-// What attention with a feature map phi has in common (linear attention, Performer): the softmax
-// of scores gives way to inner products of features, so that keys and values can be summed before
+// The common part of attention with a feature map phi (linear attention, Performer): the softmax of
+// scores is replaced by inner products of features, so that keys and values can be summed before
 // any query is known.
 //
 //   o_i = sum_j w_ij v_j / (sum_j w_ij + eps)     over the visible keys j
 //   w_ij = exp(level_j - top_i) phi(q_i) . phi(k_j)
 //
-// With exponential features, phi(k_j) stands relative to the key's own largest one, exp(level_j),
+// With exponential features, phi(k_j) is relative to the key's own largest one, exp(level_j),
 // and top_i is the largest level that row i sees: nothing overflows, and no later key changes an
-// earlier row. Maps without levels have w_ij = phi(q_i) . phi(k_j). eps stands in the denominator
+// earlier row. Maps without levels have w_ij = phi(q_i) . phi(k_j). eps is added to the denominator
 // alone, so prefixes, streams and whole sequences agree.
 //
 // Not causal: phi(Q) (phi(K)^T [V, 1]), two products. Causal: prefix_product, in chunks.
 //
-// forward takes the values relative to one that every row sees, c, that of the first valid key:
+// forward subtracts from all values one that every row sees, the value c of the first valid key:
 //   o_i = c + (sum_j w_ij (v_j - c) - eps c) / (sum_j w_ij + eps)
-// The same number, but in its gradient with respect to w_ij, (g . v_j - g . o_i) / (..), two sums
-// of products cancel: what the values have in common would cost its digits, all of them in a row
-// with a single key, where the gradient is 0. Its price: where c is far larger than a row's result
-// (a first value of 1,000 that nobody attends to), the row keeps an error of eps_f32 |c|, as any
-// sum with such a term would. Decoding takes the values as they are.
+// The result is the same, but its gradient with respect to w_ij, (g . v_j - g . o_i) / (..), is a
+// difference of two inner products: whatever the values have in common cancels there and costs
+// precision, all of it in a row with a single key, where the gradient is 0. The price: where c is
+// far larger than a row's result (a first value of 1,000 that nobody attends to), the row keeps an
+// error of eps_f32 |c|, as any sum with such a term would. Decoding uses the values as they are.
 //
 // A map derives from FeatureAttention and gives query_features, key_features and their number;
 // forward, weights, decoding, cost and the exact limit follow.
@@ -41,7 +41,7 @@ class FeatureAttention : public PrefixAttention {
   FeatureAttention(AttentionConfig config, double eps);
   Tensor forward(const Tensor& q, const Tensor& k, const Tensor& v,
                  const AttentionCall& call) const override;
-  // The same by way of the T x S map.
+  // The same through the T x S map.
   Tensor reference(const Tensor& q, const Tensor& k, const Tensor& v,
                    const AttentionCall& call) const;
   Traits traits() const override;
@@ -57,8 +57,8 @@ class FeatureAttention : public PrefixAttention {
  protected:
   KeySums sums_of(const Tensor& k, const Tensor& v, const AttentionCall& call,
                   const Lengths& first) const override;
-  // `first`: where token 0 stands, one number or one a batch row. A query's level is not used: it
-  // cancels.
+  // `first`: the position of token 0, one for all or one per batch row. A query's level is not
+  // used, since it cancels.
   virtual Features query_features(const Tensor& q, const AttentionCall& call,
                                   const Lengths& first) const = 0;
   virtual Features key_features(const Tensor& k, const AttentionCall& call,
@@ -66,8 +66,8 @@ class FeatureAttention : public PrefixAttention {
   virtual int64_t features() const = 0;  // R
   virtual bool has_levels() const = 0;
   virtual std::shared_ptr<FeatureAttention> twin() const = 0;  // equal, parameters included
-  virtual int64_t map_flops(int64_t tokens, Pass) const;  // of phi for so many tokens of a head
-  virtual int64_t map_activations(int64_t tokens) const;  // numbers kept of phi's computation
+  virtual int64_t map_flops(int64_t tokens, Pass) const;       // of phi, for `tokens` of one head
+  virtual int64_t map_activations(int64_t tokens) const;  // numbers that phi saves for backward
   double eps() const { return eps_; }
 
  private:

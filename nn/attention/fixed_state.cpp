@@ -37,7 +37,7 @@ KeySums FixedState::keys() const {
 void FixedState::add(const KeySums& fresh, int64_t count, const Mask& mask) {
   NoGrad guard;
   KeySums merged = merge(keys(), fresh);
-  // Copies of its own, so that bytes() is what the state holds and nothing else changes it.
+  // Own copies, so that bytes() is what the state holds and nothing else changes it.
   tensors_["sums"] = merged.sums.detach();
   if (merged.top.defined()) tensors_["top"] = merged.top.detach().contiguous();
   count_keys(mask, count);

@@ -1,10 +1,10 @@
 // The decode state of variants that need no keys, only sums over them: its size does not grow.
 //
-//   sums [B, Hkv, R, W]   sum_j exp(level_j - top) phi(k_j) [v_j, 1]^T
-//   top  [B, Hkv, 1 or R, 1]   largest level so far, the reference of the sums; may be absent
-//   lengths [B]           keys that each row has taken in
+//   sums     [B, Hkv, R, W]       sum_j exp(level_j - top) phi(k_j) [v_j, 1]^T
+//   top      [B, Hkv, 1 or R, 1]  largest level so far, which the sums are relative to; optional
+//   lengths  [B]                  keys that each row has taken in
 //
-// Sums with another reference merge exactly: both are rescaled to the larger one.
+// Sums relative to different levels merge exactly: both are rescaled to the larger one.
 #pragma once
 
 #include <heed/nn/attention/decode_state.h>
@@ -17,12 +17,12 @@ struct KeySums {
 };
 KeySums merge(const KeySums& a, const KeySums& b);
 
-// What stands for -infinity in levels: exp(lowest - x) is 0, and lowest - lowest is 0, not NaN.
+// The substitute for -infinity in levels: exp(lowest - x) is 0, and lowest - lowest is 0, not NaN.
 double lowest(DType dtype);
 
 class FixedState : public DecodeState {
  public:
-  // Empty: sums 0, top lowest. level_rows 0: no levels; 1: one a head; R: one a feature.
+  // Empty: sums 0, top lowest. level_rows 0: no levels; 1: one per head; R: one per feature.
   FixedState(int64_t batch, int64_t kv_heads, int64_t features, int64_t columns, int64_t level_rows,
              DType dtype, Device device);
 

@@ -18,7 +18,7 @@ KVCache::KVCache(const char* name, int64_t batch, int64_t kv_heads, int64_t head
     : DecodeState(name, batch, /*token_axis=*/2) {
   if (capacity < 0) throw ValueError(str(name, ": capacity ", capacity, " must not be negative"));
   capacity = std::max(capacity, kLeastCapacity);
-  // Zeros, not garbage: select copies the reserve too.
+  // Zeros, not uninitialised memory, since select copies the reserve too.
   for (auto [key, width] : {std::pair{"k", head_dim}, {"v", value_dim}})
     tensors_[key] = Tensor(Array::zeros({batch, kv_heads, capacity, width}, dtype, device));
 }

@@ -1,5 +1,6 @@
-// Decoding on a key-value cache. Every step begins with the checks (Attention::check_step), the new
-// keys taken in, and the terms of the call moved to where the queries stand among the cached keys.
+// Decoding on a key-value cache. Every step begins alike: the checks (Attention::check_step), then
+// the new keys are cached, and the terms of the call are moved to where the queries stand among
+// the cached keys.
 #pragma once
 
 #include <heed/nn/attention/attention.h>
@@ -9,7 +10,7 @@ namespace heed::nn {
 
 struct KVStep {
   Tensor keys, values;   // [B, Hkv, S, D], [B, Hkv, S, E]: all that is cached
-  AttentionTerms terms;  // key_end where rows differ; `offset` where it is not S - T
+  AttentionTerms terms;  // with key_end if rows differ, and `offset` if it is not S - T
   Lengths offset;        // query i of row b stands at key i + offset[b]
 };
 

@@ -24,7 +24,7 @@ Tensor means_of_all(const Tensor& x, int64_t m) {
   return concat({first, part(longer * (less + 1), m - longer, less)}, 2);
 }
 
-// Z [.., c, r] after `iterations` more.
+// Z [.., c, r] after `iterations` more iterations.
 Tensor iterate(const Tensor& w, Tensor z, int64_t iterations) {
   Tensor one = w.new_eye(w.dim(-2));
   for (int64_t i = 0; i < iterations; ++i) {
@@ -37,13 +37,13 @@ Tensor iterate(const Tensor& w, Tensor z, int64_t iterations) {
   return z;
 }
 
-// Where rows differ, the means are a product with a matrix of 1 / size, shared by the heads.
+// If rows differ, the means are a product with a matrix of 1 / size that all heads share.
 struct SegmentPlan {
   Tensor weights;  // f64 [B, 1, m, N]
   Tensor valid;    // bool [B, 1, N, 1]
 };
 
-// Made on the host.
+// Computed on the host.
 SegmentPlan segment_plan(const Ranges& valid, const Lengths& count, int64_t tokens, Device device) {
   int64_t batch = valid.rows(), m = count.max();
   Array weights = Array::zeros({batch, 1, m, tokens}, DType::f64, kCpu);

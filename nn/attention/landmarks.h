@@ -18,7 +18,7 @@ struct Landmarks {
 // one at most, the longer ones first. Padding enters no mean, whatever it holds.
 Landmarks segment_means(const Tensor& x, const Ranges& valid, int64_t most);
 
-// Approaches W^+ of W >= 0, [.., r, c] -> [.., c, r], for each matrix by itself:
+// Iterates towards the pseudo-inverse W^+ of each matrix W >= 0, [.., r, c] -> [.., c, r]:
 //   Z_0 = W^T / (|W|_1 |W|_inf);  Z <- 1/4 Z (13 I - W Z (15 I - W Z (7 I - W Z)))
 // (Razavi et al. 2014). Singular values too small for `iterations` stay damped. A zero matrix
 // gives zeros. The first `single` <= iterations run in f32.

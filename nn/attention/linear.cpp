@@ -39,7 +39,7 @@ std::shared_ptr<FeatureAttention> LinearAttention::twin() const {
 
 Traits LinearAttention::traits() const {
   Traits t = FeatureAttention::traits();
-  // eps takes its share of each row; the other maps have tokens without features, whose rows are 0.
+  // eps takes a share of each row, and with the other maps a row without any feature is 0.
   t.row_stochastic = eps() == 0 && (map_ == Map::elu || map_ == Map::exp || map_ == Map::taylor2);
   if (map_ == Map::cosformer) {
     t.cross = t.permutation = false;
@@ -48,8 +48,8 @@ Traits LinearAttention::traits() const {
   return t;
 }
 
-// relu(x) [cos, sin](pi p / 2 M): their inner products weigh by cos(pi (i - j) / 2 M) >= 0.
-Tensor LinearAttention::turned(const Tensor& x, const Lengths& first) const {
+// relu(x) [cos, sin](pi p / 2 M): inner products are weighted by cos(pi (i - j) / 2 M) >= 0.
+Tensor LinearAttention::cosformer_features(const Tensor& x, const Lengths& first) const {
   int64_t n = x.dim(2), rows = first.size(), end = n + first.max();
   if (std::max(n, end) > max_length_)
     throw ValueError(str("linear: map=cosformer with max_length ", max_length_, " got ",
@@ -65,7 +65,7 @@ Tensor LinearAttention::turned(const Tensor& x, const Lengths& first) const {
 
 Features LinearAttention::map(const Tensor& x, const Lengths& first) const {
   switch (map_) {
-    case Map::elu:  // elu(x) + 1, written so that small features keep their digits
+    case Map::elu:  // elu(x) + 1, in a form that keeps the precision of small features
       return {relu(x) + exp(clamp(x, lowest(x.dtype()), 0)), {}};
     case Map::relu: return {relu(x), {}};
     case Map::relu2: return {square(relu(x)), {}};
@@ -75,7 +75,7 @@ Features LinearAttention::map(const Tensor& x, const Lengths& first) const {
       Tensor pairs = x.unsqueeze(4) * (x * M_SQRT1_2).unsqueeze(3);  // [B, heads, N, D, D]
       return {concat({x.new_ones({b, h, n, 1}), x, pairs.reshape({b, h, n, d * d})}, 3), {}};
     }
-    case Map::cosformer: return {turned(x, first), {}};
+    case Map::cosformer: return {cosformer_features(x, first), {}};
   }
   return {};
 }
@@ -94,7 +94,7 @@ int64_t LinearAttention::map_activations(int64_t tokens) const {
   int64_t d = config().head_dim;
   switch (map_) {
     case Map::relu: return 0;
-    case Map::exp: return 2 * tokens;  // where the largest feature is, in i64
+    case Map::exp: return 2 * tokens;  // indices of the largest features, in i64
     default: return tokens * d;
   }
 }

@@ -12,9 +12,9 @@
 //   cosformer  max(x, 0) [cos, sin](pi i / 2 M)               2 D      (Qin et al. 2022)
 //
 // Options: map (elu), eps (1e-6), max_length: cosformer's M (AttentionConfig::max_length when not
-// given), which no sequence may exceed; a M that followed the length of each call would give a
-// prefix another result than the whole. A call's scale multiplies the queries before the map
-// (1 by default).
+// given), which no sequence may exceed. If M followed the length of each call, a prefix would get
+// another result than it has in the whole sequence. A call's scale multiplies the queries before
+// the map (1 by default).
 //
 //   auto a = make_attention("linear:map=relu2", {.heads = 4, .kv_heads = 4, .causal = true});
 //   Tensor o = a->forward(q, k, v, {});   // [B, H, T, E]
@@ -48,7 +48,7 @@ class LinearAttention : public FeatureAttention {
  private:
   enum class Map { elu, relu, relu2, exp, taylor2, cosformer };
   Features map(const Tensor& x, const Lengths& first) const;
-  Tensor turned(const Tensor& x, const Lengths& first) const;
+  Tensor cosformer_features(const Tensor& x, const Lengths& first) const;
   Map map_;
   int64_t max_length_ = 0;
 };

@@ -22,7 +22,7 @@ Tensor projection(int64_t slots, int64_t columns) {
   return e;  // [k, max_length]
 }
 
-// e [k, N] x [B, Hkv, N, D] -> [B, Hkv, k, D]. One product of two matrices: neither it nor its
+// e [k, N] x [B, Hkv, N, D] -> [B, Hkv, k, D], as one product of two matrices: neither it nor its
 // backward repeats E for each head.
 Tensor project(const Tensor& e, const Tensor& x) {
   int64_t b = x.dim(0), h = x.dim(1), n = x.dim(2), d = x.dim(3);
@@ -91,8 +91,8 @@ LinformerAttention::Part LinformerAttention::part(const AttentionCall& call, int
   }
   require_length(p.columns);
   p.slots = std::min(slots_, p.columns);
-  // Slots beyond a row's number of keys would be mixtures of mixtures; and so k = max_length with
-  // E = I is dense attention for shorter rows, too.
+  // Slots beyond a row's number of keys would be further mixtures of the same keys. Without them,
+  // k = max_length with E = I is dense attention for shorter rows, too.
   if (!used.all_equal()) p.terms.key_end = used;
   return p;
 }
@@ -204,13 +204,13 @@ Cost LinformerAttention::cost(const AttentionShape& s, Pass pass) const {
   int64_t k = kv * s.keys * d, v = kv * s.keys * e;
   int64_t projected = kv * slots * (d + e), matrices = 2 * slots * s.keys;
   bool back = pass == Pass::backward;
-  // Forward: E K, F V, Q K_b^T, P V_b. Backward: dK, dV, dE, dF; the map's five products.
+  // Forward: E K, F V, Q K_b^T, P V_b. Backward: dK, dV, dE, dF, and five products of the map.
   int64_t along = 2 * kv * slots * s.keys * (d + e), across = 2 * heads * s.queries * slots;
   Cost c;
   c.flops = back ? 2 * along + across * (3 * d + 2 * e) : along + across * (d + e);
   c.bytes = (q + k + v + matrices + 2 * projected + out + lse) * size;
   if (back) c.bytes += (out + q + k + v + matrices + projected) * size;
-  // The product keeps keys and values with their heads side by side: a copy, but for one head.
+  // The product needs the heads of keys and values side by side: a copy, unless there is one head.
   int64_t copies = kv > 1 ? k + v : 0;
   c.activation_bytes = (q + k + v + copies + projected + out + lse) * size;
   c.state_bytes = kv * slots_ * (d + e) * size;

@@ -3,17 +3,17 @@
 //
 //   K_b = E K,  V_b = F V,  O = softmax(scale Q K_b^T) V_b;  E, F in R^{k x max_length}
 //
-//   config.max_length = 512;   // E and F have one column a position: longer is a ValueError
+//   config.max_length = 512;   // E and F have one column per position; longer is a ValueError
 //   auto a = make_attention("linformer:k=64,share=kv", config);
 //
 // Options: k (256; above max_length it is max_length), share = none (E and F of this layer, common
 // to its heads), kv (F = E) or layer (one matrix for all layers that share `shared`, F = E).
 // Entries start as N(0, 1 / k), the matrices of the paper's Johnson-Lindenstrauss argument.
 //
-// A sequence uses the columns of its positions and the first min(k, valid keys) slots; padded keys
-// are selected to 0 before the projection. So padding behind a sequence changes nothing. Neither
-// causal, nor pair masks, nor biases exist: a slot mixes all positions. A memory decodes from its
-// slots, k (D + E) numbers a key head. See docs/attention/linformer.md.
+// A sequence uses the columns of its positions and the first min(k, valid keys) slots. Padded keys
+// are set to 0 before the projection, so padding after a sequence changes nothing. There are no
+// causal, pair mask or bias terms, since a slot mixes all positions. An encoder's memory is decoded
+// from its slots, k (D + E) numbers per key head. See docs/attention/linformer.md.
 #pragma once
 
 #include <heed/nn/attention/attention.h>
@@ -29,7 +29,7 @@ class LinformerAttention : public Attention {
   Tensor forward(const Tensor& q, const Tensor& k, const Tensor& v,
                  const AttentionCall& call) const override;
   Traits traits() const override;
-  // P F: what each value is really multiplied by. Negative entries occur.
+  // P F, the factors that the values are effectively multiplied by. They may be negative.
   Tensor weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                  const std::vector<int64_t>& rows) const override;
   std::unique_ptr<DecodeState> new_state(int64_t batch, int64_t capacity, DType dtype = DType::f32,
@@ -48,14 +48,14 @@ class LinformerAttention : public Attention {
   Tensor F;  // [k, max_length]; undefined where E serves values too
 
  private:
-  // How much of E and F a call uses, and its slots as a mask's terms.
+  // The part of E and F that a call uses, and the terms that limit its slots.
   struct Part {
     int64_t slots, columns;
     AttentionTerms terms;
   };
   Part part(const AttentionCall& call, int64_t batch, int64_t keys) const;
   void require_length(int64_t length) const;
-  // The valid tokens of k and v into the slots.
+  // Adds the valid tokens of k and v to the slots.
   void take_in(const Tensor& k, const Tensor& v, const Mask& mask, SlotState& state) const;
 
   int64_t slots_;

@@ -20,7 +20,7 @@ namespace heed::nn {
 
 namespace {
 
-// Finite, so that a token without any other candidate attends to itself; far below every score.
+// Finite, so that a token without any other candidate attends to itself; far below any real score.
 constexpr double kSelfScore = -5e4;
 
 int64_t default_buckets(int64_t max_length, int64_t chunk) {
@@ -29,14 +29,14 @@ int64_t default_buckets(int64_t max_length, int64_t chunk) {
   return std::max<int64_t>(2, wanted + wanted % 2);
 }
 
-// k / |k|. A zero vector has no direction: it stays zero, a constant.
+// k / |k|. A zero vector has no direction: it stays zero and gets no gradient.
 Tensor directions(const Tensor& k) {
   Tensor squared = sum(square(k), {3}, true);  // [B, H, S, 1]
   Tensor some = greater(squared, 0.0);
   return where(some, k, 0.0) * rsqrt(where(some, squared, 1.0));  // [B, H, S, D]
 }
 
-// bool [B, 1, T, S]: which key is query i's own, at i + offset[b].
+// bool [B, 1, T, S]: true at query i's own key, which is i + offset[b].
 Tensor own_keys(const Lengths& offset, int64_t queries, int64_t keys, Device device) {
   Array own = Array::zeros({offset.size(), 1, queries, keys}, DType::boolean, kCpu);
   for (int64_t b = 0; b < offset.size(); ++b)
@@ -139,7 +139,7 @@ Traits LshAttention::traits() const {
   return t;
 }
 
-// Scores of whole rows, of which the candidates stay.
+// Computes the scores of whole rows and keeps those of the candidates.
 Tensor LshAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                              const std::vector<int64_t>& rows) const {
   check_call(q, k, Tensor(), call);
@@ -158,7 +158,7 @@ Tensor LshAttention::weights(const Tensor& q, const Tensor& k, const AttentionCa
   return drop_weights(map, rows, queries, call);
 }
 
-// The cache keeps all vectors; they are hashed again.
+// The cache keeps all vectors, which are hashed again.
 Tensor LshAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
                           const AttentionCall& call, DecodeState& state) const {
   NoGrad guard;
@@ -172,7 +172,7 @@ Tensor LshAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
   Mask valid = Mask::key_padding({}, s.terms.key_end) &
                Mask::query_padding(s.terms.query_begin, s.terms.query_end);
   Tensor list = candidates(clean, keys, valid, s.offset);
-  // The own key is not the one of the query's number: its score is hidden by hand.
+  // A query's own key is not key i here, so its score is replaced explicitly.
   int64_t held = keys.dim(2);
   Tensor scores = matmul(clean * scale_of(call), keys.transpose(2, 3));  // [B, H, T, S]
   scores = where(own_keys(s.offset, q.dim(2), held, q.device()), kSelfScore, scores);
@@ -224,7 +224,7 @@ std::vector<int64_t> LshAttention::reach(const Tensor& q, const Tensor& k,
     std::vector<int64_t> mine;
     for (double j : list[0][h][i].to_vector())
       if (j >= 0) mine.push_back(static_cast<int64_t>(j));
-    // The own value counts only where it is the only one.
+    // The query's own key counts only if it is the only one.
     if (mine.size() > 1) mine.erase(std::remove(mine.begin(), mine.end(), i), mine.end());
     keys.insert(keys.end(), mine.begin(), mine.end());
   }
@@ -240,15 +240,15 @@ Cost LshAttention::cost(const AttentionShape& s, Pass pass) const {
     pairs += config().causal ? std::min(i + 1, length) : length;
   int64_t q = tokens * d, out = tokens * e, list = 4 * tokens * length;
   Cost c;
-  c.upper_bound = true;  // lists are as long as the buckets are full
+  c.upper_bound = true;  // lists are only as long as the buckets are full
   int64_t channels = pass == Pass::forward ? d + e : 3 * d + 2 * e;
   c.flops = 2 * s.batch * s.heads * pairs * channels;
-  // Queries and keys are turned once a round.
+  // Queries and keys are multiplied by the rotations once per round.
   if (pass == Pass::forward) c.flops += 2 * 2 * q * rounds_ * (buckets_ / 2);
   c.bytes = (3 * q + 2 * out + tokens) * size + list;
   if (pass == Pass::backward) c.bytes += (2 * q + 2 * out) * size;
-  // q, which is k; of its directions they themselves, what they are made of, and 1 / |k| with
-  // whether there is one; v, out, log-sum-exps and the lists.
+  // q, which is also k; the directions, what they are made of, and 1 / |k| with whether k is
+  // nonzero; v, out, log-sum-exps and the lists.
   c.activation_bytes = (3 * q + 2 * out + 2 * tokens) * size + tokens + list;
   c.state_bytes = s.batch * s.kv_heads * s.keys * (d + e) * size;
   return c;

@@ -1,17 +1,17 @@
 // LSH attention (Reformer: Kitaev et al. 2020, arXiv 2001.04451): queries and keys are the same
-// vectors, and a token attends to those whose directions fall into its own hash bucket.
+// vectors, and a token attends to the tokens whose directions fall into the same hash bucket.
 //
 //   k_j = q_j / |q_j|,   bucket_r(x) = argmax [x R_r; -x R_r],  R_r [D, buckets / 2] random, fixed
 //   o_i = softmax over the union of the rounds' candidates of (scale q_i . k_j) v_j
 //
-// Candidates of round r, causal: the last `chunk` tokens of the own bucket up to i itself, by
-// position. Otherwise the tokens are sorted by (bucket, position) and cut into chunks; candidates
-// are those of the own bucket in the own and the previous chunk, without wrap-around. A token's own
-// score is the constant -5e4: it attends to itself only where it has no other candidate.
+// Causal, the candidates of round r are the last `chunk` tokens of i's bucket by position, i itself
+// included. Otherwise the tokens are sorted by (bucket, position) and cut into chunks; candidates
+// are the tokens of i's bucket in i's chunk and the one before, without wrap-around. The score of a
+// token with itself is the constant -5e4: it attends to itself only if it has no other candidate.
 //
-// The union is the rounds merged by their log-sum-exps, a pair found c times weighted by -log c:
-// both give each pair its weight once. Time O(r T chunk (D + E) + r T buckets D), memory O(r T
-// chunk).
+// The union equals the paper's merge of the rounds by their log-sum-exps, in which a pair found c
+// times has log c subtracted from its score: both count each pair once. Time is
+// O(r T chunk (D + E) + r T buckets D), memory O(r T chunk).
 //
 //   auto a = make_attention("lsh:rounds=4,buckets=32,chunk=64", config);
 //
@@ -47,16 +47,16 @@ class LshAttention : public Attention {
   int64_t buckets() const { return buckets_; }
   // i32 [B, H, rounds, N]: the bucket of each row of x [B, H, N, D].
   Tensor hash(const Tensor& x) const;
-  // i32 [B, H, T, L], -1 for none: the union of the candidates. Query i of row b stands at key i +
-  // offset[b] (undefined: at key i); which keys and queries are valid says `mask`.
+  // i32 [B, H, T, L], -1 for none: the union of the candidates. Query i of row b stands at key
+  // i + offset[b] (undefined: at key i); `mask` says which keys and queries are valid.
   Tensor candidates(const Tensor& q, const Tensor& k, const Mask& mask,
                     const Lengths& offset) const;
-  // Every key visible, none hashed: the dense form with shared q and k.
+  // The dense form with shared q and k: every key is visible, nothing is hashed.
   Tensor dense_reference(const Tensor& q, const Tensor& k, const Tensor& v,
                          const AttentionCall& call) const;
 
  private:
-  // The operands and options of the op under forward.
+  // The operands and options of the op that forward calls.
   struct Prepared {
     Tensor keys, list;
     SelectedAttentionOptions options;

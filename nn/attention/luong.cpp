@@ -28,9 +28,9 @@ LuongAttention::LuongAttention(AttentionConfig config) : Attention(std::move(con
   }
 }
 
-// q . W k = (W^T q) . k: keys stay as they are, in forward and in the cache. Padding first becomes
-// 0, or NaN in it would reach the gradient of W.
-Tensor LuongAttention::turned(const Tensor& q, const AttentionCall& call) const {
+// q . W k = (W^T q) . k: keys stay as they are, in forward and in the cache. Padding is set to 0
+// first, or NaN in it would reach the gradient of W.
+Tensor LuongAttention::projected_queries(const Tensor& q, const AttentionCall& call) const {
   if (!weight.defined()) return q;
   return matmul(call.mask.select_queries(q, 2), weight.to(q.dtype()));  // [B, H, T, D]
 }
@@ -45,14 +45,14 @@ Tensor LuongAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v
                                const AttentionCall& call) const {
   auto scope = enter();
   check_call(q, k, v, call);
-  return inner_->forward(turned(q, call), k, v, scaled(call));  // [B, H, T, E]
+  return inner_->forward(projected_queries(q, call), k, v, scaled(call));  // [B, H, T, E]
 }
 
 Tensor LuongAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                                const std::vector<int64_t>& rows) const {
   check_call(q, k, Tensor(), call);
   check_rows(rows, q.dim(2), name());
-  return inner_->weights(turned(q, call), k, scaled(call), rows);  // [B, H, R, S]
+  return inner_->weights(projected_queries(q, call), k, scaled(call), rows);  // [B, H, R, S]
 }
 
 std::unique_ptr<DecodeState> LuongAttention::new_state(int64_t batch, int64_t capacity, DType dtype,
@@ -71,7 +71,7 @@ Tensor LuongAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
   NoGrad guard;
   auto scope = enter();
   check_step(q, k, v, call, state);
-  return inner_->step(turned(q, call), k, v, scaled(call), state);  // [B, H, T, E]
+  return inner_->step(projected_queries(q, call), k, v, scaled(call), state);  // [B, H, T, E]
 }
 
 std::optional<ExactLimit> LuongAttention::exact_limit(const AttentionShape&) const {
@@ -91,11 +91,11 @@ std::optional<ExactLimit> LuongAttention::exact_limit(const AttentionShape&) con
 Cost LuongAttention::cost(const AttentionShape& s, Pass pass) const {
   Cost c = inner_->cost(s, pass);
   if (!weight.defined()) return c;
-  int64_t turned = s.batch * s.heads * s.queries * s.head_dim;
+  int64_t projected = s.batch * s.heads * s.queries * s.head_dim;
   int64_t size = static_cast<int64_t>(size_of(s.dtype));
-  c.flops += (pass == Pass::forward ? 2 : 4) * turned * s.head_dim;
-  c.bytes += 2 * turned * size;
-  c.activation_bytes += turned * size;  // q and W^T q are both kept
+  c.flops += (pass == Pass::forward ? 2 : 4) * projected * s.head_dim;
+  c.bytes += 2 * projected * size;
+  c.activation_bytes += projected * size;  // q and W^T q are both kept
   return c;
 }
 

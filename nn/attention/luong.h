@@ -1,15 +1,15 @@
 // Multiplicative attention (Luong, Pham & Manning 2015, arXiv 1508.04025), three scores:
 //
-//   dot      q_i . k_j
-//   general  q_i . W k_j            W [D, D], common to all heads
-//   concat   v . tanh(W q_i + U k_j)  as in additive.h, with [W U] the paper's one matrix
-//   O = softmax(scale score + bias) V
+//   dot      s_ij = q_i . k_j
+//   general  s_ij = q_i . W k_j               W [D, D], common to all heads
+//   concat   s_ij = v . tanh(W q_i + U k_j)   as in additive.h; [W U] is the paper's one matrix
+//   O = softmax(scale s + bias) V
 //
 //   auto a = make_attention("luong:score=general", config);
 //
 // Options: score (dot), width (A of concat; default D). The scale is 1 by default, unlike dense
-// attention's 1 / sqrt(D). Everything of the contract is exact, decoding keeps keys and values.
-// score=dot is dense attention with scale 1. See docs/attention/luong.md.
+// attention's 1 / sqrt(D). All terms of a mask are exact; decoding keeps keys and values. score=dot
+// is dense attention with scale 1. See docs/attention/luong.md.
 #pragma once
 
 #include <heed/nn/attention/attention.h>
@@ -37,7 +37,7 @@ class LuongAttention : public Attention {
   Tensor weight;  // W of `general` [D, D]; undefined otherwise
 
  private:
-  Tensor turned(const Tensor& q, const AttentionCall& call) const;
+  Tensor projected_queries(const Tensor& q, const AttentionCall& call) const;
   AttentionCall scaled(const AttentionCall& call) const;
   double default_scale() const override { return 1; }
 

@@ -16,7 +16,7 @@ const Lengths& not_negative(const Lengths& lengths, const char* who) {
   return lengths;
 }
 
-// The bound that both ranges respect.
+// The intersection of both bounds.
 template <class Pick>
 Lengths merge_bounds(const Lengths& a, const Lengths& b, Pick pick) {
   if (!a.defined() || !b.defined()) return a.defined() ? a : b;
@@ -35,7 +35,7 @@ Tensor only_one(const Tensor& a, const Tensor& b, const char* what) {
 
 int64_t narrower(int64_t a, int64_t b) { return a < 0 ? b : b < 0 ? a : std::min(a, b); }
 
-// A bound as the tokens [begin, begin + count) see it.
+// A bound relative to the tokens [begin, begin + count).
 Lengths bound_within(const Lengths& bound, int64_t begin, int64_t count) {
   if (!bound.defined()) return bound;
   std::vector<int64_t> x = bound.values();
@@ -166,7 +166,7 @@ Mask Mask::operator&(const Mask& other) const {
   else if (b.pair_mask.defined()) t.pair_mask = b.pair_mask;
   if (a.bias.defined() && b.bias.defined()) t.bias = a.bias + b.bias;
   else if (b.bias.defined()) t.bias = b.bias;
-  // One side's word does not cover the other side's padding.
+  // One mask's promise does not cover the other one's padding.
   auto pads = [](const Mask& x) { return x.has_key_padding() || x.has_query_padding(); };
   m.finite_padding_ = (finite_padding_ || other.finite_padding_) &&
                       (finite_padding_ || !pads(*this)) && (other.finite_padding_ || !pads(other));

@@ -1,11 +1,11 @@
-// Mask: which keys each query sees, and what is added to the scores. A conjunction of typed terms
-// that kernels evaluate tile by tile; there is a T x S tensor only if the user gave one. True means
-// *keep*.
+// Mask: which keys each query sees, and what is added to the scores. It is a conjunction of typed
+// terms that kernels evaluate tile by tile; there is a T x S tensor only if the user gave one. True
+// means *keep*.
 //
 //   Mask m = Mask::padding({5, 3}) & Mask::window(2, 2);   // two sequences of 5 and 3 tokens
 //
-// Being causal is the layer's business (AttentionConfig::causal), never a call's mask. Whether a
-// mask fits the queries and keys is checked where it meets them: Attention::check_call.
+// Causality belongs to the layer (AttentionConfig::causal), never to a call's mask. Whether a mask
+// fits the queries and keys is checked where it meets them: Attention::check_call.
 #pragma once
 
 #include <string>
@@ -18,8 +18,8 @@ namespace heed::nn {
 class Mask {
  public:
   Mask() = default;  // everything is visible
-  // Valid tokens of row b: [0, lengths[b]), or [begin[b], end[b]), of which either may be undefined.
-  // What lies beyond the sequence is not there: a length of 9 on 3 tokens means all 3.
+  // Valid tokens of row b: [0, lengths[b]), or [begin[b], end[b]), where either may be undefined.
+  // Bounds are clamped to the sequence: a length of 9 on 3 tokens means all 3.
   static Mask key_padding(const Lengths& lengths);
   static Mask key_padding(const Lengths& begin, const Lengths& end);
   static Mask query_padding(const Lengths& lengths);
@@ -34,7 +34,7 @@ class Mask {
   static Mask added(const Tensor& bias);      // broadcastable to [B, H, T, S], differentiable
   static Mask offset(const Lengths& offset);  // query i stands at key i + offset[b]
 
-  // Both: ranges intersect, pair masks and windows narrow, biases add. Two ALiBi terms, two
+  // Both masks: ranges intersect, pair masks and windows narrow, biases add. Two ALiBi terms, two
   // tables or two different offsets are a ValueError.
   Mask operator&(const Mask& other) const;
 
@@ -57,26 +57,28 @@ class Mask {
   Tensor dense(int64_t batch, int64_t queries, int64_t keys, bool causal = false,
                Device device = kCpu) const;
   Tensor dense_bias(int64_t batch, int64_t queries, int64_t keys, DType dtype) const;
-  // The mask of query rows [begin, begin + count) of T, against the same S keys: what each of these
-  // rows sees stays the same.
+  // The mask of query rows [begin, begin + count) of T, against the same S keys. Each of these rows
+  // sees what it saw before.
   Mask rows(int64_t begin, int64_t count, int64_t batch, int64_t queries, int64_t keys) const;
-  // The mask of the new tokens [begin, begin + count) of a decoding step, which takes them in parts.
-  // Pair masks and bias tensors stay as they are.
+  // The mask of new tokens [begin, begin + count), for a decoding step that takes its tokens in
+  // parts. Pair masks and bias tensors stay as they are.
   Mask tokens(int64_t begin, int64_t count) const;
 
-  // x with padded tokens replaced by 0 (selected, so that NaN goes too); x itself if there is no
-  // such padding. `axis` is the token axis, axis 0 the batch.
+  // x with padded tokens replaced by 0 (by selection, so that NaN disappears too); x itself if
+  // there is no such padding. `axis` is the token axis, axis 0 the batch.
   Tensor select_keys(const Tensor& x, int axis) const;
   Tensor select_queries(const Tensor& x, int axis) const;
-  // Self-attention, where x is both: replaces tokens that are padding in each role that has any.
+  // For self-attention, where x is queries and keys: replaces the tokens that are padding in both
+  // roles, or in the only role that has padding.
   Tensor select_tokens(const Tensor& x, int axis) const;
 
-  // For layers that only need finite numbers in padding, so that 0 x NaN poisons nothing: the same,
-  // but x itself where the mask says that they are finite already.
+  // The same for layers that only need padding to be finite, since 0 x NaN is NaN: x itself if the
+  // mask says that its padding is finite already.
   Tensor finite_keys(const Tensor& x, int axis) const;
   Tensor finite_queries(const Tensor& x, int axis) const;
   Tensor finite_tokens(const Tensor& x, int axis) const;
-  // Says so: a model selected padded tokens to 0 at its entry, or they come from an embedding.
+  // This mask, with the promise that padding is finite: a model has set padded tokens to 0 where
+  // they enter, or they come from an embedding.
   Mask with_finite_padding() const;
 
  private:

@@ -52,8 +52,8 @@ struct NystromAttention::Core {
   Tensor inverse;  // W^+ [B, H, mk, mq], f64
 };
 
-// Z grows by 13/4 an iteration at most: after seven, f32's rounding is still below 3e-4 of what Z
-// inverts, and the last iteration, in double, takes it out where Z has converged.
+// An iteration makes Z grow by 13/4 at most. After seven, f32's rounding is still below 3e-4 of
+// what Z inverts, and the last iteration, in double, removes it where Z has converged.
 int64_t NystromAttention::single(DType dtype) const {
   return dtype == DType::f32 ? std::min<int64_t>(iterations_ - 1, 7) : 0;
 }
@@ -64,7 +64,7 @@ NystromAttention::Core NystromAttention::core(const Tensor& q, const Tensor& k,
          segment_means(k, call.mask.key_ranges(k.dim(0), k.dim(2)), landmarks_), Tensor()};
   int64_t rows = c.q.means.dim(2), columns = c.k.means.dim(2);
   Mask pairs = Mask::key_padding({}, c.k.end()) & Mask::query_padding({}, c.q.end());
-  // In double: small singular values of W are what the inverse enlarges.
+  // In double, since the inverse enlarges the small singular values of W.
   Tensor w =
       softmax_map(c.q.means.to(DType::f64), c.k.means.to(DType::f64), scale_of(call),
                   pairs.dense(q.dim(0), rows, columns, false, q.device()));  // [B, H, mq, mk]
@@ -114,7 +114,7 @@ Tensor NystromAttention::forward(const Tensor& q, const Tensor& k, const Tensor&
   return conv_ > 0 ? out + convolved(v, call) : out;
 }
 
-// Row i of the convolution as a matrix: kernel[j - i + c / 2] where that exists.
+// Row i of the convolution as a matrix: kernel[j - i + c / 2] where that exists, else 0.
 Tensor NystromAttention::band(const std::vector<int64_t>& rows, int64_t keys) const {
   std::vector<int64_t> places;
   for (int64_t i : rows)
@@ -163,8 +163,8 @@ std::optional<ExactLimit> NystromAttention::exact_limit(const AttentionShape& sh
   limit.options.set("landmarks", std::to_string(most));
   limit.options.set("iterations", "30");
   limit.reference = dense_reference(config());
-  // Singular values of W below 1e-7 or so are not reached in 30 iterations; in f32 the rounding of
-  // F and B V passes through the inverse, too.
+  // 30 iterations do not reach singular values of W below about 1e-7; in f32 the rounding of F and
+  // B V passes through the inverse, too.
   limit.tolerance_f64 = 1e-6;
   limit.tolerance_f32 = 1e-3;
   return limit;
@@ -174,7 +174,7 @@ Cost NystromAttention::cost(const AttentionShape& s, Pass pass) const {
   int64_t size = static_cast<int64_t>(size_of(s.dtype)), d = s.head_dim, e = s.value_dim;
   int64_t heads = s.batch * s.heads, kv = s.batch * s.kv_heads;
   int64_t mq = std::min(landmarks_, s.queries), mk = std::min(landmarks_, s.keys);
-  int64_t tall = ridge_ > 0 ? mq + mk : mq;  // rows of what is inverted
+  int64_t tall = ridge_ > 0 ? mq + mk : mq;  // rows of the matrix that is inverted
   int64_t r = std::min(tall, mk), l = std::max(tall, mk);
   int64_t q = heads * s.queries * d, out = heads * s.queries * e;
   int64_t k = kv * s.keys * d, v = kv * s.keys * e;
@@ -186,8 +186,8 @@ Cost NystromAttention::cost(const AttentionShape& s, Pass pass) const {
   c.flops = back ? across * (3 * d + 2 * e) + 2 * core : across * (d + e) + core;
   c.bytes = (2 * q + 2 * k + v + out) * size;
   if (back) c.bytes += (2 * q + 2 * k + v + 2 * out) * size;
-  // Kept of each iteration: W Z, the three brackets and Z; of the start W and its Z, and with a
-  // ridge the map itself, of which W is a copy. In double, but for the single ones and their W.
+  // Saved of each iteration: W Z, the three brackets and Z. Of the start: W and its Z, and with a
+  // ridge also the map, of which W is a copy. All in double, except the f32 iterations and their W.
   int64_t each = 4 * r * r + r * l, early = single(s.dtype);
   int64_t small = each * (iterations_ - early) + 2 * r * l + (ridge_ > 0 ? mq * mk : 0);
   int64_t singles = early > 0 ? each * early + r * l : 0;

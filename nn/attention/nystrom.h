@@ -5,15 +5,15 @@
 //
 //   auto a = make_attention("nystrom:landmarks=64,conv=33", config);
 //
-// Options: landmarks (64; clamps to each row's valid tokens), iterations (6) of the pseudo-inverse,
-// ridge (0): (W^T W + ridge I)^-1 W^T instead of W^+, conv (0: none; odd): adds a depthwise
-// convolution over the positions of V, one learned kernel a head (self-attention only).
+// Options: landmarks (64; at most each row's number of valid tokens), iterations (6) of the
+// pseudo-inverse, ridge (0): (W^T W + ridge I)^-1 W^T instead of W^+, conv (0: none; odd): adds a
+// depthwise convolution over the positions of V, one learned kernel per head (self-attention only).
 //
-// Means are over valid tokens only; the pseudo-inverse starts and runs for each matrix by itself
-// and in double; in f32 calls up to seven iterations before the last run in f32. F and B are never
-// stored: O(T + S) memory beside m x m. Weights may be negative, rows sum to about 1. Not causal: a
-// landmark has seen all of its segment. With landmarks = max(T, S) and 30 iterations it is dense
-// attention, to 1e-6. See docs/attention/nystrom.md.
+// Means are over valid tokens only. The pseudo-inverse is iterated for each matrix by itself, in
+// double; in f32 calls up to seven iterations before the last run in f32. F and B are never stored:
+// memory is O(T + S) besides the m x m matrices. Weights may be negative; rows sum to about 1. Not
+// causal: a landmark averages all of its segment. With landmarks = max(T, S) and 30 iterations it
+// equals dense attention to 1e-6. See docs/attention/nystrom.md.
 #pragma once
 
 #include <heed/nn/attention/attention.h>
@@ -27,7 +27,7 @@ class NystromAttention : public Attention {
   Tensor forward(const Tensor& q, const Tensor& k, const Tensor& v,
                  const AttentionCall& call) const override;
   Traits traits() const override;
-  // F W^+ B, and the convolution's band.
+  // F W^+ B, plus the convolution as a band matrix.
   Tensor weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                  const std::vector<int64_t>& rows) const override;
   std::optional<ExactLimit> exact_limit(const AttentionShape& shape) const override;

@@ -3,7 +3,8 @@
 //   auto [name, options] = parse_spec("nystrom:landmarks=32");
 //   int64_t m = options.integer("landmarks", 64, 1);   // default 64, at least 1
 //
-// Reading an option makes it known; make_attention refuses what no one read, listing what is known.
+// Reading an option makes it known. make_attention refuses options that nobody has read, and lists
+// the known ones.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +36,7 @@ class Options {
                      const std::vector<std::string>& allowed) const;
   std::string text(const std::string& key, const std::string& fallback) const;
 
-  void check_known() const;  // ValueError if an option was given that nobody asked for
+  void check_known() const;  // ValueError if an option was given that nobody has read
   const std::string& variant() const { return variant_; }
   std::string to_string() const;  // "key=value,key=value", sorted
 

@@ -76,7 +76,7 @@ Tensor pattern_pairs(const PatternAttention& pattern, const Lengths& offset, int
   return Tensor(pairs.to(device));
 }
 
-// Dense attention's rows under the pattern: neighbouring rows go together.
+// Dense attention's rows under the pattern; consecutive rows are computed together.
 Tensor PatternAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                                  const std::vector<int64_t>& rows) const {
   check_call(q, k, Tensor(), call);
@@ -114,7 +114,7 @@ Tensor PatternAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
     s.terms.layout = layout(fresh, held, s.offset[0]);
     return fused_attention(q, s.keys, s.values, s.terms, fused_options(call));  // [B, H, T, E]
   }
-  // Rows of unequal length each see a pattern of their own, a few queries at a time.
+  // With rows of unequal length each row sees its own pattern, a few queries at a time.
   constexpr int64_t kQueries = 64;
   std::vector<Tensor> parts;
   Mask mask = call.mask;

@@ -1,9 +1,10 @@
-// What variants share whose queries see a fixed set of keys: softmax attention over the pairs
-// (i, j) that a pattern keeps, computed by blocks of the map that the pattern does not leave empty
-// (autograd/ops/block_layout.h), never with a T x T mask.
+// The common part of variants whose queries see a fixed set of keys: softmax attention over the
+// pairs (i, j) that a pattern keeps. Only the blocks of the map that the pattern does not leave
+// empty are computed (autograd/ops/block_layout.h), never with a T x T mask.
 //
-// A pattern speaks of positions in one sequence, so queries and keys are the same tokens; it
-// depends on no length, so padding on the right and decoding leave it as it is. Left padding would
+// A pattern is a function of positions in one sequence, so queries and keys are the same tokens. It
+// does not depend on the length, so padding on the right and decoding leave it as it is; left
+// padding would shift it.
 // move it.
 #pragma once
 
@@ -15,9 +16,9 @@ namespace heed::nn {
 class PatternAttention : public Attention {
  public:
   using Span = BlockLayout::Span;
-  // Whether query i sees key j; being causal, padding and the call's mask come on top.
+  // Whether query i sees key j; causality, padding and the call's mask are applied on top.
   virtual bool keep(int64_t i, int64_t j) const = 0;
-  // About a whole block of pairs. "partial" is always right, but costs a bit a pair.
+  // How much of a block of pairs is kept. "partial" is always right, but costs one bit per pair.
   virtual Cover cover(Span queries, Span keys) const = 0;
 
   // The pairs of `queries` positions from `first` on, against keys [0, keys).
@@ -39,11 +40,11 @@ class PatternAttention : public Attention {
   Cost cost(const AttentionShape& shape, Pass pass) const override;
 
  protected:
-  // The pattern's blocks, and those of which the layout is made.
+  // `block`: the size of the pattern's blocks; `tile`: that of the layout's.
   PatternAttention(AttentionConfig config, int64_t block, int64_t tile);
   std::shared_ptr<const BlockLayout> layout_of(int64_t queries, int64_t keys, int64_t first,
                                                int64_t size) const;
-  // As dense at the same config; what the layer is where its pattern keeps everything.
+  // The exact limit of a pattern that keeps every pair: dense attention of the same config.
   ExactLimit dense_limit(Options options) const;
 
  private:

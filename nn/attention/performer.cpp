@@ -13,9 +13,9 @@ namespace heed::nn {
 
 namespace {
 
-// Gram-Schmidt on the rows of one Gaussian block [dim, dim], in double and twice, since once loses
-// digits. Its triangular factor has a positive diagonal, so the result is uniformly distributed
-// over the orthogonal matrices (Mezzadri 2007); a QR with signs of its own is not.
+// Gram-Schmidt on the rows of one Gaussian block [dim, dim], in double and twice, since one pass
+// loses precision. Its triangular factor has a positive diagonal, so the result is uniformly
+// distributed over the orthogonal matrices (Mezzadri 2007); a QR with other signs is not.
 void orthogonalise(double* block, int64_t dim) {
   for (int64_t r = 0; r < dim; ++r) {
     double* row = block + r * dim;
@@ -44,7 +44,7 @@ Tensor random_projection(int64_t m, int64_t dim, bool orthogonal, RandomKey key)
   Array rows = random_normal({all, dim}, 0, 1, key, DType::f64);
   double* w = rows.data<double>();
   if (orthogonal) {
-    // Norms chi(dim), of rows drawn for this alone: the block's own are not independent of it.
+    // Norms chi(dim), of rows drawn only for this: the block's own norms depend on its directions.
     RandomKey next{key.seed, key.offset + static_cast<uint64_t>((all * dim + 3) / 4)};
     Array other = random_normal({all, dim}, 0, 1, next, DType::f64);
     for (int64_t b = 0; b < blocks; ++b) orthogonalise(w + b * dim * dim, dim);
@@ -90,7 +90,7 @@ double PerformerAttention::scale_of(const std::optional<float>& scale) const {
   return scale ? *scale : default_scale();
 }
 
-// The factor goes to the rows, which are few.
+// The rows are scaled, not x: there are fewer of them.
 Tensor PerformerAttention::projected(const Tensor& x, double root) const {
   Tensor p = linear(x, projection_.to(x.dtype()) * root);  // [B, heads, N, m]
   return hyperbolic_ ? concat({p, -p}, -1) : p;            // [B, heads, N, R]
@@ -98,7 +98,7 @@ Tensor PerformerAttention::projected(const Tensor& x, double root) const {
 
 static double root_of(double scale) { return std::sqrt(std::fabs(scale)); }
 
-// A query's |q'|^2 / 2 cancels. A negative scale turns the queries round.
+// A query's |q'|^2 / 2 cancels in the ratio. A negative scale flips the sign of the queries.
 Features PerformerAttention::query_features(const Tensor& q, const AttentionCall& call,
                                             const Lengths&) const {
   double scale = scale_of(call.scale);
@@ -131,7 +131,7 @@ FeatureDiagnosis PerformerAttention::diagnose(const Tensor& x, std::optional<flo
 
 Traits PerformerAttention::traits() const {
   Traits t = FeatureAttention::traits();
-  t.row_stochastic = eps() == 0;  // else eps takes its share of each row
+  t.row_stochastic = eps() == 0;  // otherwise eps takes a share of each row
   return t;
 }
 
@@ -152,12 +152,12 @@ std::optional<ExactLimit> PerformerAttention::exact_limit(const AttentionShape& 
 
 Cost PerformerAttention::cost(const AttentionShape& shape, Pass pass) const {
   Cost c = FeatureAttention::cost(shape, pass);
-  // The scaled rows, once for queries and once for keys.
+  // The scaled rows, saved once for queries and once for keys.
   c.activation_bytes += 2 * projection_.numel() * static_cast<int64_t>(size_of(shape.dtype));
   return c;
 }
 
-// The rows have no gradient: backward is one product as well.
+// The rows have no gradient, so backward is one product as well.
 int64_t PerformerAttention::map_flops(int64_t tokens, Pass) const {
   return 2 * tokens * config().head_dim * rows_;
 }

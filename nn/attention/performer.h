@@ -7,8 +7,8 @@
 //   E[phi(q) . phi(k)] = exp(scale q . k);  the normalised attention is a ratio, biased by O(1/m)
 //
 // Options: features m (256), kind positive|hyperbolic, orthogonal (true: rows in orthogonal blocks
-// of D, with the norms of Gaussian vectors), redraw (1000: new rows every so many steps of the
-// trainer, 0: never), eps (1e-6, in the denominator alone).
+// of D, with the norms of Gaussian vectors), redraw (1000: new rows every so many training steps;
+// 0: never), eps (1e-6, in the denominator alone).
 //
 // The rows are the buffer `projection` [m, D], saved with the weights, drawn from the default
 // generator at construction and from on_step's key later; never inside forward.
@@ -29,8 +29,9 @@ namespace heed::nn {
 // the norm of an independent Gaussian row (so each row alone is N(0, I) too).
 Tensor random_projection(int64_t m, int64_t dim, bool orthogonal, RandomKey key);
 
-// How well features serve, per token on average. Few effective features, or many below eps: queries
-// and keys are too long for this m; normalise them (QK norm) or take more features.
+// How well the features approximate, averaged over tokens. Few effective features, or many below
+// eps, mean that queries and keys have too large a norm for this m: normalise them (QK norm) or
+// take more features.
 struct FeatureDiagnosis {
   double below_eps = 0;           // fraction of features < eps, the largest of each token being 1
   double effective_features = 0;  // (sum phi)^2 / sum phi^2, from 1 to R

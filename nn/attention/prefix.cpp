@@ -31,14 +31,14 @@ Tensor by_key_head(const Tensor& x, int64_t kv_heads) {
 
 Alignment align(int64_t offset, int64_t queries, int64_t keys) {
   Alignment a;
-  a.blind = std::clamp<int64_t>(-offset, 0, queries);
-  a.live = queries - a.blind;
-  a.shared = std::clamp<int64_t>(offset, 0, keys);
-  a.beside = std::min(a.live, keys - a.shared);
+  a.empty_queries = std::clamp<int64_t>(-offset, 0, queries);
+  a.active_queries = queries - a.empty_queries;
+  a.shared_keys = std::clamp<int64_t>(offset, 0, keys);
+  a.paired_keys = std::min(a.active_queries, keys - a.shared_keys);
   return a;
 }
 
-// What one call does; a state is made for each head of keys.
+// Flops of one prefix_product; each head of keys has its own state.
 static int64_t one_product(int64_t rows, int64_t r, int64_t w, int64_t own, int64_t keys) {
   int64_t flops = 0, all = std::max(own, keys);
   for (int64_t at = 0; at < rows; at += kPrefixChunk) {

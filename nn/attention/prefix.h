@@ -1,5 +1,5 @@
-// What variants share that keep sums over keys instead of keys: aligning queries with keys, running
-// maxima, and what a decoding step begins with.
+// The common part of variants that keep sums over keys instead of keys: aligning queries with keys,
+// running maxima, and the first steps of decoding.
 #pragma once
 
 #include <heed/nn/attention/attention.h>
@@ -8,26 +8,27 @@
 
 namespace heed::nn {
 
-// out_i = max_{j <= i} x_j along an axis, in log2(N) doublings. Differentiable; a tie's gradient is
-// divided.
+// out_i = max_{j <= i} x_j along an axis, in log2(N) doublings. Differentiable; ties share the
+// gradient.
 Tensor running_max(const Tensor& x, int axis);
 
-// Query i stands at key i + offset: one number, or one a batch row where they differ.
+// The offset at which query i stands at key i + offset: one number, or one per batch row where
+// rows differ.
 Lengths query_offsets(const Mask& mask, int64_t queries, int64_t keys);
 
-// [B, H, N, X] as [B, Hkv, H / Hkv, N, X]: a key head beside the query heads that read it.
+// [B, H, N, X] as [B, Hkv, H / Hkv, N, X]: the query heads grouped by the key head they read.
 Tensor by_key_head(const Tensor& x, int64_t kv_heads);
 
-// How causal queries and keys meet: `blind` queries stand before the first key; the first `shared`
-// keys are seen by every other query; the next `beside` keys stand side by side with the first of
-// the `live` queries.
+// How causal queries and keys are aligned. The first `empty_queries` queries see no key; the other
+// `active_queries` all see the first `shared_keys` keys. Of the keys after these, the next
+// `paired_keys` stand at the positions of the first active queries, one each.
 struct Alignment {
-  int64_t blind, live, shared, beside;
+  int64_t empty_queries, active_queries, shared_keys, paired_keys;
 };
 Alignment align(int64_t offset, int64_t queries, int64_t keys);
 
-// Contractions of prefix_product for a batch item: `rows` rows, R features, W columns; `heads`
-// heads of queries, `kv_heads` of keys and values.
+// Flops of prefix_product's matrix products for one batch item: `rows` rows, R features, W columns;
+// `heads` heads of queries, `kv_heads` of keys and values.
 int64_t prefix_product_flops(int64_t rows, int64_t features, int64_t columns, int64_t heads,
                              int64_t kv_heads, Pass pass);
 
@@ -41,8 +42,8 @@ class PrefixAttention : public Attention {
   // The sums over new keys, for a FixedState. `first`: where token 0 of each row stands.
   virtual KeySums sums_of(const Tensor& k, const Tensor& v, const AttentionCall& call,
                           const Lengths& first) const = 0;
-  // check_step, and: sums cannot forget a key, so that causal queries of absorbed keys come one at
-  // a time.
+  // check_step, and the limit of sums: they cannot forget a key, so causal queries to absorbed keys
+  // must come one at a time.
   void check_sums_step(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call,
                        const DecodeState& state) const;
 };

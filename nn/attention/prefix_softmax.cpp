@@ -14,26 +14,26 @@ namespace {
 
 constexpr int64_t kChunk = kPrefixChunk;
 
-// A constant: the result does not depend on what it is relative to.
+// A constant: the result does not depend on the reference.
 Tensor block_max(const Tensor& k, int axis) {
   NoGrad guard;
   return max(k.detach(), axis, true);
 }
 
-// x [B, Hkv, G, L, X] as blocks of 2 h rows, of which the first or the second half:
+// x [B, Hkv, G, L, X] as blocks of 2 h rows, of which `which` takes the first or the second half:
 // [B, Hkv, G, L / 2h, h, X].
 Tensor half(const Tensor& x, int64_t h, int64_t which) {
   Shape s = x.shape();
   return select(x.reshape({s[0], s[1], s[2], s[3] / (2 * h), 2, h, s[4]}), 4, which);
 }
 
-// The other way, zeros for the first halves.
+// The inverse for second halves, with zeros in the first halves.
 Tensor from_second_halves(const Tensor& x, int64_t rows) {
   Tensor both = pad(x.unsqueeze(4), 4, 1, 0);  // [B, Hkv, G, L / 2h, 2, h, X]
   return both.reshape({x.dim(0), x.dim(1), x.dim(2), rows, x.dim(5)});
 }
 
-// The sums before each chunk, and what they are relative to.
+// The sums before each chunk, and the maximum they are relative to.
 struct Carried {
   Tensor sums;  // [B, Hkv, n, D, E + 1]
   Tensor top;   // [B, Hkv, n, 1, D], constant
@@ -132,8 +132,8 @@ int64_t prefix_softmax_flops(int64_t length, int64_t d, int64_t e, int64_t heads
   int64_t inside = (kChunk - 1) * rows * (d + e) * heads;  // blocks meet queries, and values
   int64_t old = 2 * rows * d * e * heads;                  // queries meet the carried sums
   if (pass == Pass::forward) return own + counts + inside + old;
-  // Two products for each, but one where an operand is constant: the counts, and the carried sums
-  // where nothing comes before the only chunk. No chunk follows that takes its own sums in, then.
+  // Each product has two gradients, or one if an operand is constant: the counts, and the carried
+  // sums if nothing comes before the only chunk. Then no later chunk uses its own sums either.
   bool several = rows > kChunk;
   return 2 * inside + counts + (several ? 2 * own : 0) + (several || before ? 2 : 1) * old;
 }

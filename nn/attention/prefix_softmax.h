@@ -22,8 +22,8 @@ namespace heed::nn {
 
 Tensor prefix_softmax(const Tensor& g, const Tensor& k, const Tensor& values,
                       const KeySums* before);
-// Its contractions for a batch item, chunks filled up included; `before`: with sums of earlier
-// keys.
+// Flops of its matrix products for one batch item, on rows padded to whole chunks; `before`: with
+// sums of earlier keys.
 int64_t prefix_softmax_flops(int64_t length, int64_t d, int64_t e, int64_t heads, int64_t kv_heads,
                              bool before, Pass pass);
 // Sums over all keys at once: [B, Hkv, D, E + 1] relative to each channel's maximum.

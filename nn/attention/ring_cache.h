@@ -1,7 +1,7 @@
-// The decode state of sliding windows: per row the first `pinned` keys and the last ones, however
-// many have passed. Its memory stays the same from some multiple of the window on.
+// The decode state of sliding windows: each row holds its first `pinned` keys and its most recent
+// ones. Its memory stops growing at some multiple of the window.
 //
-// Entry n of row b is key n, or key n + dropped()[b] from `pinned` on; both are packed in order.
+// Entry n of row b is key n if n < pinned, else key n + dropped()[b]; both parts are in order.
 #pragma once
 
 #include <heed/nn/attention/kv_cache.h>
@@ -20,7 +20,8 @@ class RingCache : public KVCache {
 
   int64_t pinned() const { return pinned_; }
   const Lengths& dropped() const { return dropped_; }
-  // Forgets what no later query sees; not at each call, so that a token costs the same on average.
+  // Drops the keys that no later query sees. It does so only now and then, so that the cost per
+  // token is constant on average.
   void trim();
 
  private:

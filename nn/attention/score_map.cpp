@@ -33,7 +33,7 @@ void check_rows(const std::vector<int64_t>& rows, int64_t queries, const char* w
           str(who, ": weights of row ", i, " asked for, there are ", queries, " queries"));
 }
 
-// i64 [R] beside x.
+// i64 [R] on x's device.
 static Tensor row_index(const std::vector<int64_t>& rows, const Tensor& x) {
   return Tensor(Array::from(rows, {static_cast<int64_t>(rows.size())}).to(x.device()));
 }

@@ -1,4 +1,4 @@
-// What weights() of the variants, and variants composed of softmax maps, share.
+// Helpers for weights() of the variants, and for variants composed of softmax maps.
 #pragma once
 
 #include <vector>
@@ -8,7 +8,7 @@
 
 namespace heed::nn {
 
-// x [B, Hkv, S, D] -> [B, H, S, D]: each key head serves H / Hkv query heads in a row.
+// x [B, Hkv, S, D] -> [B, H, S, D]: each key head repeated for its H / Hkv consecutive query heads.
 Tensor repeat_heads(const Tensor& x, int64_t heads);
 
 // softmax(scale q k^T) over the keys that `visible` [B or 1, H or 1, R, S] keeps: [B, H, R, S].
@@ -17,9 +17,9 @@ Tensor softmax_map(const Tensor& q, const Tensor& k, double scale, const Tensor&
 
 // ValueError (with `who`) if a row is not one of the queries.
 void check_rows(const std::vector<int64_t>& rows, int64_t queries, const char* who);
-// Rows `rows` of x [B, H, T, ..] along axis 2, checked.
+// The given rows of x [B, H, T, ..] along axis 2, checked.
 Tensor take_rows(const Tensor& x, const std::vector<int64_t>& rows, const char* who);
-// The rows `map` [B, H, R, S] of T queries after the call's dropout, as forward() draws it.
+// `map` [B, H, R, S], the given rows of T queries, after the call's dropout as forward() draws it.
 Tensor drop_weights(const Tensor& map, const std::vector<int64_t>& rows, int64_t queries,
                     const AttentionCall& call);
 

@@ -13,7 +13,7 @@ class SlotState : public DecodeState {
 
   const Tensor& keys() const { return tensors_.at("k"); }    // [B, Hkv, k, D]
   const Tensor& values() const { return tensors_.at("v"); }  // [B, Hkv, k, E]
-  // After the valid ones of `count` tokens have been added to keys() and values(), in place.
+  // To be called once the valid ones of `count` tokens have been added to keys() and values().
   void added(const Mask& mask, int64_t count) { count_keys(mask, count); }
 
  private:

@@ -75,7 +75,8 @@ MapSpectrum map_spectrum(const Attention& attention, const Tensor& q, const Tens
   Tensor omega(random_normal({q.dim(0), q.dim(1), k.dim(2), width}, 0, 1, options.key, DType::f64));
   MapSpectrum out;
   out.basis = qr(map.times(omega)).q;  // [B, H, T, l]
-  // Between the two products comes a QR, or all columns would turn to the first singular vector.
+  // A QR separates the two products; otherwise all columns would approach the first singular
+  // vector.
   for (int64_t i = 0; i < options.power; ++i)
     out.basis = qr(map.times(qr(map.turned_times(out.basis)).q)).q;
   Tensor core = map.turned_times(out.basis, &out.energy);  // (Q^T P)^T [B, H, S, l]
@@ -93,7 +94,7 @@ Tensor effective_rank(const MapSpectrum& spectrum, double share) {
   auto count = static_cast<size_t>(spectrum.values.dim(2));
   std::vector<int64_t> ranks;
   for (size_t map = 0; map < energy.size(); ++map) {
-    // Rounding must not make the last direction of a map miss.
+    // Rounding must not exclude the last direction of a map.
     double wanted = share * energy[map] * (1 - 1e-12), found = 0;
     size_t r = 0;
     while (r < count && found < wanted)

@@ -30,10 +30,10 @@ Traits SvdAttention::traits() const {
 
 SvdAttention::Factors SvdAttention::factors(const Tensor& q, const Tensor& k,
                                             const AttentionCall& call) const {
-  // Padding would span directions of its own.
+  // Padding would add directions of its own.
   Tensor queries = call.mask.select_queries(q, 2);  // [B, H, T, D]
   Tensor keys = call.mask.select_keys(k, 2);        // [B, Hkv, S, D]
-  // Scores of a smaller rank than r are what they are.
+  // Scores whose rank is at most r are left as they are.
   if (rank_ >= std::min({config().head_dim, q.dim(2), k.dim(2)})) return {queries, keys};
   LogitFactors f =
       low_rank_logits(queries, repeat_heads(keys, config().heads), {rank_, projected_});
@@ -82,10 +82,10 @@ Cost SvdAttention::cost(const AttentionShape& s, Pass pass) const {
   int64_t channels = cut ? r : d;
   Cost c;
   // The map, as dense attention with r channels; then the bases and, in backward, their products.
-  // The factorizations themselves, O((T + S) D^2 + D^3), are no contractions.
+  // The factorizations themselves, O((T + S) D^2 + D^3), are not matrix products and do not count.
   c.flops = 2 * heads * s.queries * s.keys * (back ? 3 * channels + 2 * e : channels + e);
   if (cut && !back) c.flops += 2 * heads * (pq * pk * d + s.queries * pq * all + s.keys * pk * all);
-  // Backward: V_r^T k and U_r^T q, with what is the same in G V_r and G^T U_r, T r^2 + 2 S r^2.
+  // Backward: V_r^T k and U_r^T q; and what G V_r and G^T U_r share, T r^2 + 2 S r^2.
   int64_t common = along * r * d + (s.queries + 2 * s.keys) * r * r;
   int64_t kept = along * (3 * r * d + r * r) + s.queries * r * r;  // gradients in the kept space
   int64_t rest = along * (r * drop + r * d + 2 * drop * d) + 4 * r * drop * d;  // with the dropped

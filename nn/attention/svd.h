@@ -1,4 +1,4 @@
-// Attention whose scores are cut to rank r:
+// Attention whose scores are truncated to rank r:
 //
 //   O = softmax(scale (Q K^T)_r + bias) V;  (Q K^T)_r the best approximation of rank r
 //
@@ -9,9 +9,8 @@
 // gradient = exact (a gap guard keeps near-equal singular values from blowing it up) or projected
 // (bases count as constants; the traits then say surrogate). rank = D is dense attention.
 //
-// This shrinks the head size of a map, not its T x S work: the softmax of a matrix of rank r has
-// full rank. Not causal and no pair masks, since the basis is made of all keys. See
-// docs/attention/svd.md.
+// This reduces the head size, not the T x S work: the softmax of a matrix of rank r has full rank.
+// Neither causal nor pair masks, since the basis is made of all keys. See docs/attention/svd.md.
 #pragma once
 
 #include <heed/nn/attention/attention.h>

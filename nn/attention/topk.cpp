@@ -136,8 +136,8 @@ Cost TopkAttention::cost(const AttentionShape& s, Pass pass) const {
   int64_t k = s.batch * s.kv_heads * s.keys * d, v = s.batch * s.kv_heads * s.keys * e;
   int64_t rows = s.batch * s.heads * s.queries, list = 4 * rows * std::min(k_, s.keys);
   Cost c;
-  // Forward: all scores, then those of the selected pairs again, and P V. Backward: scores again,
-  // dO V^T, P^T dO, dS K, dS^T Q, on the selected pairs.
+  // Forward: all scores, then those of the selected pairs again, and P V. Backward, on the selected
+  // pairs: scores again, dO V^T, P^T dO, dS K, dS^T Q.
   int64_t flops = pass == Pass::forward ? scored * d + chosen * (d + e) : chosen * (3 * d + 2 * e);
   c.flops = 2 * s.batch * s.heads * flops;
   c.bytes = (q + k + v + out + rows) * size + list;

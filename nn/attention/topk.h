@@ -5,10 +5,10 @@
 //   I_i = the k keys j with the largest s_ij = scale q_i . k_j + bias; ties: lowest j
 //   o_i = sum_{j in I_i} softmax_{I_i}(s_i)_j v_j
 //
-// Scoring still takes O(T S D) time; the softmax, the products after it and backward take O(T k (D
-// + E)), and memory is O(T k): scores are made in tiles, of which each query keeps its best.
-// Gradients flow through the selected pairs; the selection itself is piecewise constant. Fewer than
-// k visible keys: all of them.
+// Scoring still takes O(T S D) time; the softmax, the products after it and backward take
+// O(T k (D + E)). Memory is O(T k): scores are made in tiles, of which each query keeps its best.
+// Gradients flow through the selected pairs; the selection itself is piecewise constant. If fewer
+// than k keys are visible, all of them are selected.
 //
 //   auto a = make_attention("topk:k=16", config);   // option: k (32)
 #pragma once

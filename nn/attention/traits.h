@@ -8,15 +8,15 @@
 namespace heed::nn {
 
 enum class GradientKind { exact, surrogate };
-// How a DecodeState grows: all keys, the last w keys, not at all, or the sequence is computed
-// again.
+// What a DecodeState holds: all keys, the last w keys, or a fixed size. replay: the sequence is
+// computed again. none: no decoding.
 enum class DecodeKind { kv, ring, fixed, replay, none };
 
 struct Traits {
   bool causal = false;  // an exact causal form exists
   bool cross = false;   // queries and keys may come from different sequences
   bool key_padding = false;
-  bool left_padding = false;  // padding before the tokens leaves the result as it is
+  bool left_padding = false;  // padding before the tokens does not change the result
   bool pair_mask = false;     // pair tensors and windows
   bool bias = false;          // bias tensors, ALiBi, relative bias
   bool weight_dropout = false;
@@ -30,8 +30,8 @@ struct Traits {
   bool prefix = true;           // causal row i is the last row of the non-causal form on 0 .. i
   GradientKind gradient = GradientKind::exact;
   DecodeKind decode = DecodeKind::none;
-  // Trait -> why not, for error messages: {{"causal", "landmarks average over the whole
-  // sequence"}}.
+  // Trait -> why it is not supported, for error messages, such as
+  // {"causal", "landmarks average over the whole sequence"}.
   std::map<std::string, std::string> why;
 };
 

@@ -14,7 +14,8 @@ namespace heed::nn {
 namespace {
 
 constexpr int64_t kBlock = 64;
-constexpr int64_t kFar = int64_t{1} << 30;  // beyond any length; sums and products do not overflow
+// Beyond any length, and small enough that sums and products do not overflow.
+constexpr int64_t kFar = int64_t{1} << 30;
 
 int64_t divide_up(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a / b); }
 
@@ -38,14 +39,14 @@ bool WindowAttention::keep(int64_t i, int64_t j) const {
 Cover WindowAttention::cover(Span i, Span j) const {
   if (i.end <= globals_ || j.end <= globals_) return Cover::full;
   if (i.begin < globals_ || j.begin < globals_) return Cover::partial;
-  // The differences j - i of a block are lowest .. highest, all of them.
+  // A block contains every difference j - i from lowest to highest.
   int64_t lowest = j.begin - (i.end - 1), highest = j.end - 1 - i.begin;
   if (highest < -left_ * dilation_ || lowest > right_ * dilation_) return Cover::empty;
   bool inside = lowest >= -left_ * dilation_ && highest <= right_ * dilation_;
   return inside && dilation_ == 1 ? Cover::full : Cover::partial;
 }
 
-// Together with the call's own window.
+// The intersection with the call's own window.
 AttentionTerms WindowAttention::windowed(AttentionTerms terms) const {
   auto narrower = [](int64_t asked, int64_t own) { return asked < 0 ? own : std::min(asked, own); };
   terms.window_left = narrower(terms.window_left, left_);
@@ -76,8 +77,8 @@ Tensor WindowAttention::reference(const Tensor& q, const Tensor& k, const Tensor
                                    fused_options(call));  // [B, H, T, E]
 }
 
-// Tokens of one residue class see each other alone: as a sequence of their own, with a window
-// without gaps. Class r of row b becomes row b * dilation + r.
+// Tokens of one residue class see only each other, so each class is a sequence of its own, with a
+// window without gaps. Class r of row b becomes row b * dilation + r.
 Tensor WindowAttention::dilated(const Tensor& q, const Tensor& k, const Tensor& v,
                                 const AttentionCall& call) const {
   auto scope = enter();
@@ -101,7 +102,7 @@ Tensor WindowAttention::dilated(const Tensor& q, const Tensor& k, const Tensor& 
   terms.key_end = bound(keys.end);
   terms.query_begin = bound(queries.begin);
   terms.query_end = bound(queries.end);
-  // Where the sequence is shorter than the dilation, every token is alone.
+  // If the sequence is shorter than the dilation, every token sees itself alone.
   Tensor out = fused_attention(split(q), split(k), split(v), windowed(terms),
                                fused_options(call));        // [B d, H, T / d, E]
   out = out.reshape({batch, d, q.dim(1), each, v.dim(3)});  // [B, d, H, T / d, E]
@@ -112,7 +113,7 @@ Tensor WindowAttention::dilated(const Tensor& q, const Tensor& k, const Tensor& 
 Traits WindowAttention::traits() const {
   Traits t = PatternAttention::traits();
   t.decode = DecodeKind::ring;
-  t.left_padding = globals_ == 0;  // distances alone matter then
+  t.left_padding = globals_ == 0;  // then only distances matter
   t.why["cross"] = "a window speaks of distances in one sequence";
   t.why["left_padding"] = "the global tokens are the first ones, padding on the left moves them";
   return t;
@@ -121,9 +122,9 @@ Traits WindowAttention::traits() const {
 std::unique_ptr<DecodeState> WindowAttention::new_state(int64_t batch, int64_t capacity,
                                                         DType dtype, Device device) const {
   const AttentionConfig& c = config();
-  // One more than the next query needs: the last token may ask again, without a key.
+  // One more than the next query needs: the last token may query again, without a new key.
   int64_t reach = left_ * dilation_ + 1, most = globals_ + 2 * reach + 64;
-  // Only in a causal layer is it settled that no later query sees an old key: see step.
+  // Only in a causal layer is it certain that no later query sees an old key: see step.
   return std::make_unique<RingCache>(batch, c.kv_heads, c.head_dim, c.value_dim,
                                      c.causal ? std::min(capacity, most) : capacity, dtype, device,
                                      globals_, c.causal ? reach : -1);
@@ -151,7 +152,7 @@ Tensor WindowAttention::ring_pairs(const RingCache& ring, const Lengths& offset,
   return Tensor(pairs.to(ring.device()));
 }
 
-// A long step goes in parts, so that the ring never holds much more than its window.
+// A long step is taken in parts, so that the ring never holds much more than its window.
 Tensor WindowAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
                              const AttentionCall& call, DecodeState& state) const {
   NoGrad guard;
@@ -177,7 +178,7 @@ Tensor WindowAttention::step_part(const Tensor& q, const Tensor& k, const Tensor
   KVStep s = begin_kv_step(ring, k, v, call.mask.tokens(at, fresh), config().causal, fresh);
   int64_t held = s.keys.dim(2);
   for (int64_t b = 0; b < batch; ++b) {
-    // Query 0 of this row has to find its whole window.
+    // The whole window of query 0 of this row must still be held.
     int64_t oldest = s.offset[b] - left_ * dilation_;
     if (!k.defined() && ring.dropped()[b] > 0 && oldest < ring.pinned() && fresh > 0)
       throw ValueError(str("window: ", fresh, " queries without keys, but the ring of row ", b,
@@ -191,7 +192,7 @@ Tensor WindowAttention::step_part(const Tensor& q, const Tensor& k, const Tensor
   if (ring.dropped().max() > 0 && globals_ > 0 && (call.mask.has_bias() || call.mask.has_window()))
     throw ValueError("window: a step with global tokens takes no window, ALiBi or relative bias");
   s.terms.pair_mask = ring_pairs(ring, s.offset, fresh, held);
-  // The terms' own rule counts entries, not keys: it stays right for the recent ones, and every
+  // The window of the terms counts entries, not keys. It is right for the recent keys, and every
   // pinned key is older than they are.
   Tensor mixed = fused_attention(q, s.keys, s.values, s.terms, fused_options(call));
   ring.trim();
@@ -209,10 +210,10 @@ std::optional<ExactLimit> WindowAttention::exact_limit(const AttentionShape& sha
 Cost WindowAttention::cost(const AttentionShape& s, Pass pass) const {
   if (!plain()) {
     Cost c = PatternAttention::cost(s, pass);
-    if (globals_ == 0) {  // `dilated` keeps the classes' own q, k, v and result beside those of all
+    if (globals_ == 0) {  // `dilated` saves q, k, v and the result of the classes too
       int64_t size = static_cast<int64_t>(size_of(s.dtype)), d = s.head_dim, e = s.value_dim;
       int64_t classes = std::max<int64_t>(1, std::min(dilation_, s.queries));
-      int64_t tokens = divide_up(s.queries, classes) * classes;  // filled up
+      int64_t tokens = divide_up(s.queries, classes) * classes;  // rounded up
       int64_t given = s.heads * s.queries * d + s.kv_heads * s.keys * (d + e);
       int64_t copies = tokens * (s.heads * (d + e + 1) + s.kv_heads * (d + e));
       c.activation_bytes = s.batch * (given + copies + s.heads * tokens * e) * size;

@@ -1,7 +1,7 @@
 // Sliding-window attention (Beltagy et al. 2020, Longformer): query i sees key j iff
 //
-//   -left <= (j - i) / dilation <= right   and dilation divides j - i,  or  i < globals or j <
-//   globals
+//   -left <= (j - i) / dilation <= right  and  dilation divides j - i,
+//   or  i < globals  or  j < globals
 //
 // and, in a causal layer, j <= i: the first `globals` tokens see everything and are seen by all.
 // left and right count the keys on each side (so the dilated window reaches left * dilation back).

@@ -1,4 +1,4 @@
-// Checkpointed functions with several outputs, and around ops that have several.
+// Activation checkpointing of functions with several outputs, and around ops that have several.
 #include <heed/autograd/checkpoint.h>
 #include <heed/tests/autograd/several_outputs.h>
 

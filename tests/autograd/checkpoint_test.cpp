@@ -1,4 +1,4 @@
-// A checkpointed function gives the same values and gradients and keeps less.
+// Activation checkpointing gives the same values and gradients as the function, and keeps less.
 #include <cmath>
 
 #include <heed/autograd/backward.h>

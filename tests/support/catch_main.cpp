@@ -1,5 +1,5 @@
-// The one main() of all test programs. An empty run is a failure, for a filter that matches nothing
-// must not look like success; HEED_ALLOW_NO_TESTS=1 permits it (used for the hidden tests,
+// The one main() of all test programs. An empty run is a failure, since a filter that matches
+// nothing must not look like success. HEED_ALLOW_NO_TESTS=1 permits it (for the hidden tests,
 // [.full]).
 #define CATCH_CONFIG_RUNNER
 #if __has_include(<catch2/catch_session.hpp>)

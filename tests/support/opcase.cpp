@@ -15,12 +15,13 @@ namespace heed::test {
 
 namespace {
 
-constexpr int64_t kSmall = 40;  // elements of all operands that central differences may take
+// Central differences are taken if the operands have at most this many elements in all.
+constexpr int64_t kSmall = 40;
 
 enum class Layout { contiguous, transposed, sliced, broadcast };
 const char* const kLayoutNames[] = {"contiguous", "transposed", "sliced", "broadcast"};
 
-// The same values behind other strides.
+// The same values with other strides.
 Tensor laid_out(const Tensor& x, Layout layout) {
   NoGrad guard;
   if (layout == Layout::transposed && x.rank() >= 2) {
@@ -43,7 +44,7 @@ Tensor laid_out(const Tensor& x, Layout layout) {
 
 struct Result {
   Values value;
-  std::vector<std::vector<double>> gradients;  // by the operands that want one
+  std::vector<std::vector<double>> gradients;  // by each operand that wants one
 };
 
 double rms(const std::vector<double>& v) {
@@ -78,7 +79,7 @@ class Checker {
   const OpCase& c_;
   Report report_;
   Device device_ = kCpu;         // where `evaluate` works
-  bool bf16_cotangent_ = false;  // cotangents are numbers that bf16 holds
+  bool bf16_cotangent_ = false;  // cotangents are numbers that bf16 can represent
 };
 
 void round_to_bf16(std::vector<double>& values) {
@@ -106,8 +107,8 @@ Tensor Checker::operand(size_t i, const Values& values, DType dtype, Layout layo
               : o.kind == Operand::boolean ? DType::boolean
                                            : dtype;
   Tensor x = laid_out(tensor_of(values, own).to(device_), layout);
-  if (layout == Layout::broadcast && x.rank() > 0 &&
-      x.dim(0) > 0)  // the values repeat along axis 0
+  // The values are the same all along axis 0.
+  if (layout == Layout::broadcast && x.rank() > 0 && x.dim(0) > 0)
     x = Tensor(x.array().slice(0, 0, 1).broadcast_to(x.shape()));
   if (o.wants_gradient && is_differentiable(own)) x.set_requires_grad(true);
   return x;
@@ -115,7 +116,7 @@ Tensor Checker::operand(size_t i, const Values& values, DType dtype, Layout layo
 
 Result Checker::evaluate(const Run& f, const std::vector<Values>& in, DType dtype,
                          Layout layout) const {
-  DefaultDevice on(device_);  // of what `f` makes
+  DefaultDevice on(device_);  // the device of what `f` creates
   std::vector<Tensor> x, wanted;
   for (size_t i = 0; i < in.size(); ++i) {
     x.push_back(operand(i, in[i], dtype, layout));
@@ -167,7 +168,7 @@ void Checker::compare(const Result& got, const Result& want, double tolerance, d
   }
 }
 
-// What an error may be measured by where results are small: a hundredth of the operands.
+// The scale of errors where results are small: a hundredth of the operands.
 double Checker::scale_of(const std::vector<Values>& in) const {
   double scale = 0;
   for (size_t i = 0; i < in.size(); ++i)
@@ -301,7 +302,7 @@ Report Checker::run() {
   }
   int64_t differences = 0;
   for (size_t s = 0; s < c_.shapes.size(); ++s) {
-    // The long list of vector widths needs neither layouts nor differences at each length.
+    // The many vector widths need neither layouts nor differences at each length.
     bool thorough = s < 8;
     check_shapes(c_.shapes[s], thorough);
     check_bf16(c_.shapes[s], thorough);

@@ -1,4 +1,5 @@
 // One OpCase describes a public op once; `check` derives from it, for every list of shapes:
+//
 //   values      against a naive loop in double: f64 within 1e-12, f32 within 2e-6 (RMS, times the
 //               square root of K where an element is a sum of K numbers)
 //   gradients   f32 against f64; central differences of first and second order on small shapes
@@ -6,8 +7,9 @@
 //               bf16 holds exactly; or the refusal that the case names
 //   layouts     transposed, sliced and broadcast operands give what contiguous ones give
 //   levels      all of the above at each instruction-set level that this processor has
-//   device      on the test device (test_device.h) the same bits, without a host that reads along
+//   device      the same bits on the test device (test_device.h), whose memory the host cannot read
 //   reference   a fused op and its composition agree, values and gradients
+//
 // To cover a new op, add one OpCase to the list of its stem (tests/autograd/opcases_<stem>.cpp).
 #pragma once
 
@@ -61,8 +63,8 @@ struct OpCase {
   std::string op;     // the function's name in autograd/ops/*.h
   std::string label;  // which overload or setting
   std::vector<Operand> operands;
-  std::vector<std::vector<Shape>>
-      shapes;  // each: one shape an operand; all value checks run on all
+  // Lists of one shape per operand; all value checks run on every list.
+  std::vector<std::vector<Shape>> shapes;
   Run run;
   Naive naive;         // empty: f64 itself is the oracle, `reference` required
   Run reference = {};  // the composition of a fused op
@@ -70,13 +72,13 @@ struct OpCase {
   double terms = 1;  // K: how many numbers a sum adds up
   double f32_tolerance = 2e-6;
   double f64_tolerance = 1e-12;
-  // Part of the DTypeError where the op does not take bf16; empty: it does, and is checked.
+  // Part of the DTypeError's message if the op refuses bf16; empty: it takes bf16, and is checked.
   std::string bf16_refusal = {};
   bool layouts = true;
-  std::vector<DType> dtypes =
-      {};  // further ones; operands are then small whole numbers, results exact
-  std::function<int64_t()> custom =
-      {};  // instead of all the above: returns how much it checked, throws
+  // Further dtypes, on which operands are small whole numbers and results must be exact.
+  std::vector<DType> dtypes = {};
+  // A check instead of all the above: returns how many comparisons it made, or throws.
+  std::function<int64_t()> custom = {};
 };
 
 struct Report {
@@ -84,7 +86,7 @@ struct Report {
   std::vector<std::string> failures;
 };
 Report check(const OpCase& c);
-// First derivatives alone, on the small shapes; what mutants have to fail.
+// First derivatives alone, on the small shapes; mutants of the op must fail this.
 GradcheckResult gradcheck_of(const OpCase& c);
 
 // RMS(a - b) <= tolerance max(RMS(b), scale)
@@ -95,7 +97,7 @@ bool close(const std::vector<double>& a, const std::vector<double>& b, double to
 // of `operands`.
 std::vector<std::vector<Shape>> vector_sizes(int operands);
 
-// The lists, one a stem, and all of them together.
+// The lists, one per stem, and all of them together.
 std::vector<OpCase> unary_cases(), binary_cases(), view_cases(), reduce_cases(), index_cases(),
     matmul_cases(), softmax_cases(), norm_cases(), dropout_cases(), loss_cases(), attention_cases(),
     optimizer_cases(), decompose_cases();

@@ -14,8 +14,8 @@
 namespace heed::test {
 namespace {
 
-// One file in memory, mapped twice: arrays hold addresses of the mapping without access, kernels
-// and copies use the other one, at a constant distance.
+// One file in memory, mapped twice: arrays hold addresses of the mapping without access; kernels
+// and copies use the other mapping, at a constant distance.
 class TestMemory final : public DeviceMemory {
  public:
   TestMemory() : file_(memfd_create("heed test device", 0)) {
@@ -32,10 +32,10 @@ class TestMemory final : public DeviceMemory {
     if (used_ + pages > kSize) return nullptr;
     char* block = hidden_ + used_;
     used_ += pages;
-    std::memset(open(block), 0xFF, pages);  // NaN, or -1: whoever reads before writing shows
+    std::memset(open(block), 0xFF, pages);  // NaN, or -1: shows reads before the first write
     return block;
   }
-  // Gives the pages back; the addresses are not used again, so that late uses find zeros.
+  // Returns the pages; the addresses are not used again, so that late reads find zeros.
   void free(void* block, size_t bytes) override {
     size_t pages = (bytes + kPage - 1) / kPage * kPage;
     fallocate(file_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
@@ -88,7 +88,7 @@ Device test_device() {
 bool host_can_read(const void* address) {
   int ends[2];
   if (pipe(ends) != 0) throw IoError("host_can_read: no pipe");
-  bool readable = write(ends[1], address, 1) == 1;  // EFAULT where there is no access
+  bool readable = write(ends[1], address, 1) == 1;  // EFAULT if there is no access
   close(ends[0]);
   close(ends[1]);
   return readable;

@@ -13,7 +13,7 @@ struct Entry {
 };
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// Keeps the k largest logits of a row in order while it walks along.
+// Keeps the k largest logits of a row, in order, in one pass.
 void best_of_row(const float* logits, int64_t vocabulary, const int64_t* never,
                  const int64_t* never_end, Entry* best, int64_t k) {
   int64_t count = 0;

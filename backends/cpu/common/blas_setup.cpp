@@ -1,9 +1,9 @@
-// OpenBLAS picks its kernels by a list of processor models; on a chip that is newer than the
-// library it falls back, silently, to SSE2 kernels (0.3.21 on a 2023 Xeon: 77 GFLOP/s where its
-// AVX-512 ones give 400). So heed asks once which core type it chose and, where that is below what
-// the processor can do and the user has not decided (OPENBLAS_CORETYPE), starts it again with the
-// right one. The symbols are weak: MKL, BLIS or a static OpenBLAS link too. HEED_BLAS_SETUP=0
-// leaves it alone, for programs that use BLAS in other threads at that moment.
+// OpenBLAS picks its kernels by a list of processor models. On a chip newer than the library it
+// falls back silently to SSE2 kernels (0.3.21 on a 2023 Xeon: 77 GFLOP/s, where its AVX-512 kernels
+// give 400). So heed asks once which core type it chose. If that is below what the processor
+// supports and the user has not set OPENBLAS_CORETYPE, heed restarts OpenBLAS with the right type.
+// The symbols are weak, so MKL, BLIS or a static OpenBLAS link too. HEED_BLAS_SETUP=0 turns this
+// off, for programs that use BLAS in other threads at that moment.
 #include <heed/backends/cpu/blas.h>
 
 #include <cstdlib>

@@ -1,5 +1,6 @@
-// LAPACK counts by columns: a row-major matrix is its transpose there, so that QR of x is LQ of
-// what LAPACK sees, and the singular vectors change places. Nothing has to be turned around.
+// LAPACK stores matrices by columns, so it sees a row-major matrix as its transpose. QR of x is LQ
+// of what LAPACK sees, and the left and right singular vectors change places: no copy is
+// transposed.
 #include <heed/backends/decompose.h>
 
 #include <algorithm>

@@ -10,7 +10,7 @@
 namespace heed::kernels::common {
 namespace {
 
-constexpr int64_t kGrain = 1 << 14;  // elements that are worth a thread
+constexpr int64_t kGrain = 1 << 14;  // elements that justify a thread
 
 // An array as [outer, axis, inner].
 struct Block {
@@ -22,7 +22,7 @@ struct Block {
   }
 };
 
-// Moving needs the size of an element only.
+// Moving elements only needs their size.
 template <class F>
 void with_bytes(DType dtype, F f) {
   switch (size_of(dtype)) {
@@ -38,7 +38,7 @@ T* at(const Array& a) {
   return static_cast<T*>(a.raw());
 }
 
-// Sums of bf16 are made in f32 and rounded once.
+// Sums of bf16 are computed in f32 and rounded once.
 template <class F>
 void add_in_f32(const Array& out, F f) {
   const Array* outs[] = {&out};
@@ -76,7 +76,7 @@ void index_select(const Array& x, int axis, const Array& index, const Array& out
   });
 }
 
-// Two indices may name one row, so threads share columns out, not rows.
+// Two indices may name the same row, so threads divide the columns, not the rows.
 void index_add(const Array& out, int axis, const Array& index, const Array& source, int64_t skip) {
   if (out.dtype() == DType::bf16)
     return add_in_f32(
@@ -85,7 +85,7 @@ void index_add(const Array& out, int axis, const Array& index, const Array& sour
   const int64_t* ids = at<int64_t>(index);
   dispatch_types<float, double, int32_t, int64_t>("index_add", out.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    constexpr int64_t kLine = 64 / sizeof(T);  // columns to a cache line
+    constexpr int64_t kLine = 64 / sizeof(T);  // columns per cache line
     const T* values = at<T>(source);
     T* sums = at<T>(out);
     const int64_t lines = (from.inner + kLine - 1) / kLine;

@@ -6,9 +6,9 @@
 
 namespace heed::kernels {
 
-// Many rows make the products efficient (BLAS packs the weights anew for each chunk of rows), few
-// keep the chunk's logits in cache: 256 rows of 9,000 classes take 9 MB, which the threads' caches
-// share.
+// Many rows make the products efficient (BLAS packs the weights again for each chunk of rows); few
+// rows keep the chunk's logits in cache: 256 rows of 9,000 classes take 9 MB, which the threads'
+// caches share.
 LinearCrossEntropyPlan linear_cross_entropy_plan(int64_t rows, int64_t size, int64_t classes,
                                                  DType dtype) {
   constexpr int64_t kLogitBytes = int64_t{10} << 20, kMinRows = 32, kMaxRows = 256, kBlock = 512,

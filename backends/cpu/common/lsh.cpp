@@ -45,14 +45,14 @@ struct Head {
     std::vector<List> members(static_cast<size_t>(p.buckets));
     for (int64_t j = key_begin; j < key_end; ++j)
       members[static_cast<size_t>(key_bucket[j])].push_back(static_cast<int32_t>(j));
-    std::vector<int64_t> first;  // place of each bucket in the order by bucket
+    std::vector<int64_t> first;  // index of each bucket's first key in the order by bucket
     int64_t total = 0;
     for (const List& m : members) {
       first.push_back(total);
       total += static_cast<int64_t>(m.size());
     }
     for (int64_t i = query_begin; i < query_end; ++i) {
-      // Where the query stands in that order, by its own position.
+      // The query's index in that order, by its own position.
       const size_t bucket = static_cast<size_t>(query_bucket[i]);
       const List& mine = members[bucket];
       auto own = std::lower_bound(mine.begin(), mine.end(), static_cast<int32_t>(i + offset));

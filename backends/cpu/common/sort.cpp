@@ -22,7 +22,7 @@ bool is_nan(T x) {
   return x != x;
 }
 
-// A total order: the index decides between equals, so that any algorithm is stable.
+// A total order: the index decides between equal elements, so any algorithm is stable.
 template <bool kDescending, class T>
 struct Before {
   bool operator()(const Item<T>& a, const Item<T>& b) const {

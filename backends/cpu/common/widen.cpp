@@ -11,7 +11,7 @@ static bool is_bf16(const Array& x) { return x.defined() && x.dtype() == DType::
 
 Array widened(const Array& x) {
   if (!is_bf16(x)) return x;
-  // Each value once, in the order of memory.
+  // Converts each value once, in the order of memory.
   Shape shape = x.shape();
   std::vector<int> order;
   for (int i = 0; i < x.rank(); ++i) {
