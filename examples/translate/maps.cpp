@@ -22,8 +22,7 @@ bool save_attention(const models::Transformer& model, const data::Tokenizer& tok
   to.insert(to.begin(), data::kBos);
   auto s = static_cast<int64_t>(from.size()), t = static_cast<int64_t>(to.size());
   models::AttentionMaps maps =
-      models::attention_maps(model, Tensor::from(from, {1, s}), {s},
-                             Tensor::from(to, {1, t}));
+      models::attention_maps(model, Tensor::from(from, {1, s}), {s}, Tensor::from(to, {1, t}));
   std::vector<std::string> source_words = pieces(tokenizer, from),
                            target_words = pieces(tokenizer, to);
 
