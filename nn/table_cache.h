@@ -1,5 +1,5 @@
-// Tables that a layer makes on demand, such as the sines of positions: one for each dtype and device
-// that asked, grown where a longer one is needed.
+// Tables that a layer makes on demand, such as the sines of positions: one for each dtype and
+// device that asked, grown where a longer one is needed.
 #pragma once
 
 #include <algorithm>
