@@ -7,8 +7,8 @@ namespace heed {
 
 enum class UnaryOp {
   // clang-format off
-  affine, exp, log, sqrt, rsqrt, reciprocal, square, pow, tanh, sigmoid, relu, gelu, gelu_tanh, silu,
-  elu, softplus, erf, sin, cos, abs, sign, clamp
+  affine, exp, log, sqrt, rsqrt, reciprocal, square, pow, tanh, sigmoid, relu, gelu, gelu_tanh,
+  silu, elu, softplus, erf, sin, cos, abs, sign, clamp
   // clang-format on
 };
 // affine: a x + b; pow: x^a; elu: alpha = a; clamp: [a, b].

@@ -9,6 +9,6 @@ HEED_KERNEL(sum, void(const Array& x, const Array& out));
 // Index of the largest (or smallest) element along `axis`: out i64, contiguous. The lowest index
 // wins ties, NaN wins over numbers. Every dtype but f16.
 HEED_KERNEL(arg_extreme, void(const Array& x, int axis, bool largest, const Array& out));
-// Running sums along `axis`, from the end if `reverse`; f32 and bf16 (accumulated in f64), f64, i32,
-// i64. Same shapes, any strides.
+// Running sums along `axis`, from the end if `reverse`; f32 and bf16 (accumulated in f64), f64,
+// i32, i64. Same shapes, any strides.
 HEED_KERNEL(cumsum, void(const Array& x, int axis, bool reverse, const Array& out));

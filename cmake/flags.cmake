@@ -9,8 +9,8 @@ file(CREATE_LINK ${PROJECT_SOURCE_DIR} ${HEED_INCLUDE_DIR}/heed SYMBOLIC)
 
 add_library(heed_flags INTERFACE)
 target_compile_features(heed_flags INTERFACE cxx_std_20)
-# GCC 12's -Wrestrict misreads std::string's operator+, and what it guesses to be uninitialised depends
-# on what it inlined: shown, but no error.
+# GCC 12's -Wrestrict misreads std::string's operator+, and what it guesses to be uninitialised
+# depends on what it inlined: shown, but no error.
 target_compile_options(heed_flags INTERFACE -Wall -Wextra $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
   $<$<BOOL:${HEED_WERROR}>:-Werror -Wno-error=maybe-uninitialized>)
 target_compile_definitions(heed_flags INTERFACE $<$<CONFIG:Debug>:_GLIBCXX_ASSERTIONS>)
@@ -19,11 +19,13 @@ set(HEED_ASAN_CALLS --param=asan-instrumentation-with-call-threshold=0)
 if(HEED_SANITIZE)
   set(sanitize -fsanitize=${HEED_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   # Asked at each access, these double the compile time; AddressSanitizer sees bad accesses. Its own
-  # questions are calls instead of inline code, which takes less time to compile, but
-  # not in vector code, where they take too long to run.
+  # questions are calls instead of inline code, which takes less time to compile, but not in vector
+  # code, where they take too long to run.
+  set(gnu $<CXX_COMPILER_ID:GNU>)
+  set(scalar_code $<NOT:$<BOOL:$<TARGET_PROPERTY:HEED_VECTOR_CODE>>>)
   target_compile_options(heed_flags INTERFACE ${sanitize}
     -fno-sanitize=null,alignment,vptr,pointer-overflow,object-size
-    $<$<AND:$<CXX_COMPILER_ID:GNU>,$<NOT:$<BOOL:$<TARGET_PROPERTY:HEED_VECTOR_CODE>>>>:${HEED_ASAN_CALLS}>)
+    $<$<AND:${gnu},${scalar_code}>:${HEED_ASAN_CALLS}>)
   target_link_options(heed_flags INTERFACE ${sanitize})
 endif()
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
@@ -39,8 +41,8 @@ if(PROJECT_IS_TOP_LEVEL)
   endif()
   find_program(HEED_CCACHE ccache)
   if(HEED_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-    # Paths relative to the source root: clones share what they compile, except under -g, where ccache counts
-    # the folder in, since debug information names it.
+    # Paths relative to the source root: clones share what they compile, except under -g, where
+    # ccache counts the folder in, since debug information names it.
     set(CMAKE_CXX_COMPILER_LAUNCHER env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR}
         CCACHE_SLOPPINESS=pch_defines,time_macros ${HEED_CCACHE})
   endif()

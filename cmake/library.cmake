@@ -1,16 +1,17 @@
-# One object library per folder, and `heed` out of all of them. Files are found by glob: adding an op
-# edits no list. A folder without a source file yet is no error.
+# One object library per folder, and `heed` out of all of them. Files are found by glob: adding an
+# op edits no list. A folder without a source file yet is no error.
 find_package(nlohmann_json REQUIRED)
 find_package(xsimd REQUIRED)
 
 # What heed is linked to; none of it is in a public header.
-set(HEED_LINKS heed_dep_openblas heed_dep_lapacke heed_dep_sentencepiece heed_dep_sentencepiece_train
-  fmt::fmt ZLIB::ZLIB PNG::PNG Threads::Threads)
+set(HEED_LINKS heed_dep_openblas heed_dep_lapacke
+  heed_dep_sentencepiece heed_dep_sentencepiece_train fmt::fmt ZLIB::ZLIB PNG::PNG Threads::Threads)
 
 add_library(heed)
 add_library(heed::heed ALIAS heed)
 
-# Files with a local name that another file of their folder has too: not compiled together (HEED_UNITY).
+# Files with a local name that another file of their folder has too: not compiled together
+# (HEED_UNITY).
 set_source_files_properties(train/metrics.cpp
   PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 
@@ -39,13 +40,15 @@ heed_objects(models models/*.cpp)
 
 if(HEED_CUDA)
   find_package(CUDAToolkit REQUIRED)
-  message(STATUS "heed: CUDA ${CUDAToolkit_VERSION} found, but there are no CUDA kernels to build yet")
+  message(STATUS
+    "heed: CUDA ${CUDAToolkit_VERSION} found, but there are no CUDA kernels to build yet")
 endif()
 
 set_target_properties(heed PROPERTIES LINKER_LANGUAGE CXX VERSION ${PROJECT_VERSION}
   SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
 target_compile_features(heed PUBLIC cxx_std_20)
-target_include_directories(heed INTERFACE $<BUILD_INTERFACE:${HEED_INCLUDE_DIR}> $<INSTALL_INTERFACE:include>)
+target_include_directories(heed INTERFACE
+  $<BUILD_INTERFACE:${HEED_INCLUDE_DIR}> $<INSTALL_INTERFACE:include>)
 target_link_libraries(heed PRIVATE ${HEED_LINKS} ${CMAKE_DL_LIBS})
 
 # For files that include <heed/core/xtensor.h>.

@@ -1,5 +1,5 @@
-# `cmake --install`: headers, library, CMake package, pkg-config file. heed::heed has the same name in
-# the tree (add_subdirectory, FetchContent) and after find_package(heed).
+# `cmake --install`: headers, library, CMake package, pkg-config file. heed::heed has the same name
+# in the tree (add_subdirectory, FetchContent) and after find_package(heed).
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/heed)
 
@@ -27,8 +27,10 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/heed-config.cmake
   DESTINATION ${package_dir})
 
 if(NOT BUILD_SHARED_LIBS)
-  set(HEED_PC_EXTRA "-lsentencepiece_train -lsentencepiece -llapacke -lopenblas -lfmt -lpng -lz -pthread")
+  set(HEED_PC_EXTRA
+    "-lsentencepiece_train -lsentencepiece -llapacke -lopenblas -lfmt -lpng -lz -pthread")
 endif()
-file(RELATIVE_PATH HEED_PC_UP /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)  # heed.pc works wherever it is moved
+# heed.pc works wherever it is moved.
+file(RELATIVE_PATH HEED_PC_UP /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(${CMAKE_CURRENT_LIST_DIR}/heed.pc.in heed.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/heed.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -18,7 +18,7 @@ struct Error : std::runtime_error { using std::runtime_error::runtime_error; };
 struct ShapeError : Error { using Error::Error; };        // sizes that do not fit
 struct DTypeError : Error { using Error::Error; };        // an unsupported element type
 struct DeviceError : Error { using Error::Error; };       // different or missing devices
-struct ValueError : Error { using Error::Error; };        // an argument, index or option out of range
+struct ValueError : Error { using Error::Error; };        // argument, index or option out of range
 struct GradError : Error { using Error::Error; };         // backward that cannot be done as asked
 struct IoError : Error { using Error::Error; };           // files: names file, offset or line
 struct OutOfMemoryError : Error { using Error::Error; };  // names the bytes asked for and the op

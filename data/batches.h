@@ -2,9 +2,9 @@
 //
 // Pairs of similar length share a batch. A batch of B pairs costs B x max(S, T) tokens, S and T the
 // padded lengths (T counts the bos or eos), and no batch costs more than max_tokens. Which pairs
-// share a batch and in which order batches come is a pure function of (seed, epoch): going on after
-// a stop takes the epoch and the index of the next batch, nothing else. Without shuffle every epoch
-// is the same, longest pairs last.
+// share a batch and in which order batches come is a pure function of (seed, epoch): to resume
+// after a stop takes only the epoch and the index of the next batch. Without shuffle every epoch is
+// the same, longest pairs last.
 //
 // With source tokens x and target tokens y of a pair:
 //   source      = x                  (append eos yourself if the model wants one)
@@ -62,8 +62,8 @@ class PairBatches {
   const BatchOptions& options() const { return options_; }
 
   int64_t count(int64_t epoch) const;  // batches in this epoch
-  PairBatch get(int64_t epoch,
-                int64_t index) const;  // ValueError when 0 <= index < count(epoch) does not hold
+  // ValueError unless 0 <= index < count(epoch).
+  PairBatch get(int64_t epoch, int64_t index) const;
   PairBatch make(std::span<const int64_t> rows) const;  // any rows, in this order
 
  private:

@@ -3,13 +3,13 @@
 //
 //   BLEU = BP exp(1/4 sum_n ln p_n),  BP = exp(1 - r / c) if c < r else 1,  n = 1..4
 //
-// p_n = clipped n-gram matches / n-grams, summed over the corpus, in percent; c and r the tokens of
-// hypotheses and references. The k-th p_n without a match becomes 100 / (2^k n-grams). A corpus
-// with no match at all, or without any n-gram of some n, has BLEU 0.
+// p_n = clipped n-gram matches / n-grams, summed over the corpus, in percent; c and r are the
+// numbers of tokens in hypotheses and references. The k-th p_n without a match becomes 100 / (2^k
+// n-grams). A corpus with no match at all, or without any n-gram of some n, has BLEU 0.
 //
 //   BleuResult bleu = corpus_bleu(hypotheses, references);
-//   std::cout << to_string(bleu);  // BLEU = 35.42 66.1/42.5/29.0/20.1 (BP = 0.985 ratio = 0.985
-//   ...
+//   std::cout << to_string(bleu);
+//   // BLEU = 35.42 66.1/42.5/29.0/20.1 (BP = 0.985 ratio = 0.985 ...
 #pragma once
 
 #include <array>
@@ -29,12 +29,13 @@ struct BleuResult {
 };
 std::string to_string(const BleuResult& result);
 
-// ValueError: no lines, or as many hypotheses as references is not so.
+// ValueError: no lines, or another number of hypotheses than of references.
 BleuResult corpus_bleu(std::span<const std::string> hypotheses,
                        std::span<const std::string> references);
 
-// The 13a tokenizer of mteval: punctuation and symbols stand alone, but . and , between digits, and
-// - behind anything but a digit; &quot; &amp; &lt; &gt; become characters. Tokens joined by blanks.
+// The 13a tokenizer of mteval: punctuation and symbols become tokens of their own, except . and ,
+// between digits and - after anything but a digit; &quot; &amp; &lt; &gt; become characters. The
+// result is the tokens joined by blanks.
 std::string tokenize_13a(std::string_view line);
 
 }  // namespace heed::data

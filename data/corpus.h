@@ -1,4 +1,4 @@
-// Sentence pairs from files, read by lines.h (plain or .gz) and so with its errors.
+// Sentence pairs from files, read by lines.h (plain or .gz), with its errors.
 //
 // Two aligned files: line i of one belongs to line i of the other. TSV: `source<TAB>target`,
 // exactly one tab. A side that is empty or white space only is an IoError naming file and line,

@@ -1,5 +1,5 @@
-// What was computed for the epoch last asked for, kept for the next question; safe from several
-// threads. For the .cpp files of batches and windows.
+// Keeps what was computed for the epoch that was last asked for. Safe to call from several threads.
+// For batches.cpp and windows.cpp.
 #pragma once
 
 #include <cstdint>

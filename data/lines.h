@@ -5,7 +5,7 @@
 // dropped. Lines are valid UTF-8 of at most kMaxLineBytes.
 //
 // IoError: missing file, directory, file that cannot be read (names the file); invalid UTF-8, line
-// too long (file, line, byte); truncated or corrupt gzip data, something behind them, or a file
+// too long (file, line, byte); truncated or corrupt gzip data, other bytes after them, or a file
 // named .gz that is not gzip (file, byte offset in the compressed file).
 //
 //   LineReader reader("train.en.gz");

@@ -1,6 +1,7 @@
-// Makes things ahead in a background thread: a bounded queue between one producer and one consumer.
+// Makes values ahead of time in a background thread: a bounded queue between one producer and one
+// consumer.
 //
-// `make` is called in the thread until it returns nothing. What it throws comes out of next(),
+// `make` is called in the thread until it returns nullopt. What it throws is thrown by next(),
 // after everything made before it. The destructor stops the thread and waits for the call of `make`
 // that is running.
 //
@@ -43,8 +44,8 @@ class Prefetcher {
             },
             capacity) {}
 
-  // The next thing; nothing at the end, and again nothing after that. An exception is thrown each
-  // time.
+  // The next value; nullopt at the end and ever after. An exception of `make` is thrown again by
+  // every later call.
   std::optional<T> next() {
     std::shared_ptr<void> value = queue_.next();
     if (!value) return std::nullopt;

@@ -1,9 +1,9 @@
-// safetensors: the file format of weights. Read and written whole; no code can hide in it.
+// safetensors: the file format of weights. Files are read and written whole and contain no code.
 //
 //   8 bytes   N, little-endian
 //   N bytes   JSON, UTF-8, padded with blanks:
-//             {"__metadata__": {"k": "v"}, "name": {"dtype": "F32", "shape": [2, 3],
-//             "data_offsets": [0, 24]}}
+//             {"__metadata__": {"k": "v"},
+//              "name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}
 //   the rest  the tensors, row-major, little-endian; offsets count from here
 //
 // The ranges must cover the rest without holes or overlap, and each be as long as its shape says.
@@ -34,8 +34,8 @@ namespace heed::data {
 struct NamedArray {
   std::string name;
   Array array;  // any strides; written row-major
-  std::string
-      stored_as{};  // "I8" or "I16" for i32 arrays of a narrower type in the file, else empty
+  // "I8" or "I16" for an i32 array of a narrower type in the file, else empty.
+  std::string stored_as{};
 };
 
 using Metadata = std::map<std::string, std::string>;

@@ -25,8 +25,8 @@ enum class SentencePieceAlgorithm { unigram, bpe };
 struct SentencePieceOptions {
   int64_t vocab_size = 8000;  // at most: small text gives fewer
   SentencePieceAlgorithm algorithm = SentencePieceAlgorithm::unigram;
-  double character_coverage =
-      1.0;  // part of the text whose characters get a piece of their own, (0.98, 1]
+  // Part of the text whose characters get a piece of their own, in (0.98, 1].
+  double character_coverage = 1.0;
 };
 
 class SentencePiece : public Tokenizer {
@@ -35,8 +35,8 @@ class SentencePiece : public Tokenizer {
   // UTF-8.
   static SentencePiece train(std::span<const std::string> lines,
                              const SentencePieceOptions& options = {});
-  // IoError: cannot be read, malformed, not unigram or BPE, or pad, unk, bos, eos are not 0, 1,
-  // 2, 3.
+  // IoError: cannot be read, malformed, not unigram or BPE, or pad, unk, bos and eos are not ids 0
+  // to 3.
   static SentencePiece load(const std::string& file);
   ~SentencePiece() override;
   SentencePiece(SentencePiece&&) noexcept;

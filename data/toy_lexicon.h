@@ -15,7 +15,7 @@ struct Noun {
   bool person = false;
 };
 
-// One English noun, two German ones: which is meant shows in the place (nature or town).
+// One English noun, two German ones: the place (nature or town) tells which is meant.
 struct TwoNouns {
   Noun nature, town;
 };
@@ -52,7 +52,7 @@ std::span<const Noun> beings();
 std::span<const Noun> things();
 std::span<const TwoNouns> ambiguous();
 std::span<const Adjective> adjectives(bool person);
-const Adjective& light(const Noun& thing);  // hell for what shines, else leicht
+const Adjective& light(const Noun& thing);  // "hell" for what shines, else "leicht"
 std::span<const Verb> transitive();
 std::span<const Verb> intransitive();
 std::span<const Verb> speaking();  // with a that-clause

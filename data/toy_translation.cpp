@@ -33,7 +33,7 @@ class Speaker {
     bool subordinate =
         s.joint == Joint::because || s.joint == Joint::when || s.joint == Joint::before;
     s.joint_first = subordinate && chance(0.4);
-    // The one place of the sentence: at the front of the first words, or behind the last ones.
+    // The one place of the sentence stands in front of the first clause or behind the last one.
     bool has_place = chance(0.5), front = has_place && chance(0.35) && !s.joint_first;
     ambiguous_allowed_ = has_place;
     s.first = s.joint == Joint::that ? matrix() : clause();
@@ -45,7 +45,7 @@ class Speaker {
       holder.front_place = front;
     }
     if (s.joint != Joint::none && s.joint != Joint::that) refer_back(s);
-    // Time may come first too, where nothing else does.
+    // Time may come first instead, where nothing else does.
     if (s.first.time && !front && !s.joint_first) s.first.front_time = chance(0.4);
     return s;
   }

@@ -2,8 +2,8 @@
 // exactly one translation, but no dictionary gets it right word by word, because the translation of
 // a word depends on others:
 //
-// Agreement: "the" is der, die, das or den by gender, number and case of a noun further on, and so
-//   for other determiners, adjectives and verbs.
+// Agreement: "the" is der, die, das or den by gender, number and case of a noun further on; other
+//   determiners, adjectives and verbs depend on it likewise.
 //     the old dog sees a small cat .
 //     der alte Hund sieht eine kleine Katze .
 // Order: the finite verb stands second and the rest of it at the end; in clauses all of it goes to
@@ -14,11 +14,12 @@
 //     der Mann schläft , weil der Hund das Haus nicht aufmachen kann .
 //     tomorrow the cats will sing in the city .
 //     morgen werden die Katzen in der Stadt singen .
-// Context: crane, bat, bank and seal by the place (nature or town), wherever it stands; know
-// (wissen,
-//   kennen), leave and move by an object or clause behind; when (als, wenn) and has (hat, ist) by
-//   the verb further on; light (hell, leicht) by its noun; it (ihn, sie, es) by the object of the
-//   clause before.
+// Context decides the translation of
+//   crane, bat, bank and seal            the place (nature or town), wherever it stands
+//   know (wissen, kennen), leave, move   an object or clause behind it
+//   when (als, wenn), has (hat, ist)     the verb further on
+//   light (hell, leicht)                 its noun
+//   it (ihn, sie, es)                    the object of the clause before
 //     at the river my king found a crane .
 //     am Fluss fand mein König einen Kranich .
 //     my king found a crane in the office .
@@ -26,10 +27,10 @@
 // Fusion: "not ... a" is kein; "does" has no word of its own; "opens" is "macht ... auf".
 //
 // Order of a German clause, with F the finite verb and V the rest (prefix, participle, infinitive):
-//   main clause            subject F  object time place  nicht V
-//   behind anything else         F subject  object time place  nicht V
-//   subordinate clause     subject  object time place  nicht V F
-//   An object without the, this, my or every stands behind time and place.
+//   main clause             subject F  object time place  nicht V
+//   behind anything else    F subject  object time place  nicht V
+//   subordinate clause      subject    object time place  nicht V F
+// An object without the, this, my or every stands behind time and place.
 //
 // Sentences have 4 to 20 tokens on both sides (words, "," and "."), separated by blanks; about 150
 // English and 270 German forms; more than 10^12 sentences.

@@ -1,9 +1,9 @@
 // Word vocabulary: tokens are what stands between white space; decode joins them with one blank.
 //
 // Ids: 0 <pad>, 1 <unk>, 2 <bos>, 3 <eos>, then words by falling frequency, equal ones by their
-// bytes: the same text gives the same ids everywhere. File: UTF-8, one token a line, line number -
-// 1 = id, the four specials first. IoError (file and line) for missing specials, duplicates, bad
-// UTF-8, empty lines, white space in a token.
+// bytes: the same text gives the same ids everywhere. File: UTF-8, one token a line, the id is the
+// line number minus 1, the four specials come first. IoError (file and line) for missing specials,
+// duplicates, bad UTF-8, empty lines, white space in a token.
 //
 //   WordVocab vocab = WordVocab::build(corpus.source, {.min_count = 2, .max_size = 10000});
 #pragma once

@@ -36,8 +36,8 @@ class TokenWindows {
   TokenWindows(std::vector<int64_t> stream, const WindowOptions& options);
   int64_t tokens() const { return static_cast<int64_t>(stream_.size()); }
   int64_t count(int64_t epoch) const;  // batches in this epoch
-  TokenBatch get(int64_t epoch,
-                 int64_t index) const;  // ValueError when 0 <= index < count(epoch) does not hold
+  // ValueError unless 0 <= index < count(epoch).
+  TokenBatch get(int64_t epoch, int64_t index) const;
 
  private:
   using Plan = std::vector<int64_t>;  // where each window begins

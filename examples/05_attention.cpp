@@ -83,9 +83,9 @@ int main() try {
   std::printf("largest difference to the fused layer: %.1e\n\n",
               max(difference.reshape({-1}), 0).item());
 
-  // 7. How sharp is each head? And what happens without 1 / sqrt(D): dot products of D numbers have
-  // a spread of sqrt(D), softmax puts nearly all weight on one word, and its gradient nearly
-  // vanishes.
+  // 7. How sharp is each head? And what happens without 1 / sqrt(D)? Dot products of D numbers have
+  // a standard deviation of sqrt(D), so softmax puts nearly all weight on one word, and its
+  // gradient nearly vanishes.
   std::printf("entropy in bits (even: %.2f)\n", std::log2(static_cast<double>(words)));
   Tensor raw = scores * std::sqrt(static_cast<double>(kHeadDim));  // [B, H, T, T]
   for (int64_t h = 0; h < kHeads; ++h) {

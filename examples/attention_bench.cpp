@@ -192,7 +192,7 @@ void decoding(const Request& r) {
   for (const std::string& spec : r.specs) {
     std::vector<Decoding> all;
     for (int64_t n : r.tokens) all.emplace_back(r, spec, n);
-    // In turn, so that whatever else the machine does meets all lengths alike.
+    // In turn, so that the other load of the machine affects all lengths alike.
     for (int64_t run = 0; run <= r.runs; ++run)
       for (Decoding& d : all) {
         d.run();

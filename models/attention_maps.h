@@ -13,8 +13,8 @@ struct AttentionMaps {          // one tensor a layer; rows sum to 1 where the v
   std::vector<Tensor> cross;    // [B, H, T, S]
 };
 
-// Source [B, S] and target_in [B, T], i64. A kind whose variant has no weights to show
-// comes out empty. ValueError for a model in training mode.
+// Source [B, S] and target_in [B, T], i64. The list of a kind whose variant has no weights to show
+// is empty. ValueError for a model in training mode.
 AttentionMaps attention_maps(const Transformer& model, const Tensor& source, const Lengths& lengths,
                              const Tensor& target_in);
 

@@ -6,9 +6,9 @@
 //
 // As in Wu et al. 2016 (GNMT): hypotheses are compared by
 //   log P(y | x) / lp(y),   lp(y) = ((5 + |y|) / 6)^alpha,   |y| counts the eos.
-// A text is done when no open hypothesis can become better than the best that has ended (so a
-// narrow peak of short ends cannot stop it), or at its longest length, where an open one is taken
-// if none has ended.
+// A text is done when no open hypothesis can become better than the best that has ended (not as
+// soon as `beam` of them have ended, which favours short ones), or at its longest length, where an
+// open one is taken if none has ended.
 #pragma once
 
 #include <cstdint>

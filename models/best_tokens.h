@@ -1,4 +1,4 @@
-// The likeliest next tokens of each row: the one thing that beam search reads from the model.
+// The likeliest next tokens of each row: all that beam search reads from the model.
 #pragma once
 
 #include <cstdint>

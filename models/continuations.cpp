@@ -19,7 +19,7 @@ Continuations::Continuations(const Steppable& model, const DecodingInputs& input
       throw ValueError(str("decoding: prompts of one length expected, got ", prompt_length_,
                            " and ", text.size(), " tokens"));
   }
-  // What decodes longer grows; a batch of short ones takes no memory for long ones.
+  // States grow when a text becomes longer; a batch of short ones takes no memory for long ones.
   capacity_ = std::min<int64_t>(prompt_length_ + longest, 64);
   decoding_ = model_.start(inputs_, capacity_);
 }

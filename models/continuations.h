@@ -1,4 +1,4 @@
-// Texts that a model continues, token by token: the loop that beam search and sampling share.
+// Texts that a model continues, token by token: what beam search and sampling have in common.
 //
 //   Continuations texts(model, inputs, longest);
 //   Tensor logits = texts.next();              // [R, V], of what follows each text

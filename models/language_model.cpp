@@ -67,7 +67,8 @@ LanguageModel::LanguageModel(const LanguageModelConfig& config)
   register_module("dropout", dropout_);
   register_module("h", stack_);
 
-  // GPT-2's: normal with 0.02; what adds to the residual stream smaller, by how many do.
+  // As in GPT-2: normal, standard deviation 0.02; divided by sqrt(n) for the n projections that add
+  // to the residual stream.
   double residual = 0.02 / std::sqrt(2 * static_cast<double>(config_.stack.layers));
   visit([&](const std::string& path, nn::Module& m) {
     auto* linear = dynamic_cast<nn::Linear*>(&m);

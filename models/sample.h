@@ -1,5 +1,5 @@
-// Sampling from any model that decodes step by step: each token is drawn from what the model thinks
-// likely. The same input, options and seed give the same tokens.
+// Sampling from any model that decodes step by step: each token is drawn from the model's
+// distribution. The same input, options and seed give the same tokens.
 //
 //   model.eval();
 //   auto ids = models::generate(model, prompt, {.max_tokens = 100, .temperature = 0.8});
@@ -24,7 +24,7 @@ struct SampleOptions {
   uint64_t seed = 0;
   std::optional<int64_t> stop{};  // the token that ends a text; empty: the model's eos, if any
   TokenRules rules{};
-  std::function<void(int64_t row, int64_t token)> on_token{};  // hears each one as it comes
+  std::function<void(int64_t row, int64_t token)> on_token{};  // called with each as it is drawn
 };
 
 // The new tokens of each row of the inputs, without the one that ended it. A row also ends where

@@ -64,7 +64,7 @@ Seq2Seq::Seq2Seq(const Seq2SeqConfig& config)
   register_module("output", output_);
   register_module("dropout", dropout_);
   if (attention_) register_module("attention", *attention_);
-  // Embeddings have length 1, and are scaled up where they are read: logits start small.
+  // Embeddings start with length 1 and are scaled up where they are read, so logits start small.
   nn::init::normal_(embedding_.weight, 0, 1 / std::sqrt(static_cast<double>(d)));
 }
 
@@ -99,7 +99,7 @@ Tensor Seq2Seq::output(const Tensor& states, const Tensor& context) const {
   return dropout_.forward(tanh(output_.forward(concat({states, context}, -1))));  // [B, T, d]
 }
 
-// Padding behind a target needs no lengths: what comes later reaches nothing before it.
+// Padding behind a target needs no lengths: later tokens have no influence on earlier ones.
 Tensor Seq2Seq::decoder_states(const Tensor& target_in, const Source& source) const {
   return decoder_.forward(embed(target_in), {}, source.start).output;  // [B, T, d]
 }

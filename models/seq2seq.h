@@ -1,6 +1,7 @@
-// Translation with recurrent networks: a bidirectional encoder, a decoder that looks back through
-// any variant of attention that crosses and decodes (Luong et al. 2015: `luong`, `additive`), or,
-// as the baseline (Cho et al. 2014), sees the source only as one vector of fixed size.
+// Translation with recurrent networks: a bidirectional encoder, a decoder that reads the source
+// through any variant of attention that supports cross-attention and decoding (Luong et al. 2015:
+// `luong`, `additive`), or, as the baseline (Cho et al. 2014), sees the source only as one vector
+// of fixed size.
 //
 //   models::Seq2SeqConfig config{.vocab = 600, .width = 128, .attention = "additive"};
 //   models::Seq2Seq model(config);

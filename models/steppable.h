@@ -1,4 +1,4 @@
-// What beam search and sampling ask of a model: that it decodes step by step.
+// What beam search and sampling require of a model: decoding step by step.
 //
 //   std::unique_ptr<models::Decoding> decoding = model.start({.source = ids, .lengths = lengths});
 //   Tensor logits = decoding->step(tokens);   // [R, T] -> [R, V], of what follows the last token

@@ -30,7 +30,7 @@ void check(const TransformerConfig& c) {
 }
 
 nn::TransformerStackConfig stack(const TransformerConfig& c, int64_t layers) {
-  // Layers of post-norm end with a norm already.
+  // Post-norm layers end with a norm already.
   return {.layer = c.layer,
           .layers = layers,
           .final_norm = c.layer.norm_first,
@@ -91,8 +91,8 @@ Transformer::Transformer(const TransformerConfig& config)
   register_module("decoder", decoder_);
 
   // Glorot for all projections (those of queries, keys and values have it already), as in fairseq.
-  // Embeddings have length 1: times sqrt(d) they are of the positions' size, and logits start
-  // small.
+  // Embeddings start with length 1: times sqrt(d) they are as large as the positions, and logits
+  // start small.
   visit([](const std::string& path, nn::Module& m) {
     auto* linear = dynamic_cast<nn::Linear*>(&m);
     if (!linear || path.ends_with("q_proj") || path.ends_with("k_proj") || path.ends_with("v_proj"))

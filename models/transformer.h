@@ -33,7 +33,7 @@ struct TransformerConfig {
   std::string decoder_variant = "dense";
   int64_t encoder_layers = 6, decoder_layers = 6;
   bool tied = true;                   // one matrix embeds source and target and gives the output
-  bool checkpoint = false;            // computes activations again in backward, to save memory
+  bool checkpoint = false;            // activation checkpointing: less memory, more time
   int64_t pad = 0, bos = 2, eos = 3;  // ids
 };
 
@@ -52,7 +52,7 @@ struct TranslationBatch {
   Tensor target_out;       // i64 [B, T]: y eos
 };
 
-// What the encoder found, and which of it is padding.
+// The output of the encoder, and which of it is padding.
 struct Memory {
   Tensor states;  // [B, S, d]
   nn::Mask mask;

@@ -13,8 +13,8 @@
 
 namespace heed::models {
 
-// The best of each sentence (token ids, with eos if the model was trained so); `on_progress` hears
-// how many sentences are done.
+// The best of each sentence (token ids, with eos if the model was trained so); `on_progress` is
+// told how many sentences are done.
 std::vector<Hypothesis> translate(const Steppable& model,
                                   const std::vector<std::vector<int64_t>>& sources,
                                   const BeamOptions& options = {},

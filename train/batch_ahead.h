@@ -1,5 +1,5 @@
-// Batches by position, made ahead in a thread. Asked in order it hands out what the thread made;
-// asked for the same position again it gives the same batch; asked for another it starts there.
+// Batches by position, made ahead in a thread. Asked for in order, they are those that the thread
+// made; the same position again gives the same batch; at any other position the thread starts anew.
 //
 //   BatchAhead<data::PairBatch> ahead([&](int64_t e) { return batches.count(e); },
 //                                     [&](int64_t e, int64_t i) { return batches.get(e, i); });

@@ -224,7 +224,7 @@ void load_average(const std::vector<std::string>& directories, nn::Module& model
     }
     last = std::move(state);
   }
-  // Random projections and the like are no estimates of one value: the mean of several is none.
+  // Buffers, such as random projections, are not averaged: the mean of several is not a valid one.
   for (const auto& [name, buffer] : model.named_buffers()) sums.erase(name);
   for (auto& [name, sum] : sums) {
     for (double& x : sum) x /= static_cast<double>(directories.size());

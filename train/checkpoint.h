@@ -1,4 +1,4 @@
-// Checkpoints: everything needed to go on to the bit. See docs/checkpoints.md.
+// Checkpoints: everything needed to resume with the same bits. See docs/checkpoints.md.
 //
 //   run/step-200/    weights.safetensors, optimizer.safetensors, state.json, config.json, ..
 //   run/step-300/

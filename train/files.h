@@ -1,5 +1,5 @@
-// Files that are old or new after a crash, never half: write beside, sync, rename, sync the
-// directory. All failures are an IoError that names the file.
+// Files that after a crash are the old or the new one, never a part: write a temporary file beside,
+// sync, rename, sync the directory. All failures are an IoError that names the file.
 #pragma once
 
 #include <cstdint>

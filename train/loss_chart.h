@@ -9,7 +9,7 @@
 namespace heed::train {
 
 // `metric` is the trainer's metric_name. False where the log has no loss yet: nothing is written.
-// The picture is old or new after a crash, never half. IoError.
+// After a crash the picture is the old or the new one, never a part. IoError.
 bool save_loss_chart(const std::string& metrics_file, const std::string& svg_file,
                      const std::string& metric);
 

@@ -1,7 +1,7 @@
 // Optimizers: groups of parameters, their state, and the step. The arithmetic is one fused pass a
 // parameter (autograd/ops/optimizer.h); learning rate, step number and clip factor stand in a small
-// tensor on the parameters' device that the kernels read. All parameters are on one device. Those of
-// bf16 have their state in f32, and there a master copy that keeps what bf16 rounds away
+// tensor on the parameters' device that the kernels read. All parameters are on one device. bf16
+// parameters have their state in f32, with a master copy that keeps what bf16 rounds away
 // ("<parameter>.master").
 //
 //   AdamW optimizer(model.named_parameters(), {.beta2 = 0.98, .weight_decay = 0.01});

@@ -5,12 +5,11 @@
 //   s(1000);        // 0.005, the peak
 //   to_string(s);   // "inverse_sqrt:lr=0.005,warmup=1000"
 //
-//   constant:warmup=0                    lr
-//   inverse_sqrt:warmup=4000             lr sqrt(warmup / step)  (Vaswani et al. 2017, by the peak)
-//   cosine:steps=N,warmup=0,min=0        min + (lr - min) (1 + cos(pi x)) / 2, x from 0 to 1
-//   between
-//                                        warmup and steps; min after that
-//   step:every=N,factor=0.1,warmup=0     lr factor^floor((step - 1) / every)
+//   constant:warmup=0                  lr
+//   inverse_sqrt:warmup=4000           lr sqrt(warmup / step)  (Vaswani et al. 2017, by the peak)
+//   cosine:steps=N,warmup=0,min=0      min + (lr - min) (1 + cos(pi x)) / 2,
+//                                      x from 0 to 1 between warmup and steps; min after that
+//   step:every=N,factor=0.1,warmup=0   lr factor^floor((step - 1) / every)
 //
 // During warm-up (step < warmup) all of them are lr step / warmup.
 #pragma once

@@ -97,7 +97,7 @@ class Trainer {
   // batch again in anomaly mode, the op; parameters are those of the update before, and no
   // checkpoint is touched. On the CPU that is noticed at once. On another device nothing is read
   // back in an update: the device itself leaves out the failed update and all after it, and the
-  // host notices when it logs, evaluates or saves. Until then on_step hears of updates that
+  // host notices when it logs, evaluates or saves. Until then on_step is called for updates that
   // changed nothing, and buffers that it redraws (Performer's projections) have changed.
   TrainResult run();
 

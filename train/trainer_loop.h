@@ -44,8 +44,8 @@ struct Trainer::Loop {
   Tensor cotangent;  // 1 / batches of the update; kept, so that steps allocate nothing new
   double cotangent_value = 0;
 
-  // What the device knows and the host has not asked for yet. On the CPU asking is free, so the
-  // host asks after each update; on other devices when it logs, evaluates or saves.
+  // What the device knows and the host has not read yet. On the CPU reading is free, so the host
+  // reads after each update; on other devices when it logs, evaluates or saves.
   struct Update {  // where an update's batches began
     int64_t step, epoch, batch, batches;
     RandomKey random;

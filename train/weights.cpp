@@ -12,7 +12,8 @@ namespace heed::train {
 namespace {
 void write(const nn::StateDict& state, const std::string& file, const data::Metadata& metadata) {
   std::vector<data::NamedArray> tensors;
-  for (const auto& [name, value] : state) tensors.push_back({name, value.detach().to(kCpu).array()});
+  for (const auto& [name, value] : state)
+    tensors.push_back({name, value.detach().to(kCpu).array()});
   data::write_safetensors(file, tensors, metadata);
 }
 

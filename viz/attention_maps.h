@@ -1,5 +1,5 @@
-// Attention maps as a picture: one map or a grid of them (heads, layers), rows are queries, columns
-// keys.
+// Attention maps as a picture: one map or a grid of them (heads, layers). Rows are queries, columns
+// are keys.
 //
 //   AttentionMap map{weights, "layer 2, head 1", target_words, source_words};   // weights [T, S]
 //   draw_maps({map}).save("attention.svg");
@@ -35,9 +35,9 @@ struct MapOptions {
 // 0 -> near white, 1 -> dark blue. Clamps; NaN gives red.
 Color heat_color(double value);
 
-// ShapeError, DTypeError: weights that are no [T, S] of floats, T, S >= 1; as many labels as rows
-// or columns is not so. ValueError: no maps, options out of range, a picture of more than 65535
-// units a side, more than 2^26 weights.
+// ShapeError, DTypeError: weights that are not [T, S] of floats with T, S >= 1; another number of
+// labels than of rows or columns. ValueError: no maps, options out of range, a picture of more than
+// 65535 units a side, more than 2^26 weights.
 Svg draw_maps(const std::vector<AttentionMap>& maps, const MapOptions& options = {});
 
 }  // namespace heed::viz

@@ -30,7 +30,7 @@ void check(const AttentionGroup& group) {
   }
 }
 
-// Nested lists [H][T][S]. Four digits say all that a reader can use; null is how JSON has NaN.
+// Nested lists [H][T][S]. Four digits are as many as a reader can use; JSON has null for NaN.
 Json to_json(const Array& a) {
   auto weight = [&](int64_t h, int64_t i, int64_t j) {
     int64_t at = h * a.strides()[0] + i * a.strides()[1] + j * a.strides()[2];

@@ -61,7 +61,8 @@ const char* const kPageScript = R"html(<script>//<![CDATA[
 "use strict";
 const groups = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
-const kind = $("kind"), layer = $("layer"), head = $("head"), relative = $("relative"), map = $("map");
+const kind = $("kind"), layer = $("layer"), head = $("head");
+const relative = $("relative"), map = $("map");
 let rows, columns, weights;      // of the map that is shown
 let at = { row: 0, column: 0 };  // the cell that the keyboard is on
 
@@ -150,7 +151,10 @@ const position = (event) => {
 };
 map.addEventListener("mouseover", (event) => { const p = position(event); if (p) show(...p); });
 map.addEventListener("mouseleave", () => show(at.row, at.column));
-map.addEventListener("mousedown", (event) => { const p = position(event); if (p) move_to(...p, true); });
+map.addEventListener("mousedown", (event) => {
+  const p = position(event);
+  if (p) move_to(...p, true);
+});
 map.addEventListener("keydown", (event) => {
   const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1],
     Home: [0, -Infinity], End: [0, Infinity] }[event.key];

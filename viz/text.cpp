@@ -15,8 +15,8 @@ char32_t shown(char32_t c) {
   return c;
 }
 
-// In units of the font's size. Twice what a narrow letter needs is not generous, it is the spread
-// between fonts.
+// In units of the font's size. Fonts differ so much that a narrow letter gets twice the room that
+// it needs in most of them.
 double room(char32_t c) {
   if (c >= 0x1F000) return 1.4;  // emoji
   if (c >= 0x1100) return 1.05;  // East Asian and symbols

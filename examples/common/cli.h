@@ -1,5 +1,4 @@
-// CLI11 behind three functions; included by each program's main.cpp alone, since it compiles
-// slowly.
+// CLI11 behind three functions; only the programs' main.cpp include it, since it compiles slowly.
 #pragma once
 
 #include <charconv>

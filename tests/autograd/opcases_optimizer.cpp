@@ -49,7 +49,8 @@ Tensor step_state(int64_t step) {
                       {kStepSlots});
 }
 
-// For bf16: of no value that rounds to the parameter, so the first step has to take the parameter's.
+// For bf16: a value that does not round to the parameter, so the first step has to take the
+// parameter's.
 Tensor master_for(DType dtype, int64_t n) {
   return dtype == DType::bf16 ? full({n}, 1e6) : Tensor();
 }

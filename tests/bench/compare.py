@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""heed's figures beside the peers' by name: compare.py HEED_BENCH PEERS_PYTHON THREADS ROUNDS [FILTER]
+"""heed's figures beside the peers' by name.
 
-A round runs heed's half and the peers' half, so that a slow minute of the machine meets both. Values are
-medians of the rounds; so is the ratio, with the lowest and the highest behind it. ratio > 1: heed is faster.
-Times are better when lower, figures per second when higher.
+compare.py HEED_BENCH PEERS_PYTHON THREADS ROUNDS [FILTER]
+
+A round runs heed's half and the peers' half, so that a slow minute of the machine affects both.
+Values are medians of the rounds; so is the ratio, with the lowest and the highest behind it.
+ratio > 1: heed is faster. Times are better when lower, figures per second when higher.
 """
 import json
 import pathlib

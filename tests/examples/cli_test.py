@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Bad command lines and bad input: each gives exit code 1 and one line on stderr that says what is wrong.
+"""Bad command lines and bad input: each gives exit code 1 and one line on stderr that says what
+is wrong.
 
 cli_test.py BIN_DIR
 """
@@ -16,8 +17,8 @@ failures, count = [], 0
 
 
 def run(words, stdin=b"", env=None):
-    return subprocess.run([BIN / words[0], *words[1:]], input=stdin, capture_output=True, timeout=300,
-                          env={**os.environ, **(env or {})})
+    return subprocess.run([BIN / words[0], *words[1:]], input=stdin, capture_output=True,
+                          timeout=300, env={**os.environ, **(env or {})})
 
 
 def note(words, fault, result):
@@ -59,10 +60,11 @@ def main(work):
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return path
 
-    english = [f"the {a} {b} sees the {c} ." for a in ("old", "big") for b in ("dog", "cat", "man") for c in
-               ("house", "tree", "book", "road")]
+    english = [f"the {a} {b} sees the {c} ." for a in ("old", "big")
+               for b in ("dog", "cat", "man") for c in ("house", "tree", "book", "road")]
     german = [line.replace("the", "das").replace("sees", "sieht") for line in english]
-    src, tgt = write("train.en", "\n".join(english) + "\n"), write("train.de", "\n".join(german) + "\n")
+    src = write("train.en", "\n".join(english) + "\n")
+    tgt = write("train.de", "\n".join(german) + "\n")
     files = ["--src", src, "--tgt", tgt, "--tokenizer", "word"]
     quick = ["--quiet", "--threads", "1"]
     small = ["--max-tokens", "200", "--epochs", "1", "--average", "1", "--beam", "2", *quick]
@@ -102,8 +104,9 @@ def main(work):
     bad("no such directory", "translate", "train", "--out", work / "nowhere", "--resume")
     bad("HEED_ISA", "translate", "train", *out, env={"HEED_ISA": "abacus"})
     bad("HEED_THREADS", "translate", "train", *out, env={"HEED_THREADS": "many"})
-    for name in ("01_tensor", "02_autograd", "03_linear_regression", "04_classifier", "05_attention",
-                 "06_language_model", "07_recurrent_attention", "my_attention", "figures"):
+    for name in ("01_tensor", "02_autograd", "03_linear_regression", "04_classifier",
+                 "05_attention", "06_language_model", "07_recurrent_attention",
+                 "my_attention", "figures"):
         for variable in ("HEED_ISA", "HEED_LOG", "HEED_THREADS"):
             bad(variable, name, env={variable: "abacus"})
 
@@ -125,7 +128,8 @@ def main(work):
     train_on("hole.de", src, write("hole.de", "\n".join([german[0], " ", *german[2:]]) + "\n"))
     packed = gzip.compress("\n".join(english).encode())
     train_on("cut.gz", write("cut.gz", packed[:-12]), tgt)
-    train_on("at least 2 pairs", write("one.en", "a b\n"), write("one.de", "c d\n"), "--tokenizer", "word")
+    train_on("at least 2 pairs", write("one.en", "a b\n"), write("one.de", "c d\n"),
+             "--tokenizer", "word")
     bad("max_length", "translate", "train", *out, *files, "--max-length", "3")
     bad("plain", "translate", "train", "--out", write("plain", "x") / "run", *toy)
     assert not (work / "never").exists() or not any((work / "never").glob("step-*"))
@@ -144,19 +148,23 @@ def main(work):
     bad("already holds checkpoints", "translate", "train", *files, *small, "--out", run_dir)
     bad("--lr 0.5", "translate", "train", "--out", run_dir, "--resume", "--lr", "0.5")
     good("translate", "train", "--out", run_dir, "--resume", "--epochs", "2")
-    lines = good("translate", "run", "--model", run_dir, "--beam", "2", stdin=b"the old dog\n\n the cat")
+    lines = good("translate", "run", "--model", run_dir, "--beam", "2",
+                 stdin=b"the old dog\n\n the cat")
     if lines.count("\n") != 3 or lines.splitlines()[1] != "":
         failures.append(f"run: three lines expected, the second empty: {lines!r}")
-    result = good("translate", "eval", "--model", run_dir, "--src", src, "--ref", tgt, "--beam", "1")
+    result = good("translate", "eval", "--model", run_dir, "--src", src, "--ref", tgt,
+                  "--beam", "1")
     if not result.startswith("BLEU = ") or "(greedy, 13a, cased, 24 sentences)" not in result:
         failures.append(f"eval: {result!r}")
     bad("stdin:2", "translate", "run", "--model", run_dir, stdin=b"fine\n\xc3\x28\n")
     bad("--beam 0", "translate", "run", "--model", run_dir, "--beam", "0", stdin=b"a\n")
     bad("at most 1000", "translate", "run", "--model", run_dir, "--beam", "99999999", stdin=b"a\n")
-    marked = good("translate", "run", "--model", run_dir, "--beam", "2", stdin=b"\xef\xbb\xbfthe old dog\n")
+    marked = good("translate", "run", "--model", run_dir, "--beam", "2",
+                  stdin=b"\xef\xbb\xbfthe old dog\n")
     if marked.splitlines() != lines.splitlines()[:1]:
         failures.append(f"run: a byte order mark is not dropped: {marked!r}")
-    bad("--length-penalty", "translate", "run", "--model", run_dir, "--length-penalty", "-1", stdin=b"a\n")
+    bad("--length-penalty", "translate", "run", "--model", run_dir, "--length-penalty", "-1",
+        stdin=b"a\n")
     bad("--no-repeat-ngram -1", "translate", "run", "--model", run_dir, "--no-repeat-ngram", "-1",
         stdin=b"a\n")
     words = good("translate", "run", "--model", run_dir, "--no-repeat-ngram", "1",
@@ -168,7 +176,8 @@ def main(work):
     for command, flag in (("run", "--no-repeat-ngram"), ("train", "--qk-norm")):
         if flag not in good("translate", command, "--help"):
             failures.append(f"translate {command} --help lacks {flag}")
-    bad("short.de", "translate", "eval", "--model", run_dir, "--src", src, "--ref", work / "short.de")
+    bad("short.de", "translate", "eval", "--model", run_dir, "--src", src,
+        "--ref", work / "short.de")
 
     # In bf16: learns, draws, and its weights serve a model in f32.
     half = work / "half"
@@ -212,7 +221,8 @@ def main(work):
         pairs = [text[i:i + 2] for i in range(len(text) - 1)]
         if text.isascii() and len(pairs) != len(set(pairs)):
             failures.append(f"generate: a pair of bytes comes twice: {text!r}")
-    if "qk_norm\": false" not in (lm_dir / (lm_dir / "last").read_text().strip() / "config.json").read_text():
+    last = lm_dir / (lm_dir / "last").read_text().strip()
+    if "qk_norm\": false" not in (last / "config.json").read_text():
         failures.append("lm: config.json lacks qk_norm")
     good("lm", "train", "--text", book, "--out", work / "normed", "--qk-norm", *lm_small)
     good("lm", "generate", "--model", work / "normed", "--tokens", "5")
@@ -225,7 +235,8 @@ def main(work):
         text = good("lm", command, "--help")
         failures.extend(f"lm {command} --help lacks {flag}" for flag in flags if flag not in text)
     bad("no text", "lm", "train", "--out", work / "lm2", "--text", write("blank.txt", "\n \n"))
-    bad("tokens expected", "lm", "train", "--out", work / "lm2", "--text", write("short.txt", "abc\n"))
+    bad("tokens expected", "lm", "train", "--out", work / "lm2",
+        "--text", write("short.txt", "abc\n"))
     bad("nano, mini", "lm", "train", "--out", work / "lm2", "--preset", "tiny")
     bad("only one", "lm", "train", "--out", work / "lm2", "--steps", "3", "--minutes", "1")
 

@@ -3,9 +3,9 @@
 
     kill_points_full.py FOLDER_OF_PROGRAMS
 
-strace kills the program (SIGKILL) at each call in turn, and lets each call fail with ENOSPC, EIO, EDQUOT or
-EINTR. After each of these, every checkpoint must load, be of one piece and be the old or a new one;
-a program that was not killed must have ended with 0 or with an error of one line.
+strace kills the program (SIGKILL) at each call in turn, and lets each call fail with ENOSPC, EIO,
+EDQUOT or EINTR. After each of these, every checkpoint must load, be of one piece and be the old or
+a new one; a program that was not killed must have ended with 0 or with an error of one line.
 Also asserted, in place of a loss of power: files are synced before the rename that shows them, and
 the directory is synced after it. Exit code 77: strace cannot be used here.
 """
@@ -19,15 +19,16 @@ import sys
 import tempfile
 
 CALLS = ["openat", "open", "write", "writev", "pwrite64", "fsync", "fdatasync", "close", "rename",
-         "renameat", "renameat2", "mkdir", "mkdirat", "unlink", "unlinkat", "rmdir", "chmod", "fchmodat",
-         "ftruncate"]
+         "renameat", "renameat2", "mkdir", "mkdirat", "unlink", "unlinkat", "rmdir", "chmod",
+         "fchmodat", "ftruncate"]
 # Which errors a call can really report; EINTR must be retried, all others end in an error message.
 ALL = ["ENOSPC", "EIO", "EDQUOT", "EINTR"]
 ERRORS = {"write": ALL, "writev": ALL, "pwrite64": ALL, "fsync": ALL, "fdatasync": ALL,
           "close": ["EIO", "ENOSPC", "EDQUOT"], "openat": ["ENOSPC", "EIO", "EMFILE"],
           "open": ["ENOSPC", "EIO"], "rename": ["ENOSPC", "EIO"], "renameat": ["ENOSPC", "EIO"],
-          "renameat2": ["EIO", "EINVAL", "ENOSYS"], "mkdir": ["ENOSPC", "EIO"], "mkdirat": ["ENOSPC", "EIO"],
-          "unlink": ["EIO"], "unlinkat": ["EIO", "EACCES"], "rmdir": ["EIO"]}
+          "renameat2": ["EIO", "EINVAL", "ENOSYS"], "mkdir": ["ENOSPC", "EIO"],
+          "mkdirat": ["ENOSPC", "EIO"], "unlink": ["EIO"], "unlinkat": ["EIO", "EACCES"],
+          "rmdir": ["EIO"]}
 MARKER = "faults-begin"
 
 
@@ -77,7 +78,7 @@ class Faults:
         return directory
 
     def points(self):
-        """(call, first, last): which occurrences come after the marker. The log, for check_order."""
+        """(call, first, last): the occurrences after the marker; and the log, for check_order."""
         directory = self.fresh("plain")
         log = os.path.join(self.scratch, "log")
         calls = "trace=" + ",".join("?" + call for call in CALLS)
@@ -97,7 +98,7 @@ class Faults:
         return [(name, before.get(name, 0) + 1, total[name]) for name in CALLS if name in total]
 
     def check_order(self, log, directory):
-        """Each rename into place: contents synced since they were written, the directory synced after."""
+        """Each rename into place: contents synced since they were written, the directory after."""
         synced, written, pending, renames = set(), set(), None, 0
         for name, line in calls_of(log):
             if " = -1 " in line:
@@ -119,7 +120,8 @@ class Faults:
                 inside = {p for p in written if p == source or p.startswith(source + "/")}
                 inside = {p for p in inside if not p.endswith(".tmp") or p == source}
                 assert inside <= synced, f"{line}: not synced: {inside - synced}"
-                assert pending is None, f"{line}: {pending} was not followed by a sync of the directory"
+                assert pending is None, \
+                    f"{line}: {pending} was not followed by a sync of the directory"
                 if not target.endswith(("last", "best")):
                     assert source in synced, f"{line}: the new directory is not synced"
                 pending = target

@@ -27,12 +27,15 @@ class Browser:
         self.process = subprocess.Popen(
             [program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
              "--no-first-run", "--disable-background-networking", "--remote-debugging-pipe",
-             "--hide-scrollbars", "--window-size=1400,1100", f"--user-data-dir={profile}", "about:blank"],
-            close_fds=False, preexec_fn=connect, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+             "--hide-scrollbars", "--window-size=1400,1100", f"--user-data-dir={profile}",
+             "about:blank"],
+            close_fds=False, preexec_fn=connect, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL)
         os.close(to_child)
         os.close(from_child)
         self.buffer, self.number, self.session, self.events = b"", 0, None, []
-        target = next(t for t in self.call("Target.getTargets")["targetInfos"] if t["type"] == "page")
+        target = next(t for t in self.call("Target.getTargets")["targetInfos"]
+                      if t["type"] == "page")
         attached = self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         self.session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
@@ -91,14 +94,16 @@ class Browser:
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
     def errors(self):
-        """Exceptions and messages since the page was opened, and whatever it asked the network for."""
+        """Exceptions and messages since the page was opened, and what it asked the network for."""
         found = []
         for event in self.events:
-            if event["method"] in ("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled"):
+            if event["method"] in ("Runtime.exceptionThrown", "Log.entryAdded",
+                                   "Runtime.consoleAPICalled"):
                 found.append(json.dumps(event["params"])[:300])
             if event["method"] == "Network.requestWillBeSent":
                 url = event["params"]["request"]["url"]
-                if not url.startswith("data:image/png") and event["params"].get("type") != "Document":
+                kind = event["params"].get("type")
+                if not url.startswith("data:image/png") and kind != "Document":
                     found.append("request: " + url[:100])
         return found
 

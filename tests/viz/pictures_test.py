@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Every kind of picture, with hostile text in it: well-formed XML that shows the text and refers to nothing.
+"""Every kind of picture, with hostile text in it: well-formed XML that shows the text and
+refers to nothing.
 
 pictures_test.py BIN_DIR
 """
@@ -13,8 +14,8 @@ import xml.etree.ElementTree as ElementTree
 from tokens import TOKENS, make_pictures, shown
 
 SVG, XHTML = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xhtml}"
-SHAPES = {SVG + name for name in ("svg", "title", "g", "rect", "line", "polyline", "circle", "path", "text",
-                                  "image")}
+SHAPES = {SVG + name for name in ("svg", "title", "g", "rect", "line", "polyline", "circle", "path",
+                                  "text", "image")}
 SHOWN = [shown(token) for token in TOKENS]
 failures = []
 
@@ -33,12 +34,15 @@ def check_references(root, name):
                 expect(png, f"{name}: {key} = {value[:60]}")
                 if png:
                     image = base64.b64decode(value.split(",")[1], validate=True)
-                    whole = image.startswith(b"\x89PNG\r\n\x1a\n") and image.endswith(b"IEND\xaeB`\x82")
+                    whole = image.startswith(b"\x89PNG\r\n\x1a\n") and \
+                        image.endswith(b"IEND\xaeB`\x82")
                     expect(whole, f"{name}: no PNG")
 
 
 def pixels_of(png):
-    """Rows of (r, g, b), of what heed writes: one IDAT, 8 bits RGB, a row as difference to the one above."""
+    """Rows of (r, g, b) of what heed writes: one IDAT, 8-bit RGB, each row a difference to the one
+    above.
+    """
     width, height = int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
     begin = png.index(b"IDAT") + 4
     raw = zlib.decompress(png[begin:begin + int.from_bytes(png[begin - 8:begin - 4], "big")])
@@ -51,14 +55,19 @@ def pixels_of(png):
 
 
 def check_large_map(path):
-    """90 x 70 cells, each a square of 16 pixels in one colour: dark on the diagonal, light far from it."""
+    """90 x 70 cells, each a square of 16 pixels in one colour: dark on the diagonal, light far from
+    it.
+    """
     image = next(ElementTree.parse(path).getroot().iter(SVG + "image"))
     rows = pixels_of(base64.b64decode(image.get("href").split(",")[1]))
-    expect((len(rows), len(rows[0])) == (90 * 16, 70 * 16), f"large map: {len(rows)} x {len(rows[0])} pixels")
-    even = all(rows[y][x] == rows[y // 16 * 16][x // 16 * 16] for y in range(90 * 16) for x in range(70 * 16))
+    expect((len(rows), len(rows[0])) == (90 * 16, 70 * 16),
+           f"large map: {len(rows)} x {len(rows[0])} pixels")
+    even = all(rows[y][x] == rows[y // 16 * 16][x // 16 * 16]
+               for y in range(90 * 16) for x in range(70 * 16))
     expect(even, "large map: a cell of two colours")
     light = lambda i, j: sum(rows[16 * i][16 * j])
-    expect(all(light(i, i) < light(i, (i + 35) % 70) for i in range(70)), "large map: no dark diagonal")
+    expect(all(light(i, i) < light(i, (i + 35) % 70) for i in range(70)),
+           "large map: no dark diagonal")
     expect(light(80, 0) > 700, "large map: the corner is not light")
 
 
@@ -88,7 +97,8 @@ def check_page(path):
     expect(paragraphs == SHOWN, f"page: paragraphs {paragraphs}")
     for label in root.iter(XHTML + "label"):
         control = label.get("for")
-        expect(any(e.get("id") == control for e in label.iter()), f"page: no control {control} in its label")
+        expect(any(e.get("id") == control for e in label.iter()),
+               f"page: no control {control} in its label")
     expect(len(list(root.iter(XHTML + "label"))) == 4, "page: four labelled controls")
 
 

@@ -1,12 +1,12 @@
-"""What the scripts of this folder share: hostile tokens, how pictures show them, and the pictures."""
+"""What the scripts of this folder share: hostile tokens, their form in pictures, the pictures."""
 import pathlib
 import subprocess
 
 # As bytes, since a token need not be UTF-8.
-TOKENS = [b"</script><script>window.hurt = 1</script>", b"<b>bold</b>", b"\"double\" 'single' & amp;",
-          b"]]>", b"<!--", b"a\nb\tc", b"\x01\x1b\x7f", b"\xff\xc3(", b"\xef\xbf\xbf", "\u2028".encode(),
-          "猫".encode(), "مرحبا".encode(), "Mädchen".encode(), "👩‍🔬".encode(), b" blank ",
-          b"WWWWmmmm@@%%", b"${x}`\\u0041", b""]
+TOKENS = [b"</script><script>window.hurt = 1</script>", b"<b>bold</b>",
+          b"\"double\" 'single' & amp;", b"]]>", b"<!--", b"a\nb\tc", b"\x01\x1b\x7f", b"\xff\xc3(",
+          b"\xef\xbf\xbf", "\u2028".encode(), "猫".encode(), "مرحبا".encode(), "Mädchen".encode(),
+          "👩‍🔬".encode(), b" blank ", b"WWWWmmmm@@%%", b"${x}`\\u0041", b""]
 
 
 def shown(token):
@@ -23,5 +23,6 @@ def shown(token):
 
 
 def make_pictures(bin_dir, directory):
-    subprocess.run([pathlib.Path(bin_dir) / "viz_pictures", directory, *TOKENS], check=True, timeout=60)
+    subprocess.run([pathlib.Path(bin_dir) / "viz_pictures", directory, *TOKENS], check=True,
+                   timeout=60)
     return pathlib.Path(directory)

@@ -1,5 +1,5 @@
-// What all decode states have in common, whatever the variant: the operands of a step, padding among
-// the new tokens, and the state as a thing to save.
+// What all decode states have in common, whatever the variant: the operands of a step, padding
+// among the new tokens, and the state as a thing to save.
 #include <heed/nn/attention/catalog.h>
 #include <heed/nn/attention/kv_cache.h>
 #include <heed/tests/nn/golden.h>
