@@ -4,7 +4,6 @@
 #include <optional>
 
 #include <heed/autograd/grad_mode.h>
-#include <heed/autograd/ops/operand.h>
 #include <heed/autograd/source_location.h>
 #include <heed/backends/copy.h>
 
@@ -28,10 +27,11 @@ std::optional<Fault> first_of(const Array& x, Bad bad) {
 template <class Bad>
 std::optional<Fault> first(const Array& x, Bad bad) {
   if (!is_differentiable(x.dtype())) return std::nullopt;
-  Array here = packed(x).to(kCpu);
-  if (x.dtype() == DType::f64) return first_of<double>(here, bad);
-  Array values = Array::empty(x.shape(), DType::f32, kCpu);
-  kernels::copy(here, values);
+  bool wide = x.dtype() == DType::f64;
+  Array values = x.new_empty(x.shape(), wide ? DType::f64 : DType::f32);
+  kernels::copy(x, values);
+  values = values.to(kCpu);
+  if (wide) return first_of<double>(values, bad);
   return first_of<float>(values, bad);
 }
 
