@@ -25,7 +25,7 @@ class Inputs {
   int count() const { return count_; }
   const Array& operator[](int i) const { return tensors_[i]->array(); }
   const Tensor& tensor(int i) const { return *tensors_[i]; }
-  bool recorded() const;  // there will be a node, so what backward needs is worth making
+  bool recorded() const;  // a node follows, so forward has to keep what backward needs
 
  private:
   const Tensor* const* tensors_;

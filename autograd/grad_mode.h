@@ -6,7 +6,7 @@
 namespace heed {
 
 bool grad_enabled();
-// Sets grad mode; the previous mode returns at the end of the scope.
+// Sets grad mode and restores the previous one at the end of the scope.
 class GradMode {
  public:
   explicit GradMode(bool on);

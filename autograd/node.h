@@ -47,7 +47,7 @@ class Node : public RefCounted {
   virtual void vjp(Vjp& v) = 0;
   virtual bool is_leaf() const { return false; }
 
-  uint64_t sequence;          // grows with creation: inputs come before users
+  uint64_t sequence;          // increases: a node's inputs have lower ones
   std::span<Output> outputs;  // in the derived class, so that one output needs no allocation
   std::vector<Edge> inputs;
   bool freed = false;

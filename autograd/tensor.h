@@ -90,7 +90,7 @@ class Tensor {
   Tensor grad() const;                      // of a leaf; undefined before backward
   void set_grad(const Tensor& grad) const;  // undefined clears it
   void zero_grad() const { set_grad(Tensor()); }
-  // d this / d leaves, added to their grad. Without `cotangent`, one element is required.
+  // Adds d this / d leaf to the grad of each leaf. Without `cotangent`, one element is required.
   void backward(const Tensor& cotangent = Tensor(), bool retain_graph = false,
                 bool create_graph = false) const;
   Tensor detach() const;  // same storage, a constant

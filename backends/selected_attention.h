@@ -9,7 +9,7 @@ namespace heed {
 struct SelectedKeys {
   Array index;  // i32 [B, H, T, N] contiguous: keys of each query; negative: none
   bool has_self_score = false;
-  double self_score = 0;  // instead of the score where key j is query i itself (j = i)
+  double self_score = 0;  // replaces the score of query i with key j = i
 };
 
 template <class Selected, class F>

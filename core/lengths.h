@@ -52,7 +52,7 @@ struct Ranges {
   int64_t size(int64_t row) const {
     return end[static_cast<size_t>(row)] - begin[static_cast<size_t>(row)];
   }
-  bool whole(int64_t count) const;  // no row cuts off any of `count` tokens
+  bool whole(int64_t count) const;  // every row keeps all `count` tokens
 };
 // The tokens that two bounds leave, for `rows` rows of `count` tokens; an undefined bound cuts
 // nothing off. ShapeError unless a defined one has a number for each row.

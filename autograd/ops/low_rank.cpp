@@ -47,8 +47,8 @@ struct LowRankLogits {
   // The same composed of primitives, for derivatives of any order, with what forward found as
   // constants: (q k^T)_r = q C k^T, where C projects on the eigenvectors of (k^T k)(q^T q) whose
   // eigenvalues s_i^2 are kept, C = (I + sign((k^T k)(q^T q) - m I)) / 2, with m between the kept
-  // and the dropped eigenvalues. The sign is computed by X <- X (3 I - X^2) / 2. With N = U_r^T (q
-  // k^T)_r V_r, which is S_r here, (q k^T)_r = [(q k^T)_r V_r] [N^-1 U_r^T (q k^T)_r].
+  // and the dropped eigenvalues. The sign is computed by X <- X (3 I - X^2) / 2. With
+  // N = U_r^T (q k^T)_r V_r, which is S_r here, (q k^T)_r = [(q k^T)_r V_r] [N^-1 U_r^T (q k^T)_r].
   std::array<Tensor, 2> composed(const Tensor& q, const Tensor& k) const {
     int64_t d = q.dim(-1), r = options.rank;
     Tensor u0 = cast(kept(u), DType::f64), v0 = cast(kept(v), DType::f64), s0 = kept(s);

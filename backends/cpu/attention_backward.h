@@ -1,4 +1,4 @@
-// Backward by tiles. With P = exp(S - lse) made again, Z what dropout multiplies P by, and
+// Backward by tiles. With P = exp(S - lse) recomputed, Z the factors of dropout on P, and
 // D_i = sum_c dO_ic O_ic - dlse_i (dlse: the cotangent of the row's log-sum-exp, if it has one):
 //
 //   dV = (P Z)^T dO        dS = P (Z (dO V^T) - D)        dQ = scale dS K        dK = scale dS^T Q

@@ -19,7 +19,7 @@ inline S narrowed(V value) {
     const auto x = static_cast<float>(value);
     const auto bits = __builtin_bit_cast(uint32_t, x);
     const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-    const uint32_t quiet = (bits >> 16) | 0x40;  // a NaN stays one
+    const uint32_t quiet = (bits >> 16) | 0x40;  // a NaN stays a NaN
     return {static_cast<uint16_t>(x != x ? quiet : rounded)};
   } else {
     return static_cast<S>(value);

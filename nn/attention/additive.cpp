@@ -86,8 +86,7 @@ Tensor AdditiveAttention::forward(const Tensor& q, const Tensor& k, const Tensor
   for (int64_t begin = 0; begin < queries; begin += rows) {
     int64_t count = std::min(rows, queries - begin);
     Tensor drop = kept.defined() ? kept.slice(2, begin, begin + count) : kept;
-    // The mask of a block is made inside it: made before, all blocks together would hold a T x S
-    // map.
+    // The mask of a block is made inside it; the masks of all blocks together would be a T x S map.
     auto block = [=, this, all = call.mask](const std::vector<Tensor>& in) {
       Mask mask = all.rows(begin, count, batch, queries, keys);
       Tensor visible =

@@ -5,7 +5,6 @@
 // A pattern is a function of positions in one sequence, so queries and keys are the same tokens. It
 // does not depend on the length, so padding on the right and decoding leave it as it is; left
 // padding would shift it.
-// move it.
 #pragma once
 
 #include <heed/autograd/ops/block_layout.h>

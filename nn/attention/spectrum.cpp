@@ -75,8 +75,7 @@ MapSpectrum map_spectrum(const Attention& attention, const Tensor& q, const Tens
   Tensor omega(random_normal({q.dim(0), q.dim(1), k.dim(2), width}, 0, 1, options.key, DType::f64));
   MapSpectrum out;
   out.basis = qr(map.times(omega)).q;  // [B, H, T, l]
-  // A QR separates the two products; otherwise all columns would approach the first singular
-  // vector.
+  // A QR between the two products keeps the columns from all approaching the first singular vector.
   for (int64_t i = 0; i < options.power; ++i)
     out.basis = qr(map.times(qr(map.turned_times(out.basis)).q)).q;
   Tensor core = map.turned_times(out.basis, &out.energy);  // (Q^T P)^T [B, H, S, l]

@@ -1,6 +1,5 @@
 // LAPACK stores matrices by columns, so it sees a row-major matrix as its transpose. QR of x is LQ
-// of what LAPACK sees, and the left and right singular vectors change places: no copy is
-// transposed.
+// of what LAPACK sees, and left and right singular vectors change places: nothing is transposed.
 #include <heed/backends/decompose.h>
 
 #include <algorithm>
