@@ -102,7 +102,7 @@ std::vector<double> ticks(double low, double high, int count) {
   if (!(low <= high) || !std::isfinite(high - low) || count < 1)
     throw ValueError(str("chart: a finite range expected, got ", low, " to ", high));
   double size = std::max(std::abs(low), std::abs(high));
-  if (high - low <= 1e-9 * size) {  // one number, so to speak: something around it
+  if (high - low <= 1e-9 * size) {  // practically one number: show a range around it
     double away = size == 0 ? 1 : size / 2;
     return ticks(low - away, high + away, count);
   }

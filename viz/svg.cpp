@@ -166,7 +166,7 @@ void Svg::group(double x, double y, std::string_view title, const std::function<
   if (!title.empty()) body_ += fmt::format("<title>{}</title>\n", escape_xml(title));
   try {
     draw();
-  } catch (...) {  // no half group
+  } catch (...) {  // drop the unfinished group
     body_.resize(before);
     throw;
   }
