@@ -50,7 +50,7 @@ TEST_CASE("optimizer steps refuse what does not fit") {
   REQUIRE_THROWS_SAYING(sgd_step_(p, p, Tensor(), true, state(), {.nesterov = true}), ValueError,
                         "nesterov");
   REQUIRE_THROWS_SAYING(sgd_step_(p, p, Tensor(), true, zeros({3}), {}), ShapeError,
-                        "step state f64 [3] expected, got f32 [3]");
+                        "step state f64 [4] expected, got f32 [3]");
   REQUIRE_THROWS_SAYING(adam_step_(p, p, p, ones({4}), state(), {}), ShapeError,
                         "v [4] for a parameter");
   REQUIRE_THROWS_SAYING(adam_step_(p, ones({2, 2}, DType::f64), p, p, state(), {}), DTypeError,
