@@ -1,17 +1,13 @@
 #include <heed/backends/cross_entropy.h>
 
 #include <heed/backends/cpu/dispatch.h>
+#include <heed/backends/cpu/pointer.h>
 #include <heed/backends/cpu/scratch.h>
 #include <heed/backends/cpu/vectors.h>
 #include <heed/core/parallel.h>
 
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
-
-template <class T>
-T* pointer(const Array& a) {
-  return a.defined() ? static_cast<T*>(a.raw()) : nullptr;
-}
 
 template <class T>
 double row_loss(const T* x, int64_t n, int64_t target, double smoothing, T* shift, T* log_sum) {

@@ -27,6 +27,23 @@ struct Accumulate<bfloat16> {
 template <class S>
 using accumulate_t = typename Accumulate<S>::type;
 
+// The type of long sums: double for floating numbers; whole numbers wrap in an unsigned one,
+// without undefined behaviour.
+template <class S>
+struct Sum {
+  using type = double;
+};
+template <>
+struct Sum<int32_t> {
+  using type = uint64_t;
+};
+template <>
+struct Sum<int64_t> {
+  using type = uint64_t;
+};
+template <class S>
+using sum_t = typename Sum<S>::type;
+
 // f(T()) for the one of `Types` that `dtype` names.
 template <class... Types, class F>
 inline __attribute__((always_inline)) void dispatch_types(const char* op, DType dtype, F f) {

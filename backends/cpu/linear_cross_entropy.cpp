@@ -10,6 +10,7 @@
 
 #include <heed/backends/cpu/blas.h>
 #include <heed/backends/cpu/dispatch.h>
+#include <heed/backends/cpu/pointer.h>
 #include <heed/backends/cpu/vectors.h>
 #include <heed/backends/cpu/widen.h>
 #include <heed/core/parallel.h>
@@ -187,11 +188,6 @@ struct Job {
     return loss;
   }
 };
-
-template <class T>
-T* pointer(const Array& a) {
-  return a.defined() ? static_cast<T*>(a.raw()) : nullptr;
-}
 
 template <class T>
 void zero(T* p, int64_t n) {

@@ -1,16 +1,12 @@
 #include <heed/backends/norm.h>
 
 #include <heed/backends/cpu/dispatch.h>
+#include <heed/backends/cpu/pointer.h>
 #include <heed/backends/cpu/vectors.h>
 #include <heed/core/parallel.h>
 
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
-
-template <class T>
-T* pointer(const Array& a) {
-  return a.defined() ? static_cast<T*>(a.raw()) : nullptr;
-}
 
 // S: the arrays' type. Rows are computed in T, which is also the type of mean and rstd.
 template <class S>

@@ -1,6 +1,7 @@
 #include <heed/backends/optimizer.h>
 
 #include <heed/backends/cpu/bf16.h>
+#include <heed/backends/cpu/pointer.h>
 #include <heed/core/parallel.h>
 
 // Plain loops: they are bound by memory, and the compiler vectorises them.
@@ -8,11 +9,6 @@ namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
 
 constexpr int64_t kGrain = 16384;
-
-template <class T>
-T* pointer(const Array& a) {
-  return a.defined() ? static_cast<T*>(a.raw()) : nullptr;
-}
 
 float square_root(float x) { return __builtin_sqrtf(x); }
 double square_root(double x) { return __builtin_sqrt(x); }

@@ -15,20 +15,6 @@ namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
 
 template <class T>
-struct Wide {
-  using type = double;
-};
-template <>
-struct Wide<int32_t> {
-  using type = uint64_t;
-};  // unsigned: wraps without undefined behaviour
-template <>
-struct Wide<int64_t> {
-  using type = uint64_t;
-};
-template <class T>
-using wide = typename Wide<T>::type;
-template <class T>
 inline constexpr bool is_floating_type = std::is_floating_point_v<accumulate_t<T>>;
 
 struct Axis {
@@ -81,7 +67,7 @@ constexpr FullVec all;
 
 // n contiguous elements. f32 lanes add 16 values each before they are added to the double.
 template <class T>
-wide<T> sum_row(const T* p, int64_t n) {
+sum_t<T> sum_row(const T* p, int64_t n) {
   if constexpr (is_floating_type<T>) {
     using V = Vec<accumulate_t<T>>;
     constexpr int64_t w = V::width, block = 64 * w;
@@ -102,8 +88,8 @@ wide<T> sum_row(const T* p, int64_t n) {
     for (int64_t i = 0; i < n; ++i) total += static_cast<double>(widened(p[i]));
     return total;
   } else {
-    wide<T> total = 0;
-    for (int64_t i = 0; i < n; ++i) total += static_cast<wide<T>>(p[i]);
+    sum_t<T> total = 0;
+    for (int64_t i = 0; i < n; ++i) total += static_cast<sum_t<T>>(p[i]);
     return total;
   }
 }
@@ -116,7 +102,7 @@ void sum_rows(const T* x, Axes kept, Axes reduced, int64_t n, T* out) {
     parallel_for(outputs, kGrain / (rows * n) + 1, [&](int64_t begin, int64_t end) {
       for (int64_t o = begin; o < end; ++o) {
         const T* base = x + kept.offset(o);
-        wide<T> total = 0;
+        sum_t<T> total = 0;
         for (int64_t r = 0; r < rows; ++r) total += sum_row(base + reduced.offset(r), n);
         out[o] = narrowed<T>(total);
       }
@@ -131,11 +117,11 @@ void sum_rows(const T* x, Axes kept, Axes reduced, int64_t n, T* out) {
   const int64_t parts = (count + size - 1) / size;
   for (int64_t o = 0; o < outputs; ++o) {
     const T* base = x + kept.offset(o);
-    wide<T> partial[kMaxParts];
+    sum_t<T> partial[kMaxParts];
     parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
       for (int64_t part = begin; part < end; ++part) {
         const int64_t first = part * size, last = first + size < count ? first + size : count;
-        wide<T> total = 0;
+        sum_t<T> total = 0;
         if (rows > 1) {
           for (int64_t r = first; r < last; ++r) total += sum_row(base + reduced.offset(r), n);
         } else {
@@ -144,7 +130,7 @@ void sum_rows(const T* x, Axes kept, Axes reduced, int64_t n, T* out) {
         partial[part] = total;
       }
     });
-    wide<T> total = 0;
+    sum_t<T> total = 0;
     for (int64_t part = 0; part < parts; ++part) total += partial[part];
     out[o] = narrowed<T>(total);
   }
@@ -154,7 +140,7 @@ void sum_rows(const T* x, Axes kept, Axes reduced, int64_t n, T* out) {
 // every 64 rows.
 template <class T>
 void add_rows(const T* x, const Axes& reduced, int64_t first, int64_t last, int64_t n,
-              wide<T>* sums) {
+              sum_t<T>* sums) {
   if constexpr (is_floating_type<T>) {
     using V = Vec<accumulate_t<T>>;
     constexpr int64_t w = V::width, rows_in_block = 64;
@@ -183,7 +169,7 @@ void add_rows(const T* x, const Axes& reduced, int64_t first, int64_t last, int6
   } else {
     for (int64_t r = first; r < last; ++r) {
       const T* a = x + reduced.offset(r);
-      for (int64_t i = 0; i < n; ++i) sums[i] += static_cast<wide<T>>(a[i]);
+      for (int64_t i = 0; i < n; ++i) sums[i] += static_cast<sum_t<T>>(a[i]);
     }
   }
 }
@@ -203,7 +189,7 @@ void sum_columns(const T* x, Axes kept, Axes reduced, int64_t n, Axes out_kept, 
     if (row_parts < 1) row_parts = 1;
   }
   const int64_t part_size = (rows + row_parts - 1) / row_parts;
-  auto finish = [&](int64_t task, const wide<T>* sums, int64_t columns) {
+  auto finish = [&](int64_t task, const sum_t<T>* sums, int64_t columns) {
     T* target = out + out_kept.offset(task / blocks) + task % blocks * kColumns * out_stride;
     for (int64_t i = 0; i < columns; ++i) target[i * out_stride] = narrowed<T>(sums[i]);
   };
@@ -216,7 +202,7 @@ void sum_columns(const T* x, Axes kept, Axes reduced, int64_t n, Axes out_kept, 
   };
   if (row_parts == 1) {
     parallel_for(tasks, kGrain / (cost + 1) + 1, [&](int64_t begin, int64_t end) {
-      wide<T> sums[kColumns];
+      sum_t<T> sums[kColumns];
       for (int64_t task = begin; task < end; ++task) {
         const int64_t columns = columns_of(task);
         for (int64_t i = 0; i < columns; ++i) sums[i] = 0;
@@ -228,7 +214,7 @@ void sum_columns(const T* x, Axes kept, Axes reduced, int64_t n, Axes out_kept, 
   }
   for (int64_t task = 0; task < tasks; ++task) {
     const int64_t columns = columns_of(task);
-    wide<T> partial[kMaxRowParts][kColumns];
+    sum_t<T> partial[kMaxRowParts][kColumns];
     parallel_for(row_parts, 1, [&](int64_t begin, int64_t end) {
       for (int64_t part = begin; part < end; ++part) {
         const int64_t first = part * part_size,
@@ -249,9 +235,9 @@ void sum_general(const T* x, Axes kept, Axes reduced, T* out) {
   parallel_for(kept.numel(), kGrain / (rows + 1) + 1, [&](int64_t begin, int64_t end) {
     for (int64_t o = begin; o < end; ++o) {
       const T* base = x + kept.offset(o);
-      wide<T> total = 0;
+      sum_t<T> total = 0;
       for (int64_t r = 0; r < rows; ++r)
-        total += static_cast<wide<T>>(widened(base[reduced.offset(r)]));
+        total += static_cast<sum_t<T>>(widened(base[reduced.offset(r)]));
       out[o] = narrowed<T>(total);
     }
   });

@@ -89,12 +89,6 @@ void arg_either(const Array& x, int axis, bool largest, const Array& out) {
   largest ? arg_typed<true, T>(x, axis, out) : arg_typed<false, T>(x, axis, out);
 }
 
-// clang-format off
-template <class T> struct Running { using type = double; };
-template <> struct Running<int32_t> { using type = uint64_t; };
-template <> struct Running<int64_t> { using type = uint64_t; };
-// clang-format on
-
 template <class T>
 void cumsum_typed(const Array& x, int axis, bool reverse, const Array& out) {
   const T* source = static_cast<const T*>(x.raw());
@@ -104,10 +98,10 @@ void cumsum_typed(const Array& x, int axis, bool reverse, const Array& out) {
     for (int64_t lane = begin; lane < end; ++lane) {
       const T* p = source + lane_offset(x.shape(), x.strides(), axis, lane);
       T* q = target + lane_offset(out.shape(), out.strides(), axis, lane);
-      typename Running<T>::type total = 0;
+      sum_t<T> total = 0;
       for (int64_t i = 0; i < n; ++i) {
         const int64_t at = reverse ? n - 1 - i : i;
-        total += static_cast<typename Running<T>::type>(widened(p[at * xs]));
+        total += static_cast<sum_t<T>>(widened(p[at * xs]));
         q[at * os] = narrowed<T>(total);
       }
     }
