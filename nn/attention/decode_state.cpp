@@ -66,8 +66,8 @@ int64_t DecodeState::bytes() const {
 }
 
 void DecodeState::to(Device target) {
-  if (!(target == device()))
-    throw DeviceError(str(name_, ": moving from ", device(), " to ", target, " is not supported"));
+  NoGrad guard;
+  for (auto& [name, tensor] : tensors_) tensor = tensor.to(target);
 }
 
 StateDict DecodeState::save() const {
@@ -117,7 +117,7 @@ void DecodeState::load(const StateDict& state) {
     if (!(saved.shape() == expected) || saved.dtype() != mine.dtype())
       misfit(str(name, " ", mine.dtype(), " ", expected, " expected, got ", saved.dtype(), " ",
                  saved.shape()));
-    fresh[name] = saved.detach().clone();
+    fresh[name] = saved.detach().clone().to(mine.device());
   }
   Lengths lengths = load_integers(state, "lengths", rows);
   if (token_axis_ >= 0) {

@@ -69,7 +69,8 @@ PerformerAttention::PerformerAttention(AttentionConfig c)
       hyperbolic_(c.options.choice("kind", "positive", {"positive", "hyperbolic"}) == "hyperbolic"),
       orthogonal_(c.options.flag("orthogonal", true)) {
   projection_ = random_projection(rows_, c.head_dim, orthogonal_,
-                                  default_generator().take(numbers_drawn(rows_, c.head_dim)));
+                                  default_generator().take(numbers_drawn(rows_, c.head_dim)))
+                    .to(default_device());
   register_buffer("projection", projection_);
 }
 
@@ -78,7 +79,7 @@ void PerformerAttention::set_projection(const Tensor& rows) {
     throw ShapeError(
         str("performer: a projection ", projection_.shape(), " expected, got ", rows.shape()));
   NoGrad guard;
-  projection_.set_value(rows.to(projection_.dtype()).clone().array());
+  projection_.set_value(rows.to(projection_.dtype()).to(projection_.device()).clone().array());
 }
 
 void PerformerAttention::on_step(int64_t step, RandomKey key) {

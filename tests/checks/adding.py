@@ -1,0 +1,219 @@
+#!/usr/bin/env python3
+"""Follows docs/adding.md: adds an op with a kernel, an elementwise function and an attention variant
+to a copy of the tree, builds it as the build folder says, and runs what is to prove them.
+
+  adding.py SOURCE_ROOT BUILD_DIR
+
+A step that the page does not name is a failure: each file that is written here must stand there."""
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+source, build = (pathlib.Path(p).resolve() for p in sys.argv[1:3])
+page = (source / "docs/adding.md").read_text()
+OP, FUNCTION, VARIANT = "twice", "cube", "uniform"
+
+
+def named(path, name=""):
+    """Fails unless the page names the path; it says `foo` where a name of one's own is to stand."""
+    text = re.sub(rf"\b{name}\b", "foo", path) if name else path
+    stem, _, ending = text.rpartition(".")
+    ways = [text, f"{stem}.h`, `.{ending}", f"{stem}.h`, `{text.rsplit('/', 1)[-1]}"]
+    if not any(f"`{way}`" in page for way in ways):
+        sys.exit(f"docs/adding.md does not name {text}")
+
+
+def write(root, path, text, name):
+    named(path, name)
+    (root / path).write_text(text)
+
+
+def insert(root, path, after, text):
+    """Puts `text` behind the first occurrence of `after`."""
+    named(path)
+    old = (root / path).read_text()
+    if after not in old:
+        sys.exit(f"{path}: no '{after}' to write behind")
+    (root / path).write_text(old.replace(after, after + text, 1))
+
+
+def add_op(root):
+    write(root, f"autograd/ops/{OP}.h", """// y = 2 x: f32, f64, bf16, any shape. DTypeError for other types.
+#pragma once
+
+#include <heed/autograd/tensor.h>
+
+namespace heed {
+
+Tensor twice(const Tensor& x);
+
+}  // namespace heed
+""", OP)
+    write(root, f"autograd/ops/{OP}.cpp", """#include <heed/autograd/ops/twice.h>
+
+#include <heed/autograd/ops/operand.h>
+#include <heed/autograd/tape.h>
+#include <heed/backends/twice.h>
+
+namespace heed {
+namespace {
+
+struct Twice {
+  static constexpr const char* name = "twice";
+  static constexpr unsigned saves = 0;
+  Array forward(Inputs in) {
+    require_floating(name, in[0]);
+    Array out = in[0].new_empty(in[0].shape());
+    kernels::twice(packed(in[0]), out);
+    return out;
+  }
+  void vjp(Vjp& v) { v.add(0, twice(v.cotangent())); }
+};
+
+}  // namespace
+
+Tensor twice(const Tensor& x) { return apply(Twice{}, x); }
+
+}  // namespace heed
+""", OP)
+    write(root, f"backends/{OP}.h", """// out = 2 x, contiguous, f32, f64, bf16; out may be x.
+#pragma once
+
+#include <heed/backends/kernel.h>
+
+HEED_KERNEL(twice, void(const Array& x, const Array& out));
+""", OP)
+    write(root, f"backends/cpu/{OP}.cpp", """#include <heed/backends/twice.h>
+
+#include <heed/backends/cpu/bf16.h>
+#include <heed/backends/cpu/dispatch.h>
+#include <heed/backends/cpu/pointer.h>
+
+namespace heed::kernels::HEED_ISA_NAMESPACE {
+
+void twice(const Array& x, const Array& out) {
+  dispatch_floating("twice", x.dtype(), [&](auto type) {
+    using S = decltype(type);
+    const S* from = pointer<S>(x);
+    S* to = pointer<S>(out);
+    for (int64_t i = 0; i < x.numel(); ++i) to[i] = narrowed<S>(2 * widened(from[i]));
+  });
+}
+
+}  // namespace heed::kernels::HEED_ISA_NAMESPACE
+""", OP)
+    insert(root, "heed.h", "#include <heed/autograd/ops/softmax.h>\n",
+           "#include <heed/autograd/ops/twice.h>\n")
+    cases = "tests/autograd/opcases_unary.cpp"
+    insert(root, cases, "#include <heed/autograd/ops/elementwise.h>\n",
+           "#include <heed/autograd/ops/twice.h>\n")
+    insert(root, cases, 'unary("neg", neg, [](double x) { return -x; }),',
+           '\n      unary("twice", twice, [](double x) { return 2 * x; }),'
+           '\n      unary("cube", cube, [](double x) { return x * x * x; }),')
+
+
+def add_function(root):
+    insert(root, "backends/elementwise.h", "sign, clamp", f", {FUNCTION}")
+    insert(root, "backends/elementwise_rows.h", 'HEED_ROW(Erf, erf, "erf", x, erf(x),'
+           " kTwoOverSqrtPi * exp(-(x * x)));\n",
+           'HEED_ROW(Cube, cube, "cube", x, x * x * x, 3.0 * x * x);\n')
+    insert(root, "backends/elementwise_rows.h", "X(Sign) X(Clamp)", " X(Cube)")
+    insert(root, "autograd/ops/elementwise.h", "Tensor erf(const Tensor& x);\n",
+           "Tensor cube(const Tensor& x);\n")
+    insert(root, "autograd/ops/elementwise.cpp",
+           "Tensor erf(const Tensor& x) { return unary<rows::Erf>(x); }\n",
+           "Tensor cube(const Tensor& x) { return unary<rows::Cube>(x); }\n")
+
+
+def add_variant(root):
+    write(root, f"nn/attention/{VARIANT}.h", """// The mean of the visible values, whatever the queries say.
+#pragma once
+
+#include <heed/nn/attention/attention.h>
+
+namespace heed::nn {
+
+class UniformAttention : public Attention {
+ public:
+  using Attention::Attention;
+  const char* name() const override { return "uniform"; }
+  Traits traits() const override;
+  Tensor forward(const Tensor& q, const Tensor& k, const Tensor& v,
+                 const AttentionCall& call) const override;
+};
+
+}  // namespace heed::nn
+""", VARIANT)
+    write(root, f"nn/attention/{VARIANT}.cpp", """#include <heed/nn/attention/uniform.h>
+
+#include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/matmul.h>
+#include <heed/autograd/ops/softmax.h>
+
+namespace heed::nn {
+
+Traits UniformAttention::traits() const {
+  Traits t;
+  t.causal = t.cross = t.key_padding = t.left_padding = t.pair_mask = true;
+  return t;
+}
+
+Tensor UniformAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
+                                 const AttentionCall& call) const {
+  check_call(q, k, v, call);
+  // Scores that are small, but depend on q and k: a gradient of zero would look like a fault.
+  Tensor scores = matmul(call.mask.select_queries(q, 2) * scale_of(call),
+                         call.mask.select_keys(k, 2).transpose(2, 3));
+  Tensor visible =
+      call.mask.dense(q.dim(0), q.dim(2), k.dim(2), config().causal, q.device());
+  scores = where(visible, tanh(scores), -std::numeric_limits<double>::infinity());
+  return matmul(softmax(scores, 3), call.mask.select_keys(v, 2));
+}
+
+}  // namespace heed::nn
+""".replace("#include <heed/autograd/ops/elementwise.h>",
+            "#include <limits>\n\n#include <heed/autograd/ops/elementwise.h>", 1), VARIANT)
+    catalog = "nn/attention/catalog.cpp"
+    insert(root, catalog, "#include <heed/nn/attention/topk.h>\n",
+           f"#include <heed/nn/attention/{VARIANT}.h>\n")
+    old = (root / catalog).read_text()
+    row = '      {"uniform", "toy", "", "O(T S)", make<UniformAttention>, {""}, {}},\n      {"topk",'
+    (root / catalog).write_text(old.replace('      {"topk",', row, 1))
+    insert(root, "nn/nn.h", "#include <heed/nn/attention/topk.h>\n",
+           f"#include <heed/nn/attention/{VARIANT}.h>\n")
+
+
+def run(*command, cwd):
+    done = subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}: exit code {done.returncode}\n"
+                 + done.stdout[-6000:])
+    return done.stdout
+
+
+def main():
+    settings = dict(re.findall(r"^(HEED_\w+|CMAKE_BUILD_TYPE):\w+=(.*)$",
+                               (build / "CMakeCache.txt").read_text(), re.MULTILINE))
+    kept = ["CMAKE_BUILD_TYPE", "HEED_CPU_LEVELS", "HEED_UNITY", "HEED_WERROR"]
+    with tempfile.TemporaryDirectory() as folder:
+        root = pathlib.Path(folder) / "heed"
+        shutil.copytree(source, root, ignore=shutil.ignore_patterns(".git", "build", "*.pyc"))
+        add_op(root)
+        add_function(root)
+        add_variant(root)
+        run("cmake", "-G", "Ninja", "-S", root, "-B", root / "build",
+            *(f"-D{key}={settings[key]}" for key in kept if key in settings), cwd=root)
+        run("cmake", "--build", root / "build", "--target", "autograd_test", "attention_check",
+            cwd=root)
+        programs = root / "build/bin"
+        print(run(programs / "autograd_test", "op cases: unary,every public op has an OpCase",
+                  cwd=root).strip().splitlines()[-1])
+        print(run(programs / "attention_check", VARIANT, cwd=root).strip().splitlines()[-1])
+        run(source / "tests/checks/layering", root, cwd=root)
+
+
+main()

@@ -1,0 +1,122 @@
+// Every variant on a device whose memory the host cannot read: the CPU's bits, forward, backward
+// and decoding, and nothing read back.
+#include <heed/core/device_memory.h>
+#include <heed/nn/attention/catalog.h>
+#include <heed/tests/support/catch.h>
+#include <heed/tests/support/test_device.h>
+
+using namespace heed;
+using namespace heed::test;
+
+namespace {
+
+constexpr int64_t kBatch = 2, kHeads = 2, kTokens = 12, kWidth = 4;
+
+struct Run {
+  std::vector<std::vector<double>> values;  // output, gradients, decoded rows
+  int64_t reads = 0;
+};
+
+Tensor numbers(uint64_t seed, Device device) {
+  return Tensor(random_normal({kBatch, kHeads, kTokens, kWidth}, 0, 1, {seed, 0}).to(device));
+}
+
+nn::AttentionConfig config_for(bool causal) {
+  nn::AttentionConfig c;
+  c.heads = c.kv_heads = kHeads;
+  c.head_dim = c.value_dim = kWidth;
+  c.max_length = kTokens;
+  c.causal = causal;
+  return c;
+}
+
+Run run(const std::string& spec, bool causal, Device device) {
+  DefaultDevice on(device);
+  manual_seed(7);
+  auto a = nn::make_attention(spec, config_for(causal));
+  nn::Traits traits = a->traits();
+  Tensor q = numbers(1, device), k = traits.shared_qk ? q : numbers(2, device),
+         v = numbers(3, device);
+  nn::AttentionCall call;
+  call.random = {5, 0};
+  if (traits.key_padding) call.mask = nn::Mask::padding({9, kTokens});
+  if (traits.weight_dropout) call.dropout = 0.2f;
+
+  int64_t before = transfer_counts(test_device()).to_host;
+  for (Tensor* x : {&q, &v}) x->set_requires_grad(true);
+  if (!traits.shared_qk) k.set_requires_grad(true);
+  Tensor out = a->forward(q, k, v, call);
+  out.backward(numbers(4, device));
+  std::vector<Tensor> made{out, q.grad(), v.grad()};
+  if (!traits.shared_qk) made.push_back(k.grad());
+  for (const Tensor& parameter : a->parameters()) made.push_back(parameter.grad());
+
+  bool decodes = traits.decode != nn::DecodeKind::none && causal;
+  if (decodes) {
+    a->eval();
+    call.dropout = 0;
+    call.mask = {};
+    auto state = a->new_state(kBatch, kTokens, DType::f32, device);
+    NoGrad guard;
+    for (int64_t t = 0; t < kTokens; ++t) {
+      auto token = [&](const Tensor& x) { return x.slice(2, t, t + 1); };
+      if (t == 5) state->select({1, 0});
+      made.push_back(a->step(token(q), token(k), token(v), call, *state));
+    }
+  }
+  Run result;
+  result.reads = transfer_counts(test_device()).to_host - before;
+  for (const Tensor& t : made)
+    if (t.defined()) {
+      REQUIRE(t.device() == device);
+      result.values.push_back(t.to_vector());
+    }
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("every variant computes on another device, and reads nothing back", "[device]") {
+  for (const nn::AttentionEntry& entry : nn::attention_catalog()) {
+    std::vector<std::string> options = entry.checked;
+    options.insert(options.begin(), "");
+    for (const std::string& option : options)
+      for (bool causal : {false, true}) {
+        std::string spec = entry.name + (option.empty() ? "" : ":" + option);
+        INFO(spec << (causal ? " causal" : ""));
+        Run here;
+        try {
+          here = run(spec, causal, kCpu);
+        } catch (const ValueError&) {
+          continue;  // the traits exclude it
+        }
+        Run there;
+        CHECK_NOTHROW(there = run(spec, causal, test_device()));
+        CHECK(there.values == here.values);
+        CHECK(there.reads == 0);
+      }
+  }
+}
+
+TEST_CASE("a decode state moves to another device with what it holds", "[device]") {
+  for (const char* spec : {"dense", "window:left=3,right=0", "linear", "efficient"}) {
+    INFO(spec);
+    auto a = nn::make_attention(spec, config_for(true));
+    a->eval();
+    NoGrad guard;
+    Tensor q = numbers(1, kCpu), k = numbers(2, kCpu), v = numbers(3, kCpu);
+    auto first = [](const Tensor& x) { return x.slice(2, 0, 8); };
+    auto next = [](const Tensor& x) { return x.slice(2, 8, 9); };
+    auto here = a->new_state(kBatch, kTokens);
+    a->step(first(q), first(k), first(v), {}, *here);
+    auto there = here->clone();
+    there->to(test_device());
+    REQUIRE(there->device() == test_device());
+    REQUIRE(there->lengths() == here->lengths());
+    Tensor expected = a->step(next(q), next(k), next(v), {}, *here);
+    a->to(test_device());
+    Tensor got = a->step(next(q).to(test_device()), next(k).to(test_device()),
+                         next(v).to(test_device()), {}, *there);
+    REQUIRE(got.to_vector() == expected.to_vector());
+  }
+}
