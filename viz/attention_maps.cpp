@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <heed/core/error.h>
+#include <heed/viz/weight.h>
 
 namespace heed::viz {
 
@@ -18,13 +19,13 @@ int64_t columns_of(const AttentionMap& m) { return m.weights.dim(1); }
 
 double weight(const Array& a, int64_t row, int64_t column) {
   int64_t at = row * a.strides()[0] + column * a.strides()[1];
-  return a.dtype() == DType::f32 ? double{a.data<float>()[at]} : a.data<double>()[at];
+  return weight_at(a, at);
 }
 
 void check_map(const AttentionMap& m, size_t i) {
   std::string name = str("attention map ", i, m.title.empty() ? "" : " ('" + m.title + "')", ": ");
   if (!m.weights.defined() || !is_differentiable(m.weights.dtype()))
-    throw DTypeError(str(name, "an array of f32 or f64 expected"));
+    throw DTypeError(str(name, "an array of f32, f64 or bf16 expected"));
   if (m.weights.rank() != 2 || m.weights.numel() == 0)
     throw ShapeError(str(name, "weights [T, S] with T, S >= 1 expected, got ", m.weights.shape()));
   auto labels = [&](const std::vector<std::string>& list, int64_t size, const char* what) {

@@ -19,7 +19,7 @@
 namespace heed::viz {
 
 struct AttentionMap {
-  Array weights;  // [T, S] f32 or f64, any strides
+  Array weights;  // [T, S] f32, f64 or bf16, any strides
   std::string title{};
   std::vector<std::string> row_labels{};     // T of them, or none
   std::vector<std::string> column_labels{};  // S of them, or none

@@ -8,6 +8,7 @@
 #include <heed/data/write_file.h>
 #include <heed/viz/attention_page_parts.h>
 #include <heed/viz/svg.h>
+#include <heed/viz/weight.h>
 
 namespace heed::viz {
 
@@ -23,7 +24,7 @@ void check(const AttentionGroup& group) {
     const Array& a = group.layers[i];
     std::string name = str("attention_page: '", group.name, "', layer ", i, ": ");
     if (!a.defined() || !is_differentiable(a.dtype()))
-      throw DTypeError(str(name, "an array of f32 or f64 expected"));
+      throw DTypeError(str(name, "an array of f32, f64 or bf16 expected"));
     if (a.rank() != 3 || a.numel() == 0 || a.dim(1) != t || a.dim(2) != s)
       throw ShapeError(
           str(name, "[H, ", t, ", ", s, "] with all sizes >= 1 expected, got ", a.shape()));
@@ -34,7 +35,7 @@ void check(const AttentionGroup& group) {
 Json to_json(const Array& a) {
   auto weight = [&](int64_t h, int64_t i, int64_t j) {
     int64_t at = h * a.strides()[0] + i * a.strides()[1] + j * a.strides()[2];
-    double w = a.dtype() == DType::f32 ? double{a.data<float>()[at]} : a.data<double>()[at];
+    double w = weight_at(a, at);
     return std::isfinite(w) ? Json(std::round(w * 1e4) / 1e4) : Json();
   };
   Json heads = Json::array();

@@ -18,7 +18,7 @@ namespace heed::viz {
 struct AttentionGroup {  // all maps between the same tokens: a choice of the page
   std::string name;
   std::vector<std::string> rows, columns;  // T query tokens, S key tokens
-  std::vector<Array> layers;               // [H, T, S] f32 or f64 each, any strides
+  std::vector<Array> layers;               // [H, T, S] f32, f64 or bf16 each, any strides
 };
 
 struct PageText {

@@ -31,7 +31,7 @@ bool save_attention(const models::Transformer& model, const data::Tokenizer& tok
                  const auto& columns) {
     if (layers.empty()) return;
     groups.push_back({name, rows, columns, {}});
-    for (const Tensor& layer : layers) groups.back().layers.push_back(layer[0].array());
+    for (const Tensor& layer : layers) groups.back().layers.push_back(layer[0].to(kCpu).array());
   };
   add("cross: translation to source", maps.cross, target_words, source_words);
   add("encoder: source to source", maps.encoder, source_words, source_words);

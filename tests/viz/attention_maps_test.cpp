@@ -92,6 +92,11 @@ TEST_CASE("attention maps: what cannot be drawn") {
   CHECK_THROWS_AS(draw({Array::zeros({2, 3, 1}, DType::f32, kCpu)}), ShapeError);
   CHECK_THROWS_AS(draw({Array::zeros({0, 3}, DType::f32, kCpu)}), ShapeError);
   CHECK_THROWS_AS(draw({Array::zeros({2, 3}, DType::i64, kCpu)}), DTypeError);
+  Array half = Array::zeros({2, 3}, DType::bf16, kCpu),
+        full = Array::zeros({2, 3}, DType::f32, kCpu);
+  half.data<bfloat16>()[4] = to_bfloat16(0.5f);
+  full.data<float>()[4] = 0.5f;
+  CHECK(draw({half}).str() == draw({full}).str());
   CHECK_THROWS_AS(draw({Array()}), DTypeError);
   CHECK_THROWS_AS(draw({w}, {.cell = 0}), ValueError);
   CHECK_THROWS_AS(draw({w}, {.cell = NAN}), ValueError);
