@@ -20,6 +20,9 @@
 namespace heed::examples {
 
 namespace {
+
+// Where the model was made.
+Tensor on_device(const Array& ids) { return Tensor(ids.to(default_device())); }
 std::string load_text(const LmSettings& s) {
   std::string text;
   if (s.text.empty()) {
@@ -50,7 +53,7 @@ double mean_loss(const models::LanguageModel& model, const data::TokenWindows& w
   for (int64_t i = 0; i < windows.count(0); ++i) {
     data::TokenBatch batch = windows.get(0, i);
     auto count = static_cast<double>(batch.inputs.numel());
-    sum += model.loss(Tensor(batch.inputs), Tensor(batch.targets)).item() * count;
+    sum += model.loss(on_device(batch.inputs), on_device(batch.targets)).item() * count;
     tokens += count;
   }
   return sum / tokens;
@@ -105,7 +108,7 @@ int train_command(const LmSettings& s) {
   task.batches = [&](int64_t epoch) { return windows.count(epoch); };
   task.step = [&](int64_t epoch, int64_t index) -> train::StepResult {
     const data::TokenBatch& batch = ahead.get(epoch, index);
-    return {model.loss(Tensor(batch.inputs), Tensor(batch.targets)), batch.inputs.numel()};
+    return {model.loss(on_device(batch.inputs), on_device(batch.targets)), batch.inputs.numel()};
   };
   task.evaluate = [&] { return mean_loss(model, valid); };
   task.on_evaluate = [&](const train::TrainState&, double loss) {

@@ -65,8 +65,9 @@ std::vector<data::TokenPair> encode(const data::Tokenizer& tokenizer,
 }
 
 models::TranslationBatch to_tensors(const data::PairBatch& batch) {
-  return {Tensor(batch.source), batch.source_lengths, Tensor(batch.target_in),
-          Tensor(batch.target_out)};
+  auto there = [](const Array& ids) { return Tensor(ids.to(default_device())); };
+  return {there(batch.source), batch.source_lengths, there(batch.target_in),
+          there(batch.target_out)};
 }
 
 }  // namespace heed::examples

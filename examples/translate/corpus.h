@@ -24,6 +24,7 @@ Corpora load_corpora(const TrainSettings& s);
 std::vector<int64_t> encode_source(const data::Tokenizer& tokenizer, const std::string& line);
 std::vector<data::TokenPair> encode(const data::Tokenizer& tokenizer,
                                     const data::ParallelCorpus& corpus);
+// On the default device, where the model was made.
 models::TranslationBatch to_tensors(const data::PairBatch& batch);
 
 }  // namespace heed::examples
