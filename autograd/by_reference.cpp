@@ -1,5 +1,8 @@
 #include <heed/autograd/by_reference.h>
 
+#include <algorithm>
+#include <limits>
+
 #include <heed/autograd/engine.h>
 
 namespace heed::detail {
@@ -23,15 +26,17 @@ std::vector<Tensor> reference_gradients(const Vjp& v, const std::vector<Tensor>&
                                         const std::vector<Tensor>& at) {
   std::vector<GradientTarget> targets;
   std::vector<size_t> which;
+  EngineOptions options;
+  options.first = std::numeric_limits<uint64_t>::max();
   for (size_t i = 0; i < at.size(); ++i)
     if (at[i].requires_grad()) {
       targets.push_back({at[i].node().get(), at[i].output()});
+      options.first = std::min(options.first, at[i].node()->sequence);
       which.push_back(i);
     }
   std::vector<Tensor> cotangents;
   for (size_t k = 0; k < results.size(); ++k)
     cotangents.push_back(v.cotangent(static_cast<int>(k)));
-  EngineOptions options;
   options.create_graph = v.create_graph();
   options.nested = true;
   std::vector<Tensor> found = run_backward(results, cotangents, &targets, options);

@@ -129,6 +129,7 @@ std::vector<Tensor> CheckpointNode::run_again(const std::vector<Tensor>& in) con
 
 void CheckpointNode::vjp(Vjp& v) {
   check_versions();
+  const uint64_t first = Leaf({}, DType::f32).sequence;  // what is made from here on is younger
   std::vector<Tensor> in;
   for (int i = 0; i < static_cast<int>(given_); ++i) {
     GradMode on(true);
@@ -153,6 +154,7 @@ void CheckpointNode::vjp(Vjp& v) {
   EngineOptions options;
   options.create_graph = v.create_graph();
   options.nested = true;
+  options.first = first;
   std::vector<Tensor> gradients = run_backward(results, cotangents, &targets, options);
   for (size_t t = 0; t < which.size(); ++t)
     if (gradients[t].defined()) v.add(which[t], gradients[t]);

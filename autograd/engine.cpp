@@ -51,8 +51,9 @@ class Engine {
   void expand(Node& node);
   // Where a nested run ends. Except for the targets' slots, the node belongs to the outer run.
   bool is_boundary(const Node& node) const {
-    return options_.nested && std::any_of(targets_->begin(), targets_->end(),
-                                          [&](const auto& t) { return t.node == &node; });
+    return options_.nested && (node.sequence < options_.first ||
+                               std::any_of(targets_->begin(), targets_->end(),
+                                           [&](const auto& t) { return t.node == &node; }));
   }
   static void clear(Node& node) {
     for (Node::Output& output : node.outputs)

@@ -1,6 +1,7 @@
 // Runs backward through the recorded graph. For autograd/ alone; backward.h is for users.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include <heed/autograd/vjp.h>
@@ -10,9 +11,10 @@ namespace heed {
 struct EngineOptions {
   bool retain_graph = false;  // keep what forward saved
   bool create_graph = false;  // record the gradients; implies retain_graph
-  // For a run inside a vjp: stops at the targets, so that the graph around it stays as it is, and
-  // calls no hooks.
+  // For a run inside a vjp: stops at the targets and at nodes older than `first`, so that the graph
+  // around it stays as it is, and calls no hooks.
   bool nested = false;
+  uint64_t first = 0;  // Node::sequence of the first node that was made for the nested run
 };
 
 // An output whose gradient is asked for.

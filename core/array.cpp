@@ -58,7 +58,7 @@ void Array::refuse_data(DType asked) const {
 }
 
 Array Array::to(Device device) const {
-  if (device == device_) return *this;
+  if (!defined() || device == device_) return *this;
   if (!is_contiguous())
     throw ShapeError(str("array: ", shape_, " with strides ", strides_, " is copied from ",
                          to_string(device_), " to ", to_string(device), "; make it contiguous"));

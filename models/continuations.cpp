@@ -19,8 +19,14 @@ Continuations::Continuations(const Steppable& model, const DecodingInputs& input
       throw ValueError(str("decoding: prompts of one length expected, got ", prompt_length_,
                            " and ", text.size(), " tokens"));
   }
+  int64_t size = model.vocabulary().size;
+  for (const std::vector<int64_t>& text : texts_)
+    for (int64_t id : text)
+      if (id < 0 || id >= size)
+        throw ValueError(
+            str("decoding: token ", id, " of a prompt is outside the vocabulary of ", size));
   // States grow when a text becomes longer; a batch of short ones takes no memory for long ones.
-  capacity_ = std::min<int64_t>(prompt_length_ + longest, 64);
+  capacity_ = std::min<int64_t>(prompt_length_ + std::min<int64_t>(longest, 64), 64);
   decoding_ = model_.start(inputs_, capacity_);
 }
 

@@ -21,13 +21,13 @@ class TableCache {
     auto at = std::find_if(tables_.begin(), tables_.end(), [&](const Tensor& t) {
       return t.dtype() == like.dtype() && t.device() == like.device();
     });
-    if (at == tables_.end()) at = tables_.insert(at, Tensor());
-    if (!at->defined() || at->dim(0) < length) {
-      int64_t rows = 64;
-      while (rows < length) rows *= 2;
-      *at = make(rows, like.dtype(), like.device());
-    }
-    return *at;
+    if (at != tables_.end() && at->dim(0) >= length) return *at;
+    int64_t rows = 64;
+    while (rows < length) rows *= 2;
+    Tensor table = make(rows, like.dtype(), like.device());
+    if (at == tables_.end()) tables_.push_back(table);
+    else *at = table;
+    return table;
   }
 
  private:

@@ -111,7 +111,9 @@ std::optional<int64_t> Optimizer::failed_step() const {
 
 void Optimizer::forget_failure() {
   set_scalar(kFailedStep, 0);
+  set_scalar(kGradScale, 1);
   steps_ = static_cast<int64_t>(scalar(kStepNumber));
+  for (Slot& slot : slots_) slot.present = slot.present && slot.since <= steps_;
 }
 
 std::vector<std::string> Optimizer::bad_gradients() const {
@@ -127,7 +129,7 @@ nn::StateDict Optimizer::state_dict() const {
   auto done = static_cast<int64_t>(scalar(kStepNumber));  // not those that failed
   state.emplace("step", Tensor(Array::from<int64_t>({done}, {})));
   for (const Slot& slot : slots_)
-    if (slot.present) state.emplace(slot.key, slot.value);
+    if (slot.present && slot.since <= done) state.emplace(slot.key, slot.value);
   return state;
 }
 
@@ -169,12 +171,14 @@ void Optimizer::load_state_dict(const nn::StateDict& state) {
   for (Slot& slot : slots_) {
     auto it = state.find(slot.key);
     slot.present = it != state.end();
+    slot.since = 0;
     if (slot.present) slot.value.copy_(it->second);
     else slot.value.fill_(0);
   }
   steps_ = static_cast<int64_t>(state.at("step").item());
   set_scalar(kStepNumber, static_cast<double>(steps_));
   set_scalar(kFailedStep, 0);
+  set_scalar(kGradScale, 1);
 }
 
 Sgd::Sgd(const nn::NamedTensors& parameters, const SgdSettings& settings)
@@ -204,6 +208,7 @@ void Sgd::update(size_t index, const Tensor& parameter, const Tensor& gradient,
   Slot& slot = slots()[static_cast<size_t>(buffer_[index])];
   sgd_step_(parameter, gradient, slot.value, !slot.present, step_state, settings_[index],
             master(index));
+  if (!slot.present) slot.since = step_count();
   slot.present = true;
 }
 

@@ -73,6 +73,7 @@ class Optimizer {
     std::string key;  // "<parameter>.exp_avg"
     Tensor value;
     bool present = true;  // false: not saved yet, and need not be in a loaded state
+    int64_t since = 0;    // the step that made it present
   };
   virtual void update(size_t index, const Tensor& parameter, const Tensor& gradient,
                       const Tensor& step_state) = 0;

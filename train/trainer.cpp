@@ -56,6 +56,10 @@ void Trainer::Loop::start() {
     }
     log = MetricLog(config.out_dir + "/metrics.jsonl", state.step);
   }
+  if (std::optional<int64_t> failed = optimizer.failed_step())
+    throw ValueError(str("trainer: step ", *failed,
+                         " of the optimizer failed before this run; see forget_failure()"));
+  out_of_range_seen(optimizer.device());  // what happened before is not this run's
   if (!model.is_training()) model.train();
   optimizer.zero_grad();
   earlier_seconds = state.seconds;

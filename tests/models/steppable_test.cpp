@@ -129,6 +129,9 @@ TEST_CASE("steppable: refusals", "[steppable]") {
   models::DecodingInputs uneven = any.inputs;
   uneven.prompts = {{2, 4}, {2}, {2, 5}};
   REQUIRE_THROWS_SAYING(models::sample(*any.model, uneven), ValueError, "prompts of one length");
+  uneven.prompts = {{2}, {24}, {2}};
+  REQUIRE_THROWS_SAYING(models::sample(*any.model, uneven), ValueError,
+                        "token 24 of a prompt is outside the vocabulary of 24");
   uneven.prompts = {{2}, {}, {2}};
   REQUIRE_THROWS_SAYING(models::beam_search(*any.model, uneven), ValueError, "prompt");
   any.model->train();

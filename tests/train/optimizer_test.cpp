@@ -159,6 +159,30 @@ TEST_CASE("a step that fails changes nothing, nor do later ones, until it is for
     }
 }
 
+TEST_CASE("a momentum buffer that a failed step would have made is none", "[optimizer]") {
+  const double inf = std::numeric_limits<double>::infinity();
+  Tensor p = ones({2}).set_requires_grad(true);
+  train::Sgd optimizer(nn::NamedTensors{{"p", p}}, {.momentum = 0.9, .dampening = 0.5});
+  auto step = [&](double gradient) {
+    p.set_grad(full({2}, gradient));
+    optimizer.clip_grad_norm(1e9);
+    optimizer.step(1);
+  };
+  step(inf);
+  REQUIRE(optimizer.state_dict().size() == 1);  // the step's number alone
+  optimizer.forget_failure();
+  step(0.25);  // the first step takes the gradient undamped
+  REQUIRE_THAT(p.to_vector()[0], WithinAbs(0.75, 1e-6));
+  REQUIRE(optimizer.state_dict().size() == 2);
+  // The factor that a norm of infinity left is forgotten with the failure.
+  p.set_grad(full({2}, inf));
+  optimizer.clip_grad_norm(1);
+  optimizer.forget_failure();
+  p.set_grad(full({2}, 1));
+  optimizer.step(1);  // buffer 0.9 x 0.25 + 0.5 x 1
+  REQUIRE_THAT(p.to_vector()[0], WithinAbs(0.75 - 0.725, 1e-6));
+}
+
 TEST_CASE("parameters without a gradient stay", "[optimizer]") {
   Mlp model;
   train::AdamW optimizer(model.named_parameters(), {.weight_decay = 0.1});

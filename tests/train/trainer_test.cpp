@@ -259,6 +259,16 @@ TEST_CASE("on another device the run has the same bits, and an update reads noth
   REQUIRE(reads.front() == reads.back());
 }
 
+TEST_CASE("an optimizer whose step failed before is refused", "[trainer]") {
+  Mlp model;
+  AdamW optimizer(model.named_parameters());
+  optimizer.watch(full({}, NAN));
+  optimizer.step(0.1);
+  TrainTask task = toy_task(model);
+  REQUIRE_THROWS_SAYING(Trainer(model, optimizer, kSchedule, task, quiet(1)).run(), ValueError,
+                        "step 1 of the optimizer failed before this run");
+}
+
 TEST_CASE("a loss that is not finite stops the run and harms nothing", "[trainer]") {
   bool in_gradient = GENERATE(false, true);
   Device device = GENERATE(kCpu, test_device());
