@@ -135,6 +135,7 @@ void copy_to_host(Device device, void* host, const void* source, size_t bytes) {
 
 std::string to_string(Device device) {
   if (device == kCpu) return "cpu";
+  if (!in_range(device)) return "an unknown device";
   return str(kTypeNames[static_cast<size_t>(device.type)], ":", static_cast<int>(device.index));
 }
 
