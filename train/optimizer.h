@@ -9,6 +9,8 @@
 //   optimizer.clip_grad_norm(1.0);
 //   optimizer.step(schedule(optimizer.step_count() + 1));
 //   optimizer.zero_grad();
+//   if (optimizer.failed_step()) ...   // now and then: a gradient was not finite, and from that
+//                                      // step on nothing changes; Trainer asks by itself
 #pragma once
 
 #include <cstdint>

@@ -85,28 +85,5 @@ TEST_CASE("a checkpoint with several outputs refuses another run", "[outputs][ch
   REQUIRE_THROWS_SAYING(sum(other[0]).backward(), GradError, "when run again");
 }
 
-// exp and sin of x, as two outputs of one op.
-std::array<Tensor, 2> pair_for_capture(const Tensor& x) {
-  auto both = checkpoint(
-      [](const std::vector<Tensor>& in) {
-        return std::vector<Tensor>{exp(in[0]), sin(in[0])};
-      },
-      {x});
-  return {both[0], both[1]};
-}
-
-TEST_CASE("a nested run leaves outputs alone whose sibling its function captured",
-          "[outputs][checkpoint]") {
-  Tensor x = leaf({1, 2});
-  auto [a, b] = pair_for_capture(x);
-  Tensor captured = b;
-  auto inner = checkpoint(
-      [&](const std::vector<Tensor>& in) { return std::vector<Tensor>{in[0] * captured}; }, {a});
-  // a reaches the result twice: through the checkpointed function and beside it.
-  Tensor y = sum(inner[0]) + sum(a * 3.0);
-  auto found = grad({y}, {a});
-  CHECK(found[0].to_vector() == (b + 3.0).to_vector());
-}
-
 }  // namespace
 }  // namespace heed::outputs_test
