@@ -10,6 +10,7 @@
 #include <heed/autograd/ops/best_tokens.h>
 #include <heed/autograd/ops/block_layout.h>
 #include <heed/autograd/ops/block_sparse.h>
+#include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/decompose.h>
 #include <heed/autograd/ops/dropout.h>
 #include <heed/autograd/ops/elementwise.h>

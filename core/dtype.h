@@ -32,6 +32,9 @@ std::string to_string(DType dtype);            // "f32"
 DType dtype_from_name(std::string_view name);  // ValueError lists the names
 inline bool is_floating(DType d) { return d <= DType::f16; }
 inline bool is_differentiable(DType d) { return d <= DType::bf16; }
+inline bool is_number(DType d) {  // that ops compute with
+  return is_differentiable(d) || d == DType::i32 || d == DType::i64;
+}
 // The dtype in which sums and statistics are kept: f32 for bf16 and f16, else the dtype itself.
 inline DType accumulate_dtype(DType d) {
   return d == DType::bf16 || d == DType::f16 ? DType::f32 : d;

@@ -1,7 +1,7 @@
 // How an attention op's operands reach its kernels. Not for users.
 #pragma once
 
-#include <heed/autograd/ops/attention.h>
+#include <heed/autograd/ops/attention_terms.h>
 #include <heed/backends/attention.h>
 
 namespace heed {

@@ -14,10 +14,6 @@
 namespace heed {
 namespace {
 
-Tensor indices(const std::vector<int64_t>& values, Device device) {
-  return Tensor(Array::from(values, {static_cast<int64_t>(values.size())}).to(device));
-}
-
 void require_operand(const char* op, const char* what, const Tensor& x, int64_t count) {
   require_floating(op, x.array());
   if (x.rank() != 4 || x.dim(2) != count)
@@ -61,11 +57,11 @@ std::map<int64_t, Group> groups_of(const BlockLayout& layout) {
 }
 
 // Undoes an order: out[order[i]] = i.
-Tensor inverse(const std::vector<int64_t>& order, Device device) {
+std::vector<int64_t> inverse(const std::vector<int64_t>& order) {
   std::vector<int64_t> out(order.size());
   for (size_t i = 0; i < order.size(); ++i)
     out[static_cast<size_t>(order[i])] = static_cast<int64_t>(i);
-  return indices(out, device);
+  return out;
 }
 
 // The blocks of a group as whole rows: [.., R n, b, b] -> [.., R, b, n b], and back.
@@ -95,10 +91,9 @@ Tensor sampled_product(const Tensor& q, const Tensor& k, const BlockLayout& layo
     row.resize(static_cast<size_t>(layout.row_begin()[static_cast<size_t>(r) + 1]), r);
   int64_t b = layout.size();
   if (row.empty()) return q.new_zeros({q.dim(0), q.dim(1), 0, b, b});
-  Tensor queries = index_select(in_blocks(q, b), 2, indices(row, q.device()));  // [B, H, N, b, D]
-  Tensor keys =
-      index_select(in_blocks(k, b), 2, indices(layout.column(), k.device()));  // [B, H, N, b, D]
-  return matmul(queries, keys.transpose(3, 4));                                // [B, H, N, b, b]
+  Tensor queries = index_select(in_blocks(q, b), 2, row);           // [B, H, N, b, D]
+  Tensor keys = index_select(in_blocks(k, b), 2, layout.column());  // [B, H, N, b, D]
+  return matmul(queries, keys.transpose(3, 4));                     // [B, H, N, b, b]
 }
 
 Tensor block_softmax(const Tensor& values, const BlockLayout& layout) {
@@ -113,15 +108,14 @@ Tensor block_softmax(const Tensor& values, const BlockLayout& layout) {
   for (const auto& [degree, group] : groups_of(layout)) {
     if (degree == 0) continue;
     int64_t rows = static_cast<int64_t>(group.rows.size());
-    Tensor at = indices(group.blocks, values.device());
-    Tensor keep = as_rows(index_select(mask, 2, at), rows, degree);  // [1, 1, R, b, n b]
-    Tensor x = as_rows(index_select(values, 2, at), rows, degree);   // [B, H, R, b, n b]
+    Tensor keep = as_rows(index_select(mask, 2, group.blocks), rows, degree);  // [1, 1, R, b, n b]
+    Tensor x = as_rows(index_select(values, 2, group.blocks), rows, degree);   // [B, H, R, b, n b]
     // Rows of nothing but -inf give zeros.
     Tensor weights = where(keep, softmax(where(keep, x, lowest), -1), 0.0);  // [B, H, R, b, n b]
     parts.push_back(as_blocks(weights, degree));                             // [B, H, R n, b, b]
     order.insert(order.end(), group.blocks.begin(), group.blocks.end());
   }
-  return index_select(concat(parts, 2), 2, inverse(order, values.device()));  // [B, H, N, b, b]
+  return index_select(concat(parts, 2), 2, inverse(order));  // [B, H, N, b, b]
 }
 
 Tensor block_sparse_product(const Tensor& values, const Tensor& v, const BlockLayout& layout) {
@@ -142,13 +136,12 @@ Tensor block_sparse_product(const Tensor& values, const Tensor& v, const BlockLa
       parts.push_back(v.new_zeros({batch, heads, rows, b, e}));
       continue;
     }
-    Tensor x = as_rows(index_select(values, 2, indices(group.blocks, v.device())), rows, degree);
-    Tensor seen = index_select(blocks, 2, indices(group.columns, v.device()));
+    Tensor x = as_rows(index_select(values, 2, group.blocks), rows, degree);
+    Tensor seen = index_select(blocks, 2, group.columns);
     seen = seen.reshape({batch, heads, rows, degree * b, e});  // [B, H, R, n b, E]
     parts.push_back(matmul(x, seen));                          // [B, H, R, b, E]
   }
-  Tensor out =
-      index_select(concat(parts, 2), 2, inverse(order, v.device()));  // [B, H, T / b, b, E]
+  Tensor out = index_select(concat(parts, 2), 2, inverse(order));  // [B, H, T / b, b, E]
   return out.reshape({batch, heads, layout.rows() * b, e}).slice(2, 0, layout.queries());
 }
 

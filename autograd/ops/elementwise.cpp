@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/operand.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/autograd/tape.h>
@@ -33,15 +34,13 @@ Tensor number(const char* op, double value, const Tensor& beside) {
   return beside.new_full({}, value);
 }
 
-bool is_arithmetic(DType d) { return is_differentiable(d) || d == DType::i32 || d == DType::i64; }
-
 // a x + b: add, mul and neg with scalars.
 struct Affine {
   static constexpr const char* name = "affine";
   static constexpr unsigned saves = 0;
   double a, b;
   Array forward(Inputs in) {
-    if (!is_arithmetic(in[0].dtype())) refuse_dtype(name, in[0].dtype(), "a number type");
+    if (!is_number(in[0].dtype())) refuse_dtype(name, in[0].dtype(), "a number type");
     for (double x : {a, b}) check_number("affine", x, in[0].dtype());
     Array out = in[0].new_empty(in[0].shape());
     kernels::unary(UnaryOp::affine, {a, b}, in[0], out);
@@ -107,7 +106,7 @@ Array binary_forward(const char* name, BinaryOp op, Inputs in) {
   bool floating = op == BinaryOp::div || op == BinaryOp::pow;
   bool fits = logical    ? a.dtype() == DType::boolean
               : floating ? is_differentiable(a.dtype())
-                         : is_arithmetic(a.dtype());
+                         : is_number(a.dtype());
   if (a.dtype() == b.dtype() && a.dtype() == DType::f16) refuse_dtype(name, a.dtype());
   if (a.dtype() != b.dtype() || !fits)
     throw DTypeError(str(name, ": two operands of one ",

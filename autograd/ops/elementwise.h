@@ -81,7 +81,4 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 Tensor where(const Tensor& condition, const Tensor& a, double b);
 Tensor where(const Tensor& condition, double a, const Tensor& b);
 
-// The transpose of broadcasting: sums x over the axes in which `shape` was repeated.
-Tensor sum_to(const Tensor& x, const Shape& shape);
-
 }  // namespace heed

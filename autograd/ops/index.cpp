@@ -38,8 +38,7 @@ Tensor checked_index(const char* op, const Tensor& index, int64_t size) {
 }
 
 void require_number(const char* op, DType d) {
-  if (!is_differentiable(d) && d != DType::i32 && d != DType::i64)
-    refuse_dtype(op, d, "f32, f64, bf16, i32 or i64");
+  if (!is_number(d)) refuse_dtype(op, d, "f32, f64, bf16, i32 or i64");
 }
 
 // Adds source to zeros(shape) by index: the transpose of index_select.
@@ -150,6 +149,16 @@ Tensor index_select(const Tensor& x, int axis, const Tensor& index) {
   if (index.rank() != 1)
     throw ShapeError(str("index_select: index of rank 1 expected, got ", index.shape()));
   return apply(IndexSelect{axis}, x, checked_index("index_select", index, x.shape()[axis]));
+}
+
+Tensor index_select(const Tensor& x, int axis, const std::vector<int64_t>& index) {
+  axis = normalize_axis(axis, x.rank(), "index_select");
+  int64_t size = x.shape()[axis], count = static_cast<int64_t>(index.size());
+  for (int64_t i = 0; i < count; ++i)
+    if (int64_t at = index[static_cast<size_t>(i)]; at < 0 || at >= size)
+      throw ValueError(str("index_select: index ", at, " at ", Shape{i}, " of ", Shape{count},
+                           " is outside [0, ", size, ")"));
+  return apply(IndexSelect{axis}, x, Tensor::from(index, {count}, {.device = x.device()}));
 }
 
 Tensor gather(const Tensor& x, int axis, const Tensor& index) {

@@ -8,6 +8,7 @@ namespace heed {
 
 // out = x with axis `axis` replaced by index [N]: the slices asked for, repeats allowed.
 Tensor index_select(const Tensor& x, int axis, const Tensor& index);
+Tensor index_select(const Tensor& x, int axis, const std::vector<int64_t>& index);  // the host's
 // out[.., i, ..] = x[.., index[.., i, ..], ..]: index has x's shape except in `axis`.
 Tensor gather(const Tensor& x, int axis, const Tensor& index);
 // x with out[.., index[.., i, ..], ..] += source[.., i, ..]; source and index have one shape.

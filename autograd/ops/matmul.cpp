@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <heed/autograd/flop_counter.h>
+#include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/operand.h>
 #include <heed/autograd/ops/reduce.h>

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/operand.h>
@@ -42,14 +43,12 @@ Reduced reduced(const Shape& shape, const Shape& axes, const char* op) {
   return r;
 }
 
-bool summable(DType d) { return is_differentiable(d) || d == DType::i32 || d == DType::i64; }
-
 struct Sum {
   static constexpr const char* name = "sum";
   static constexpr unsigned saves = 0;
   Shape kept, shape;
   Array forward(Inputs in) {
-    if (!summable(in[0].dtype()))
+    if (!is_number(in[0].dtype()))
       refuse_dtype(name, in[0].dtype(), "f32, f64, bf16, i32, i64 or bool");
     Array out = in[0].new_empty(kept);
     kernels::sum(in[0], out);
@@ -64,7 +63,7 @@ struct Cumsum {
   int axis;
   bool reverse;
   Array forward(Inputs in) {
-    if (!summable(in[0].dtype())) refuse_dtype(name, in[0].dtype(), "f32, f64, bf16, i32 or i64");
+    if (!is_number(in[0].dtype())) refuse_dtype(name, in[0].dtype(), "f32, f64, bf16, i32 or i64");
     Array out = in[0].new_empty(in[0].shape());
     kernels::cumsum(in[0], axis, reverse, out);
     return out;

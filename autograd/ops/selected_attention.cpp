@@ -7,6 +7,7 @@
 
 #include <heed/autograd/flop_counter.h>
 #include <heed/autograd/ops/attention_problem.h>
+#include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/dropout.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/index.h>

@@ -1,6 +1,5 @@
 #include <heed/autograd/ops/views.h>
 
-#include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/operand.h>
 #include <heed/autograd/tape.h>
 #include <heed/backends/copy.h>
@@ -47,14 +46,6 @@ struct Transpose {
   int a, b;
   Array forward(Inputs in) { return in[0].transpose(a, b); }
   void vjp(Vjp& v) { v.add(0, transpose(v.cotangent(), a, b)); }
-};
-
-struct BroadcastTo {
-  static constexpr const char* name = "broadcast_to";
-  static constexpr unsigned saves = 0;
-  Shape shape;
-  Array forward(Inputs in) { return in[0].broadcast_to(shape); }
-  void vjp(Vjp& v) { v.add(0, sum_to(v.cotangent(), v.shape(0))); }
 };
 
 struct Squeeze {
@@ -134,10 +125,6 @@ Tensor reshape(const Tensor& x, const Shape& shape) {
 
 Tensor permute(const Tensor& x, const Shape& order) { return apply(Permute{order}, x); }
 Tensor transpose(const Tensor& x, int a, int b) { return apply(Transpose{a, b}, x); }
-
-Tensor broadcast_to(const Tensor& x, const Shape& shape) {
-  return shape == x.shape() ? x : apply(BroadcastTo{shape}, x);
-}
 
 Tensor squeeze(const Tensor& x, int axis) { return apply(Squeeze{axis}, x); }
 Tensor unsqueeze(const Tensor& x, int axis) { return apply(Unsqueeze{axis}, x); }

@@ -11,7 +11,6 @@ namespace heed {
 Tensor reshape(const Tensor& x, const Shape& shape);  // one size may be -1
 Tensor permute(const Tensor& x, const Shape& order);  // order[i]: the axis that becomes axis i
 Tensor transpose(const Tensor& x, int axis_a, int axis_b);
-Tensor broadcast_to(const Tensor& x, const Shape& shape);
 Tensor squeeze(const Tensor& x, int axis);
 Tensor unsqueeze(const Tensor& x, int axis);
 // [begin, end) by step along one axis; bounds clamp as in Python, step >= 1.

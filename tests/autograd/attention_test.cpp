@@ -1,5 +1,6 @@
 // The fused kernel against its composition in double, values and gradients, over odd shapes and
 // every term; closed forms; strides; instruction sets; determinism.
+#include <heed/autograd/ops/broadcast.h>
 #include <heed/tests/autograd/attention_cases.h>
 
 namespace heed::attention_test {

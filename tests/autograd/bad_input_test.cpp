@@ -4,6 +4,7 @@
 #include <heed/autograd/backward.h>
 #include <heed/autograd/gradcheck.h>
 #include <heed/autograd/ops/attention.h>
+#include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/dropout.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/index.h>
@@ -234,6 +235,10 @@ TEST_CASE("values out of range", "[bad_input]") {
        },
        {"index_select", "index 3", "[1] of [2]", "[0, 3)"}},
       {[] { index_select(a23, 1, ids({-1})); }, {"index_select", "index -1", "[0]"}},
+      {[] {
+         index_select(a23, 1, {0, 3});
+       },
+       {"index_select", "index 3", "[1] of [2]", "[0, 3)"}},
       {[] {
          gather(a23, 0, Tensor::from(std::vector<int64_t>{0, 1, 0, 0, 0, 2}, {2, 3}));
        },

@@ -32,6 +32,9 @@ TEST_CASE("repeated indices add their gradients", "[index]") {
   w.zero_grad();
   sum(index_select(w, 1, ids({1, 1, 0}))).backward();
   CHECK(w.grad().to_vector() == std::vector<double>{1, 2, 1, 2, 1, 2});
+  w.zero_grad();
+  sum(index_select(w, 1, {1, 1, 0})).backward();  // the host's indices
+  CHECK(w.grad().to_vector() == std::vector<double>{1, 2, 1, 2, 1, 2});
 }
 
 TEST_CASE("padding rows are read and never trained", "[index]") {

@@ -3,6 +3,7 @@
 
 #include <heed/autograd/backward.h>
 #include <heed/autograd/gradcheck.h>
+#include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/decompose.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/low_rank.h>

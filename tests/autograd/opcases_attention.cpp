@@ -201,7 +201,7 @@ int64_t pairs_follow_the_offset() {
   AttentionTerms terms;
   terms.causal = true;
   terms.window_left = 1;
-  std::vector<double> visible = visible_pairs(terms, 1, 2, 4).to_vector();
+  std::vector<double> visible = visible_pairs(terms, 1, 2, 4, kCpu).to_vector();
   std::vector<double> want{0, 1, 1, 0, 0, 0, 1, 1};  // S - T = 2: the last query sees the last key
   expect(visible == want, "visible_pairs: wrong map");
   return 8;

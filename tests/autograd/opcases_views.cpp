@@ -1,6 +1,7 @@
 // Shapes and views: every element of the result stands at a known place of an operand.
 #include <cmath>
 
+#include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/tests/support/opcase.h>
 #include <heed/tests/support/test_device.h>

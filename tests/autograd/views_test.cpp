@@ -1,5 +1,6 @@
 // Views share memory, their gradients find the way back; the edges of each op.
 #include <heed/autograd/backward.h>
+#include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/views.h>
