@@ -57,8 +57,8 @@ int main() try {
   print("scores of head 0 (row: who asks, column: who is asked)", scores[0][0]);
 
   // 4. Mask: a language model must not look at words to come. Those scores become -infinity.
-  Tensor visible = nn::Mask().dense(1, words, words, /*causal=*/true);  // [1, 1, T, T]
-  Tensor masked = where(visible, scores, -INFINITY);                    // [B, H, T, T]
+  Tensor visible = nn::Mask().dense(1, words, words, kCpu, /*causal=*/true);  // [1, 1, T, T]
+  Tensor masked = where(visible, scores, -INFINITY);                          // [B, H, T, T]
 
   // 5. Softmax makes weights of each row: positive, with sum 1.
   Tensor weights = softmax(masked, -1);  // [B, H, T, T]

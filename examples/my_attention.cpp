@@ -37,7 +37,7 @@ class SigmoidAttention : public nn::Attention {
     Tensor clean_k = call.mask.select_keys(k, 2);  // padding may hold anything, NaN too
     Tensor scores =
         matmul(call.mask.select_queries(q, 2) * scale_of(call), clean_k.transpose(2, 3));
-    Tensor visible = call.mask.dense(q.dim(0), q.dim(2), k.dim(2), config().causal);
+    Tensor visible = call.mask.dense(q.dim(0), q.dim(2), k.dim(2), q.device(), config().causal);
     visible = broadcast_to(visible, scores.shape());               // [B, H, T, S]
     Tensor n = sum(visible.to(q.dtype()), {3}, true);              // [B, H, T, 1]
     Tensor map = sigmoid(scores - log(clamp(n, 1, 1e9)));          // [B, H, T, S]

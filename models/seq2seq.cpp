@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include <heed/autograd/grad_mode.h>
+#include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/losses.h>
@@ -152,13 +153,10 @@ class Seq2Seq::Steps : public Decoding {
     return linear(model_.output(s, context).squeeze(1), model_.embedding_.weight);  // [R, V]
   }
   void move_rows(const std::vector<int64_t>& rows, bool same_inputs) override {
-    Tensor index(
-        Array::from(rows, {static_cast<int64_t>(rows.size())}).to(state_.h.device()));  // [R]
-    state_.h = index_select(state_.h, 0, index);
-    if (state_.c.defined()) state_.c = index_select(state_.c, 0, index);
+    state_.select(rows);
     if (same_inputs) return;
     if (memory_) memory_->select(rows);
-    else context_ = index_select(context_, 0, index);
+    else context_ = index_select(context_, 0, rows);
   }
 
   const Seq2Seq& model_;

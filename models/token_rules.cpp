@@ -29,9 +29,9 @@ Tensor penalize(const Tensor& logits, const TokenRules& rules, const Texts& text
     for (int64_t id : texts[r])
       factors[r * static_cast<size_t>(vocab) + static_cast<size_t>(id)] =
           static_cast<float>(rules.repetition_penalty);
-  Tensor factor = Tensor(Array::from(factors, logits.shape()).to(logits.device()))
-                      .to(logits.dtype());                               // [R, V]
-  return where(greater(logits, 0.0), logits / factor, logits * factor);  // [R, V]
+  Tensor factor = Tensor::from(factors, logits.shape(),
+                               {.dtype = logits.dtype(), .device = logits.device()});  // [R, V]
+  return where(greater(logits, 0.0), logits / factor, logits * factor);                // [R, V]
 }
 
 // Wherever the last n - 1 tokens stood before, what followed them there must not follow again.

@@ -130,7 +130,6 @@ Tensor MultiHeadAttention::project_out(const Tensor& mixed) const {
 // Tokens of row b stand at (tokens seen before) - (padding before them) + t.
 void MultiHeadAttention::apply_rope(Heads& heads, const Mask& mask,
                                     const DecodeState* state) const {
-  if (!rope_) return;
   // Without a state, padding shifts a whole row, and only differences of positions matter.
   Lengths first;
   if (state) first = state->first_positions(mask, heads.k.dim(2));
@@ -140,11 +139,16 @@ void MultiHeadAttention::apply_rope(Heads& heads, const Mask& mask,
     if (x->defined()) *x = alike ? rope_->forward(*x, start) : rope_->forward(*x, first);
 }
 
-AttentionCall MultiHeadAttention::make_call(const Mask& mask, const Tensor& q,
-                                            const Tensor& k) const {
+AttentionCall MultiHeadAttention::decoding_call(const Mask& mask) const {
   AttentionCall call;
   call.mask = mask;
   call.scale = config_.scale;
+  return call;
+}
+
+AttentionCall MultiHeadAttention::make_call(const Mask& mask, const Tensor& q,
+                                            const Tensor& k) const {
+  AttentionCall call = decoding_call(mask);
   if (is_training()) call.dropout = static_cast<float>(dropout_);
   if (call.dropout > 0 || attention_->traits().stochastic)
     call.random = default_generator().take(q.dim(0) * heads() * q.dim(2) * k.dim(2));
@@ -156,15 +160,20 @@ Tensor MultiHeadAttention::forward(const Tensor& x, const Mask& mask) const {
 }
 
 MultiHeadAttention::Heads MultiHeadAttention::project(const Tensor& query, const Tensor& key,
-                                                      const Tensor& value, const Mask& mask) const {
+                                                      const Tensor& value, const Mask& mask,
+                                                      const DecodeState* state) const {
   bool self = query.impl() == key.impl();
-  if (rope_ && !self) throw ValueError("MultiHeadAttention: RoPE turns self-attention only");
-  Tensor q = self ? mask.finite_tokens(query, 1) : mask.finite_queries(query, 1);  // [B, T, width]
-  Tensor k = self ? q : mask.finite_keys(key, 1);  // [B, S, key_width]
-  Heads h{project_queries(q), project_keys(k), Tensor()};
-  if (value.defined())
-    h.v = project_values(value.impl() == key.impl() ? k : mask.finite_keys(value, 1));
-  apply_rope(h, mask, nullptr);
+  if (rope_ && query.defined() && !self)
+    throw ValueError("MultiHeadAttention: RoPE rotates self-attention only");
+  Tensor q, k, v;  // [B, T, width], [B, S, key_width], [B, S, value_width]
+  if (query.defined()) q = self ? mask.finite_tokens(query, 1) : mask.finite_queries(query, 1);
+  if (key.defined()) k = self ? q : mask.finite_keys(key, 1);
+  if (value.defined()) v = value.impl() == key.impl() ? k : mask.finite_keys(value, 1);
+  Heads h;
+  if (q.defined()) h.q = project_queries(q);
+  if (k.defined()) h.k = project_keys(k);
+  if (v.defined()) h.v = project_values(v);
+  if (rope_) apply_rope(h, mask, state);
   return h;
 }
 
@@ -206,38 +215,23 @@ void MultiHeadAttention::absorb(const Tensor& key, const Tensor& value, const Ma
                                 DecodeState& state) const {
   NoGrad guard;
   auto scope = enter();
-  Tensor k = mask.finite_keys(key, 1);
-  Tensor v = value.impl() == key.impl() ? k : mask.finite_keys(value, 1);
-  Heads h{Tensor(), project_keys(k), project_values(v)};
-  apply_rope(h, mask, &state);
-  AttentionCall call;
-  call.mask = mask;
-  call.scale = config_.scale;
-  attention_->absorb(h.k, h.v, call, state);
+  Heads h = project(Tensor(), key, value, mask, &state);
+  attention_->absorb(h.k, h.v, decoding_call(mask), state);
 }
 
 Tensor MultiHeadAttention::step(const Tensor& x, const Mask& mask, DecodeState& state) const {
   NoGrad guard;
   auto scope = enter();
-  Tensor clean = mask.finite_tokens(x, 1);  // [B, T, width]
-  Heads h{project_queries(clean), project_keys(clean), project_values(clean)};
-  apply_rope(h, mask, &state);
-  AttentionCall call;
-  call.mask = mask;
-  call.scale = config_.scale;
-  return project_out(attention_->step(h.q, h.k, h.v, call, state));
+  Heads h = project(x, x, x, mask, &state);
+  return project_out(attention_->step(h.q, h.k, h.v, decoding_call(mask), state));
 }
 
 Tensor MultiHeadAttention::step_cross(const Tensor& query, const Mask& mask,
                                       DecodeState& state) const {
   NoGrad guard;
   auto scope = enter();
-  if (rope_) throw ValueError("MultiHeadAttention: RoPE turns self-attention only");
-  Tensor q = mask.finite_queries(query, 1);  // [B, T, width]
-  AttentionCall call;
-  call.mask = mask;
-  call.scale = config_.scale;
-  return project_out(attention_->step(project_queries(q), Tensor(), Tensor(), call, state));
+  Heads h = project(query, Tensor(), Tensor(), mask, &state);
+  return project_out(attention_->step(h.q, h.k, h.v, decoding_call(mask), state));
 }
 
 std::string MultiHeadAttention::type_name() const {

@@ -79,8 +79,9 @@ class MultiHeadAttention : public Module {
   };
   MultiHeadAttention(const MultiHeadAttentionConfig& completed, int64_t width,
                      SharedParameters* shared);
-  Heads project(const Tensor& query, const Tensor& key, const Tensor& value,
-                const Mask& mask) const;
+  // Of the inputs that are defined, in whose padding NaN does not matter; `state`: while decoding.
+  Heads project(const Tensor& query, const Tensor& key, const Tensor& value, const Mask& mask,
+                const DecodeState* state = nullptr) const;
   Tensor project_queries(const Tensor& query) const;
   Tensor project_keys(const Tensor& key) const;
   Tensor project_values(const Tensor& value) const;
@@ -88,6 +89,7 @@ class MultiHeadAttention : public Module {
   Tensor map(const Heads& heads, AttentionCall call, std::vector<int64_t> rows) const;
   void apply_rope(Heads& heads, const Mask& mask, const DecodeState* state) const;
   AttentionCall make_call(const Mask& mask, const Tensor& q, const Tensor& k) const;
+  AttentionCall decoding_call(const Mask& mask) const;
   void require_input(const Tensor& x, int64_t width, const char* what) const;
 
   MultiHeadAttentionConfig config_;

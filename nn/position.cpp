@@ -10,7 +10,7 @@
 
 namespace heed::nn {
 
-Tensor sinusoidal_table(int64_t length, int64_t width, DType dtype, Device device) {
+Tensor sinusoidal_table(int64_t length, int64_t width, const TensorOptions& options) {
   if (width < 1 || length < 0)
     throw ValueError(str("sinusoidal_table: length ", length, " and width ", width));
   std::vector<double> values(static_cast<size_t>(length * width));
@@ -22,14 +22,15 @@ Tensor sinusoidal_table(int64_t length, int64_t width, DType dtype, Device devic
       values[static_cast<size_t>(p * width + c)] = c % 2 ? std::cos(angle) : std::sin(angle);
     }
   }
-  return Tensor(Array::from(values, {length, width})).to(dtype).to(device);  // [length, width]
+  DType dtype = options.dtype ? *options.dtype : default_dtype();
+  return Tensor::from(values, {length, width}, {.dtype = dtype, .device = options.device});
 }
 
 Tensor position_ids(const Lengths& first, int64_t count, Device device) {
   std::vector<int64_t> ids;
   for (int64_t p : first.values())
     for (int64_t t = 0; t < count; ++t) ids.push_back(std::max<int64_t>(p + t, 0));
-  return Tensor(Array::from(ids, {first.size(), count}).to(device));  // [B, T]
+  return Tensor::from(ids, {first.size(), count}, {.device = device});  // [B, T]
 }
 
 int64_t end_position(const Lengths& first, int64_t batch, int64_t count, const char* who) {
@@ -55,7 +56,7 @@ SinusoidalPositions::SinusoidalPositions(int64_t width) : width_(width) {
 
 Tensor SinusoidalPositions::table(int64_t length, const Tensor& like) const {
   return table_.get(length, like, [this](int64_t known, DType dtype, Device device) {
-    return sinusoidal_table(known, width_, dtype, device);
+    return sinusoidal_table(known, width_, {.dtype = dtype, .device = device});
   });
 }
 

@@ -11,8 +11,7 @@ namespace heed::nn {
 // Vaswani et al. 2017, sine and cosine interleaved:
 //   P[p, 2i] = sin(p / 10000^(2i / D)),  P[p, 2i + 1] = cos(the same).
 // Computed in f64, then rounded. [length, width]
-Tensor sinusoidal_table(int64_t length, int64_t width, DType dtype = DType::f32,
-                        Device device = kCpu);
+Tensor sinusoidal_table(int64_t length, int64_t width, const TensorOptions& options = {});
 
 class Positions : public Module {
  public:
@@ -50,7 +49,7 @@ class LearnedPositions : public Positions {
 };
 
 // max(first[b] + t, 0): i64 [B, T]. Only padding stands before position 0.
-Tensor position_ids(const Lengths& first, int64_t count, Device device = kCpu);
+Tensor position_ids(const Lengths& first, int64_t count, Device device);
 // How many positions `count` tokens need that start at first[b] in row b. ShapeError (with `who`)
 // unless there is a position for each of `batch` rows.
 int64_t end_position(const Lengths& first, int64_t batch, int64_t count, const char* who);

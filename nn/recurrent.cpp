@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
@@ -15,6 +16,16 @@ RecurrentKind recurrent_kind_from_name(const std::string& name) {
   if (name == "gru") return RecurrentKind::gru;
   if (name == "lstm") return RecurrentKind::lstm;
   throw ValueError(str("Recurrent: unknown cell '", name, "'; there are gru, lstm"));
+}
+
+void RecurrentState::select(const std::vector<int64_t>& rows) {
+  RecurrentState next{index_select(h, 0, rows), c.defined() ? index_select(c, 0, rows) : Tensor()};
+  *this = next;
+}
+
+void RecurrentState::to(Device device) {
+  RecurrentState moved{h.to(device), c.defined() ? c.to(device) : Tensor()};
+  *this = moved;
 }
 
 Recurrent::Recurrent(RecurrentKind kind, int64_t in, int64_t hidden, bool bidirectional)

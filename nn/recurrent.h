@@ -26,6 +26,10 @@ RecurrentKind recurrent_kind_from_name(const std::string& name);  // gru, lstm; 
 struct RecurrentState {
   Tensor h;  // [B, h], or [B, 2 h] of both directions
   Tensor c;  // of the LSTM; undefined for the GRU
+
+  // Row r becomes what row rows[r] was; repeats allowed, any count.
+  void select(const std::vector<int64_t>& rows);
+  void to(Device device);
 };
 
 struct RecurrentOutput {

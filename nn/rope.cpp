@@ -28,7 +28,7 @@ Tensor Rope::table(int64_t length, const Tensor& like) const {
               std::pow(options_.base, -static_cast<double>(i) / static_cast<double>(half_));
           values.push_back(f(static_cast<double>(p) * rate));
         }
-    return Tensor(Array::from(values, {known, 2 * half_})).to(dtype).to(device);
+    return Tensor::from(values, {known, 2 * half_}, {.dtype = dtype, .device = device});
   });
 }
 
@@ -79,8 +79,7 @@ Tensor convert_rope_rows(const Tensor& rows, int64_t heads, RopeLayout from, Rop
           to == RopeLayout::half_split ? i % (d / 2) * 2 + i / (d / 2) : i % 2 * (d / 2) + i / 2;
       source.push_back(h * d + old);
     }
-  int64_t count = rows.dim(0);
-  return index_select(rows, 0, Tensor(Array::from(source, {count}).to(rows.device())));
+  return index_select(rows, 0, source);
 }
 
 }  // namespace heed::nn

@@ -21,6 +21,11 @@ StackState StackState::clone() const {
   return copy;
 }
 
+void StackState::to(Device device) {
+  for (auto& state : self) state->to(device);
+  for (auto& state : cross) state->to(device);
+}
+
 int64_t StackState::bytes() const {
   int64_t total = 0;
   for (const auto& state : self) total += state->bytes();

@@ -18,6 +18,7 @@ struct StackState {
   // those of one source sentence (beams), so the cross states can stay as they are.
   void select(const std::vector<int64_t>& rows, bool same_memory = false);
   StackState clone() const;
+  void to(Device device);
   int64_t bytes() const;
   StateDict save() const;             // names "self.0.k", "cross.0.v", ..
   void load(const StateDict& state);  // into a state of the same stack

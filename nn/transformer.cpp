@@ -43,8 +43,8 @@ TransformerEncoder::TransformerEncoder(const TransformerStackConfig& config)
 
 Tensor TransformerEncoder::forward(const Tensor& x, const Mask& mask) const {
   auto scope = enter();
-  Tensor h = mask.finite_tokens(x, 1);  // [B, T, d]
-  Mask inner = with_positions(mask).with_finite_padding();
+  Tensor h = x;  // [B, T, d]
+  Mask inner = with_positions(mask);
   for (const auto& layer : layers_) {
     if (config_.checkpoint && grad_enabled()) {
       const TransformerEncoderLayer* l = layer.get();
@@ -53,6 +53,7 @@ Tensor TransformerEncoder::forward(const Tensor& x, const Mask& mask) const {
     } else {
       h = layer->forward(h, inner);  // [B, T, d]
     }
+    inner = inner.with_finite_padding();  // the first layer has seen to it
   }
   return finish(h);
 }
@@ -74,10 +75,13 @@ Tensor TransformerEncoder::step(const Tensor& x, StackState& state, const Mask& 
   NoGrad guard;
   auto scope = enter();
   require_layers(state.self.size(), layers_.size());
-  Tensor h = mask.finite_tokens(x, 1);  // [B, T, d]
-  Mask inner = with_positions(mask).with_finite_padding();
-  for (size_t i = 0; i < layers_.size(); ++i) h = layers_[i]->step(h, inner, *state.self[i]);
-  return finish(h);  // [B, T, d]
+  Tensor h = x;  // [B, T, d]
+  Mask inner = with_positions(mask);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    h = layers_[i]->step(h, inner, *state.self[i]);  // [B, T, d]
+    inner = inner.with_finite_padding();
+  }
+  return finish(h);
 }
 
 std::string TransformerEncoder::type_name() const {
@@ -97,10 +101,9 @@ TransformerDecoder::TransformerDecoder(const TransformerStackConfig& config)
 Tensor TransformerDecoder::forward(const Tensor& x, const Tensor& memory, const Mask& mask,
                                    const Mask& memory_mask) const {
   auto scope = enter();
-  Tensor h = mask.finite_tokens(x, 1);                 // [B, T, d]
-  Tensor source = memory_mask.finite_keys(memory, 1);  // [B, S, d]
-  Mask inner = with_positions(mask).with_finite_padding(),
-       outer = memory_mask.with_finite_padding();
+  Tensor h = x;                                        // [B, T, d]
+  Tensor source = memory_mask.finite_keys(memory, 1);  // [B, S, d], once for all layers
+  Mask inner = with_positions(mask), outer = memory_mask.with_finite_padding();
   for (const auto& layer : layers_) {
     if (config_.checkpoint && grad_enabled()) {
       const TransformerDecoderLayer* l = layer.get();
@@ -111,6 +114,7 @@ Tensor TransformerDecoder::forward(const Tensor& x, const Tensor& memory, const 
     } else {
       h = layer->forward(h, source, inner, outer);  // [B, T, d]
     }
+    inner = inner.with_finite_padding();
   }
   return finish(h);
 }
@@ -133,10 +137,12 @@ Tensor TransformerDecoder::step(const Tensor& x, StackState& state, const Mask& 
   auto scope = enter();
   require_layers(state.self.size(), layers_.size());
   require_layers(state.cross.size(), layers_.size());
-  Tensor h = mask.finite_tokens(x, 1);  // [B, T, d]
-  Mask inner = with_positions(mask).with_finite_padding();
-  for (size_t i = 0; i < layers_.size(); ++i)
+  Tensor h = x;  // [B, T, d]
+  Mask inner = with_positions(mask);
+  for (size_t i = 0; i < layers_.size(); ++i) {
     h = layers_[i]->step(h, inner, *state.self[i], *state.cross[i]);  // [B, T, d]
+    inner = inner.with_finite_padding();
+  }
   return finish(h);
 }
 

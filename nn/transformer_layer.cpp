@@ -53,7 +53,12 @@ TransformerEncoderLayer::TransformerEncoderLayer(const TransformerLayerConfig& c
 }
 
 template <class SelfAttention>
-Tensor TransformerEncoderLayer::run(Tensor x, SelfAttention&& attend) const {
+Tensor TransformerEncoderLayer::run(const Tensor& input, const Mask& mask,
+                                    SelfAttention&& self_attention) const {
+  // Not left to the attention: NaN in a padded row would reach weights through the residual path.
+  Tensor x = mask.finite_tokens(input, 1);  // [B, T, d]
+  Mask inner = mask.with_finite_padding();
+  auto attend = [&](const Tensor& h) { return self_attention(h, inner); };
   if (norm_first_) {
     x = dropout_.forward_add(attend(norm1.forward(x)), x);                   // [B, T, d]
     return dropout_.forward_add(feed_forward.forward(norm2.forward(x)), x);  // [B, T, d]
@@ -64,10 +69,7 @@ Tensor TransformerEncoderLayer::run(Tensor x, SelfAttention&& attend) const {
 
 Tensor TransformerEncoderLayer::forward(const Tensor& x, const Mask& mask) const {
   auto scope = enter();
-  // Cleaned once here: NaN in a padded row must not reach weights through the residual path either.
-  Tensor clean = mask.finite_tokens(x, 1);  // [B, T, d]
-  Mask inner = mask.with_finite_padding();
-  return run(clean, [&](const Tensor& h) { return self_attn.forward(h, inner); });
+  return run(x, mask, [&](const Tensor& h, const Mask& m) { return self_attn.forward(h, m); });
 }
 
 std::unique_ptr<DecodeState> TransformerEncoderLayer::new_state(int64_t batch,
@@ -78,9 +80,7 @@ std::unique_ptr<DecodeState> TransformerEncoderLayer::new_state(int64_t batch,
 Tensor TransformerEncoderLayer::step(const Tensor& x, const Mask& mask, DecodeState& state) const {
   NoGrad guard;
   auto scope = enter();
-  Tensor clean = mask.finite_tokens(x, 1);  // [B, T, d]
-  Mask inner = mask.with_finite_padding();
-  return run(clean, [&](const Tensor& h) { return self_attn.step(h, inner, state); });
+  return run(x, mask, [&](const Tensor& h, const Mask& m) { return self_attn.step(h, m, state); });
 }
 
 std::string TransformerEncoderLayer::type_name() const {
@@ -112,8 +112,13 @@ TransformerDecoderLayer::TransformerDecoderLayer(const TransformerLayerConfig& c
 }
 
 template <class SelfAttention, class CrossAttention>
-Tensor TransformerDecoderLayer::run(Tensor x, SelfAttention&& attend,
-                                    CrossAttention&& cross) const {
+Tensor TransformerDecoderLayer::run(const Tensor& input, const Mask& mask, const Mask& memory_mask,
+                                    SelfAttention&& self_attention,
+                                    CrossAttention&& cross_attention) const {
+  Tensor x = mask.finite_tokens(input, 1);  // [B, T, d]
+  Mask inner = mask.with_finite_padding(), outer = cross_mask(mask, memory_mask);
+  auto attend = [&](const Tensor& h) { return self_attention(h, inner); };
+  auto cross = [&](const Tensor& h) { return cross_attention(h, outer); };
   if (norm_first_) {
     x = dropout_.forward_add(attend(norm1.forward(x)), x);                   // [B, T, d]
     x = dropout_.forward_add(cross(norm2.forward(x)), x);                    // [B, T, d]
@@ -127,12 +132,10 @@ Tensor TransformerDecoderLayer::run(Tensor x, SelfAttention&& attend,
 Tensor TransformerDecoderLayer::forward(const Tensor& x, const Tensor& memory, const Mask& mask,
                                         const Mask& memory_mask) const {
   auto scope = enter();
-  Tensor clean = mask.finite_tokens(x, 1);             // [B, T, d]
   Tensor source = memory_mask.finite_keys(memory, 1);  // [B, S, d]
-  Mask inner = mask.with_finite_padding(), outer = cross_mask(mask, memory_mask);
   return run(
-      clean, [&](const Tensor& h) { return self_attn.forward(h, inner); },
-      [&](const Tensor& h) { return multihead_attn.forward(h, source, source, outer); });
+      x, mask, memory_mask, [&](const Tensor& h, const Mask& m) { return self_attn.forward(h, m); },
+      [&](const Tensor& h, const Mask& m) { return multihead_attn.forward(h, source, source, m); });
 }
 
 std::unique_ptr<DecodeState> TransformerDecoderLayer::new_state(int64_t batch,
@@ -151,11 +154,9 @@ Tensor TransformerDecoderLayer::step(const Tensor& x, const Mask& mask, DecodeSt
                                      DecodeState& cross) const {
   NoGrad guard;
   auto scope = enter();
-  Tensor clean = mask.finite_tokens(x, 1);  // [B, T, d]
-  Mask inner = mask.with_finite_padding(), outer = cross_mask(mask, {});
   return run(
-      clean, [&](const Tensor& h) { return self_attn.step(h, inner, self); },
-      [&](const Tensor& h) { return multihead_attn.step_cross(h, outer, cross); });
+      x, mask, {}, [&](const Tensor& h, const Mask& m) { return self_attn.step(h, m, self); },
+      [&](const Tensor& h, const Mask& m) { return multihead_attn.step_cross(h, m, cross); });
 }
 
 std::string TransformerDecoderLayer::type_name() const {

@@ -42,7 +42,7 @@ class TransformerEncoderLayer : public Module {
 
  private:
   template <class SelfAttention>
-  Tensor run(Tensor x, SelfAttention&& attend) const;
+  Tensor run(const Tensor& input, const Mask& mask, SelfAttention&& self_attention) const;
   Dropout dropout_;
   bool norm_first_;
 };
@@ -66,7 +66,8 @@ class TransformerDecoderLayer : public Module {
 
  private:
   template <class SelfAttention, class CrossAttention>
-  Tensor run(Tensor x, SelfAttention&& attend, CrossAttention&& attend_memory) const;
+  Tensor run(const Tensor& input, const Mask& mask, const Mask& memory_mask,
+             SelfAttention&& self_attention, CrossAttention&& cross_attention) const;
   Dropout dropout_;
   bool norm_first_;
 };

@@ -6,6 +6,7 @@
 
 #include <heed/autograd/checkpoint.h>
 #include <heed/autograd/grad_mode.h>
+#include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/dropout.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/matmul.h>
@@ -90,7 +91,7 @@ Tensor AdditiveAttention::forward(const Tensor& q, const Tensor& k, const Tensor
     auto block = [=, this, all = call.mask](const std::vector<Tensor>& in) {
       Mask mask = all.rows(begin, count, batch, queries, keys);
       Tensor visible =
-          mask.dense(batch, count, keys, config().causal, in[0].device());      // [B|1, H|1, R, S]
+          mask.dense(batch, count, keys, in[0].device(), config().causal);      // [B|1, H|1, R, S]
       Tensor bias = mask.dense_bias(batch, count, keys, in[0].dtype());         // or undefined
       Tensor map = biased_softmax(scores(in[0], in[1], scale), visible, bias);  // [B, H, R, S]
       return matmul(drop.defined() ? map * drop : map, in[2]);                  // [B, H, R, E]
@@ -113,7 +114,7 @@ Tensor AdditiveAttention::weights(const Tensor& q, const Tensor& k, const Attent
   std::vector<Tensor> visible, bias;
   for (int64_t i : rows) {
     Mask mask = call.mask.rows(i, 1, batch, queries, keys);
-    visible.push_back(broadcast_to(mask.dense(batch, 1, keys, config().causal, q.device()),
+    visible.push_back(broadcast_to(mask.dense(batch, 1, keys, q.device(), config().causal),
                                    {batch, heads, 1, keys}));
     Tensor term = mask.dense_bias(batch, 1, keys, q.dtype());
     if (term.defined()) bias.push_back(broadcast_to(term, {batch, heads, 1, keys}));

@@ -26,8 +26,8 @@ class AdditiveAttention : public Attention {
   Traits traits() const override;
   Tensor weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                  const std::vector<int64_t>& rows) const override;
-  std::unique_ptr<DecodeState> new_state(int64_t batch, int64_t capacity, DType dtype = DType::f32,
-                                         Device device = kCpu) const override;
+  std::unique_ptr<DecodeState> new_state(int64_t batch, int64_t capacity, DType dtype,
+                                         Device device) const override;
   void absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
               DecodeState& state) const override;
   Tensor step(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call,

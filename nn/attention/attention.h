@@ -90,9 +90,8 @@ class Attention : public Module {
 
   // Decoding. ValueError where traits().decode is none. `capacity` is a hint: the number of keys
   // expected. Unless a variant says otherwise, the state is a KVCache (kv_cache.h).
-  virtual std::unique_ptr<DecodeState> new_state(int64_t batch, int64_t capacity,
-                                                 DType dtype = DType::f32,
-                                                 Device device = kCpu) const;
+  virtual std::unique_ptr<DecodeState> new_state(int64_t batch, int64_t capacity, DType dtype,
+                                                 Device device) const;
   // Takes in keys and values without queries: a prompt, or an encoder's memory.
   virtual void absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
                       DecodeState& state) const;

@@ -297,8 +297,4 @@ Tensor with_padding(const Tensor& x, const std::vector<int64_t>& begin,
   return copy;
 }
 
-Tensor integers(const std::vector<int64_t>& values) {
-  return Tensor::from(values, {static_cast<int64_t>(values.size())});
-}
-
 }  // namespace heed::nn::conformance

@@ -95,7 +95,6 @@ Tensor repeat_item(const Tensor& x, int64_t item, int64_t batch);  // [batch, ..
 // x [B, H, N, C] with `value` at tokens outside [begin[b], end[b]).
 Tensor with_padding(const Tensor& x, const std::vector<int64_t>& begin,
                     const std::vector<int64_t>& end, double value);
-Tensor integers(const std::vector<int64_t>& values);
 
 // The checks. A comment begins the group of each file: conformance_masking.cpp and so on.
 void check_causality(Case& c);  // masking

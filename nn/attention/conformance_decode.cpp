@@ -43,7 +43,7 @@ void decode_in_splits(Case& c, const Attention& a, const Mask& mask, const std::
   for (bool absorbed : {false, true})
     for (int64_t first = 1; first < n + 1; ++first)
       for (int64_t size : {1, 2, 3}) {
-        auto state = a.new_state(2, size, c.dtype);
+        auto state = a.new_state(2, size, c.dtype, kCpu);
         std::vector<Tensor> rows;
         Triple head = part_of(in, 0, first);
         if (absorbed) a.absorb(head.k, head.v, call, *state);
@@ -61,7 +61,7 @@ void long_decode(Case& c, const Attention& a) {
   constexpr int64_t n = 150, prompt = 40, chunk = 30, chunks_end = 100;
   Triple in = c.inputs(a.config(), 2, n, n);
   Tensor whole = a.forward(in.q, in.k, in.v, c.call());  // [B, H, N, E]
-  auto state = a.new_state(2, prompt, c.dtype);
+  auto state = a.new_state(2, prompt, c.dtype, kCpu);
   Triple head = part_of(in, 0, prompt);
   a.absorb(head.k, head.v, c.call(), *state);
   std::vector<Tensor> rows;
@@ -88,7 +88,7 @@ void unequal_prompts(Case& c, const Attention& a, const Bounds& begin, const Bou
     if (t.k.impl() == t.q.impl()) s.k = s.q;
     return s;
   };
-  auto state = a.new_state(batch, prompt, c.dtype);
+  auto state = a.new_state(batch, prompt, c.dtype, kCpu);
   Triple dirty = spoilt(head, begin, end);
   a.absorb(dirty.k, dirty.v, c.call(Mask::key_padding(begin, end)), *state);
   Tensor second = step_with(a, spoilt(middle, none, fresh), c.call(Mask::padding(fresh)), *state);
@@ -119,7 +119,7 @@ void encoder_memory(Case& c, const Attention& a) {
   Tensor k = padded ? with_padding(in.k, begin, lengths, nan) : in.k;
   Tensor v = padded ? with_padding(in.v, begin, lengths, nan) : in.v;
   for (int64_t cut : {keys, int64_t{3}}) {
-    auto state = a.new_state(batch, keys, c.dtype);
+    auto state = a.new_state(batch, keys, c.dtype, kCpu);
     for (int64_t at = 0; at < keys; at += cut) {
       int64_t to = std::min(keys, at + cut);
       Bounds valid;
@@ -165,7 +165,7 @@ void check_decode(Case& c) {
   }
   if (!c.has_form(false) || !c.traits.cross || c.traits.shared_qk) return;
   auto a = c.make(c.config(false, 16));
-  if (!c.refuses([&] { a->new_state(1, 1, c.dtype); })) encoder_memory(c, *a);
+  if (!c.refuses([&] { a->new_state(1, 1, c.dtype, kCpu); })) encoder_memory(c, *a);
 }
 
 // The state as an object: lengths, clone, select, save and load, size.
@@ -178,7 +178,7 @@ void check_decode_state(Case& c) {
   Triple head = part_of(in, 0, prompt), next = part_of(in, prompt, prompt + 1),
          last = part_of(in, prompt + 1, prompt + 2);
   auto filled = [&] {
-    auto state = a->new_state(batch, 2, c.dtype);
+    auto state = a->new_state(batch, 2, c.dtype, kCpu);
     Mask mask = c.traits.key_padding ? Mask::key_padding({5, 2, 3}) : Mask();
     a->absorb(head.k, head.v, c.call(mask), *state);
     return state;
@@ -194,13 +194,13 @@ void check_decode_state(Case& c) {
   step_with(*a, last, c.call(), *state);
   c.same(step_with(*a, next, c.call(), *copy), first, "a clone changes with its original");
   auto again = filled();
-  auto loaded = a->new_state(batch, 0, c.dtype);
+  auto loaded = a->new_state(batch, 0, c.dtype, kCpu);
   loaded->load(again->save());
   c.require(loaded->lengths() == lengths, "lengths() of a loaded state");
   c.same(step_with(*a, next, c.call(), *loaded), first, "a loaded state");
 
   const Bounds beams{2, 0, 0, 1};
-  auto picked = [&](const Tensor& x) { return index_select(x, 0, integers(beams)); };
+  auto picked = [&](const Tensor& x) { return index_select(x, 0, beams); };
   Triple wide{picked(next.q), picked(next.k), picked(next.v)};
   if (c.traits.shared_qk) wide.k = wide.q;
   again->select(beams);
@@ -219,7 +219,7 @@ void check_decode_state(Case& c) {
   c.require(throws([&] { again->select({4}); }), "select of a row that is not there");
   c.require(throws([&] { loaded->load({}); }), "loading an empty state");
   if (a->traits().decode != DecodeKind::fixed) return;
-  auto small = a->new_state(batch, 64, c.dtype);
+  auto small = a->new_state(batch, 64, c.dtype, kCpu);
   step_with(*a, part_of(in, 0, 2), c.call(), *small);
   int64_t bytes = small->bytes();
   Triple more = c.inputs(a->config(), batch, 60, 60);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>

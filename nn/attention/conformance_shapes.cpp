@@ -134,7 +134,7 @@ void check_grouped(Case& c) {
       c.not_applicable("parameters depend on the number of key heads");
     many->load_state_dict(few->state_dict());
     Triple in = c.inputs(few->config(), 2, 9, 9);
-    auto repeated = [&](const Tensor& x) { return index_select(x, 1, integers({0, 0, 1, 1})); };
+    auto repeated = [&](const Tensor& x) { return index_select(x, 1, {0, 0, 1, 1}); };
     Triple wide{in.q, repeated(in.k), repeated(in.v)};
     Tensor cotangent = c.cotangent(*few, in);
     Mask mask = c.traits.key_padding ? Mask::key_padding({9, 5}) : Mask();
@@ -149,7 +149,7 @@ void check_grouped(Case& c) {
     c.close(a.k, folded(b.k), bound, "gradient of k, grouped against repeated");
     c.close(a.v, folded(b.v), bound, "gradient of v, grouped against repeated");
     if (!causal || c.traits.decode == DecodeKind::none) continue;
-    auto state = few->new_state(2, 9, c.dtype);
+    auto state = few->new_state(2, 9, c.dtype, kCpu);
     few->absorb(row_range(in.k, 0, 5), row_range(in.v, 0, 5), c.call(), *state);
     Tensor tail = few->step(row_range(in.q, 5, 9), row_range(in.k, 5, 9), row_range(in.v, 5, 9),
                             c.call(), *state);

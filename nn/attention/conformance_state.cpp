@@ -63,7 +63,7 @@ void check_memoryless(Case& c) {
     if (c.traits.key_padding) call_with(n, 1, Mask::padding({n, 3, 0}));
     again("a masked call");
     if (c.traits.decode != DecodeKind::none && causal) {
-      auto state = used->new_state(2, 8, c.dtype);
+      auto state = used->new_state(2, 8, c.dtype, kCpu);
       used->step(in.q, in.k, in.v, c.call(), *state);
       again("decoding");
     }

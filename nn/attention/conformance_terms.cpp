@@ -47,12 +47,12 @@ void check_pair_mask(Case& c) {
           c.same(row_range(after, i, i + 1), row_range(before, i, i + 1),
                  str(form, "key ", j, " is hidden from row ", i, " and changes it"));
     }
-    Tensor as_pairs = window.dense(2, kTokens, kTokens);
+    Tensor as_pairs = window.dense(2, kTokens, kTokens, kCpu);
     c.close(run_with(c, *a, in, window), run_with(c, *a, in, Mask::pairs(as_pairs)),
             c.tolerance(kTokens), form + "a window differs from the same pairs as a tensor");
     if (!c.traits.key_padding) continue;
     Mask padding = Mask::key_padding({kTokens, 4});
-    Tensor columns = padding.dense(2, kTokens, kTokens);
+    Tensor columns = padding.dense(2, kTokens, kTokens, kCpu);
     c.close(run_with(c, *a, in, padding), run_with(c, *a, in, Mask::pairs(columns)),
             c.tolerance(kTokens), form + "padding differs from the same pairs as a tensor");
   }
@@ -116,7 +116,7 @@ void check_refusals(Case& c) {
   call.scale = 0.25f;
   if (!t.scale) refused("a scale", [&] { with(call); });
   if (!t.weights) refused("weights", [&] { a->weights(in.q, in.k, c.call(), {0}); });
-  if (t.decode == DecodeKind::none) refused("decoding", [&] { a->new_state(2, 4, c.dtype); });
+  if (t.decode == DecodeKind::none) refused("decoding", [&] { a->new_state(2, 4, c.dtype, kCpu); });
 
   Triple wide = c.inputs({.heads = config.heads,
                           .kv_heads = config.kv_heads,

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include <heed/autograd/backward.h>
+#include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/matmul.h>
@@ -24,7 +25,7 @@ struct LimitSetting {
 Tensor tied_tokens(const Tensor& x) {
   std::vector<int64_t> index;
   for (int64_t j = 0; j < x.dim(2); ++j) index.push_back(j - j % 2);
-  return index_select(x, 2, integers(index));
+  return index_select(x, 2, index);
 }
 
 void limit_of(Case& c, const LimitSetting& s) {
@@ -129,7 +130,7 @@ void check_permutation(Case& c) {
   Triple in = c.inputs(a->config(), 2, n, n);
   std::vector<int64_t> order;
   for (int64_t i = 0; i < n; ++i) order.push_back((i * 7 + 3) % n);
-  auto permuted = [&](const Tensor& x) { return index_select(x, 2, integers(order)); };
+  auto permuted = [&](const Tensor& x) { return index_select(x, 2, order); };
   Tensor out = a->forward(in.q, in.k, in.v, c.call());
   if (!c.traits.shared_qk) {
     c.close(a->forward(in.q, permuted(in.k), permuted(in.v), c.call()), out, c.tolerance(n),
@@ -161,9 +162,9 @@ void check_weights(Case& c) {
       std::string form = str(causal ? "causal, " : "", masked ? "masked: " : "");
       c.close(matmul(map, in.v), out, c.tolerance(n), form + "weights V differs from forward");
       std::vector<int64_t> some{n - 1, 0, 3, 3};
-      c.close(a->weights(in.q, in.k, call, some), index_select(map, 2, integers(some)),
-              c.tolerance(n), form + "some rows differ from the same rows of the whole map");
-      Tensor hidden = logical_not(broadcast_to(mask.dense(2, n, n, causal), map.shape()));
+      c.close(a->weights(in.q, in.k, call, some), index_select(map, 2, some), c.tolerance(n),
+              form + "some rows differ from the same rows of the whole map");
+      Tensor hidden = logical_not(broadcast_to(mask.dense(2, n, n, kCpu, causal), map.shape()));
       c.zero(where(hidden, map, 0.0), form + "weight of a hidden pair");
       c.require(a->weights(in.q, in.k, call, {}).shape() == Shape{2, 2, 0, n},
                 form + "weights of no rows");

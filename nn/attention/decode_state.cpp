@@ -48,7 +48,7 @@ void DecodeState::select(const std::vector<int64_t>& rows) {
   }
   if (same) return;
   Tensor index =
-      Tensor(Array::from(rows, {static_cast<int64_t>(rows.size())}).to(device()));  // [R]
+      Tensor::from(rows, {static_cast<int64_t>(rows.size())}, {.device = device()});  // [R]
   for (auto& [name, tensor] : tensors_) tensor = index_select(tensor, 0, index);
   held_ = held;
 }

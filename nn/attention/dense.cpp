@@ -4,6 +4,7 @@
 #include <limits>
 
 #include <heed/autograd/grad_mode.h>
+#include <heed/autograd/ops/attention.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/reduce.h>
@@ -85,7 +86,7 @@ Tensor DenseAttention::weights(const Tensor& q, const Tensor& k, const Attention
     Tensor bias = mask.dense_bias(batch, count, keys, q.dtype());
     if (bias.defined()) scores = scores + bias;
     Tensor visible =
-        mask.dense(batch, count, keys, config().causal, q.device());  // [B or 1, H or 1, n, S]
+        mask.dense(batch, count, keys, q.device(), config().causal);  // [B or 1, H or 1, n, S]
     scores = where(visible, scores, hidden);
     Tensor map = softmax(scores, -1);  // [B, H, n, S]
     if (sinks.defined() && keys > 0) map = with_sinks({map, logsumexp(scores, -1)}, sinks);

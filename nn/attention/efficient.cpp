@@ -32,7 +32,7 @@ Tensor one_over_visible(const Mask& mask, const Lengths& held, int64_t batch, in
       out.push_back(n > 0 ? 1 / static_cast<double>(n) : 0);
     }
   }
-  return Tensor(Array::from(out, {batch, 1, causal ? queries : 1, 1}).to(like.device()))
+  return Tensor::from(out, {batch, 1, causal ? queries : 1, 1}, {.device = like.device()})
       .to(like.dtype());
 }
 
@@ -178,7 +178,7 @@ Tensor EfficientAttention::weights(const Tensor& q, const Tensor& k, const Atten
     int64_t first = rows[r], n = 0;
     while (r < rows.size() && rows[r] == first + n && n < kMost) ++n, ++r;
     Tensor visible = call.mask.rows(first, n, batch, queries_count, s)
-                         .dense(batch, n, s, config().causal, q.device());
+                         .dense(batch, n, s, q.device(), config().causal);
     parts.push_back(map_rows(rho.slice(2, first, first + n), keys, visible));
   }
   return parts.size() == 1 ? parts[0] : concat(parts, 2);  // [B, H, R, S]

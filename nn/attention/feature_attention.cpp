@@ -177,7 +177,7 @@ Tensor FeatureAttention::weights(const Tensor& q, const Tensor& k, const Attenti
     int64_t first = rows[r], n = 0;
     while (r < rows.size() && rows[r] == first + n) ++n, ++r;
     Tensor visible =
-        call.mask.rows(first, n, batch, queries, s).dense(batch, n, s, config().causal, q.device());
+        call.mask.rows(first, n, batch, queries, s).dense(batch, n, s, q.device(), config().causal);
     Tensor w = matmul(phi_q.slice(2, first, first + n), phi_t);  // [B, H, n, S]
     if (has_levels()) {
       Tensor level = repeat_heads(keys.level, heads).transpose(2, 3);       // [B, H, 1, S]

@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include <heed/autograd/grad_mode.h>
+#include <heed/autograd/ops/attention.h>
+#include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/views.h>
@@ -116,7 +118,7 @@ Tensor LinformerAttention::weights(const Tensor& q, const Tensor& k, const Atten
   Part p = part(call, batch, keys);
   Mask mask = Mask::key_padding({}, p.terms.key_end) &
               Mask::query_padding(p.terms.query_begin, p.terms.query_end);
-  Tensor visible = mask.dense(batch, queries, p.slots, false, q.device());  // [B or 1, 1, T, k]
+  Tensor visible = mask.dense(batch, queries, p.slots, q.device());  // [B or 1, 1, T, k]
   visible = take_rows(broadcast_to(visible, {batch, 1, queries, p.slots}), rows, name());
   Tensor valid = call.mask.select_keys(k, 2).slice(2, 0, p.columns);       // [B, Hkv, N, D]
   Tensor slots = project(corner(E, p.slots, 0, p.columns), valid);         // [B, Hkv, k, D]

@@ -32,8 +32,8 @@ class LinformerAttention : public Attention {
   // P F, the factors that the values are effectively multiplied by. They may be negative.
   Tensor weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                  const std::vector<int64_t>& rows) const override;
-  std::unique_ptr<DecodeState> new_state(int64_t batch, int64_t capacity, DType dtype = DType::f32,
-                                         Device device = kCpu) const override;
+  std::unique_ptr<DecodeState> new_state(int64_t batch, int64_t capacity, DType dtype,
+                                         Device device) const override;
   void absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
               DecodeState& state) const override;
   Tensor step(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call,

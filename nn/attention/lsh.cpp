@@ -191,7 +191,7 @@ Tensor LshAttention::dense_reference(const Tensor& q, const Tensor& k, const Ten
   Tensor scores = matmul(mask.select_queries(q, 2) * scale_of(call), unit.transpose(2, 3));
   Tensor own = equal(q.new_eye(queries), 1.0);  // [T, S]
   scores = where(own, kSelfScore, scores);
-  Tensor visible = mask.dense(batch, queries, keys, config().causal, q.device());
+  Tensor visible = mask.dense(batch, queries, keys, q.device(), config().causal);
   Tensor any = greater(sum(cast(visible, DType::f32), {3}, true), 0.0);
   Tensor fill = where(any, q.new_full({1}, -std::numeric_limits<double>::infinity()), 0.0);
   Tensor map = where(visible, softmax(where(visible, scores, fill), -1), 0.0);  // [B, H, T, S]

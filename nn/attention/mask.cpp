@@ -205,7 +205,7 @@ std::string Mask::to_string() const {
   return out.empty() ? "no mask" : out;
 }
 
-Tensor Mask::dense(int64_t batch, int64_t queries, int64_t keys, bool causal, Device device) const {
+Tensor Mask::dense(int64_t batch, int64_t queries, int64_t keys, Device device, bool causal) const {
   return visible_pairs(terms(causal), batch, queries, keys, device);
 }
 

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include <heed/autograd/ops/attention.h>
+#include <heed/autograd/ops/attention_terms.h>
 
 namespace heed::nn {
 
@@ -54,8 +54,8 @@ class Mask {
 
   // For references and drawings: bool [B or 1, H or 1, T, S], and the sum of the bias terms,
   // broadcastable to [B, H, T, S], or undefined.
-  Tensor dense(int64_t batch, int64_t queries, int64_t keys, bool causal = false,
-               Device device = kCpu) const;
+  Tensor dense(int64_t batch, int64_t queries, int64_t keys, Device device,
+               bool causal = false) const;
   Tensor dense_bias(int64_t batch, int64_t queries, int64_t keys, DType dtype) const;
   // The mask of query rows [begin, begin + count) of T, against the same S keys. Each of these rows
   // sees what it saw before.
@@ -87,7 +87,6 @@ class Mask {
 };
 
 // bool [B, T]: begin[b] <= t < end[b]; an undefined bound is no bound, but one must be defined.
-Tensor valid_positions(const Lengths& begin, const Lengths& end, int64_t count,
-                       Device device = kCpu);
+Tensor valid_positions(const Lengths& begin, const Lengths& end, int64_t count, Device device);
 
 }  // namespace heed::nn

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <heed/autograd/ops/attention.h>
+#include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/matmul.h>
@@ -65,9 +67,8 @@ NystromAttention::Core NystromAttention::core(const Tensor& q, const Tensor& k,
   int64_t rows = c.q.means.dim(2), columns = c.k.means.dim(2);
   Mask pairs = Mask::key_padding({}, c.k.end()) & Mask::query_padding({}, c.q.end());
   // In double, since the inverse enlarges the small singular values of W.
-  Tensor w =
-      softmax_map(c.q.means.to(DType::f64), c.k.means.to(DType::f64), scale_of(call),
-                  pairs.dense(q.dim(0), rows, columns, false, q.device()));  // [B, H, mq, mk]
+  Tensor w = softmax_map(c.q.means.to(DType::f64), c.k.means.to(DType::f64), scale_of(call),
+                         pairs.dense(q.dim(0), rows, columns, q.device()));  // [B, H, mq, mk]
   if (ridge_ > 0) {
     // The pseudo-inverse of [W; sqrt(ridge) I] is (W^T W + ridge I)^-1 [W^T, sqrt(ridge) I].
     Tensor below = broadcast_to(w.new_eye(columns) * std::sqrt(ridge_),
@@ -124,8 +125,7 @@ Tensor NystromAttention::band(const std::vector<int64_t>& rows, int64_t keys) co
     }
   Tensor kernel = pad(conv_weight, 1, 0, 1);  // [H, c + 1], 0 at the end
   int64_t count = static_cast<int64_t>(rows.size());
-  return index_select(kernel, 1, Tensor(Array::from(places, {count * keys}).to(kernel.device())))
-      .reshape({config().heads, count, keys});  // [H, R, S]
+  return index_select(kernel, 1, places).reshape({config().heads, count, keys});  // [H, R, S]
 }
 
 Tensor NystromAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
@@ -141,17 +141,16 @@ Tensor NystromAttention::weights(const Tensor& q, const Tensor& k, const Attenti
       Mask::key_padding({}, c.k.end()) & Mask::query_padding(mask.query_begin, mask.query_end);
   Tensor clean_k = call.mask.select_keys(k, 2);                            // [B, Hkv, S, D]
   Tensor asked = take_rows(call.mask.select_queries(q, 2), rows, name());  // [B, H, R, D]
-  Tensor seen =
-      broadcast_to(spread.dense(batch, queries, mk, false, q.device()), {batch, 1, queries, mk});
+  Tensor seen = broadcast_to(spread.dense(batch, queries, mk, q.device()), {batch, 1, queries, mk});
   Tensor f = softmax_map(asked, c.k.means, scale_of(call), take_rows(seen, rows, name()));
-  Tensor b = softmax_map(c.q.means, clean_k, scale_of(call),
-                         gather.dense(batch, mq, keys, false, q.device()));
+  Tensor b =
+      softmax_map(c.q.means, clean_k, scale_of(call), gather.dense(batch, mq, keys, q.device()));
   Tensor map = matmul(matmul(f.to(DType::f64), c.inverse), b.to(DType::f64));  // [B, H, R, S]
   map = map.to(q.dtype());
   if (conv_ == 0) return map;
   Tensor rest = broadcast_to(band(rows, keys).to(q.dtype()).unsqueeze(0), map.shape());
-  Tensor real = Mask::query_padding(mask.query_begin, mask.query_end)
-                    .dense(batch, queries, 1, false, q.device());
+  Tensor real =
+      Mask::query_padding(mask.query_begin, mask.query_end).dense(batch, queries, 1, q.device());
   real = broadcast_to(real, {batch, 1, queries, 1});
   return map + where(take_rows(real, rows, name()), call.mask.select_keys(rest, 3), 0.0);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <heed/autograd/grad_mode.h>
+#include <heed/autograd/ops/attention.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/nn/attention/dense.h>

@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/dropout.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/index.h>
@@ -33,14 +34,9 @@ void check_rows(const std::vector<int64_t>& rows, int64_t queries, const char* w
           str(who, ": weights of row ", i, " asked for, there are ", queries, " queries"));
 }
 
-// i64 [R] on x's device.
-static Tensor row_index(const std::vector<int64_t>& rows, const Tensor& x) {
-  return Tensor(Array::from(rows, {static_cast<int64_t>(rows.size())}).to(x.device()));
-}
-
 Tensor take_rows(const Tensor& x, const std::vector<int64_t>& rows, const char* who) {
   check_rows(rows, x.dim(2), who);
-  return index_select(x, 2, row_index(rows, x));
+  return index_select(x, 2, rows);
 }
 
 Tensor drop_weights(const Tensor& map, const std::vector<int64_t>& rows, int64_t queries,
@@ -49,7 +45,7 @@ Tensor drop_weights(const Tensor& map, const std::vector<int64_t>& rows, int64_t
   Shape whole{map.dim(0), map.dim(1), queries, map.dim(3)};
   Tensor kept = dropout_mask(whole, call.dropout, call.random,
                              {.dtype = map.dtype(), .device = map.device()});
-  return map * index_select(kept, 2, row_index(rows, map));
+  return map * index_select(kept, 2, rows);
 }
 
 }  // namespace heed::nn

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <heed/autograd/ops/attention.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/low_rank.h>
 #include <heed/nn/attention/dense.h>

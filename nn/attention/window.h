@@ -27,8 +27,8 @@ class WindowAttention : public PatternAttention {
   Tensor reference(const Tensor& q, const Tensor& k, const Tensor& v,
                    const AttentionCall& call) const override;
   Traits traits() const override;
-  std::unique_ptr<DecodeState> new_state(int64_t batch, int64_t capacity, DType dtype = DType::f32,
-                                         Device device = kCpu) const override;
+  std::unique_ptr<DecodeState> new_state(int64_t batch, int64_t capacity, DType dtype,
+                                         Device device) const override;
   void absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
               DecodeState& state) const override;
   Tensor step(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call,

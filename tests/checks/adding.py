@@ -145,39 +145,57 @@ class UniformAttention : public Attention {
   Traits traits() const override;
   Tensor forward(const Tensor& q, const Tensor& k, const Tensor& v,
                  const AttentionCall& call) const override;
+  Tensor step(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionCall& call,
+              DecodeState& state) const override;
 };
 
 }  // namespace heed::nn
 """, VARIANT)
     write(root, f"nn/attention/{VARIANT}.cpp", """#include <heed/nn/attention/uniform.h>
 
+#include <limits>
+
+#include <heed/autograd/grad_mode.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/softmax.h>
+#include <heed/nn/attention/kv_step.h>
 
 namespace heed::nn {
 
 Traits UniformAttention::traits() const {
   Traits t;
   t.causal = t.cross = t.key_padding = t.left_padding = t.pair_mask = true;
+  t.decode = DecodeKind::kv;
   return t;
+}
+
+// Scores that are small, but depend on q and k: a gradient of zero would look like a fault.
+static Tensor mix(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& visible) {
+  Tensor scores = tanh(matmul(q, k.transpose(2, 3)));
+  return matmul(softmax(where(visible, scores, -std::numeric_limits<double>::infinity()), 3), v);
 }
 
 Tensor UniformAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
                                  const AttentionCall& call) const {
   check_call(q, k, v, call);
-  // Scores that are small, but depend on q and k: a gradient of zero would look like a fault.
-  Tensor scores = matmul(call.mask.select_queries(q, 2) * scale_of(call),
-                         call.mask.select_keys(k, 2).transpose(2, 3));
-  Tensor visible =
-      call.mask.dense(q.dim(0), q.dim(2), k.dim(2), config().causal, q.device());
-  scores = where(visible, tanh(scores), -std::numeric_limits<double>::infinity());
-  return matmul(softmax(scores, 3), call.mask.select_keys(v, 2));
+  return mix(call.mask.select_queries(q, 2) * scale_of(call), call.mask.select_keys(k, 2),
+             call.mask.select_keys(v, 2),
+             call.mask.dense(q.dim(0), q.dim(2), k.dim(2), q.device(), config().causal));
+}
+
+Tensor UniformAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
+                              const AttentionCall& call, DecodeState& state) const {
+  NoGrad guard;
+  KVCache& cache = state_as<KVCache>(state);
+  check_step(q, k, v, call, cache);
+  KVStep s = begin_kv_step(cache, k, v, call.mask, config().causal, q.dim(2));
+  return mix(call.mask.select_queries(q, 2) * scale_of(call), s.keys, s.values,
+             visible_pairs(s.terms, q.dim(0), q.dim(2), s.keys.dim(2), q.device()));
 }
 
 }  // namespace heed::nn
-""".replace("#include <heed/autograd/ops/elementwise.h>",
-            "#include <limits>\n\n#include <heed/autograd/ops/elementwise.h>", 1), VARIANT)
+""", VARIANT)
     catalog = "nn/attention/catalog.cpp"
     insert(root, catalog, "#include <heed/nn/attention/topk.h>\n",
            f"#include <heed/nn/attention/{VARIANT}.h>\n")

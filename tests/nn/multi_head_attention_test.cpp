@@ -141,7 +141,7 @@ TEST_CASE("MultiHeadAttention: RoPE makes scores relative, and decodes where it 
   Tensor second = a.step(next, {}, *state);
   REQUIRE(difference(second[0][0], whole[0][2]) < 1e-12);
   REQUIRE(difference(second[1][0], whole[1][4]) < 1e-12);
-  REQUIRE_THROWS_SAYING(a.forward(x, x.clone(), x), ValueError, "RoPE turns self-attention only");
+  REQUIRE_THROWS_SAYING(a.forward(x, x.clone(), x), ValueError, "RoPE rotates self-attention only");
 }
 
 TEST_CASE("MultiHeadAttention: dropout on the weights in training only, seeded") {

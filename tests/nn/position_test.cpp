@@ -9,7 +9,7 @@ using nn::AlibiSlopes;
 using nn::RopeLayout;
 
 TEST_CASE("sinusoidal: sine and cosine interleaved") {
-  Tensor p = nn::sinusoidal_table(50, 6, DType::f64);
+  Tensor p = nn::sinusoidal_table(50, 6, {.dtype = DType::f64});
   REQUIRE(p[0].to_vector() == std::vector<double>{0, 1, 0, 1, 0, 1});
   REQUIRE_THAT(p[7][0].item(), WithinAbs(std::sin(7.0), 1e-15));
   REQUIRE_THAT(p[7][3].item(), WithinAbs(std::cos(7.0 / std::pow(10000.0, 2.0 / 6)), 1e-15));

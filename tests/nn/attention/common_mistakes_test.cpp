@@ -6,6 +6,7 @@
 
 #include <heed/autograd/backward.h>
 #include <heed/autograd/ops/attention.h>
+#include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/decompose.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/low_rank.h>
@@ -141,7 +142,7 @@ TEST_CASE("common mistakes: a large negative number is no mask", "[common_mistak
   Tensor out = dense->forward(x.q, x.k, x.v, call);
   for (double y : out.slice(0, 1, 2).to_vector()) REQUIRE(y == 0);
   // The copied line gives such a row the mean of what it must not see.
-  Tensor visible = call.mask.dense(2, x.t, x.s);
+  Tensor visible = call.mask.dense(2, x.t, x.s, kCpu);
   Tensor copied = matmul(softmax(where(visible, x.scores, -1e9), -1), x.v).slice(0, 1, 2);
   Tensor mean_of_all = mean(x.v, {2}, true).slice(0, 1, 2);
   REQUIRE(distance(copied, broadcast_to(mean_of_all, copied.shape())) < 1e-12);

@@ -30,7 +30,7 @@ struct Decoder {
     k = numbers({kRows, 1, 5, 4}, 1), v = numbers({kRows, 1, 5, 3}, 2);
     q = numbers({kRows, 2, kTokens, 4}, 3);
     new_k = numbers({kRows, 1, kTokens, 4}, 4), new_v = numbers({kRows, 1, kTokens, 3}, 5);
-    state = attention->new_state(kRows, 8, DType::f64);
+    state = attention->new_state(kRows, 8, DType::f64, kCpu);
     attention->absorb(k, v, {}, *state);
   }
   static AttentionCall with(const Mask& mask) {
@@ -124,7 +124,7 @@ TEST_CASE("decode states: a saved reserve is not trusted", "[decode]") {
 
 TEST_CASE("decode states: an empty saved cache grows again", "[decode]") {
   Decoder d("dense");
-  auto empty = d.attention->new_state(kRows, 8, DType::f64), loaded = empty->clone();
+  auto empty = d.attention->new_state(kRows, 8, DType::f64, kCpu), loaded = empty->clone();
   loaded->load(empty->save());
   d.attention->absorb(d.k, d.v, {}, *loaded);
   REQUIRE(loaded->lengths() == Lengths{5, 5});

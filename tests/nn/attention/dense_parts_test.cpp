@@ -4,6 +4,7 @@
 #include <heed/autograd/backward.h>
 #include <heed/autograd/gradcheck.h>
 #include <heed/autograd/ops/attention.h>
+#include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/reduce.h>

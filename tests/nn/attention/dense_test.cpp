@@ -1,4 +1,5 @@
 #include <heed/autograd/backward.h>
+#include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/views.h>
@@ -64,7 +65,7 @@ TEST_CASE("dense: equals the formula, grouped heads and cross shapes too") {
              v = numbers({2, kv, s, 5}, 3);
       Mask mask = Mask::key_padding({0, std::min<int64_t>(1, s - 1)}, {s, s});
       Tensor expected =
-          Tensor::from(by_hand(q, k, v, mask.dense(2, t, s, causal)), {2, heads, t, 5});
+          Tensor::from(by_hand(q, k, v, mask.dense(2, t, s, kCpu, causal)), {2, heads, t, 5});
       REQUIRE(difference(a.forward(q, k, v, with(mask)), expected) < 1e-12);
       REQUIRE(difference(a.reference(q, k, v, with(mask)), expected) < 1e-12);
     }
@@ -138,7 +139,7 @@ TEST_CASE("dense: weights are the map that is applied") {
   Tensor map = a.weights(q, k, call, rows);
   REQUIRE(map.shape() == Shape{2, 4, 5, 6});
   Tensor wide = broadcast_to(v.unsqueeze(2), {2, 2, 2, 6, 3}).reshape({2, 4, 6, 3});
-  Tensor expected = index_select(a.forward(q, k, v, call), 2, integers(rows));
+  Tensor expected = index_select(a.forward(q, k, v, call), 2, rows);
   REQUIRE(difference(matmul(map, wide), expected) < 1e-12);
   if (call.dropout == 0) {
     REQUIRE_THAT(sum(map[0][1][0]).item(), WithinAbs(1, 1e-12));
@@ -175,7 +176,7 @@ TEST_CASE("dense: reach, cost, exact limit and traits") {
 
 TEST_CASE("KV cache: rows of unequal length, growth, select with repeats, clone, save and load") {
   DenseAttention a(config(2, 1, 3, 2, true));
-  auto state = a.new_state(2, 4, DType::f64);
+  auto state = a.new_state(2, 4, DType::f64, kCpu);
   Tensor k = numbers({2, 1, 30, 3}, 1), v = numbers({2, 1, 30, 2}, 2);
   auto part = [](const Tensor& x, int64_t begin, int64_t end) { return x.slice(2, begin, end); };
   a.absorb(part(k, 0, 5), part(v, 0, 5), with(Mask::key_padding({0, 2}, {5, 4})), *state);
@@ -199,7 +200,7 @@ TEST_CASE("KV cache: rows of unequal length, growth, select with repeats, clone,
   REQUIRE(difference(wide[0], narrow[1]) == 0);
   REQUIRE(difference(wide[2], narrow[0]) == 0);
 
-  auto loaded = a.new_state(2, 0, DType::f64);
+  auto loaded = a.new_state(2, 0, DType::f64, kCpu);
   loaded->load(state->save());
   REQUIRE(difference(a.step(q2, Tensor(), Tensor(), {}, *loaded), narrow) == 0);
 
@@ -231,7 +232,7 @@ TEST_CASE("dense: decoding in any pieces equals the parallel form") {
   Tensor whole = a.forward(q, k, v, with(bias));
   for (int64_t cut = 1; cut < n; ++cut)
     for (int64_t size : {int64_t{1}, int64_t{2}, n}) {
-      auto state = a.new_state(2, 1, DType::f64);
+      auto state = a.new_state(2, 1, DType::f64, kCpu);
       std::vector<Tensor> parts;
       for (int64_t at = 0; at < n;) {
         int64_t end = at == 0 ? cut : std::min(n, at + size);

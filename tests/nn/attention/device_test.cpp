@@ -2,6 +2,8 @@
 // and decoding, and nothing read back.
 #include <heed/core/device_memory.h>
 #include <heed/nn/attention/catalog.h>
+#include <heed/nn/recurrent.h>
+#include <heed/nn/transformer.h>
 #include <heed/tests/support/catch.h>
 #include <heed/tests/support/test_device.h>
 
@@ -51,14 +53,18 @@ Run run(const std::string& spec, bool causal, Device device) {
   if (!traits.shared_qk) made.push_back(k.grad());
   for (const Tensor& parameter : a->parameters()) made.push_back(parameter.grad());
 
-  bool decodes = traits.decode != nn::DecodeKind::none && causal;
-  if (decodes) {
+  if (traits.decode != nn::DecodeKind::none && (causal || traits.cross)) {
     a->eval();
     call.dropout = 0;
-    call.mask = {};
-    auto state = a->new_state(kBatch, kTokens, DType::f32, device);
     NoGrad guard;
-    for (int64_t t = 0; t < kTokens; ++t) {
+    auto state = a->new_state(kBatch, kTokens, DType::f32, device);
+    if (!causal) {  // an encoder's memory
+      a->absorb(k, v, call, *state);
+      state->select({1, 0});
+      made.push_back(a->step(q, Tensor(), Tensor(), {}, *state));
+    }
+    call.mask = {};
+    for (int64_t t = 0; causal && t < kTokens; ++t) {
       auto token = [&](const Tensor& x) { return x.slice(2, t, t + 1); };
       if (t == 5) state->select({1, 0});
       made.push_back(a->step(token(q), token(k), token(v), call, *state));
@@ -99,16 +105,18 @@ TEST_CASE("every variant computes on another device, and reads nothing back", "[
 }
 
 TEST_CASE("a decode state moves to another device with what it holds", "[device]") {
-  for (const char* spec : {"dense", "window:left=3,right=0", "linear", "efficient"}) {
+  for (std::string spec : {"dense", "window:left=3,right=0", "linear", "efficient", "linformer"}) {
     INFO(spec);
-    auto a = nn::make_attention(spec, config_for(true));
+    bool causal = spec != "linformer";
+    auto a = nn::make_attention(spec, config_for(causal));
     a->eval();
     NoGrad guard;
     Tensor q = numbers(1, kCpu), k = numbers(2, kCpu), v = numbers(3, kCpu);
     auto first = [](const Tensor& x) { return x.slice(2, 0, 8); };
     auto next = [](const Tensor& x) { return x.slice(2, 8, 9); };
-    auto here = a->new_state(kBatch, kTokens);
-    a->step(first(q), first(k), first(v), {}, *here);
+    auto here = a->new_state(kBatch, kTokens, DType::f32, kCpu);
+    if (causal) a->step(first(q), first(k), first(v), {}, *here);
+    else a->absorb(first(k), first(v), {}, *here);
     auto there = here->clone();
     there->to(test_device());
     REQUIRE(there->device() == test_device());
@@ -118,5 +126,31 @@ TEST_CASE("a decode state moves to another device with what it holds", "[device]
     Tensor got = a->step(next(q).to(test_device()), next(k).to(test_device()),
                          next(v).to(test_device()), {}, *there);
     REQUIRE(got.to_vector() == expected.to_vector());
+  }
+}
+
+TEST_CASE("the states of a stack and of a recurrent network move as well", "[device]") {
+  NoGrad guard;
+  nn::TransformerLayerConfig layer{.width = 8, .hidden = 16, .attention = {.heads = 2}};
+  nn::TransformerDecoder decoder({.layer = layer, .layers = 2});
+  decoder.eval();
+  Tensor memory = randn({2, 5, 8}), x = randn({2, 1, 8});
+  nn::StackState here = decoder.new_state(memory, nn::Mask::key_padding({5, 3}));
+  decoder.step(x, here);
+  nn::StackState there = here.clone();
+  there.to(test_device());
+  Tensor expected = decoder.step(x, here);
+  decoder.to(test_device());
+  REQUIRE(decoder.step(x.to(test_device()), there).to_vector() == expected.to_vector());
+
+  for (nn::RecurrentKind kind : {nn::RecurrentKind::gru, nn::RecurrentKind::lstm}) {
+    nn::Recurrent network(kind, 8, 4);
+    nn::RecurrentState state = network.step(x.squeeze(1), network.zero_state(2, DType::f32));
+    nn::RecurrentState moved = state;
+    for (nn::RecurrentState* s : {&state, &moved}) s->select({1, 1, 0});
+    moved.to(test_device());
+    Tensor rows = randn({3, 8}), next = network.step(rows, state).h;
+    network.to(test_device());
+    REQUIRE(network.step(rows.to(test_device()), moved).h.to_vector() == next.to_vector());
   }
 }

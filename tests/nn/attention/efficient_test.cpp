@@ -105,9 +105,11 @@ TEST_CASE("efficient: the state holds D (E + 2) numbers a head", "[efficient]") 
                            .keys = 64,
                            .head_dim = 8,
                            .value_dim = 5};
-  REQUIRE(a->new_state(3, 100)->bytes() == 3 * 2 * 8 * 7 * 4);
-  REQUIRE(a->cost(shape, nn::Pass::forward).state_bytes == a->new_state(3, 100)->bytes());
-  REQUIRE(s->cost(shape, nn::Pass::forward).state_bytes == s->new_state(3, 100)->bytes());
+  REQUIRE(a->new_state(3, 100, DType::f32, kCpu)->bytes() == 3 * 2 * 8 * 7 * 4);
+  REQUIRE(a->cost(shape, nn::Pass::forward).state_bytes ==
+          a->new_state(3, 100, DType::f32, kCpu)->bytes());
+  REQUIRE(s->cost(shape, nn::Pass::forward).state_bytes ==
+          s->new_state(3, 100, DType::f32, kCpu)->bytes());
   Made whole = made("efficient", false, 4, 2, 8, 5);
   REQUIRE(whole->cost(shape, nn::Pass::forward).flops == 3 * 2 * 8 * 5 * 64 * (4 + 2));
   REQUIRE(whole->cost(shape, nn::Pass::backward).flops == 2 * 3 * 2 * 8 * 5 * 64 * (4 + 2));

@@ -157,7 +157,7 @@ TEST_CASE("linear: cosformer's length is an option, not that of the call", "[lin
   Tensor whole = a->forward(part(in.q, 8), part(in.k, 8), part(in.v, 8), {});
   Tensor prefix = a->forward(part(in.q, 3), part(in.k, 3), part(in.v, 3), {});
   REQUIRE(difference(part(whole, 3), prefix) < 1e-13);
-  auto state = a->new_state(1, 0, DType::f64);
+  auto state = a->new_state(1, 0, DType::f64, kCpu);
   a->absorb(part(in.k, 8), part(in.v, 8), {}, *state);
   REQUIRE_THROWS_SAYING(a->absorb(part(in.k, 1), part(in.v, 1), {}, *state), ValueError, "got 9");
   REQUIRE_THROWS_SAYING(a->forward(part(in.q, 2), part(in.k, 3), part(in.v, 3), {}), ValueError,
@@ -186,7 +186,8 @@ TEST_CASE("linear: cost counts the products of both forms", "[linear]") {
   int64_t between = 2 * 4 * 4 * (36 * 4 + 64 * 2);
   REQUIRE(causal->cost(shape, nn::Pass::forward).flops == 2 * (inside + between));
   REQUIRE(whole->cost(shape, nn::Pass::forward).state_bytes == 2 * 2 * 4 * 4 * 4);
-  REQUIRE(whole->cost(shape, nn::Pass::forward).state_bytes == whole->new_state(2, 0)->bytes());
+  REQUIRE(whole->cost(shape, nn::Pass::forward).state_bytes ==
+          whole->new_state(2, 0, DType::f32, kCpu)->bytes());
 }
 
 TEST_CASE("linear, performer: what the values have in common costs their gradients no digits",

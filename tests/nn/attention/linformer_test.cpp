@@ -117,7 +117,7 @@ TEST_CASE("linformer: a memory absorbed in pieces decodes as forward", "[linform
   Tensor whole = a->forward(in.q, in.k, in.v, masked(Mask::key_padding(lengths)));
   auto part = [](const Tensor& x, int64_t from, int64_t to) { return x.slice(2, from, to); };
   for (int64_t cut : {0, 1, 4, 9}) {
-    auto state = a->new_state(3, 0, DType::f64);
+    auto state = a->new_state(3, 0, DType::f64, kCpu);
     for (auto [from, to] : {std::pair<int64_t, int64_t>{0, cut}, {cut, 9}}) {
       std::vector<int64_t> valid;
       for (int64_t n : lengths) valid.push_back(std::clamp<int64_t>(n - from, 0, to - from));
@@ -134,11 +134,11 @@ TEST_CASE("linformer: a memory absorbed in pieces decodes as forward", "[linform
     Tensor q = concat({in.q.slice(0, 2, 3), in.q.slice(0, 2, 3)}, 0);
     Tensor out = a->step(q, Tensor(), Tensor(), {}, *copy);
     REQUIRE(difference(out[1], whole[2]) < 1e-12);
-    auto loaded = a->new_state(1, 0, DType::f64);
+    auto loaded = a->new_state(1, 0, DType::f64, kCpu);
     loaded->load(state->save());
     REQUIRE(difference(a->step(in.q, Tensor(), Tensor(), {}, *loaded), whole) < 1e-12);
   }
-  auto state = a->new_state(3, 0, DType::f64);
+  auto state = a->new_state(3, 0, DType::f64, kCpu);
   REQUIRE(state->bytes() == a->cost(s.shape(), nn::Pass::forward).state_bytes);
   REQUIRE_THROWS_SAYING(state->load({}), ValueError, "'k' is missing");
   REQUIRE_THROWS_SAYING(state->select({3}), ValueError, "row 3");

@@ -160,7 +160,7 @@ inline void check_weights(const nn::Attention& a, const VariantSize& s,
   Tensor map = a.weights(in.q, in.k, call, rows);
   REQUIRE(map.shape() == Shape{s.batch, s.heads, 4, s.keys});
   Tensor v = nn::repeat_heads(call.mask.select_keys(in.v, 2), s.heads);
-  Tensor expected = index_select(a.forward(in.q, in.k, in.v, call), 2, integers(rows));
+  Tensor expected = index_select(a.forward(in.q, in.k, in.v, call), 2, rows);
   REQUIRE(difference(matmul(map, v), expected) < 1e-11);
   REQUIRE(a.weights(in.q, in.k, call, {}).shape() == Shape{s.batch, s.heads, 0, s.keys});
   REQUIRE_THROWS_SAYING(a.weights(in.q, in.k, call, {s.queries}), ValueError,

@@ -14,32 +14,32 @@ using Row = std::vector<double>;
 TEST_CASE("mask: nothing means everything is visible") {
   Mask m;
   REQUIRE(m.to_string() == "no mask");
-  REQUIRE(row(m.dense(2, 2, 3), 1, 0) == Row{1, 1, 1});
+  REQUIRE(row(m.dense(2, 2, 3, kCpu), 1, 0) == Row{1, 1, 1});
   REQUIRE_FALSE(m.dense_bias(2, 2, 3, DType::f32).defined());
 }
 
 TEST_CASE("mask: padding by lengths and by ranges") {
   Mask m = Mask::padding({3, 1});
-  Tensor map = m.dense(2, 3, 3);
+  Tensor map = m.dense(2, 3, 3, kCpu);
   REQUIRE(row(map, 0, 2) == Row{1, 1, 1});
   REQUIRE(row(map, 1, 0) == Row{1, 0, 0});
   REQUIRE(row(map, 1, 1) == Row{0, 0, 0});  // a padded query sees nothing
   Mask left = Mask::key_padding({0, 2}, {3, 3});
-  REQUIRE(row(left.dense(2, 1, 3), 1, 0) == Row{0, 0, 1});
+  REQUIRE(row(left.dense(2, 1, 3, kCpu), 1, 0) == Row{0, 0, 1});
   REQUIRE(left.key_ranges(2, 3).begin == std::vector<int64_t>{0, 2});
   REQUIRE(left.query_ranges(2, 3).whole(3));
 }
 
 TEST_CASE("mask: causal, window and offset share their origin") {
   Mask w = Mask::window(1, 0);
-  REQUIRE(row(w.dense(1, 4, 4), 0, 2) == Row{0, 1, 1, 0});
-  REQUIRE(row(Mask().dense(1, 2, 4, true), 0, 0) ==
+  REQUIRE(row(w.dense(1, 4, 4, kCpu), 0, 2) == Row{0, 1, 1, 0});
+  REQUIRE(row(Mask().dense(1, 2, 4, kCpu, true), 0, 0) ==
           Row{1, 1, 1, 0});  // the last queries, by default
   Mask moved = Mask::offset({0, 1});
-  Tensor map = moved.dense(2, 2, 3, true);
+  Tensor map = moved.dense(2, 2, 3, kCpu, true);
   REQUIRE(row(map, 0, 0) == Row{1, 0, 0});
   REQUIRE(row(map, 1, 0) == Row{1, 1, 0});
-  REQUIRE(row(Mask().dense(1, 4, 2, true), 0, 0) == Row{0, 0});  // T > S: nothing to see yet
+  REQUIRE(row(Mask().dense(1, 4, 2, kCpu, true), 0, 0) == Row{0, 0});  // T > S: nothing to see yet
 }
 
 TEST_CASE("mask: the conjunction narrows ranges and windows and adds biases") {
@@ -84,7 +84,8 @@ TEST_CASE("mask: rows of a mask see what they saw") {
   Mask m = Mask::padding({0, 1}, {4, 3}) & Mask::window(2, 1) & Mask::pairs(keep) &
            Mask::added(bias) & Mask::alibi(Tensor::from({0.5f}, {1}));
   for (bool causal : {false, true}) {
-    Tensor whole = m.dense(2, 5, 4, causal), part = m.rows(1, 3, 2, 5, 4).dense(2, 3, 4, causal);
+    Tensor whole = m.dense(2, 5, 4, kCpu, causal),
+           part = m.rows(1, 3, 2, 5, 4).dense(2, 3, 4, kCpu, causal);
     REQUIRE(part.to_vector() == whole.slice(2, 1, 4).to_vector());
   }
   Tensor whole = m.dense_bias(2, 5, 4, DType::f64),

@@ -161,7 +161,8 @@ TEST_CASE("nystrom: refused uses and options name what is wrong", "[nystrom]") {
   auto a = variant("nystrom", cross);
   REQUIRE_THROWS_SAYING(a->forward(in.q, in.k, in.v, masked(Mask::window(1, 1))), ValueError,
                         "nystrom: a pair mask or window");
-  REQUIRE_THROWS_SAYING(a->new_state(1, 1), ValueError, "nystrom: decoding is not supported");
+  REQUIRE_THROWS_SAYING(a->new_state(1, 1, DType::f32, kCpu), ValueError,
+                        "nystrom: decoding is not supported");
   nn::AttentionCall drop;
   drop.dropout = 0.1f;
   REQUIRE_THROWS_SAYING(a->forward(in.q, in.k, in.v, drop), ValueError, "nystrom: dropout");

@@ -129,7 +129,8 @@ TEST_CASE("catalogue: variants from outside, refused by their traits") {
   c = {};
   c.scale = 2.0f;
   REQUIRE_THROWS_SAYING(mean->forward(q, q, q, c), ValueError, "a scale (2)");
-  REQUIRE_THROWS_SAYING(mean->new_state(1, 1), ValueError, "mean: decoding is not supported");
+  REQUIRE_THROWS_SAYING(mean->new_state(1, 1, DType::f32, kCpu), ValueError,
+                        "mean: decoding is not supported");
   REQUIRE_THROWS_SAYING(mean->weights(q, q, {}, {0}), ValueError, "mean: a map of weights");
   REQUIRE_THROWS_SAYING(mean->cost({}, nn::Pass::forward), ValueError, "cost model");
 

@@ -8,6 +8,7 @@
 
 #include <heed/autograd/backward.h>
 #include <heed/autograd/gradcheck.h>
+#include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/views.h>
@@ -113,7 +114,7 @@ inline void check_decoding(const Attention& a, const AttentionCall& call, int64_
   Tensor whole = a.forward(x.q, x.k, x.v, call);
   for (int64_t cut : cuts)
     for (int64_t size : {int64_t{1}, int64_t{3}, n}) {
-      auto state = a.new_state(2, 1, DType::f64);
+      auto state = a.new_state(2, 1, DType::f64, kCpu);
       std::vector<Tensor> parts;
       for (int64_t at = 0; at < n;) {
         int64_t end = at == 0 ? cut : std::min(n, at + size);
@@ -134,7 +135,7 @@ inline void check_unequal_prompts(const Attention& a, const AttentionCall& base,
   for (bool left : {false, true}) {
     int64_t gone = prompt / 3;
     std::vector<int64_t> begin{0, left ? gone : 0}, end{prompt, left ? prompt : prompt - gone};
-    auto state = a.new_state(2, 1, DType::f64);
+    auto state = a.new_state(2, 1, DType::f64, kCpu);
     auto piece = [&](const Tensor& y, int64_t from, int64_t to) { return y.slice(2, from, to); };
     AttentionCall first = base;
     first.mask = base.mask & Mask::padding(begin, end);
@@ -157,13 +158,13 @@ inline void check_unequal_prompts(const Attention& a, const AttentionCall& base,
     }
     REQUIRE(state->lengths() == Lengths{n, n - gone});
     // The state survives saving, loading, selecting and cloning.
-    auto copy = a.new_state(1, 0, DType::f64);
+    auto copy = a.new_state(1, 0, DType::f64, kCpu);
     copy->load(state->save());
     auto twin = state->clone();
     twin->select({1, 0, 1});
     AttentionCall none = base;
     auto q = piece(x.q, 0, 1), k = piece(x.k, 0, 1), v = piece(x.v, 0, 1);
-    auto chosen = [&](const Tensor& y) { return index_select(y, 0, integers({1, 0, 1})); };
+    auto chosen = [&](const Tensor& y) { return index_select(y, 0, {1, 0, 1}); };
     Tensor want = a.step(q, k, v, none, *state), loaded = a.step(q, k, v, none, *copy);
     Tensor beams = a.step(chosen(q), chosen(k), chosen(v), none, *twin);
     REQUIRE(difference(loaded, want) < tolerance);
@@ -200,7 +201,7 @@ inline void check_weights(const Attention& a, const AttentionCall& call, int64_t
   Tensor map = a.weights(x.q, x.k, call, rows);
   int64_t heads = a.config().heads, kv = a.config().kv_heads, e = a.config().value_dim;
   Tensor wide = broadcast_to(x.v.unsqueeze(2), {2, kv, heads / kv, t, e}).reshape({2, heads, t, e});
-  Tensor want = index_select(a.forward(x.q, x.k, x.v, call), 2, integers(rows));
+  Tensor want = index_select(a.forward(x.q, x.k, x.v, call), 2, rows);
   REQUIRE(difference(matmul(map, wide), want) < 1e-12);
   if (call.dropout == 0 && call.mask.to_string() == "no mask") {
     Tensor sums = sum(map, {3});

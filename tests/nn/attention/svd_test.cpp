@@ -77,7 +77,8 @@ TEST_CASE("svd: refused uses and options name what is wrong", "[svd]") {
   auto a = variant("svd:rank=2", s);
   REQUIRE_THROWS_SAYING(a->forward(in.q, in.k, in.v, masked(Mask::window(1, 1))), ValueError,
                         "svd: a pair mask or window is not supported: the basis");
-  REQUIRE_THROWS_SAYING(a->new_state(1, 1), ValueError, "svd: decoding is not supported");
+  REQUIRE_THROWS_SAYING(a->new_state(1, 1, DType::f32, kCpu), ValueError,
+                        "svd: decoding is not supported");
 }
 
 TEST_CASE("svd: cost", "[svd]") {

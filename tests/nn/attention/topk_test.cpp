@@ -1,3 +1,4 @@
+#include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/selected_attention.h>
 #include <heed/nn/attention/topk.h>
 #include <heed/nn/position_bias.h>
@@ -17,7 +18,8 @@ std::unique_ptr<Attention> topk(int64_t k, bool causal = false, int64_t heads = 
 Tensor by_sorting(const Operands& x, const Mask& mask, bool causal, int64_t k) {
   int64_t b = x.q.dim(0), h = x.q.dim(1), t = x.q.dim(2), s = x.k.dim(2), group = h / x.k.dim(1);
   std::vector<double> q = x.q.to_vector(), keys = x.k.to_vector();
-  std::vector<double> see = broadcast_to(mask.dense(b, t, s, causal), {b, h, t, s}).to_vector();
+  std::vector<double> see =
+      broadcast_to(mask.dense(b, t, s, kCpu, causal), {b, h, t, s}).to_vector();
   std::vector<double> add(see.size(), 0);
   if (Tensor bias = mask.dense_bias(b, t, s, DType::f64); bias.defined())
     add = broadcast_to(bias, {b, h, t, s}).to_vector();

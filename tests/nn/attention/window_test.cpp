@@ -106,7 +106,7 @@ TEST_CASE("window: decoding from the ring equals forward", "[window]") {
 
 TEST_CASE("window: the ring stays small, and says what it no longer has", "[window]") {
   auto a = window("left=4,globals=1", true);
-  auto state = a->new_state(1, 1000, DType::f64);
+  auto state = a->new_state(1, 1000, DType::f64, kCpu);
   Operands x = operands_for(*a, 1, 40);
   int64_t most = 0;
   for (int n = 0; n < 10; ++n) {

@@ -30,7 +30,8 @@ inline Tensor cumsum_over_channels(const Seen& s) {
 // Values are masked, keys are not: padding stays in the denominator.
 inline Tensor masks_values_only(const Seen& s) {
   Tensor map = matmul(phi(s.clean_q()), phi(s.clean_k()).transpose(2, 3));  // [B, H, T, S]
-  if (s.causal()) map = where(nn::Mask().dense(1, s.q.dim(2), s.k.dim(2), true), map, 0.0);
+  if (s.causal())
+    map = where(nn::Mask().dense(1, s.q.dim(2), s.k.dim(2), s.q.device(), true), map, 0.0);
   return s.call.mask.select_queries(matmul(map / sum(map, {3}, true), s.clean_v()), 2);
 }
 

@@ -32,7 +32,7 @@ struct Seen {  // the arguments of forward
   Tensor clean_k() const { return call.mask.select_keys(k, 2); }
   Tensor clean_v() const { return call.mask.select_keys(v, 2); }
   Tensor visible() const {  // bool [B or 1, H or 1, T, S]
-    return call.mask.dense(q.dim(0), q.dim(2), k.dim(2), config.causal);
+    return call.mask.dense(q.dim(0), q.dim(2), k.dim(2), q.device(), config.causal);
   }
 };
 using Body = std::function<Tensor(const Seen&)>;

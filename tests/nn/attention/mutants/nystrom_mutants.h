@@ -1,6 +1,7 @@
 // Nystrom attention: six defects around its landmarks and its pseudo-inverse.
 #pragma once
 
+#include <heed/autograd/ops/broadcast.h>
 #include <heed/tests/nn/attention/mutants/mutant.h>
 
 namespace heed::test {
@@ -58,12 +59,12 @@ inline Tensor nystrom_attention(const Seen& s, NystromFlaw flaw) {
   }
   bool sees_padding = flaw == NystromFlaw::pads_in_landmarks;
   Tensor q = sees_padding ? s.q : s.clean_q(), k = sees_padding ? s.k : s.clean_k();
-  Tensor means = segment_means(s, kLandmarks, flaw, q.dtype());      // [B, 1, m, N]
-  Tensor used = greater(sum(means, {3}), zeros({1}, q.dtype()));     // [B, 1, m]
-  Tensor across = used.unsqueeze(2), down = used.unsqueeze(3);       // as columns, as rows
-  Tensor q_land = matmul(means, q), k_land = matmul(means, k);       // [B, H, m, D]
-  Tensor keys = nn::Mask(s.call.mask).dense(q.dim(0), 1, n, false);  // [B or 1, 1, 1, N]
-  Tensor f = softmax_over(across, scaled_scores(q, k_land));         // [B, H, N, m]
+  Tensor means = segment_means(s, kLandmarks, flaw, q.dtype());            // [B, 1, m, N]
+  Tensor used = greater(sum(means, {3}), zeros({1}, q.dtype()));           // [B, 1, m]
+  Tensor across = used.unsqueeze(2), down = used.unsqueeze(3);             // as columns, as rows
+  Tensor q_land = matmul(means, q), k_land = matmul(means, k);             // [B, H, m, D]
+  Tensor keys = nn::Mask(s.call.mask).dense(q.dim(0), 1, n, kCpu, false);  // [B or 1, 1, 1, N]
+  Tensor f = softmax_over(across, scaled_scores(q, k_land));               // [B, H, N, m]
   Tensor w =
       softmax_over(logical_and(across, down), scaled_scores(q_land, k_land));     // [B, H, m, m]
   Tensor last = softmax_over(logical_and(keys, down), scaled_scores(q_land, k));  // [B, H, m, N]

@@ -127,7 +127,7 @@ inline Body window_body(bool sticky) {
   return [sticky, full](const Seen& s) {
     if (sticky && s.q.dim(2) <= 4) *full = true;
     nn::Mask window = *full ? nn::Mask() : nn::Mask::window(2, 2);
-    Tensor near = window.dense(s.q.dim(0), s.q.dim(2), s.k.dim(2));
+    Tensor near = window.dense(s.q.dim(0), s.q.dim(2), s.k.dim(2), s.q.device());
     Tensor map = softmax_over(logical_and(near, s.visible()),
                               scaled_scores(s.clean_q(), s.clean_k()));  // [B, H, T, S]
     return matmul(map, s.clean_v());
