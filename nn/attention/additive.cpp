@@ -4,13 +4,13 @@
 #include <cmath>
 #include <limits>
 
-#include <heed/autograd/checkpoint.h>
 #include <heed/autograd/grad_mode.h>
 #include <heed/autograd/ops/dropout.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/softmax.h>
 #include <heed/autograd/ops/views.h>
+#include <heed/autograd/recompute.h>
 #include <heed/nn/attention/dense.h>
 #include <heed/nn/attention/kv_step.h>
 #include <heed/nn/attention/score_map.h>
@@ -96,7 +96,7 @@ Tensor AdditiveAttention::forward(const Tensor& q, const Tensor& k, const Tensor
       return matmul(drop.defined() ? map * drop : map, in[2]);                  // [B, H, R, E]
     };
     std::vector<Tensor> in{a.slice(2, begin, begin + count), b, values};
-    parts.push_back(grad_enabled() ? checkpoint(block, in) : block(in));
+    parts.push_back(grad_enabled() ? recompute(block, in) : block(in));
   }
   if (parts.empty()) return q.new_zeros({batch, heads, 0, config().value_dim});
   return parts.size() == 1 ? parts[0] : concat(parts, 2);  // [B, H, T, E]
