@@ -149,8 +149,8 @@ void RecomputeNode::vjp(Vjp& v) {
     else targets.push_back({edge.node.get(), edge.output});
     which.push_back(i);
   }
-  // A parameter's slot may already hold gradients from outside f. The nested run adds to it,
-  // returns the sum as its result and empties the slot, so adding the result restores the sum.
+  // Gradients from outside f may already have arrived at a parameter. The nested run adds to their
+  // sum, returns it as its result and leaves none behind, so adding the result restores the sum.
   EngineOptions options;
   options.create_graph = v.create_graph();
   options.nested = true;
