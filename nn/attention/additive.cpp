@@ -142,9 +142,9 @@ Tensor AdditiveAttention::step(const Tensor& q, const Tensor& k, const Tensor& v
   auto scope = enter();
   KVCache& cache = state_as<KVCache>(state);
   check_step(q, k, value, call, cache);
-  Tensor turned = k.defined() ? linear(k, U.to(k.dtype())) : k;  // [B, Hkv, T, A]
+  Tensor projected = k.defined() ? linear(k, U.to(k.dtype())) : k;  // [B, Hkv, T, A]
   int64_t fresh = q.dim(2);
-  KVStep s = begin_kv_step(cache, turned, value, call.mask, config().causal, fresh);
+  KVStep s = begin_kv_step(cache, projected, value, call.mask, config().causal, fresh);
   int64_t batch = q.dim(0), heads = config().heads, held = s.keys.dim(2);
   Tensor rows = call.mask.select_queries(q, 2);  // [B, H, T, D]
   Tensor found = scores(linear(rows, W.to(q.dtype())), repeat_heads(s.keys, heads),
