@@ -92,7 +92,7 @@ LinformerAttention::Part LinformerAttention::part(const AttentionCall& call, int
   }
   require_length(p.columns);
   p.rows = std::min(projected_length_, p.columns);
-  // Projected keys beyond a row's number of keys would be further mixtures of the same keys. Without
+  // Projected keys beyond a row's number of keys would be more mixtures of the same keys. Without
   // them, k = max_length with E = I is dense attention for shorter rows, too.
   if (!used.all_equal()) p.terms.key_end = used;
   return p;
