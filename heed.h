@@ -2,7 +2,6 @@
 #pragma once
 
 #include <heed/autograd/backward.h>
-#include <heed/autograd/checkpoint.h>
 #include <heed/autograd/flop_counter.h>
 #include <heed/autograd/grad_mode.h>
 #include <heed/autograd/gradcheck.h>
@@ -26,6 +25,7 @@
 #include <heed/autograd/ops/selected_attention.h>
 #include <heed/autograd/ops/softmax.h>
 #include <heed/autograd/ops/views.h>
+#include <heed/autograd/recompute.h>
 #include <heed/autograd/tape.h>
 #include <heed/autograd/tensor.h>
 #include <heed/core/config.h>

@@ -20,8 +20,8 @@ struct Alias {
 
 void run_hooks(Node::Output& output) {
   for (size_t i = 0; i < output.hooks.size(); ++i) {
-    Tensor changed = output.hooks[i].function(output.slot, output.hooks[i].context);
-    if (changed.defined()) output.slot = changed;
+    Tensor changed = output.hooks[i].function(output.cotangent, output.hooks[i].context);
+    if (changed.defined()) output.cotangent = changed;
   }
 }
 
@@ -36,7 +36,7 @@ class Engine {
  public:
   Engine(const std::vector<GradientTarget>* targets, EngineOptions options)
       : targets_(targets), options_(options), results_(targets ? targets->size() : 0) {}
-  ~Engine() {  // no slot keeps a gradient after a run that throws
+  ~Engine() {  // no node keeps a gradient after a run that throws
     if (!done_)
       for (Node* node : nodes_) clear(*node);
   }
@@ -49,7 +49,7 @@ class Engine {
   void work(Node& node);
   void arrive(Node& node, int k);
   void expand(Node& node);
-  // Where a nested run ends. Except for the targets' slots, the node belongs to the outer run.
+  // Where a nested run ends. Except for the targets' gradients, the node belongs to the outer run.
   bool is_boundary(const Node& node) const {
     return options_.nested && (node.sequence < options_.first ||
                                std::any_of(targets_->begin(), targets_->end(),
@@ -57,7 +57,7 @@ class Engine {
   }
   static void clear(Node& node) {
     for (Node::Output& output : node.outputs)
-      if (output.slot.defined()) output.slot = Tensor();
+      if (output.cotangent.defined()) output.cotangent = Tensor();
   }
 
   const std::vector<GradientTarget>* targets_;
@@ -123,7 +123,7 @@ void Engine::work(Node& node) {
   bool any = false;
   for (size_t k = 0; k < node.outputs.size(); ++k) {
     Node::Output& output = node.outputs[k];
-    if (!output.slot.defined() || !(node.leads || output.wanted)) continue;
+    if (!output.cotangent.defined() || !(node.leads || output.wanted)) continue;
     any = true;
     arrive(node, static_cast<int>(k));
   }
@@ -139,13 +139,13 @@ void Engine::arrive(Node& node, int k) {
     bool taken = false;
     for (size_t t = 0; t < targets_->size() && output.wanted; ++t)
       if ((*targets_)[t].node == &node && (*targets_)[t].output == k) {
-        results_[t] = output.slot;
+        results_[t] = output.cotangent;
         taken = true;
       }
-    if (taken && options_.nested) output.slot = Tensor();
+    if (taken && options_.nested) output.cotangent = Tensor();
   } else if (node.is_leaf()) {
     Tensor& grad = static_cast<Leaf&>(node).grad;
-    grad = grad.defined() ? gradient_sum(grad, output.slot) : output.slot;
+    grad = grad.defined() ? gradient_sum(grad, output.cotangent) : output.cotangent;
   }
 }
 

@@ -27,7 +27,7 @@ class Node : public RefCounted {
     uint32_t version = 0;  // of `saved` in forward
     std::vector<Hook> hooks;
     // Used by the engine during one backward.
-    Tensor slot;          // the sum of the gradients that have arrived
+    Tensor cotangent;     // the sum of the gradients that have arrived
     bool wanted = false;  // its gradient is asked for
   };
   struct Edge {

@@ -33,9 +33,9 @@ void check_version(const Array& saved, uint32_t version, const char* op) {
 }
 
 // Whether nothing else refers to the gradient's memory.
-bool is_owned(const Tensor& slot) {
-  return slot.impl()->use_count() == 1 && slot.array().storage().use_count() == 1 &&
-         slot.array().is_contiguous();
+bool is_owned(const Tensor& gradient) {
+  return gradient.impl()->use_count() == 1 && gradient.array().storage().use_count() == 1 &&
+         gradient.array().is_contiguous();
 }
 
 }  // namespace
@@ -48,14 +48,14 @@ void add_in_place(const Array& target, const Array& source) {
 
 void accumulate(Node& node, int k, const Tensor& gradient, bool create_graph) {
   Node::Output& output = node.outputs[static_cast<size_t>(k)];
-  Tensor& slot = output.slot;
+  Tensor& sum = output.cotangent;
   if (!(gradient.shape() == output.shape))
     throw ShapeError(str("backward: gradient ", gradient.shape(), " for an output ", output.shape,
                          " of ", node.name()));
-  if (!slot.defined()) slot = gradient;
-  else if (create_graph || slot.requires_grad() || gradient.requires_grad() || !is_owned(slot))
-    slot = gradient_sum(slot, gradient);
-  else add_in_place(slot.array(), gradient.array());
+  if (!sum.defined()) sum = gradient;
+  else if (create_graph || sum.requires_grad() || gradient.requires_grad() || !is_owned(sum))
+    sum = gradient_sum(sum, gradient);
+  else add_in_place(sum.array(), gradient.array());
 }
 
 void set_cotangent_hook(CotangentHook hook) { cotangent_hook = hook; }
@@ -72,23 +72,24 @@ void Vjp::add(int i, const Tensor& gradient) {
   accumulate(*edge(i).node, edge(i).output, *g, create_graph_);
 }
 
-Vjp::Slot Vjp::slot(int i) {
+Vjp::Destination Vjp::destination(int i) {
   const Node::Output& target = edge(i).source();
   bool hooked = cotangent_hook.load(std::memory_order_relaxed) || detail::anomaly;
-  if (target.slot.defined() && !hooked && is_owned(target.slot) && !target.slot.requires_grad())
-    return {target.slot.array(), true};
+  const Tensor& sum = target.cotangent;
+  if (sum.defined() && !hooked && is_owned(sum) && !sum.requires_grad()) return {sum.array(), true};
   return {like().array().new_empty(target.shape, target.dtype), false};
 }
 
 const Tensor& Vjp::like() const {
   for (const Node::Output& output : node_.outputs)
-    if (output.slot.defined()) return output.slot;
+    if (output.cotangent.defined()) return output.cotangent;
   throw GradError(str("backward: no gradient has arrived at '", node_.name(), "'"));
 }
 
 Tensor Vjp::cotangent_or_zeros(int k) const {
   const Node::Output& output = node_.outputs[static_cast<size_t>(k)];
-  return output.slot.defined() ? output.slot : like().new_zeros(output.shape, output.dtype);
+  if (output.cotangent.defined()) return output.cotangent;
+  return like().new_zeros(output.shape, output.dtype);
 }
 
 Tensor Vjp::input(int i) const {

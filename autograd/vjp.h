@@ -11,7 +11,7 @@ class Vjp {
   Vjp(Node& node, bool create_graph) : node_(node), create_graph_(create_graph) {}
   // Of output k. Undefined if no gradient arrived there; at least one is defined, so an op with one
   // output need not ask.
-  const Tensor& cotangent(int k = 0) const { return node_.outputs[static_cast<size_t>(k)].slot; }
+  const Tensor& cotangent(int k = 0) const { return result(k).cotangent; }
   Tensor cotangent_or_zeros(int k) const;
   Tensor input(int i) const;  // GradError if it was not saved, or was changed in place since
   bool saved(int i) const { return edge(i).saved.defined(); }
@@ -24,22 +24,24 @@ class Vjp {
   bool create_graph() const { return create_graph_; }
   void add(int i, const Tensor& gradient);  // ignored unless needs(i)
 
-  // For kernels that can add at no cost: writes to `array`, adding to it if `accumulate`.
-  struct Slot {
+  // Where the gradient of input i goes, for kernels that can add at no cost: they write to `array`,
+  // adding to it if `accumulate`; otherwise `add` follows.
+  struct Destination {
     Array array;
     bool accumulate;
   };
-  Slot slot(int i);  // only if needs(i) and not create_graph()
+  Destination destination(int i);  // only if needs(i) and not create_graph()
 
  private:
   const Tensor& like() const;  // a cotangent that is defined; new tensors go to its device
+  const Node::Output& result(int k) const { return node_.outputs[static_cast<size_t>(k)]; }
   const Node::Edge& edge(int i) const { return node_.inputs[static_cast<size_t>(i)]; }
   Node& node_;
   bool create_graph_;
 };
 
 // Adds to the gradient that has arrived at an output; ShapeError if it does not fit. The first
-// gradient is kept as it is, since it may be shared; from the second on, the engine owns the slot
+// gradient is kept as it is, since it may be shared; from the second on, the engine owns the sum
 // and adds to it in place.
 void accumulate(Node& node, int output, const Tensor& gradient, bool create_graph);
 // a + b of one shape, recorded where grad mode is on.

@@ -1,5 +1,5 @@
 // Optimizer steps, in place. f32, f64, bf16; all arrays are contiguous and of one dtype, except the
-// step state, f64 [kStepSlots] (autograd/ops/optimizer.h), from which everything is read that
+// step state, f64 [kStepValues] (autograd/ops/optimizer.h), from which everything is read that
 // changes from step to step. For a parameter and gradient of bf16, the optimizer's state is f32,
 // and `master` is an f32 copy of the parameter that keeps what bf16 rounds away (undefined
 // otherwise): see docs/checkpoints.md.
@@ -26,7 +26,7 @@ HEED_KERNEL(adam_step,
 // `buffer` undefined: no momentum.
 HEED_KERNEL(sgd_step, void(const Array& parameter, const Array& master, const Array& gradient,
                            const Array& buffer, const Array& step_state, kernels::SgdRule rule));
-// The next three kernels change the step state (its slots: autograd/ops/optimizer.h).
+// The next three kernels change the step state (its values: autograd/ops/optimizer.h).
 //
 // Marks the next step as failed if `value` (one element; f32, f64, bf16) is not finite.
 HEED_KERNEL_ONCE(mark_not_finite, void(const Array& value, const Array& step_state));

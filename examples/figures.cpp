@@ -35,20 +35,20 @@ class Row {
 
   Row& matrix(const std::string& name, const std::string& size, double width, double height,
               Color color) {
-    double slot = std::max(width + 24, 84.0);  // 84: for the size below
-    double center = x_ + slot / 2;
+    double room = std::max(width + 24, 84.0);  // 84: for the size below
+    double center = x_ + room / 2;
     svg_.rect(center - width / 2, middle_ - height / 2, width, height, color);
     svg_.frame(center - width / 2, middle_ - height / 2, width, height, viz::kInk);
     svg_.text(center, middle_, name, {.size = 17, .anchor = viz::Anchor::middle});
     svg_.text(center, middle_ + height / 2 + 12, size,
               {.size = 11, .color = viz::kFaint, .anchor = viz::Anchor::middle});
-    x_ += slot;
+    x_ += room;
     return *this;
   }
   Row& sign(const std::string& text) {
-    constexpr double kSlot = 16;
-    svg_.text(x_ + kSlot / 2, middle_, text, {.size = 20, .anchor = viz::Anchor::middle});
-    x_ += kSlot;
+    constexpr double kRoom = 16;
+    svg_.text(x_ + kRoom / 2, middle_, text, {.size = 20, .anchor = viz::Anchor::middle});
+    x_ += kRoom;
     return *this;
   }
 

@@ -61,6 +61,16 @@ Json to_object(const ConfigFields& fields) {
   for (const auto& [name, value] : fields) json[name] = to_json(value);
   return json;
 }
+
+// Where a file holds both names, the old one stays: it is unknown like any other.
+void use_new_names(Json& json, const RenamedFields& renamed) {
+  for (const auto& [was, is] : renamed) {
+    if (!json.contains(was) || json.contains(is)) continue;
+    Json value = json[was];
+    json.erase(was);
+    json[is] = std::move(value);
+  }
+}
 }  // namespace
 
 std::string write_config(const std::string& model, const ConfigFields& fields,
@@ -79,11 +89,12 @@ std::string config_model(std::string_view text) {
 }
 
 void read_config(std::string_view text, const std::string& model, const ConfigFields& fields,
-                 const ConfigFields& later) {
+                 const ConfigFields& later, const RenamedFields& renamed) {
   if (std::string found = config_model(text); found != model)
     throw ValueError(
         str("config: a checkpoint of model '", model, "' expected, this is one of '", found, "'"));
   Json json = parse(text);
+  use_new_names(json, renamed);
   std::set<std::string> known = {"model"};
   for (const auto& [name, value] : fields) {
     known.insert(name);
@@ -106,11 +117,13 @@ std::string add_section(std::string_view text, const std::string& name,
   return json.dump(2) + "\n";
 }
 
-void read_section(std::string_view text, const std::string& name, const ConfigFields& fields) {
+void read_section(std::string_view text, const std::string& name, const ConfigFields& fields,
+                  const RenamedFields& renamed) {
   Json json = parse(text);
   if (!json.contains(name)) return;
-  const Json& section = json[name];
+  Json& section = json[name];
   if (!section.is_object()) throw ValueError(str("config: ", name, ": an object expected"));
+  use_new_names(section, renamed);
   for (const auto& [field, value] : fields)
     if (section.contains(field)) set(value, name + "." + field, section[field]);
 }

@@ -44,7 +44,7 @@ ConfigFields fields(LanguageModelConfig& c) {
           {"dropout", &layer.dropout},
           {"attention_dropout", &layer.attention.dropout},
           {"attention", &layer.attention.variant},
-          {"checkpoint", &c.stack.checkpoint}};
+          {"recompute", &c.stack.recompute}};
 }
 
 ConfigFields later(LanguageModelConfig& c) {
@@ -159,7 +159,7 @@ std::string to_json(const LanguageModelConfig& config) {
 
 LanguageModelConfig language_model_from_json(std::string_view json) {
   LanguageModelConfig c;
-  read_config(json, "language_model", fields(c), later(c));
+  read_config(json, "language_model", fields(c), later(c), {{"checkpoint", "recompute"}});
   return c;
 }
 

@@ -34,7 +34,7 @@ nn::TransformerStackConfig stack(const TransformerConfig& c, int64_t layers) {
   return {.layer = c.layer,
           .layers = layers,
           .final_norm = c.layer.norm_first,
-          .checkpoint = c.checkpoint};
+          .recompute = c.recompute};
 }
 
 nn::TransformerStackConfig decoder_stack(const TransformerConfig& c) {

@@ -33,7 +33,7 @@ struct TransformerConfig {
   std::string decoder_variant = "dense";
   int64_t encoder_layers = 6, decoder_layers = 6;
   bool tied = true;                   // one matrix embeds source and target and gives the output
-  bool checkpoint = false;            // activation checkpointing: less memory, more time
+  bool recompute = false;             // layers in backward: less memory, more time
   int64_t pad = 0, bos = 2, eos = 3;  // ids
 };
 

@@ -22,7 +22,7 @@ ConfigFields fields(TransformerConfig& c) {
           {"decoder_attention", &c.decoder_variant},
           {"cross_attention", &c.layer.cross_variant},
           {"max_length", &c.layer.attention.max_length},
-          {"checkpoint", &c.checkpoint},
+          {"recompute", &c.recompute},
           {"pad", &c.pad},
           {"bos", &c.bos},
           {"eos", &c.eos}};
@@ -63,7 +63,7 @@ std::string to_json(const TransformerConfig& config) {
 
 TransformerConfig transformer_from_json(std::string_view json) {
   TransformerConfig c;
-  read_config(json, "transformer", fields(c), later_fields(c.layer));
+  read_config(json, "transformer", fields(c), later_fields(c.layer), {{"checkpoint", "recompute"}});
   return c;
 }
 

@@ -23,12 +23,12 @@ std::string with_separators(int64_t number) {
 
 }  // namespace
 
-// All listings use this: f(path, slot) for each slot whose tensor is defined.
+// All listings use this: f(path, tensor) for each entry whose tensor is defined.
 template <class F>
-void Module::walk(const std::string& prefix, const Slots Module::*slots, F&& f) const {
-  for (const auto& [name, slot] : this->*slots)
-    if (slot->defined()) f(join(prefix, name), *slot);
-  for (const auto& [name, child] : children_) child->walk(join(prefix, name), slots, f);
+void Module::walk(const std::string& prefix, const Entries Module::*entries, F&& f) const {
+  for (const auto& [name, tensor] : this->*entries)
+    if (tensor->defined()) f(join(prefix, name), *tensor);
+  for (const auto& [name, child] : children_) child->walk(join(prefix, name), entries, f);
 }
 
 NamedTensors Module::named_parameters(bool with_tied) const {
@@ -96,7 +96,7 @@ void Module::to(Device device) {
 
 // set_value reaches every handle, so tied parameters stay tied.
 void Module::replace(const std::function<Array(const Tensor&)>& f,
-                     std::initializer_list<const Slots Module::*> all_buffers) {
+                     std::initializer_list<const Entries Module::*> all_buffers) {
   for (const Tensor& t : parameters()) {
     Array value = f(t.detach());
     if (value.shares_storage(t.array())) continue;
@@ -104,7 +104,7 @@ void Module::replace(const std::function<Array(const Tensor&)>& f,
     t.set_value(value);
     if (gradient.defined()) t.set_grad(Tensor(f(gradient.detach())));
   }
-  for (const Slots Module::*buffers : all_buffers)
+  for (const Entries Module::*buffers : all_buffers)
     walk("", buffers, [&](const std::string&, const Tensor& t) { t.set_value(f(t)); });
 }
 
@@ -172,15 +172,15 @@ std::string Module::summary() const {
   return out + "total: " + with_separators(parameter_count()) + " parameters\n";
 }
 
-Tensor& Module::register_parameter(const std::string& name, Tensor& slot) {
-  if (slot.defined() && !slot.requires_grad()) slot.set_requires_grad(true);
-  parameters_.emplace_back(name, &slot);
-  return slot;
+Tensor& Module::register_parameter(const std::string& name, Tensor& tensor) {
+  if (tensor.defined() && !tensor.requires_grad()) tensor.set_requires_grad(true);
+  parameters_.emplace_back(name, &tensor);
+  return tensor;
 }
 
-Tensor& Module::register_buffer(const std::string& name, Tensor& slot, bool saved) {
-  (saved ? buffers_ : unsaved_buffers_).emplace_back(name, &slot);
-  return slot;
+Tensor& Module::register_buffer(const std::string& name, Tensor& tensor, bool saved) {
+  (saved ? buffers_ : unsaved_buffers_).emplace_back(name, &tensor);
+  return tensor;
 }
 
 void Module::register_module(const std::string& name, Module& child) {

@@ -74,26 +74,26 @@ class Module {
   ModuleScope enter() const { return ModuleScope(&name_); }
 
  protected:
-  Tensor& register_parameter(const std::string& name, Tensor& slot);  // sets requires_grad
+  Tensor& register_parameter(const std::string& name, Tensor& tensor);  // sets requires_grad
   // A buffer that is not saved is made anew by the constructor: it moves with the module, but is no
   // part of state_dict().
-  Tensor& register_buffer(const std::string& name, Tensor& slot, bool saved = true);
+  Tensor& register_buffer(const std::string& name, Tensor& tensor, bool saved = true);
   // An empty name puts the child's names directly among this module's own.
   void register_module(const std::string& name, Module& child);
 
  private:
-  using Slots = std::vector<std::pair<std::string, Tensor*>>;
+  using Entries = std::vector<std::pair<std::string, Tensor*>>;  // a name, and the member itself
   // Replaces the values of parameters, of their gradients and of these buffers by f of the tensor.
   void replace(const std::function<Array(const Tensor& tensor)>& f,
-               std::initializer_list<const Slots Module::*> all_buffers);
+               std::initializer_list<const Entries Module::*> all_buffers);
   template <class F>
-  void walk(const std::string& prefix, const Slots Module::*slots, F&& f) const;
+  void walk(const std::string& prefix, const Entries Module::*entries, F&& f) const;
   void visit_below(const std::string& path,
                    const std::function<void(const std::string&, Module&)>& f);
 
   std::string name_;
   bool training_ = true;
-  Slots parameters_, buffers_, unsaved_buffers_;
+  Entries parameters_, buffers_, unsaved_buffers_;
   std::vector<std::pair<std::string, Module*>> children_;
 };
 

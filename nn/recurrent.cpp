@@ -36,12 +36,12 @@ Recurrent::Recurrent(RecurrentKind kind, int64_t in, int64_t hidden, bool bidire
   double bound = 1 / std::sqrt(static_cast<double>(hidden));
   auto make = [&](Direction& d, const std::string& suffix) {
     d = {zeros({gates, in}), zeros({gates, hidden}), zeros({gates}), zeros({gates})};
-    for (auto [name, slot] : {std::pair{"weight_ih_l0", &d.weight_ih},
-                              {"weight_hh_l0", &d.weight_hh},
-                              {"bias_ih_l0", &d.bias_ih},
-                              {"bias_hh_l0", &d.bias_hh}}) {
-      init::uniform_(*slot, -bound, bound);
-      register_parameter(name + suffix, *slot);
+    for (auto [name, tensor] : {std::pair{"weight_ih_l0", &d.weight_ih},
+                                {"weight_hh_l0", &d.weight_hh},
+                                {"bias_ih_l0", &d.bias_ih},
+                                {"bias_hh_l0", &d.bias_hh}}) {
+      init::uniform_(*tensor, -bound, bound);
+      register_parameter(name + suffix, *tensor);
     }
   };
   make(forward_, "");

@@ -40,10 +40,10 @@ Tensor Rope::rotate(const Tensor& x, const Tensor& table) const {
   bool interleaved = options_.layout == RopeLayout::interleaved;
   Tensor a = interleaved ? x.slice(-1, 0, d, 2) : x.slice(-1, 0, half_);  // [B, H, T, D/2]
   Tensor b = interleaved ? x.slice(-1, 1, d, 2) : x.slice(-1, half_, d);  // [B, H, T, D/2]
-  Tensor turned_a = a * cos - b * sin;                                    // [B, H, T, D/2]
-  Tensor turned_b = a * sin + b * cos;                                    // [B, H, T, D/2]
-  if (!interleaved) return concat({turned_a, turned_b}, -1);              // [B, H, T, D]
-  return stack({turned_a, turned_b}, -1).reshape(x.shape());              // [B, H, T, D]
+  Tensor rotated_a = a * cos - b * sin;                                   // [B, H, T, D/2]
+  Tensor rotated_b = a * sin + b * cos;                                   // [B, H, T, D/2]
+  if (!interleaved) return concat({rotated_a, rotated_b}, -1);            // [B, H, T, D]
+  return stack({rotated_a, rotated_b}, -1).reshape(x.shape());            // [B, H, T, D]
 }
 
 static void check(const Tensor& x, int64_t head_dim) {

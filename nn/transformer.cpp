@@ -1,6 +1,6 @@
 #include <heed/nn/transformer.h>
 
-#include <heed/autograd/checkpoint.h>
+#include <heed/autograd/recompute.h>
 #include <heed/core/error.h>
 
 namespace heed::nn {
@@ -46,10 +46,10 @@ Tensor TransformerEncoder::forward(const Tensor& x, const Mask& mask) const {
   Tensor h = x;  // [B, T, d]
   Mask inner = with_positions(mask);
   for (const auto& layer : layers_) {
-    if (config_.checkpoint && grad_enabled()) {
+    if (config_.recompute && grad_enabled()) {
       const TransformerEncoderLayer* l = layer.get();
-      h = checkpoint([l, inner](const std::vector<Tensor>& in) { return l->forward(in[0], inner); },
-                     {h});
+      h = recompute([l, inner](const std::vector<Tensor>& in) { return l->forward(in[0], inner); },
+                    {h});
     } else {
       h = layer->forward(h, inner);  // [B, T, d]
     }
@@ -105,12 +105,12 @@ Tensor TransformerDecoder::forward(const Tensor& x, const Tensor& memory, const 
   Tensor source = memory_mask.finite_keys(memory, 1);  // [B, S, d], once for all layers
   Mask inner = with_positions(mask), outer = memory_mask.with_finite_padding();
   for (const auto& layer : layers_) {
-    if (config_.checkpoint && grad_enabled()) {
+    if (config_.recompute && grad_enabled()) {
       const TransformerDecoderLayer* l = layer.get();
       auto run = [l, inner, outer](const std::vector<Tensor>& in) {
         return l->forward(in[0], in[1], inner, outer);
       };
-      h = checkpoint(run, {h, source});
+      h = recompute(run, {h, source});
     } else {
       h = layer->forward(h, source, inner, outer);  // [B, T, d]
     }

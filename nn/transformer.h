@@ -27,7 +27,7 @@ struct TransformerStackConfig {
   bool final_norm = true;  // PyTorch's nn.Transformer has one with pre-norm and post-norm alike
   PositionTerm positions = PositionTerm::none;
   AlibiSlopes alibi = AlibiSlopes::power_of_two_interpolated;
-  bool checkpoint = false;  // activation checkpointing of each layer (autograd/checkpoint.h)
+  bool recompute = false;  // each layer in backward, to keep less memory (autograd/recompute.h)
 };
 
 // What both kinds of stack share: the positions that enter as masks, and the final norm.

@@ -52,22 +52,22 @@ Optimizer::Optimizer(std::vector<std::pair<nn::NamedTensors, double>> groups) {
                             name, " on ", to_string(parameter.device())));
     masters_.emplace_back();
     if (parameter.dtype() != DType::bf16) continue;
-    const Slot& slot = slots_[add_slot(i, "master", true)];
-    masters_.back() = slot.value;
-    slot.value.copy_(parameter);
+    const StateTensor& copy = state_[add_state(i, "master", true)];
+    masters_.back() = copy.value;
+    copy.value.copy_(parameter);
   }
-  step_state_ = zeros({kStepSlots}, {.dtype = DType::f64, .device = device});
+  step_state_ = zeros({kStepValues}, {.dtype = DType::f64, .device = device});
   set_scalar(kGradScale, 1);
 }
 
-double Optimizer::scalar(StepSlot slot) const { return step_state_[slot].item(); }
-void Optimizer::set_scalar(StepSlot slot, double value) { step_state_[slot].fill_(value); }
+double Optimizer::scalar(StepValue which) const { return step_state_[which].item(); }
+void Optimizer::set_scalar(StepValue which, double value) { step_state_[which].fill_(value); }
 
-size_t Optimizer::add_slot(size_t index, const char* slot, bool present) {
+size_t Optimizer::add_state(size_t index, const char* kind, bool present) {
   const auto& [name, parameter] = parameters_[index];
   DType dtype = accumulate_dtype(parameter.dtype());
-  slots_.push_back({str(name, ".", slot), parameter.new_zeros(parameter.shape(), dtype), present});
-  return slots_.size() - 1;
+  state_.push_back({str(name, ".", kind), parameter.new_zeros(parameter.shape(), dtype), present});
+  return state_.size() - 1;
 }
 
 Tensor Optimizer::master(size_t index) const { return masters_[index]; }
@@ -113,7 +113,7 @@ void Optimizer::forget_failure() {
   set_scalar(kFailedStep, 0);
   set_scalar(kGradScale, 1);
   steps_ = static_cast<int64_t>(scalar(kStepNumber));
-  for (Slot& slot : slots_) slot.present = slot.present && slot.since <= steps_;
+  for (StateTensor& mine : state_) mine.present = mine.present && mine.since <= steps_;
 }
 
 std::vector<std::string> Optimizer::bad_gradients() const {
@@ -128,8 +128,8 @@ nn::StateDict Optimizer::state_dict() const {
   nn::StateDict state;
   auto done = static_cast<int64_t>(scalar(kStepNumber));  // not those that failed
   state.emplace("step", Tensor(Array::from<int64_t>({done}, {})));
-  for (const Slot& slot : slots_)
-    if (slot.present && slot.since <= done) state.emplace(slot.key, slot.value);
+  for (const StateTensor& mine : state_)
+    if (mine.present && mine.since <= done) state.emplace(mine.key, mine.value);
   return state;
 }
 
@@ -142,21 +142,21 @@ void Optimizer::check_state_dict(const nn::StateDict& state) const {
            step->second.item() < 0)
     complain("step: one i64 >= 0 expected");
   size_t known = step != state.end();
-  for (const Slot& slot : slots_) {
-    auto it = state.find(slot.key);
+  for (const StateTensor& mine : state_) {
+    auto it = state.find(mine.key);
     if (it == state.end()) {
-      if (slot.present || !slot.key.ends_with(".momentum_buffer")) complain("missing: " + slot.key);
+      if (mine.present || !mine.key.ends_with(".momentum_buffer")) complain("missing: " + mine.key);
       continue;
     }
     ++known;
     const Tensor& value = it->second;
-    if (value.shape() != slot.value.shape() || value.dtype() != slot.value.dtype())
-      complain(str(slot.key, ": ", slot.value.dtype(), " ", slot.value.shape(), " expected, got ",
+    if (value.shape() != mine.value.shape() || value.dtype() != mine.value.dtype())
+      complain(str(mine.key, ": ", mine.value.dtype(), " ", mine.value.shape(), " expected, got ",
                    value.dtype(), " ", value.shape()));
   }
   if (known != state.size()) {
     std::set<std::string> keys{"step"};
-    for (const Slot& slot : slots_) keys.insert(slot.key);
+    for (const StateTensor& mine : state_) keys.insert(mine.key);
     for (const auto& [key, value] : state)
       if (!keys.contains(key)) complain("unexpected: " + key);
   }
@@ -168,12 +168,12 @@ void Optimizer::check_state_dict(const nn::StateDict& state) const {
 void Optimizer::load_state_dict(const nn::StateDict& state) {
   check_state_dict(state);
   NoGrad guard;
-  for (Slot& slot : slots_) {
-    auto it = state.find(slot.key);
-    slot.present = it != state.end();
-    slot.since = 0;
-    if (slot.present) slot.value.copy_(it->second);
-    else slot.value.fill_(0);
+  for (StateTensor& mine : state_) {
+    auto it = state.find(mine.key);
+    mine.present = it != state.end();
+    mine.since = 0;
+    if (mine.present) mine.value.copy_(it->second);
+    else mine.value.fill_(0);
   }
   steps_ = static_cast<int64_t>(state.at("step").item());
   set_scalar(kStepNumber, static_cast<double>(steps_));
@@ -194,7 +194,7 @@ Sgd::Sgd(const std::vector<Group<SgdSettings>>& groups) : Optimizer(with_factor(
       size_t index = settings_.size();
       settings_.push_back(s);
       bool buffered = s.momentum > 0;
-      buffer_.push_back(buffered ? static_cast<int64_t>(add_slot(index, "momentum_buffer", false))
+      buffer_.push_back(buffered ? static_cast<int64_t>(add_state(index, "momentum_buffer", false))
                                  : -1);
     }
   }
@@ -205,11 +205,11 @@ void Sgd::update(size_t index, const Tensor& parameter, const Tensor& gradient,
   if (buffer_[index] < 0)
     return sgd_step_(parameter, gradient, Tensor(), false, step_state, settings_[index],
                      master(index));
-  Slot& slot = slots()[static_cast<size_t>(buffer_[index])];
-  sgd_step_(parameter, gradient, slot.value, !slot.present, step_state, settings_[index],
+  StateTensor& buffer = state()[static_cast<size_t>(buffer_[index])];
+  sgd_step_(parameter, gradient, buffer.value, !buffer.present, step_state, settings_[index],
             master(index));
-  if (!slot.present) slot.since = step_count();
-  slot.present = true;
+  if (!buffer.present) buffer.since = step_count();
+  buffer.present = true;
 }
 
 Adam::Adam(const nn::NamedTensors& parameters, const AdamSettings& settings)
@@ -227,8 +227,8 @@ Adam::Adam(const std::vector<Group<AdamSettings>>& groups, bool decoupled)
     s.decoupled = decoupled;
     for (size_t i = 0; i < parameters.size(); ++i) {
       settings_.push_back(s);
-      moments_.push_back(add_slot(settings_.size() - 1, "exp_avg", true));
-      add_slot(settings_.size() - 1, "exp_avg_sq", true);
+      moments_.push_back(add_state(settings_.size() - 1, "exp_avg", true));
+      add_state(settings_.size() - 1, "exp_avg_sq", true);
     }
   }
 }
@@ -236,7 +236,7 @@ Adam::Adam(const std::vector<Group<AdamSettings>>& groups, bool decoupled)
 void Adam::update(size_t index, const Tensor& parameter, const Tensor& gradient,
                   const Tensor& step_state) {
   size_t first = moments_[index];
-  adam_step_(parameter, gradient, slots()[first].value, slots()[first + 1].value, step_state,
+  adam_step_(parameter, gradient, state()[first].value, state()[first + 1].value, step_state,
              settings_[index], master(index));
 }
 

@@ -61,7 +61,7 @@ class Optimizer {
   const nn::NamedTensors& parameters() const { return parameters_; }
   virtual const char* name() const = 0;  // "sgd", "adam", "adamw"
 
-  // "step" (i64 scalar) and "<parameter>.<slot>" with PyTorch's slot names: handles, not copies.
+  // "step" (i64 scalar) and "<parameter>.<state>", named as in PyTorch: handles, not copies.
   nn::StateDict state_dict() const;
   // Copies the values in. All that does not fit is listed in one ValueError; nothing changes then.
   void load_state_dict(const nn::StateDict& state);
@@ -70,8 +70,8 @@ class Optimizer {
  protected:
   explicit Optimizer(std::vector<std::pair<nn::NamedTensors, double>> groups);  // with lr_factor
 
-  // One parameter's moment or buffer.
-  struct Slot {
+  // One parameter's moment, buffer or master copy.
+  struct StateTensor {
     std::string key;  // "<parameter>.exp_avg"
     Tensor value;
     bool present = true;  // false: not saved yet, and need not be in a loaded state
@@ -79,18 +79,18 @@ class Optimizer {
   };
   virtual void update(size_t index, const Tensor& parameter, const Tensor& gradient,
                       const Tensor& step_state) = 0;
-  std::vector<Slot>& slots() { return slots_; }
-  // Zeros like parameter `index`; f32 for bf16.
-  size_t add_slot(size_t index, const char* slot, bool present);
+  std::vector<StateTensor>& state() { return state_; }
+  // Zeros like parameter `index`; f32 for bf16. Returns its place in state().
+  size_t add_state(size_t index, const char* kind, bool present);
   Tensor master(size_t index) const;  // of a parameter of bf16; otherwise undefined
 
  private:
-  double scalar(StepSlot slot) const;  // reads back
-  void set_scalar(StepSlot slot, double value);
+  double scalar(StepValue which) const;  // reads back
+  void set_scalar(StepValue which, double value);
   nn::NamedTensors parameters_;
-  std::vector<Slot> slots_;
+  std::vector<StateTensor> state_;
   std::vector<Tensor> masters_;  // one a parameter
-  Tensor step_state_;            // [kStepSlots] f64
+  Tensor step_state_;            // [kStepValues] f64
   int64_t steps_ = 0;
   double learning_rate_ = 0;
 };
@@ -104,7 +104,7 @@ class Sgd : public Optimizer {
  private:
   void update(size_t, const Tensor&, const Tensor&, const Tensor&) override;
   std::vector<SgdSettings> settings_;  // one a parameter
-  std::vector<int64_t> buffer_;        // its slot, or -1 without momentum
+  std::vector<int64_t> buffer_;        // its place in state(), or -1 without momentum
 };
 
 // `decoupled` of the settings is set by the class: Adam adds the decay to the gradient.
@@ -120,7 +120,7 @@ class Adam : public Optimizer {
  private:
   void update(size_t, const Tensor&, const Tensor&, const Tensor&) override;
   std::vector<AdamSettings> settings_;  // one a parameter
-  std::vector<size_t> moments_;         // the slot of its first moment; the second's is the next
+  std::vector<size_t> moments_;         // the place of its first moment; the second is next
 };
 
 // Decay is lr * weight_decay * p, beside the gradient (Loshchilov & Hutter 2019).

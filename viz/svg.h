@@ -41,7 +41,7 @@ struct TextStyle {
   double size = 12;  // height of the font
   Color color = kInk;
   Anchor anchor = Anchor::start;
-  bool upwards = false;  // turned by 90 degrees, to be read from below
+  bool upwards = false;  // rotated by 90 degrees, to be read from below
 };
 
 class Svg {

@@ -13,10 +13,10 @@ void gather_vjp(Vjp& v, int axis, const Tensor& index) {
     v.add(0, scatter_add(v.cotangent().new_zeros(v.shape(0)), axis, index, v.cotangent()));
     return;
   }
-  Vjp::Slot slot = v.slot(0);
-  if (!slot.accumulate) kernels::fill(slot.array, 0);
-  kernels::scatter_add(slot.array, axis, index.array(), packed(v.cotangent().array()));
-  if (!slot.accumulate) v.add(0, Tensor(std::move(slot.array)));
+  Vjp::Destination to = v.destination(0);
+  if (!to.accumulate) kernels::fill(to.array, 0);
+  kernels::scatter_add(to.array, axis, index.array(), packed(v.cotangent().array()));
+  if (!to.accumulate) v.add(0, Tensor(std::move(to.array)));
 }
 
 }  // namespace heed

@@ -55,12 +55,12 @@ struct IndexAdd {
   void vjp(Vjp& v) { v.add(0, index_select(v.cotangent(), axis, v.input(1))); }
 };
 
-// Adds the rows of the cotangent at their indices, directly in the gradient's slot if possible.
+// Adds the rows of the cotangent at their indices, directly in the gradient if possible.
 void add_rows(Vjp& v, int axis, const Array& index, const Array& source, int64_t skip) {
-  Vjp::Slot slot = v.slot(0);
-  if (!slot.accumulate) kernels::fill(slot.array, 0);
-  kernels::index_add(slot.array, axis, index, source, skip);
-  if (!slot.accumulate) v.add(0, Tensor(std::move(slot.array)));
+  Vjp::Destination to = v.destination(0);
+  if (!to.accumulate) kernels::fill(to.array, 0);
+  kernels::index_add(to.array, axis, index, source, skip);
+  if (!to.accumulate) v.add(0, Tensor(std::move(to.array)));
 }
 
 struct IndexSelect {

@@ -30,12 +30,12 @@ void check_operands(const char* op, const Array& a, const Array& b) {
   require_floating(op, a);
 }
 
-// Writes the product directly into the input's slot if possible; otherwise makes and adds it.
+// Writes the product directly into the input's gradient if possible; otherwise makes and adds it.
 void add_product(Vjp& v, int i, const Array& a, const Array& b) {
-  auto [slot, accumulate] = v.slot(i);
-  kernels::matmul(a, b, slot, accumulate ? 1 : 0);
-  FlopCounter::add(2 * slot.numel() * a.dim(1));
-  if (!accumulate) v.add(i, Tensor(slot));
+  auto [to, accumulate] = v.destination(i);
+  kernels::matmul(a, b, to, accumulate ? 1 : 0);
+  FlopCounter::add(2 * to.numel() * a.dim(1));
+  if (!accumulate) v.add(i, Tensor(to));
 }
 
 // A gradient with its operand's memory layout saves a strided copy where the transposition is

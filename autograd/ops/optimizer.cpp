@@ -31,10 +31,10 @@ void check_twin(const char* op, const char* what, const Tensor& parameter, const
 }
 
 void check_step_state(const char* op, const Tensor& step_state) {
-  if (step_state.dtype() != DType::f64 || !(step_state.shape() == Shape{kStepSlots}) ||
+  if (step_state.dtype() != DType::f64 || !(step_state.shape() == Shape{kStepValues}) ||
       !step_state.array().is_contiguous())
-    throw ShapeError(str(op, ": step state f64 [", static_cast<int>(kStepSlots), "] expected, got ",
-                         step_state.dtype(), " ", step_state.shape()));
+    throw ShapeError(str(op, ": step state f64 [", static_cast<int>(kStepValues),
+                         "] expected, got ", step_state.dtype(), " ", step_state.shape()));
 }
 
 // Returns the master's array, undefined where the parameter needs none.

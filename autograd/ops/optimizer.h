@@ -10,14 +10,14 @@
 
 namespace heed {
 
-// Slots of the step state [kStepSlots], f64.
-enum StepSlot {
+// The values of the step state [kStepValues], f64.
+enum StepValue {
   kLearningRate,
   kStepNumber,
   kGradScale,   // the clip factor, 1 = none
   kFailedStep,  // the first step whose loss or gradient norm was not finite; 0: none. From then on
                 // the updates below leave parameters, their state and the step number as they are.
-  kStepSlots
+  kStepValues
 };
 // Counts a step with this learning rate, unless one has failed.
 void begin_step_(double learning_rate, const Tensor& step_state);

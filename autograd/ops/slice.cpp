@@ -23,15 +23,15 @@ struct Part {
 Tensor place(const Tensor& x, const Shape& shape, Part part);
 
 // The gradient of a part is zero elsewhere. Each part in a loop over x would fill and add a tensor
-// of x's size; writing into the gradient's slot costs only as much as the part itself.
+// of x's size; writing into the gradient that is there costs only as much as the part itself.
 void add_part(Vjp& v, Part part) {
   if (!v.needs(0)) return;
   if (v.create_graph()) return v.add(0, place(v.cotangent(), v.shape(0), part));
-  Vjp::Slot slot = v.slot(0);
-  if (slot.accumulate) return add_in_place(part.of(slot.array), v.cotangent().array());
-  kernels::fill(slot.array, 0);
-  kernels::copy(v.cotangent().array(), part.of(slot.array));
-  v.add(0, Tensor(std::move(slot.array)));
+  Vjp::Destination to = v.destination(0);
+  if (to.accumulate) return add_in_place(part.of(to.array), v.cotangent().array());
+  kernels::fill(to.array, 0);
+  kernels::copy(v.cotangent().array(), part.of(to.array));
+  v.add(0, Tensor(std::move(to.array)));
 }
 
 struct Slice {

@@ -198,8 +198,9 @@ struct HeadTerms {
   }
 
  private:
-  // Removes whole vectors of queries at both ends that see no key of the tile. Only whole vectors:
-  // a lane after `count` would be a query whose hidden keys nothing hides.
+  // Removes the queries at both ends that see no key of the tile, in whole vectors. A vector is
+  // computed as a whole: if `count` ended inside one, the queries in its other lanes would be
+  // computed too, but the keys that they must not see would not be hidden.
   void trim(Tile& x) const {
     constexpr int64_t w = Vec<T>::width;
     int64_t first = larger(0, x.j - offset - highest - x.i) / w * w;

@@ -98,7 +98,8 @@ void read_run(const Settings& defaults, const std::string& run, CheckModel&& che
   std::string config = train::read_config(last);
   try {
     check_model(config);
-    models::read_section(config, "training", config_fields(stored(defaults)));
+    models::read_section(config, "training", config_fields(stored(defaults)),
+                         {{"checkpoint-activations", "recompute"}});
   } catch (const ValueError& error) {
     throw ValueError(str(last.string(), ": ", error.what()));
   }

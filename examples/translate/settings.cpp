@@ -32,7 +32,7 @@ Settings settings_of(TrainSettings& s) {
       {"no-tie", &s.no_tie, "three matrices for source, target and output instead of one"},
       {"pre-norm", &layer.norm_first, "norms before each sublayer instead of after", true,
        "post-norm"},
-      {"checkpoint-activations", &s.model.checkpoint, "compute activations twice, to save memory"},
+      {"recompute", &s.model.recompute, "compute each layer again in backward, to save memory"},
       {"dropout", &layer.dropout, "of embeddings, feed-forward and residuals"},
       {"attention-dropout", &layer.attention.dropout, "of attention weights; default: --dropout"},
       {"label-smoothing", &s.label_smoothing, "part of the target given to all tokens"},

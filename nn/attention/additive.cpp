@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 
-#include <heed/autograd/checkpoint.h>
 #include <heed/autograd/grad_mode.h>
 #include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/dropout.h>
@@ -12,6 +11,7 @@
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/softmax.h>
 #include <heed/autograd/ops/views.h>
+#include <heed/autograd/recompute.h>
 #include <heed/nn/attention/dense.h>
 #include <heed/nn/attention/kv_step.h>
 #include <heed/nn/attention/score_map.h>
@@ -97,7 +97,7 @@ Tensor AdditiveAttention::forward(const Tensor& q, const Tensor& k, const Tensor
       return matmul(drop.defined() ? map * drop : map, in[2]);                  // [B, H, R, E]
     };
     std::vector<Tensor> in{a.slice(2, begin, begin + count), b, values};
-    parts.push_back(grad_enabled() ? checkpoint(block, in) : block(in));
+    parts.push_back(grad_enabled() ? recompute(block, in) : block(in));
   }
   if (parts.empty()) return q.new_zeros({batch, heads, 0, config().value_dim});
   return parts.size() == 1 ? parts[0] : concat(parts, 2);  // [B, H, T, E]
@@ -143,9 +143,9 @@ Tensor AdditiveAttention::step(const Tensor& q, const Tensor& k, const Tensor& v
   auto scope = enter();
   KVCache& cache = state_as<KVCache>(state);
   check_step(q, k, value, call, cache);
-  Tensor turned = k.defined() ? linear(k, U.to(k.dtype())) : k;  // [B, Hkv, T, A]
+  Tensor projected = k.defined() ? linear(k, U.to(k.dtype())) : k;  // [B, Hkv, T, A]
   int64_t fresh = q.dim(2);
-  KVStep s = begin_kv_step(cache, turned, value, call.mask, config().causal, fresh);
+  KVStep s = begin_kv_step(cache, projected, value, call.mask, config().causal, fresh);
   int64_t batch = q.dim(0), heads = config().heads, held = s.keys.dim(2);
   Tensor rows = call.mask.select_queries(q, 2);  // [B, H, T, D]
   Tensor found = scores(linear(rows, W.to(q.dtype())), repeat_heads(s.keys, heads),

@@ -168,7 +168,7 @@ void Attention::check_step(const Tensor& q, const Tensor& k, const Tensor& v,
       keys = std::max(keys, first[b] + valid.end[static_cast<size_t>(b)]);
   }
   check_supported(call, {state.batch(), config_.heads, fresh, keys}, given.dtype());
-  // A cache leaves padding out, so its tokens keep their positions. Sums and slots do not.
+  // A cache leaves padding out, so its tokens keep their positions. Sums and projected keys do not.
   Traits t = traits();
   if (!t.left_padding && t.decode == DecodeKind::fixed) check_left_padding(call.mask);
 }

@@ -12,13 +12,16 @@
 //
 // Not causal: phi(Q) (phi(K)^T [V, 1]), two products. Causal: prefix_product, in chunks.
 //
-// forward subtracts from all values one that every row sees, the value c of the first valid key:
+// forward subtracts one constant from all values, c = the value of the first valid key, which every
+// row sees, and adds it to the result again:
 //   o_i = c + (sum_j w_ij (v_j - c) - eps c) / (sum_j w_ij + eps)
-// The result is the same, but its gradient with respect to w_ij, (g . v_j - g . o_i) / (..), is a
-// difference of two inner products: whatever the values have in common cancels there and costs
-// precision, all of it in a row with a single key, where the gradient is 0. The price: where c is
-// far larger than a row's result (a first value of 1,000 that nobody attends to), the row keeps an
-// error of eps_f32 |c|, as any sum with such a term would. Decoding uses the values as they are.
+// This changes nothing but the rounding errors. With g the gradient of o_i, the gradient of w_ij is
+// (g . v_j - g . o_i) / (sum_j w_ij + eps). If the values have a large part in common, both inner
+// products are large and nearly equal, and little of their difference is correct; in a row that
+// sees one key alone, where the gradient is 0 but for eps, nothing is. Without the common part both
+// are small. The price: where c is far larger than a row's result (a first value of 1,000 that the
+// row hardly attends to), the sum with c leaves an error of about |c| times the dtype's precision.
+// Decoding uses the values as they are.
 //
 // A map derives from FeatureAttention and gives query_features, key_features and their number;
 // forward, weights, decoding, cost and the exact limit follow.

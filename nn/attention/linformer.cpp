@@ -18,9 +18,9 @@ namespace heed::nn {
 
 namespace {
 
-Tensor projection(int64_t slots, int64_t columns) {
-  Tensor e = zeros({slots, columns});
-  init::normal_(e, 0, 1 / std::sqrt(static_cast<double>(slots)));
+Tensor projection(int64_t rows, int64_t columns) {
+  Tensor e = zeros({rows, columns});
+  init::normal_(e, 0, 1 / std::sqrt(static_cast<double>(rows)));
   return e;  // [k, max_length]
 }
 
@@ -28,13 +28,13 @@ Tensor projection(int64_t slots, int64_t columns) {
 // backward repeats E for each head.
 Tensor project(const Tensor& e, const Tensor& x) {
   int64_t b = x.dim(0), h = x.dim(1), n = x.dim(2), d = x.dim(3);
-  Tensor columns = x.permute({2, 0, 1, 3}).reshape({n, b * h * d});  // [N, B Hkv D]
-  Tensor slots = matmul(e.to(x.dtype()), columns);                   // [k, B Hkv D]
-  return slots.reshape({e.dim(0), b, h, d}).permute({1, 2, 0, 3});   // [B, Hkv, k, D]
+  Tensor columns = x.permute({2, 0, 1, 3}).reshape({n, b * h * d});     // [N, B Hkv D]
+  Tensor projected = matmul(e.to(x.dtype()), columns);                  // [k, B Hkv D]
+  return projected.reshape({e.dim(0), b, h, d}).permute({1, 2, 0, 3});  // [B, Hkv, k, D]
 }
 
-Tensor corner(const Tensor& e, int64_t slots, int64_t begin, int64_t end) {
-  return e.slice(0, 0, slots).slice(1, begin, end);  // [slots, end - begin]
+Tensor corner(const Tensor& e, int64_t rows, int64_t begin, int64_t end) {
+  return e.slice(0, 0, rows).slice(1, begin, end);  // [rows, end - begin]
 }
 
 }  // namespace
@@ -42,16 +42,17 @@ Tensor corner(const Tensor& e, int64_t slots, int64_t begin, int64_t end) {
 LinformerAttention::LinformerAttention(AttentionConfig config, SharedParameters& shared)
     : Attention(std::move(config)) {
   const AttentionConfig& c = this->config();
-  slots_ = c.options.integer("k", 256, 1);
+  projected_length_ = c.options.integer("k", 256, 1);
   share_ = c.options.choice("share", "none", {"none", "kv", "layer"});
   if (c.max_length < 1)
     throw ValueError(
         "linformer: max_length is 0, but its projections have one column for each position; give "
         "the layer a max_length > 0");
-  slots_ = std::min(slots_, c.max_length);
-  auto make = [&] { return projection(slots_, c.max_length); };
-  E = share_ == "layer" ? shared.get(str("linformer.E ", slots_, " x ", c.max_length), make)
-                        : make();
+  projected_length_ = std::min(projected_length_, c.max_length);
+  auto make = [&] { return projection(projected_length_, c.max_length); };
+  E = share_ == "layer"
+          ? shared.get(str("linformer.E ", projected_length_, " x ", c.max_length), make)
+          : make();
   register_parameter("E", E);
   if (share_ == "none") {
     F = make();
@@ -64,10 +65,10 @@ Traits LinformerAttention::traits() const {
   t.cross = t.key_padding = t.weight_dropout = t.grouped_heads = t.weights = true;
   t.decode = DecodeKind::fixed;
   t.why = {
-      {"causal", "each slot mixes all positions, later ones too"},
+      {"causal", "each projected key mixes all positions, later ones too"},
       {"left_padding", "E and F belong to positions, which padding before the tokens moves"},
-      {"pair_mask", "a slot has no position, so there is no pair to hide"},
-      {"bias", "a slot has no position, so there is no pair to add to"},
+      {"pair_mask", "a projected key has no position, so there is no pair to hide"},
+      {"bias", "a projected key has no position, so there is no pair to add to"},
   };
   return t;
 }
@@ -88,13 +89,13 @@ LinformerAttention::Part LinformerAttention::part(const AttentionCall& call, int
   if (call.mask.has_key_padding()) {
     std::vector<int64_t> count = call.mask.key_ranges(batch, keys).end;
     p.columns = Lengths(count).max();
-    for (int64_t& n : count) n = std::min(n, slots_);
+    for (int64_t& n : count) n = std::min(n, projected_length_);
     used = count;
   }
   require_length(p.columns);
-  p.slots = std::min(slots_, p.columns);
-  // Slots beyond a row's number of keys would be further mixtures of the same keys. Without them,
-  // k = max_length with E = I is dense attention for shorter rows, too.
+  p.rows = std::min(projected_length_, p.columns);
+  // Projected keys beyond a row's number of keys would be more mixtures of the same keys. Without
+  // them, k = max_length with E = I is dense attention for shorter rows, too.
   if (!used.all_equal()) p.terms.key_end = used;
   return p;
 }
@@ -104,11 +105,11 @@ Tensor LinformerAttention::forward(const Tensor& q, const Tensor& k, const Tenso
   auto scope = enter();
   check_call(q, k, v, call);
   Part p = part(call, q.dim(0), k.dim(2));
-  Tensor keys = call.mask.select_keys(k, 2).slice(2, 0, p.columns);             // [B, Hkv, N, D]
-  Tensor values = call.mask.select_keys(v, 2).slice(2, 0, p.columns);           // [B, Hkv, N, E]
-  keys = project(corner(E, p.slots, 0, p.columns), keys);                       // [B, Hkv, k, D]
-  values = project(corner(value_projection(), p.slots, 0, p.columns), values);  // [B, Hkv, k, E]
-  return fused_attention(q, keys, values, p.terms, fused_options(call));        // [B, H, T, E]
+  Tensor keys = call.mask.select_keys(k, 2).slice(2, 0, p.columns);            // [B, Hkv, N, D]
+  Tensor values = call.mask.select_keys(v, 2).slice(2, 0, p.columns);          // [B, Hkv, N, E]
+  keys = project(corner(E, p.rows, 0, p.columns), keys);                       // [B, Hkv, k, D]
+  values = project(corner(value_projection(), p.rows, 0, p.columns), values);  // [B, Hkv, k, E]
+  return fused_attention(q, keys, values, p.terms, fused_options(call));       // [B, H, T, E]
 }
 
 Tensor LinformerAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
@@ -118,35 +119,35 @@ Tensor LinformerAttention::weights(const Tensor& q, const Tensor& k, const Atten
   Part p = part(call, batch, keys);
   Mask mask = Mask::key_padding({}, p.terms.key_end) &
               Mask::query_padding(p.terms.query_begin, p.terms.query_end);
-  Tensor visible = mask.dense(batch, queries, p.slots, q.device());  // [B or 1, 1, T, k]
-  visible = take_rows(broadcast_to(visible, {batch, 1, queries, p.slots}), rows, name());
+  Tensor visible = mask.dense(batch, queries, p.rows, q.device());  // [B or 1, 1, T, k]
+  visible = take_rows(broadcast_to(visible, {batch, 1, queries, p.rows}), rows, name());
   Tensor valid = call.mask.select_keys(k, 2).slice(2, 0, p.columns);       // [B, Hkv, N, D]
-  Tensor slots = project(corner(E, p.slots, 0, p.columns), valid);         // [B, Hkv, k, D]
+  Tensor projected = project(corner(E, p.rows, 0, p.columns), valid);      // [B, Hkv, k, D]
   Tensor asked = take_rows(call.mask.select_queries(q, 2), rows, name());  // [B, H, R, D]
-  Tensor map = softmax_map(asked, slots, scale_of(call), visible);         // [B, H, R, k]
+  Tensor map = softmax_map(asked, projected, scale_of(call), visible);     // [B, H, R, k]
   map = drop_weights(map, rows, queries, call);
-  Tensor spread = corner(value_projection(), p.slots, 0, p.columns).to(q.dtype());  // [k, N]
-  map = pad(matmul(map, spread), 3, 0, keys - p.columns);                           // [B, H, R, S]
+  Tensor spread = corner(value_projection(), p.rows, 0, p.columns).to(q.dtype());  // [k, N]
+  map = pad(matmul(map, spread), 3, 0, keys - p.columns);                          // [B, H, R, S]
   return call.mask.select_keys(map, 3);
 }
 
 std::unique_ptr<DecodeState> LinformerAttention::new_state(int64_t batch, int64_t, DType dtype,
                                                            Device device) const {
   const AttentionConfig& c = config();
-  return std::make_unique<SlotState>(batch, c.kv_heads, slots_, c.head_dim, c.value_dim, dtype,
-                                     device);
+  return std::make_unique<ProjectedState>(batch, c.kv_heads, projected_length_, c.head_dim,
+                                          c.value_dim, dtype, device);
 }
 
 void LinformerAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
                                 DecodeState& state) const {
   NoGrad guard;
-  SlotState& s = state_as<SlotState>(state);
+  ProjectedState& s = state_as<ProjectedState>(state);
   check_step(Tensor(), k, v, call, s);
   take_in(k, v, call.mask, s);
 }
 
 void LinformerAttention::take_in(const Tensor& k, const Tensor& v, const Mask& mask,
-                                 SlotState& s) const {
+                                 ProjectedState& s) const {
   int64_t batch = s.batch(), count = k.dim(2);
   Ranges fresh = mask.key_ranges(batch, count);
   for (int64_t b = 0; b < batch; ++b) require_length(s.held()[b] + fresh.size(b));
@@ -156,7 +157,7 @@ void LinformerAttention::take_in(const Tensor& k, const Tensor& v, const Mask& m
          {std::tuple{&k, &s.keys(), &E}, {&v, &s.values(), &value_projection()}}) {
       Tensor place = sum->slice(0, row, row + rows);                // [rows, Hkv, k, D]
       Tensor tokens = x->slice(0, row, row + rows).slice(2, 0, n);  // [rows, Hkv, n, D]
-      place.copy_(place + project(corner(*e, slots_, at, at + n), tokens));
+      place.copy_(place + project(corner(*e, projected_length_, at, at + n), tokens));
     }
   };
   if (batch > 0 && fresh.equal && s.held().all_equal()) add(0, batch);
@@ -169,14 +170,14 @@ Tensor LinformerAttention::step(const Tensor& q, const Tensor& k, const Tensor& 
                                 const AttentionCall& call, DecodeState& state) const {
   NoGrad guard;
   auto scope = enter();
-  SlotState& s = state_as<SlotState>(state);
+  ProjectedState& s = state_as<ProjectedState>(state);
   check_step(q, k, v, call, s);
   if (k.defined()) take_in(k, v, call.mask, s);
   AttentionTerms terms;
   terms.query_begin = call.mask.terms().query_begin;
   terms.query_end = call.mask.terms().query_end;
   std::vector<int64_t> used = s.held().values();
-  for (int64_t& n : used) n = std::min(n, slots_);
+  for (int64_t& n : used) n = std::min(n, projected_length_);
   terms.key_end = used;
   return fused_attention(q, s.keys(), s.values(), terms, fused_options(call));  // [B, H, T, E]
 }
@@ -201,13 +202,14 @@ std::optional<ExactLimit> LinformerAttention::exact_limit(const AttentionShape& 
 
 Cost LinformerAttention::cost(const AttentionShape& s, Pass pass) const {
   int64_t size = static_cast<int64_t>(size_of(s.dtype)), d = s.head_dim, e = s.value_dim;
-  int64_t slots = std::min(slots_, s.keys), heads = s.batch * s.heads, kv = s.batch * s.kv_heads;
+  int64_t length = std::min(projected_length_, s.keys), heads = s.batch * s.heads,
+          kv = s.batch * s.kv_heads;
   int64_t q = heads * s.queries * d, out = heads * s.queries * e, lse = heads * s.queries;
   int64_t k = kv * s.keys * d, v = kv * s.keys * e;
-  int64_t projected = kv * slots * (d + e), matrices = 2 * slots * s.keys;
+  int64_t projected = kv * length * (d + e), matrices = 2 * length * s.keys;
   bool back = pass == Pass::backward;
   // Forward: E K, F V, Q K_b^T, P V_b. Backward: dK, dV, dE, dF, and five products of the map.
-  int64_t along = 2 * kv * slots * s.keys * (d + e), across = 2 * heads * s.queries * slots;
+  int64_t along = 2 * kv * length * s.keys * (d + e), across = 2 * heads * s.queries * length;
   Cost c;
   c.flops = back ? 2 * along + across * (3 * d + 2 * e) : along + across * (d + e);
   c.bytes = (q + k + v + matrices + 2 * projected + out + lse) * size;
@@ -215,7 +217,7 @@ Cost LinformerAttention::cost(const AttentionShape& s, Pass pass) const {
   // The product needs the heads of keys and values side by side: a copy, unless there is one head.
   int64_t copies = kv > 1 ? k + v : 0;
   c.activation_bytes = (q + k + v + copies + projected + out + lse) * size;
-  c.state_bytes = kv * slots_ * (d + e) * size;
+  c.state_bytes = kv * projected_length_ * (d + e) * size;
   return c;
 }
 

@@ -1,5 +1,5 @@
 // Linformer (Wang et al. 2020, arXiv 2006.04768): keys and values are projected along the sequence
-// to k slots, so that time and memory grow with T k instead of T S:
+// from S positions to k, so that time and memory grow with T k instead of T S:
 //
 //   K_b = E K,  V_b = F V,  O = softmax(scale Q K_b^T) V_b;  E, F in R^{k x max_length}
 //
@@ -10,15 +10,16 @@
 // to its heads), kv (F = E) or layer (one matrix for all layers that share `shared`, F = E).
 // Entries start as N(0, 1 / k), the matrices of the paper's Johnson-Lindenstrauss argument.
 //
-// A sequence uses the columns of its positions and the first min(k, valid keys) slots. Padded keys
-// are set to 0 before the projection, so padding after a sequence changes nothing. There are no
-// causal, pair mask or bias terms, since a slot mixes all positions. An encoder's memory is decoded
-// from its slots, k (D + E) numbers per key head. See docs/attention/linformer.md.
+// A sequence uses the columns of its positions and the first min(k, valid keys) rows of E and F.
+// Padded keys are set to 0 before the projection, so padding after a sequence changes nothing.
+// There are no causal, pair mask or bias terms, since a projected key mixes all positions. An
+// encoder's memory is decoded from its projected keys and values, k (D + E) numbers per key head.
+// See docs/attention/linformer.md.
 #pragma once
 
 #include <heed/nn/attention/attention.h>
 #include <heed/nn/attention/catalog.h>
-#include <heed/nn/attention/slot_state.h>
+#include <heed/nn/attention/projected_state.h>
 
 namespace heed::nn {
 
@@ -41,24 +42,24 @@ class LinformerAttention : public Attention {
   std::optional<ExactLimit> exact_limit(const AttentionShape& shape) const override;
   Cost cost(const AttentionShape& shape, Pass pass) const override;
 
-  int64_t slots() const { return slots_; }
+  int64_t projected_length() const { return projected_length_; }  // k
   const Tensor& value_projection() const { return F.defined() ? F : E; }
 
   Tensor E;  // [k, max_length]
   Tensor F;  // [k, max_length]; undefined where E serves values too
 
  private:
-  // The part of E and F that a call uses, and the terms that limit its slots.
+  // The part of E and F that a call uses, and the terms that limit which projected keys are seen.
   struct Part {
-    int64_t slots, columns;
+    int64_t rows, columns;
     AttentionTerms terms;
   };
   Part part(const AttentionCall& call, int64_t batch, int64_t keys) const;
   void require_length(int64_t length) const;
-  // Adds the valid tokens of k and v to the slots.
-  void take_in(const Tensor& k, const Tensor& v, const Mask& mask, SlotState& state) const;
+  // Adds the valid tokens of k and v to the projected keys and values.
+  void take_in(const Tensor& k, const Tensor& v, const Mask& mask, ProjectedState& state) const;
 
-  int64_t slots_;
+  int64_t projected_length_;
   std::string share_;
 };
 

@@ -75,8 +75,9 @@ Tensor LshAttention::hash(const Tensor& x) const {
     return x.new_zeros({batch, heads, rounds_, count}, DType::i32);
   std::vector<Tensor> rounds;
   for (int64_t r = 0; r < rounds_; ++r) {
-    Tensor turned = matmul(x.detach(), select(rotations_, 1, r).to(x.dtype()));  // [B, H, N, b / 2]
-    rounds.push_back(argmax(concat({turned, -turned}, 3), 3));                   // [B, H, N]
+    Tensor rotated =
+        matmul(x.detach(), select(rotations_, 1, r).to(x.dtype()));  // [B, H, N, b / 2]
+    rounds.push_back(argmax(concat({rotated, -rotated}, 3), 3));     // [B, H, N]
   }
   return cast(stack(rounds, 2), DType::i32);  // [B, H, rounds, N]
 }

@@ -3,8 +3,9 @@
 //   auto [name, options] = parse_spec("nystrom:landmarks=32");
 //   int64_t m = options.integer("landmarks", 64, 1);   // default 64, at least 1
 //
-// Reading an option makes it known. make_attention refuses options that nobody has read, and lists
-// the known ones.
+// A variant has the options that its constructor reads, so there is no list of them to maintain.
+// Afterwards make_attention refuses an option of the spec that was not read, a misspelt one, say;
+// the error lists those that were.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +23,7 @@ class Options {
   Options() = default;
   explicit Options(std::string variant) : variant_(std::move(variant)) {}
   void set(const std::string& key, const std::string& value);  // ValueError on a repeated key
-  bool has(const std::string& key) const;                      // given? (makes it known)
+  bool has(const std::string& key) const;                      // given? (counts as reading it)
 
   // The value or the fallback. ValueError names the variant, the value and what is allowed.
   int64_t integer(const std::string& key, int64_t fallback,

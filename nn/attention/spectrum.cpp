@@ -37,7 +37,7 @@ class Rows {
   }
 
   // P^T x: [B, H, T, l] -> [B, H, S, l]; adds P's squares to `energy` where that is asked for.
-  Tensor turned_times(const Tensor& x, Tensor* energy = nullptr) const {
+  Tensor transposed_times(const Tensor& x, Tensor* energy = nullptr) const {
     Tensor total, squares;
     each([&](int64_t begin, const Tensor& p) {
       Tensor part = matmul(p.transpose(2, 3), x.slice(2, begin, begin + p.dim(2)));
@@ -77,10 +77,10 @@ MapSpectrum map_spectrum(const Attention& attention, const Tensor& q, const Tens
   out.basis = qr(map.times(omega)).q;  // [B, H, T, l]
   // A QR between the two products keeps the columns from all approaching the first singular vector.
   for (int64_t i = 0; i < options.power; ++i)
-    out.basis = qr(map.times(qr(map.turned_times(out.basis)).q)).q;
-  Tensor core = map.turned_times(out.basis, &out.energy);  // (Q^T P)^T [B, H, S, l]
-  Tensor values = svd(qr(core).r).s.squeeze(2);            // [B, H, l]
-  Tensor rest = out.energy - sum(core * core, {2, 3});     // Pythagoras
+    out.basis = qr(map.times(qr(map.transposed_times(out.basis)).q)).q;
+  Tensor core = map.transposed_times(out.basis, &out.energy);  // (Q^T P)^T [B, H, S, l]
+  Tensor values = svd(qr(core).r).s.squeeze(2);                // [B, H, l]
+  Tensor rest = out.energy - sum(core * core, {2, 3});         // Pythagoras
   out.missed = sqrt(maximum(rest, zeros(rest.shape(), DType::f64)));
   out.values = values.slice(2, 0, rank).clone();
   return out;

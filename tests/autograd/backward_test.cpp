@@ -243,7 +243,7 @@ TEST_CASE("reading the parts of a tensor in a loop costs as much as the parts", 
   CHECK(x.grad().to_vector()[64 * 13] == 6);
 }
 
-TEST_CASE("one parameter in several ops that add into its slot", "[backward]") {
+TEST_CASE("one parameter in several ops that add into its gradient", "[backward]") {
   Tensor w = ones({4, 3}).set_requires_grad(true), x = ones({2, 3});
   Tensor ids = arange(4);
   for (int order = 0; order < 2; ++order) {

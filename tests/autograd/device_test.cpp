@@ -1,6 +1,5 @@
 // Tensors on a device whose memory the host cannot read: everything follows its operands.
 #include <heed/autograd/backward.h>
-#include <heed/autograd/checkpoint.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/losses.h>
@@ -8,6 +7,7 @@
 #include <heed/autograd/ops/range_flag.h>
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/views.h>
+#include <heed/autograd/recompute.h>
 #include <heed/core/device_memory.h>
 #include <heed/core/random.h>
 #include <heed/tests/support/catch.h>
@@ -107,11 +107,11 @@ TEST_CASE("copy_ crosses devices, fill_ and printing work on one") {
   REQUIRE(to_string(there) == "Tensor([4, 4], f32, test:0)");
 }
 
-TEST_CASE("a checkpointed function runs again where it ran") {
+TEST_CASE("a recomputed function runs again where it ran") {
   DefaultDevice on(test_device());
   Tensor x = Tensor::from({1, 2}, {2}).set_requires_grad(true);
   auto f = [](const std::vector<Tensor>& in) { return in[0] * in[0] * full({2}, 3); };
-  Tensor y = checkpoint(f, {x});
+  Tensor y = recompute(f, {x});
   sum(y).backward();
   REQUIRE(x.grad().to_vector() == std::vector<double>{6, 12});
 }

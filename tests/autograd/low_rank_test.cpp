@@ -31,17 +31,17 @@ double furthest(const Tensor& a, const Tensor& b) {
   return worst;
 }
 
-Tensor turned(const Tensor& x) { return transpose(x, -1, -2); }
+Tensor transposed(const Tensor& x) { return transpose(x, -1, -2); }
 
 // The scores of rank r through their own T x S decomposition.
 Tensor by_large_svd(const Tensor& q, const Tensor& k, int64_t rank) {
-  SVD d = svd(matmul(q, turned(k)));
+  SVD d = svd(matmul(q, transposed(k)));
   return matmul(slice(d.u * d.s, -1, 0, rank), slice(d.vt, -2, 0, rank));
 }
 
 Tensor cut(const std::vector<Tensor>& x, const LowRankOptions& options) {
   LogitFactors f = low_rank_logits(x[0], x[1], options);
-  return matmul(f.q, turned(f.k));
+  return matmul(f.q, transposed(f.k));
 }
 
 }  // namespace
@@ -60,17 +60,17 @@ TEST_CASE("qr and svd: orthonormal, triangular, falling, and the matrix again", 
     if (x.numel() == 0) continue;
     REQUIRE(furthest(matmul(q, r), x) < 1e-12);
     REQUIRE(furthest(matmul(u * s, vt), x) < 1e-12);
-    Tensor repeated = broadcast_to(one, matmul(turned(q), q).shape());
-    REQUIRE(furthest(matmul(turned(q), q), repeated) < 1e-12);
-    REQUIRE(furthest(matmul(turned(u), u), repeated) < 1e-12);
-    REQUIRE(furthest(matmul(vt, turned(vt)), repeated) < 1e-12);
+    Tensor repeated = broadcast_to(one, matmul(transposed(q), q).shape());
+    REQUIRE(furthest(matmul(transposed(q), q), repeated) < 1e-12);
+    REQUIRE(furthest(matmul(transposed(u), u), repeated) < 1e-12);
+    REQUIRE(furthest(matmul(vt, transposed(vt)), repeated) < 1e-12);
     for (int64_t i = 1; i < k; ++i) {
       REQUIRE(slice(slice(r, -2, i, i + 1), -1, 0, i).to_vector() ==
               std::vector<double>(static_cast<size_t>(r.numel() / r.dim(-1) / k * i), 0.0));
       REQUIRE(min(reshape(slice(s, -1, i - 1, i) - slice(s, -1, i, i + 1), {-1}), 0).item() >= 0);
     }
   }
-  REQUIRE(furthest(svd(turned(numbers({3, 5}, 1))).s, svd(numbers({3, 5}, 1)).s) < 1e-13);
+  REQUIRE(furthest(svd(transposed(numbers({3, 5}, 1))).s, svd(numbers({3, 5}, 1)).s) < 1e-13);
   REQUIRE(svd(numbers({3, 2}, 1, DType::f32)).u.dtype() == DType::f32);
 }
 
@@ -94,8 +94,8 @@ TEST_CASE("low_rank_logits: the product is the truncated one", "[decompose]") {
       Tensor found = cut({q, k}, {rank});
       REQUIRE(furthest(found, by_large_svd(q, k, rank)) < 1e-11);
       // Eckart and Young: what is missing is what was cut off.
-      Tensor missing = found - matmul(q, turned(k));
-      Tensor rest = slice(svd(matmul(q, turned(k))).s, -1, rank, std::min(t, s));
+      Tensor missing = found - matmul(q, transposed(k));
+      Tensor rest = slice(svd(matmul(q, transposed(k))).s, -1, rank, std::min(t, s));
       REQUIRE(furthest(sum(missing * missing, {2, 3}), sum(rest * rest, {2, 3})) < 1e-9);
     }
 }
@@ -136,7 +136,7 @@ TEST_CASE("low_rank_logits: projected is exact where nothing is cut off", "[deco
   auto run = [&](int64_t rank, bool projected) {
     return grad({cut({q, k}, {rank, projected})}, {q, k}, {cotangent});
   };
-  std::vector<Tensor> plain = grad({matmul(q, turned(k))}, {q, k}, {cotangent});
+  std::vector<Tensor> plain = grad({matmul(q, transposed(k))}, {q, k}, {cotangent});
   for (size_t i = 0; i < 2; ++i) {
     REQUIRE(furthest(run(3, false)[i], plain[i]) < 1e-11);
     REQUIRE(furthest(run(3, true)[i], plain[i]) < 1e-11);
@@ -148,6 +148,7 @@ TEST_CASE("low_rank_logits: refusals", "[decompose]") {
   Tensor q = numbers({6, 3}, 1), k = numbers({5, 3}, 2);
   REQUIRE_THROWS_SAYING(low_rank_logits(q, k, {4}), ValueError, "rank 4 is outside [1, 3]");
   REQUIRE_THROWS_SAYING(low_rank_logits(q, k, {0}), ValueError, "rank 0");
-  REQUIRE_THROWS_SAYING(low_rank_logits(q, turned(k), {1}), ShapeError, "k [.., S, D] expected");
+  REQUIRE_THROWS_SAYING(low_rank_logits(q, transposed(k), {1}), ShapeError,
+                        "k [.., S, D] expected");
   REQUIRE_THROWS_SAYING(low_rank_logits(q, k.to(DType::f32), {1}), DTypeError, "one dtype");
 }

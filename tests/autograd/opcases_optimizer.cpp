@@ -46,7 +46,7 @@ constexpr double kRate = 0.02, kScale = 0.5;
 
 Tensor step_state(int64_t step) {
   return Tensor::from(std::vector<double>{kRate, static_cast<double>(step), kScale, 0},
-                      {kStepSlots});
+                      {kStepValues});
 }
 
 // For bf16: a value that does not round to the parameter, so the first step has to take the
@@ -124,7 +124,7 @@ OpCase one(const std::string& op, const std::string& label,
 // The step state through good steps, a loss and a norm that are not finite, and steps after them.
 int64_t check_step_state(DType dtype, int64_t) {
   const double inf = std::numeric_limits<double>::infinity();
-  Tensor state = zeros({kStepSlots}, DType::f64);
+  Tensor state = zeros({kStepValues}, DType::f64);
   auto one = [&](double x, DType d) { return full({}, x, d); };
   mark_not_finite_(one(3, dtype), state);
   set_clip_factor_(one(4, DType::f64), 2, state);

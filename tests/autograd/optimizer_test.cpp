@@ -10,7 +10,7 @@
 using namespace heed;
 
 namespace {
-Tensor state() { return Tensor(Array::from<double>({0.1, 1, 1, 0}, {kStepSlots})); }
+Tensor state() { return Tensor(Array::from<double>({0.1, 1, 1, 0}, {kStepValues})); }
 }  // namespace
 
 TEST_CASE("optimizer steps take gradients of any strides") {

@@ -108,7 +108,7 @@ TEST_CASE("several outputs: the gradient by a second output", "[outputs]") {
   CHECK(grad({sum(square)}, {square}, {}, retain)[0].to_vector() == list({1, 1}));
 }
 
-TEST_CASE("several outputs: kernels add into the slot of their output", "[outputs]") {
+TEST_CASE("several outputs: kernels add into the gradient of their output", "[outputs]") {
   Tensor x = leaf({1, 2}), w = leaf({3, -4});
   auto [product, square, places] = pair_of(x, w);
   Tensor y = sum(square.slice(1, 0, 1)) * 3.0 + sum(square.slice(1, 1, 2)) * 5.0 +

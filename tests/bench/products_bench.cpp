@@ -33,19 +33,19 @@ struct Buffers {
     for (int64_t i = 0; i < d; ++i) x.data<float>()[i * d + i] = root;
     return x;
   }
-  static Array turned(const Array& x) { return x.permute({0, 1, 3, 2}); }
+  static Array transposed(const Array& x) { return x.permute({0, 1, 3, 2}); }
 
   void forward() {
-    kernels::matmul(q, turned(k), map, 0);
+    kernels::matmul(q, transposed(k), map, 0);
     kernels::softmax(map, 3, false, map);
     kernels::matmul(map, v, out, 0);
   }
   void backward() {
-    kernels::matmul(turned(map), cotangent, dv, 0);
-    kernels::matmul(cotangent, turned(v), slope, 0);
+    kernels::matmul(transposed(map), cotangent, dv, 0);
+    kernels::matmul(cotangent, transposed(v), slope, 0);
     kernels::softmax_backward(map, slope, 3, false, slope);
     kernels::matmul(slope, k, dq, 0);
-    kernels::matmul(turned(slope), q, dk, 0);
+    kernels::matmul(transposed(slope), q, dk, 0);
   }
 };
 

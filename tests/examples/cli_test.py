@@ -93,6 +93,7 @@ def main(work):
     bad("word, bpe, unigram", "translate", "train", *out, "--tokenizer", "letters")
     bad("cosine", "translate", "train", *out, "--schedule", "linear")
     bad("f32, bf16", "translate", "train", *out, "--precision", "f16")
+    bad("--checkpoint-activations", "translate", "train", *out, "--checkpoint-activations")
     bad("nonesuch", "translate", "train", *out, "--attention", "nonesuch")
     bad("blocks", "translate", "train", *out, "--cross-attention", "dense:blocks=3")
     bad("--tgt", "translate", "train", *out, "--src", src)

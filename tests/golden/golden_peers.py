@@ -130,14 +130,14 @@ def nystrom(seed=602):
     save("peer_nystrom", tensors)
 
 
-def linformer(seed=603, slots=3, most=9):
+def linformer(seed=603, k=3, most=9):
     from linformer import LinformerSelfAttention
     g = generator(seed)
     tensors = {}
-    matrices = [normal(g, most, slots) for _ in range(2)]
+    matrices = [normal(g, most, k) for _ in range(2)]
 
     def module(**settings):
-        a = LinformerSelfAttention(H * D, most, slots, H, **settings)
+        a = LinformerSelfAttention(H * D, most, k, H, **settings)
         with torch.no_grad():
             a.proj_k.data = matrices[0].clone()
             if not a.share_kv:
@@ -165,7 +165,7 @@ def linformer(seed=603, slots=3, most=9):
     del x["v"]
     shared = module(share_kv=True)
     tensors |= case("share", x, g, attend(shared), shared)
-    # Fewer keys than slots.
+    # Fewer keys than k.
     tensors |= other("other_fewer_keys", qkv(g, queries=2), attend(a))
     save("peer_linformer", tensors)
 

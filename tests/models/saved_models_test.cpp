@@ -3,6 +3,7 @@
 #include <fstream>
 #include <sstream>
 
+#include <heed/models/config_json.h>
 #include <heed/models/language_model.h>
 #include <heed/models/sample.h>
 #include <heed/tests/models/small_models.h>
@@ -33,7 +34,7 @@ void check_logits(const Tensor& logits, const std::vector<double>& expected) {
 TEST_CASE("saved models: a translator of an older version", "[saved]") {
   models::TransformerConfig c = models::transformer_from_json(config_of("transformer"));
   REQUIRE((c.vocab == 12 && c.layer.width == 8 && c.layer.hidden == 12 && !c.tied));
-  REQUIRE((c.encoder_layers == 1 && c.decoder_layers == 1 && c.layer.norm_first && c.checkpoint));
+  REQUIRE((c.encoder_layers == 1 && c.decoder_layers == 1 && c.layer.norm_first && c.recompute));
   REQUIRE((c.layer.dropout == 0.25 && c.layer.activation == "gelu"));
   const nn::MultiHeadAttentionConfig& a = c.layer.attention;
   REQUIRE((a.heads == 2 && !a.dropout && a.variant == "dense" && a.max_length == 32));
@@ -60,7 +61,7 @@ TEST_CASE("saved models: a translator of an older version", "[saved]") {
 
 TEST_CASE("saved models: a language model of an older version", "[saved]") {
   models::LanguageModelConfig c = models::language_model_from_json(config_of("language_model"));
-  REQUIRE((c.vocab == 12 && c.context == 8 && c.stack.layers == 1 && !c.stack.checkpoint));
+  REQUIRE((c.vocab == 12 && c.context == 8 && c.stack.layers == 1 && !c.stack.recompute));
   const nn::TransformerLayerConfig& layer = c.stack.layer;
   REQUIRE((layer.width == 8 && layer.hidden == 32 && layer.dropout == 0.1));
   REQUIRE((layer.attention.variant == "window:left=4" && layer.attention.dropout == 0.0));
@@ -75,6 +76,31 @@ TEST_CASE("saved models: a language model of an older version", "[saved]") {
                 0.000627, 0.046638, -0.004413, 0.107391});
   REQUIRE(models::generate(model, {1, 2, 3}, {.max_tokens = 20, .seed = 7}) ==
           std::vector<int64_t>{6, 8, 8, 7, 11, 5, 9, 0, 10, 10, 4, 10, 5, 10, 1, 9, 9, 1, 7, 6});
+}
+
+TEST_CASE("saved models: a setting is read by its old name and written by its new one", "[saved]") {
+  models::TransformerConfig c;
+  c.recompute = true;
+  std::string text = models::to_json(c);
+  auto with = [&](const std::string& names) {
+    std::string changed = text;
+    return changed.replace(changed.find("\"recompute\": true"), 17, names);
+  };
+  REQUIRE_THAT(text, !ContainsSubstring("checkpoint"));
+  REQUIRE(models::transformer_from_json(text).recompute);
+  REQUIRE(models::transformer_from_json(with("\"checkpoint\": true")).recompute);
+  REQUIRE_THROWS_SAYING(
+      models::transformer_from_json(with("\"recompute\": true, \"checkpoint\": true")), ValueError,
+      "no setting \"checkpoint\"");
+
+  std::string old = config_of("language_model");
+  old.replace(old.find("\"checkpoint\": false"), 19, "\"checkpoint\": true");
+  REQUIRE(models::language_model_from_json(old).stack.recompute);
+
+  bool recompute = false;  // a program's section may lack settings, so none is reported missing
+  models::read_section(R"({"training": {"checkpoint-activations": true}})", "training",
+                       {{"recompute", &recompute}}, {{"checkpoint-activations", "recompute"}});
+  REQUIRE(recompute);
 }
 
 TEST_CASE("saved models: settings of a layer reach the model, and config.json", "[saved]") {

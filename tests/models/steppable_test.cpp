@@ -89,7 +89,7 @@ TEST_CASE("steppable: tokens come one by one or together; rows move", "[steppabl
     REQUIRE(moved->rows() == static_cast<int64_t>(rows.size()));
     REQUIRE(moved->input_rows() == rows);
     moved->step(columns(rows, 3, 4));
-    Tokens back(rows.size());  // turned around; the source of each row is still its own
+    Tokens back(rows.size());  // reversed; the source of each row is still its own
     for (size_t r = 0; r < rows.size(); ++r) back[r] = static_cast<int64_t>(rows.size() - 1 - r);
     moved->select(back);
     Tokens now(rows.rbegin(), rows.rend());

@@ -68,13 +68,13 @@ TEST_CASE("encoder layer: as PyTorch's, pre- and post-norm, relu and gelu") {
   }
 }
 
-TEST_CASE("encoder stack: as PyTorch's, with and without checkpointing") {
-  bool pre = GENERATE(false, true), checkpoint = GENERATE(false, true);
+TEST_CASE("encoder stack: as PyTorch's, with and without recomputing") {
+  bool pre = GENERATE(false, true), recompute = GENERATE(false, true);
   nn::StateDict file = golden(pre ? "encoder_stack_pre" : "encoder_stack_post");
   for (std::string name : {"plain", "causal", "padding"}) {
     TransformerStackConfig config = small(pre);
     config.layer.attention.causal = name == "causal";
-    config.checkpoint = checkpoint;
+    config.recompute = recompute;
     nn::TransformerEncoder encoder(config);
     Mask mask = range(file, name + ".key", true);
     check_case(encoder, file, name, {"x"}, mask,
@@ -84,13 +84,13 @@ TEST_CASE("encoder stack: as PyTorch's, with and without checkpointing") {
 
 TEST_CASE("decoder layer and stack: as PyTorch's") {
   bool pre = GENERATE(false, true), stack = GENERATE(false, true),
-       checkpoint = GENERATE(false, true);
+       recompute = GENERATE(false, true);
   std::string form = pre ? "pre" : "post";
   nn::StateDict file = golden(stack ? "decoder_stack_" + form : "decoder_layer_" + form + "_relu");
   for (std::string name : {"causal", "padding"}) {
     Mask mask = range(file, name + ".key", true), memory = range(file, name + ".memory", false);
     TransformerStackConfig config = small(pre);
-    config.checkpoint = checkpoint;
+    config.recompute = recompute;
     if (stack) {
       nn::TransformerDecoder decoder(config);
       check_case(decoder, file, name, {"x", "memory"}, mask,

@@ -81,8 +81,8 @@ TEST_CASE("optimizers follow PyTorch's trajectories", "[optimizer]") {
       }
       for (const auto& [key, value] : optimizer->state_dict()) {
         if (key == "step") continue;
-        std::string slot = key.substr(key.find('.') + 1), parameter = key.substr(0, key.find('.'));
-        require_close(value, golden.at("state." + slot + "." + parameter), tolerance);
+        std::string kind = key.substr(key.find('.') + 1), parameter = key.substr(0, key.find('.'));
+        require_close(value, golden.at("state." + kind + "." + parameter), tolerance);
       }
     }
   }
@@ -265,8 +265,8 @@ TEST_CASE("optimizer: bf16 parameters have their state in f32") {
   train::Adam adam(nn::NamedTensors{{"p", p}});
   nn::StateDict state = adam.state_dict();
   REQUIRE(state.size() == 4);
-  for (const char* slot : {"p.exp_avg", "p.exp_avg_sq", "p.master"})
-    REQUIRE(state.at(slot).dtype() == DType::f32);
+  for (const char* name : {"p.exp_avg", "p.exp_avg_sq", "p.master"})
+    REQUIRE(state.at(name).dtype() == DType::f32);
   REQUIRE(state.at("p.master").to_vector() == std::vector<double>{1, 1, 1});
 
   Tensor q = full({3}, 1).set_requires_grad(true);

@@ -89,9 +89,9 @@ TEST_CASE("svg: cells of one colour beside each other are one rectangle") {
   CHECK(has(text, "<path color=\"#000000\" d=\"M0 0h3v1H0zM0 1h2v1H0z\"/>"));
   CHECK(has(text, "<path color=\"#ff0000\" d=\"M2 1h1v1H2z\"/>"));
   CHECK(count(text, "<path") == 2);
-  Svg turned(100, 100, "");
-  turned.cells(0, 0, 20, 30, colors.transpose(0, 1));
-  CHECK(has(turned.str(), "<path color=\"#ff0000\" d=\"M1 2h1v1H1z\"/>"));
+  Svg transposed(100, 100, "");
+  transposed.cells(0, 0, 20, 30, colors.transpose(0, 1));
+  CHECK(has(transposed.str(), "<path color=\"#ff0000\" d=\"M1 2h1v1H1z\"/>"));
   CHECK_THROWS_AS(svg.cells(0, 0, 1, 1, Array::zeros({2, 2}, DType::u8, kCpu)), ShapeError);
   CHECK_THROWS_AS(svg.cells(0, 0, 1, 1, Array::zeros({0, 2, 3}, DType::u8, kCpu)), ShapeError);
 }

@@ -6,7 +6,7 @@
 namespace heed::kernels::common {
 namespace {
 
-// In the order of StepSlot (autograd/ops/optimizer.h).
+// In the order of StepValue (autograd/ops/optimizer.h).
 struct StepState {
   double learning_rate, step_number, grad_scale, failed_step;
 };

@@ -213,18 +213,18 @@ TEST_CASE("common mistakes: LSH in chunks of the sorted tokens is not causal",
           "[common_mistakes]") {
   manual_seed(7);
   Tensor q = randn({2, 3, 40, 10}, DType::f64), v = randn({2, 3, 40, 5}, DType::f64);
-  Tensor turned = q.clone();  // the last token in the opposite direction: in another bucket
-  turned.slice(2, 39, 40).copy_(-q.slice(2, 39, 40));
+  Tensor changed = q.clone();  // the last token in the opposite direction: in another bucket
+  changed.slice(2, 39, 40).copy_(-q.slice(2, 39, 40));
   const std::string spec = "lsh:buckets=4,chunk=4,rounds=1";
   auto earlier = [](const Tensor& x) { return x.slice(2, 0, 39).slice(3, 0, 39); };
   auto seen = [&](const Tensor& x) { return earlier(greater(map_of(spec, x, x), 0.0)); };
   // Which earlier keys (j <= i) a row sees, were later ones masked afterwards.
   Tensor place = arange(39, DType::i64);
   Tensor past = less_equal(unsqueeze(place, 0), unsqueeze(place, 1));  // [39, 39]
-  REQUIRE(logical_and(seen(q), past).to_vector() != logical_and(seen(turned), past).to_vector());
+  REQUIRE(logical_and(seen(q), past).to_vector() != logical_and(seen(changed), past).to_vector());
   auto causal = variant_for(spec, q, v, true);
   auto rows = [&](const Tensor& x) { return causal->forward(x, x, v, {}).slice(2, 0, 39); };
-  REQUIRE(rows(q).to_vector() == rows(turned).to_vector());
+  REQUIRE(rows(q).to_vector() == rows(changed).to_vector());
 }
 
 TEST_CASE("common mistakes: performer estimates softmax, linear and efficient replace it",

@@ -33,8 +33,8 @@ TEST_CASE("linformer: k = n and E = F = I is dense, shorter and empty rows too",
 
 TEST_CASE("linformer: padding, batch, gradients, weights, edges", "[linformer]") {
   VariantSize s{.heads = 4, .kv_heads = 2};
-  int64_t slots = GENERATE(1, 3, 32);
-  auto a = variant("linformer:k=" + std::to_string(slots), s);
+  int64_t k = GENERATE(1, 3, 32);
+  auto a = variant("linformer:k=" + std::to_string(k), s);
   check_padding(*a, s, {0, 0}, {7, 4});
   check_padding(*a, s, {0, 0}, {2, 5});
   check_batch_independence(*a, s);
@@ -46,7 +46,7 @@ TEST_CASE("linformer: padding, batch, gradients, weights, edges", "[linformer]")
   call.random = {3, 1};
   check_weights(*a, s, call);
   VariantSize small{.queries = 3, .keys = 4, .d = 2, .e = 2};
-  auto b = variant("linformer:k=" + std::to_string(slots), small, 6);
+  auto b = variant("linformer:k=" + std::to_string(k), small, 6);
   check_gradients(*b, small);
   check_gradients(*b, small, masked(Mask::key_padding({4, 2}) & Mask::query_padding({2, 3})));
 }
@@ -73,9 +73,9 @@ TEST_CASE("linformer: refused uses and options name what is wrong", "[linformer]
   REQUIRE_THROWS_SAYING(variant("linformer:k=8", s, 0), ValueError, "linformer: max_length is 0");
   REQUIRE_THROWS_SAYING(variant("linformer:k=0", s), ValueError, "k");
   REQUIRE_THROWS_SAYING(variant("linformer:share=all", s), ValueError, "none, kv, layer");
-  REQUIRE_THROWS_SAYING(variant("linformer:slots=3", s), ValueError, "slots");
+  REQUIRE_THROWS_SAYING(variant("linformer:rank=3", s), ValueError, "rank");
   REQUIRE_THROWS_SAYING(variant("linformer:k=8", s, 32, DType::f64, true), ValueError,
-                        "linformer: causal attention is not supported: each slot mixes");
+                        "linformer: causal attention is not supported: each projected key mixes");
   auto a = variant("linformer:k=8", s);
   Qkv in = inputs(s);
   Mask left = Mask::key_padding({0, 1}, {7, 7});
@@ -86,7 +86,8 @@ TEST_CASE("linformer: refused uses and options name what is wrong", "[linformer]
   REQUIRE_THROWS_SAYING(
       a->forward(in.q, in.k, in.v, masked(Mask::added(zeros({7, 7}, DType::f64)))), ValueError,
       "linformer: a bias");
-  REQUIRE(dynamic_cast<LinformerAttention&>(*variant("linformer:k=99", s)).slots() == 32);
+  REQUIRE(dynamic_cast<LinformerAttention&>(*variant("linformer:k=99", s)).projected_length() ==
+          32);
 }
 
 TEST_CASE("linformer: one matrix for all layers of a stack", "[linformer]") {

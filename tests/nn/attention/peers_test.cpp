@@ -175,7 +175,7 @@ TEST_CASE("peers: linformer", "[peers][linformer]") {
     peer.equal(name, "linformer:k=3", false, both);
   peer.equal("share", "linformer:k=3,share=kv", false, {{"E", "param.proj_k"}});
   double d = peer.distance("other_fewer_keys", "linformer:k=3");
-  INFO("more slots than keys: " << d);
+  INFO("k above the number of keys: " << d);
   REQUIRE(d > 1e-3);
 }
 

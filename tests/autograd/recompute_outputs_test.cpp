@@ -1,17 +1,17 @@
-// Activation checkpointing of functions with several outputs, and around ops that have several.
-#include <heed/autograd/checkpoint.h>
+// Recomputed functions with several outputs, and around ops that have several.
+#include <heed/autograd/recompute.h>
 #include <heed/tests/autograd/several_outputs.h>
 
 namespace heed::outputs_test {
 namespace {
 
-TEST_CASE("a checkpoint with two outputs", "[outputs][checkpoint]") {
+TEST_CASE("a recomputed function with two outputs", "[outputs][recompute]") {
   auto in = point();
   auto f = [](const std::vector<Tensor>& a) {
     auto [e, product] = fused_of(a[0], tanh(a[1]));
     return std::vector<Tensor>{e, sin(product), cast(greater(e, product), DType::i64)};
   };
-  auto want = f(in), got = checkpoint(f, in);
+  auto want = f(in), got = recompute(f, in);
   REQUIRE(got.size() == 3);
   for (size_t k = 0; k < 3; ++k) CHECK(got[k].to_vector() == want[k].to_vector());
   CHECK(got[1].requires_grad());
@@ -21,27 +21,28 @@ TEST_CASE("a checkpoint with two outputs", "[outputs][checkpoint]") {
       return a == 0 ? sum(y[1]) : b == 0 ? sum(y[0]) : sum(y[0] * y[1]);
     };
     auto plain = grad({loss(f(in))}, in, {}, {.allow_unused = true});
-    auto again = grad({loss(checkpoint(f, in))}, in, {}, {.allow_unused = true});
+    auto again = grad({loss(recompute(f, in))}, in, {}, {.allow_unused = true});
     for (size_t i = 0; i < 2; ++i) {
       REQUIRE(again[i].defined() == plain[i].defined());
       if (plain[i].defined()) CHECK(again[i].to_vector() == plain[i].to_vector());
     }
-    auto checked = [&](const std::vector<Tensor>& x) { return loss(checkpoint(f, x)); };
-    GradcheckResult second = gradgradcheck(checked, point());
+    auto recomputed = [&](const std::vector<Tensor>& x) { return loss(recompute(f, x)); };
+    GradcheckResult second = gradgradcheck(recomputed, point());
     INFO(second.message);
     CHECK(second);
   }
 }
 
-TEST_CASE("a checkpoint that uses two outputs of an op outside of it", "[outputs][checkpoint]") {
+TEST_CASE("a recomputed function that uses two outputs of an op outside of it",
+          "[outputs][recompute]") {
   Tensor x = leaf({1, 2}), w = leaf({3, -4}), y = leaf({5, 6});
-  auto run = [&](bool checked, bool second_alone) {
+  auto run = [&](bool recomputed, bool second_alone) {
     auto outer = pair_of(x, w);
     auto f = [&](const std::vector<Tensor>& in) {
       Tensor s = outer[1].squeeze(0) * in[0];
       return second_alone ? s : s * outer[0];
     };
-    Tensor inside = checked ? checkpoint(f, {y}) : f({y});
+    Tensor inside = recomputed ? recompute(f, {y}) : f({y});
     sum(outer[0] * 2.0 + inside + outer[1].squeeze(0)).backward();
     std::vector<std::vector<double>> g;
     for (const Tensor& t : {x, w, y}) {
@@ -53,10 +54,10 @@ TEST_CASE("a checkpoint that uses two outputs of an op outside of it", "[outputs
   for (bool second_alone : {false, true})
     CHECK(run(true, second_alone) == run(false, second_alone));
   // The same where an output of the outer op is asked for.
-  for (bool checked : {false, true}) {
+  for (bool recomputed : {false, true}) {
     auto outer = pair_of(x, w);
     auto f = [&](const std::vector<Tensor>& in) { return outer[1].squeeze(0) * outer[0] * in[0]; };
-    Tensor inside = checked ? checkpoint(f, {y}) : f({y});
+    Tensor inside = recomputed ? recompute(f, {y}) : f({y});
     auto g = grad({sum(inside) + sum(outer[0])}, {outer[1], y, x});
     CHECK(g[0].to_vector() == list({15, -48}));
     CHECK(g[1].to_vector() == list({3, -32}));
@@ -65,10 +66,11 @@ TEST_CASE("a checkpoint that uses two outputs of an op outside of it", "[outputs
   }
 }
 
-TEST_CASE("a checkpoint with several outputs refuses another run", "[outputs][checkpoint]") {
+TEST_CASE("a recomputed function with several outputs refuses another run",
+          "[outputs][recompute]") {
   Tensor x = leaf({1, 2});
   int calls = 0;
-  auto fewer = checkpoint(
+  auto fewer = recompute(
       [&](const std::vector<Tensor>& in) {
         std::vector<Tensor> out{exp(in[0]), sin(in[0])};
         if (++calls > 1) out.pop_back();
@@ -77,7 +79,7 @@ TEST_CASE("a checkpoint with several outputs refuses another run", "[outputs][ch
       {x});
   REQUIRE_THROWS_SAYING(sum(fewer[0]).backward(), GradError, "2 tensors in forward and 1 when run");
   calls = 0;
-  auto other = checkpoint(
+  auto other = recompute(
       [&](const std::vector<Tensor>& in) {
         return std::vector<Tensor>{exp(in[0]), ++calls > 1 ? sum(in[0]) : sin(in[0])};
       },

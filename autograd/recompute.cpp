@@ -1,4 +1,4 @@
-#include <heed/autograd/checkpoint.h>
+#include <heed/autograd/recompute.h>
 
 #include <set>
 #include <unordered_set>
@@ -66,11 +66,11 @@ Boundary boundary_of(const std::vector<Tensor>& outputs, uint64_t start) {
   return found;
 }
 
-class CheckpointNode final : public Node {
+class RecomputeNode final : public Node {
  public:
-  CheckpointNode(CheckpointListFunction f, uint64_t seed, uint64_t offset)
+  RecomputeNode(RecomputeListFunction f, uint64_t seed, uint64_t offset)
       : f_(std::move(f)), seed_(seed), offset_(offset) {}
-  const char* name() const override { return "checkpoint"; }
+  const char* name() const override { return "recompute"; }
   void keep(const std::vector<Tensor>& in, const std::vector<Array>& results, Boundary boundary);
   void vjp(Vjp& v) override;
 
@@ -78,7 +78,7 @@ class CheckpointNode final : public Node {
   void check_versions() const;
   std::vector<Tensor> run_again(const std::vector<Tensor>& in) const;
 
-  CheckpointListFunction f_;
+  RecomputeListFunction f_;
   uint64_t seed_, offset_;
   Device device_ = default_device();
   DType dtype_ = default_dtype();
@@ -87,8 +87,8 @@ class CheckpointNode final : public Node {
   std::vector<std::pair<Array, uint32_t>> saved_;
 };
 
-void CheckpointNode::keep(const std::vector<Tensor>& in, const std::vector<Array>& results,
-                          Boundary boundary) {
+void RecomputeNode::keep(const std::vector<Tensor>& in, const std::vector<Array>& results,
+                         Boundary boundary) {
   own_.resize(results.size());
   outputs = own_;
   std::vector<const Tensor*> list;
@@ -99,15 +99,15 @@ void CheckpointNode::keep(const std::vector<Tensor>& in, const std::vector<Array
   saved_ = std::move(boundary.saved);
 }
 
-void CheckpointNode::check_versions() const {
+void RecomputeNode::check_versions() const {
   for (const auto& [array, version] : saved_)
     if (array.storage().version() != version)
       throw GradError(str("backward: a tensor ", array.shape(),
-                          " that a checkpointed function uses was changed in "
+                          " that a recomputed function uses was changed in "
                           "place between forward and backward"));
 }
 
-std::vector<Tensor> CheckpointNode::run_again(const std::vector<Tensor>& in) const {
+std::vector<Tensor> RecomputeNode::run_again(const std::vector<Tensor>& in) const {
   GradMode recording(true);
   GeneratorState state(seed_, offset_);
   OpName none("");  // f is user code, which may read the defaults: those of forward
@@ -115,19 +115,19 @@ std::vector<Tensor> CheckpointNode::run_again(const std::vector<Tensor>& in) con
   DefaultDType of(dtype_);
   std::vector<Tensor> results = f_(in);
   if (results.size() != outputs.size())
-    throw GradError(str("backward: a checkpointed function gave ", outputs.size(),
+    throw GradError(str("backward: a recomputed function gave ", outputs.size(),
                         " tensors in forward and ", results.size(), " when run again"));
   for (size_t k = 0; k < results.size(); ++k) {
     const Tensor& y = results[k];
     if (!y.defined() || (y.shape() == outputs[k].shape && y.dtype() == outputs[k].dtype)) continue;
-    throw GradError(str("backward: a checkpointed function gave ", outputs[k].shape, " ",
+    throw GradError(str("backward: a recomputed function gave ", outputs[k].shape, " ",
                         outputs[k].dtype, " in forward and ", y.shape(), " ", y.dtype(),
                         " when run again"));
   }
   return results;
 }
 
-void CheckpointNode::vjp(Vjp& v) {
+void RecomputeNode::vjp(Vjp& v) {
   check_versions();
   const uint64_t first = Leaf({}, DType::f32).sequence;  // what is made from here on is younger
   std::vector<Tensor> in;
@@ -149,8 +149,8 @@ void CheckpointNode::vjp(Vjp& v) {
     else targets.push_back({edge.node.get(), edge.output});
     which.push_back(i);
   }
-  // A parameter's slot may already hold gradients from outside f. The nested run adds to it,
-  // returns the sum as its result and empties the slot, so adding the result restores the sum.
+  // Gradients from outside f may already have arrived at a parameter. The nested run adds to their
+  // sum, returns it as its result and leaves none behind, so adding the result restores the sum.
   EngineOptions options;
   options.create_graph = v.create_graph();
   options.nested = true;
@@ -162,10 +162,10 @@ void CheckpointNode::vjp(Vjp& v) {
 
 }  // namespace
 
-std::vector<Tensor> checkpoint(CheckpointListFunction f, const std::vector<Tensor>& inputs) {
+std::vector<Tensor> recompute(RecomputeListFunction f, const std::vector<Tensor>& inputs) {
   if (!grad_enabled()) return f(inputs);
-  Ref<CheckpointNode> node(
-      new CheckpointNode(f, default_generator().seed(), default_generator().offset()));
+  Ref<RecomputeNode> node(
+      new RecomputeNode(f, default_generator().seed(), default_generator().offset()));
   // Leaves stand in for the inputs: f's graph ends there and dies with this scope.
   std::vector<Tensor> aliases;
   for (const Tensor& x : inputs) {
@@ -187,9 +187,9 @@ std::vector<Tensor> checkpoint(CheckpointListFunction f, const std::vector<Tenso
   return results;
 }
 
-Tensor checkpoint(CheckpointFunction f, const std::vector<Tensor>& inputs) {
+Tensor recompute(RecomputeFunction f, const std::vector<Tensor>& inputs) {
   auto list = [f = std::move(f)](const std::vector<Tensor>& in) { return std::vector{f(in)}; };
-  return checkpoint(CheckpointListFunction(std::move(list)), inputs)[0];
+  return recompute(RecomputeListFunction(std::move(list)), inputs)[0];
 }
 
 }  // namespace heed

@@ -1,15 +1,15 @@
-// The decode state of Linformer: keys and values already projected to k slots, and how many tokens
-// each row has taken in. It does not grow.
+// The decode state of Linformer: the k projected keys and values, and how many tokens each row has
+// taken in. It does not grow.
 #pragma once
 
 #include <heed/nn/attention/decode_state.h>
 
 namespace heed::nn {
 
-class SlotState : public DecodeState {
+class ProjectedState : public DecodeState {
  public:
-  SlotState(int64_t batch, int64_t kv_heads, int64_t slots, int64_t head_dim, int64_t value_dim,
-            DType dtype, Device device);
+  ProjectedState(int64_t batch, int64_t kv_heads, int64_t length, int64_t head_dim,
+                 int64_t value_dim, DType dtype, Device device);
 
   const Tensor& keys() const { return tensors_.at("k"); }    // [B, Hkv, k, D]
   const Tensor& values() const { return tensors_.at("v"); }  // [B, Hkv, k, E]
@@ -17,7 +17,9 @@ class SlotState : public DecodeState {
   void added(const Mask& mask, int64_t count) { count_keys(mask, count); }
 
  private:
-  std::unique_ptr<DecodeState> copy() const override { return std::make_unique<SlotState>(*this); }
+  std::unique_ptr<DecodeState> copy() const override {
+    return std::make_unique<ProjectedState>(*this);
+  }
 };
 
 }  // namespace heed::nn
