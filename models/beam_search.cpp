@@ -65,7 +65,7 @@ class BeamSearch {
     std::vector<std::vector<Hypothesis>> results(searches_.size());
     while (!searches_.empty()) {
       Tensor logits = penalize(texts_->next(), options_.rules, texts_->texts());  // [R, V]
-      auto never = forbidden_tokens(options_.rules, vocabulary_, texts_->texts());
+      auto never = forbidden_tokens(options_.rules, vocabulary_, texts_->texts(), stop_);
       best_ = best_tokens(logits, 2 * options_.beam, never);
       advance(results);
     }
@@ -177,7 +177,7 @@ std::vector<std::vector<Hypothesis>> beam_search(const Steppable& model,
                                                  const DecodingInputs& inputs,
                                                  const BeamOptions& options) {
   check(options);
-  check(options.rules, model.vocabulary());
+  check(options.rules, model.vocabulary(), options.stop);
   return BeamSearch(model, inputs, options).run();
 }
 
