@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include <heed/autograd/ops/range_flag.h>
 #include <heed/core/error.h>
 #include <heed/models/best_tokens.h>
 #include <heed/models/continuations.h>
@@ -178,7 +179,9 @@ std::vector<std::vector<Hypothesis>> beam_search(const Steppable& model,
                                                  const BeamOptions& options) {
   check(options);
   check(options.rules, model.vocabulary(), options.stop);
-  return BeamSearch(model, inputs, options).run();
+  auto lists = BeamSearch(model, inputs, options).run();
+  refuse_out_of_range("beam_search", model.device());
+  return lists;
 }
 
 }  // namespace heed::models

@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include <heed/autograd/ops/range_flag.h>
 #include <heed/core/error.h>
 #include <heed/core/random.h>
 #include <heed/models/continuations.h>
@@ -84,6 +85,7 @@ std::vector<std::vector<int64_t>> sample(const Steppable& model, const DecodingI
     open = std::move(still_open);
     if (!open.empty()) texts.extend(rows, tokens);
   }
+  refuse_out_of_range("sample", model.device());
   return made;
 }
 
