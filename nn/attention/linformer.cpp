@@ -148,19 +148,23 @@ void LinformerAttention::take_in(const Tensor& k, const Tensor& v, const Mask& m
   int64_t batch = s.batch(), count = k.dim(2);
   Ranges fresh = mask.key_ranges(batch, count);
   for (int64_t b = 0; b < batch; ++b) require_length(s.held()[b] + fresh.size(b));
-  auto add = [&](int64_t row, int64_t rows) {
+  // The slots of rows [row, row + rows) with their new tokens.
+  auto added = [&](const Tensor& slots, const Tensor& x, const Tensor& e, int64_t row,
+                   int64_t rows) {
     int64_t at = s.held()[row], n = fresh.size(row);
-    for (auto [x, sum, e] :
-         {std::tuple{&k, &s.keys(), &E}, {&v, &s.values(), &value_projection()}}) {
-      Tensor place = sum->slice(0, row, row + rows);                // [rows, Hkv, k, D]
-      Tensor tokens = x->slice(0, row, row + rows).slice(2, 0, n);  // [rows, Hkv, n, D]
-      place.copy_(place + project(corner(*e, slots_, at, at + n), tokens));
-    }
+    Tensor tokens = x.slice(0, row, row + rows).slice(2, 0, n);  // [rows, Hkv, n, D]
+    return slots.slice(0, row, row + rows) + project(corner(e, slots_, at, at + n), tokens);
   };
-  if (batch > 0 && fresh.equal && s.held().all_equal()) add(0, batch);
-  else
-    for (int64_t b = 0; b < batch; ++b) add(b, 1);
-  s.added(mask, count);
+  const bool together = fresh.equal && s.held().all_equal();
+  auto all = [&](const Tensor& slots, const Tensor& x, const Tensor& e) {
+    if (batch == 0) return slots;
+    if (together) return added(slots, x, e, 0, batch);
+    std::vector<Tensor> parts;
+    for (int64_t b = 0; b < batch; ++b) parts.push_back(added(slots, x, e, b, 1));
+    return concat(parts, 0);
+  };
+  Tensor keys = all(s.keys(), k, E), values = all(s.values(), v, value_projection());
+  s.set(keys, values, mask, count);
 }
 
 Tensor LinformerAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
@@ -169,6 +173,7 @@ Tensor LinformerAttention::step(const Tensor& q, const Tensor& k, const Tensor& 
   auto scope = enter();
   SlotState& s = state_as<SlotState>(state);
   check_step(q, k, v, call, s);
+  StepGuard past(s);
   if (k.defined()) take_in(k, v, call.mask, s);
   AttentionTerms terms;
   terms.query_begin = call.mask.terms().query_begin;

@@ -9,4 +9,10 @@ SlotState::SlotState(int64_t batch, int64_t kv_heads, int64_t slots, int64_t hea
     tensors_[name] = Tensor(Array::zeros({batch, kv_heads, slots, width}, dtype, device));
 }
 
+void SlotState::set(const Tensor& keys, const Tensor& values, const Mask& mask, int64_t count) {
+  count_keys(mask, count);
+  tensors_.at("k") = keys;
+  tensors_.at("v") = values;
+}
+
 }  // namespace heed::nn
