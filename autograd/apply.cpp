@@ -29,7 +29,7 @@ void record(Node& node, const Tensor* const* inputs, int count, unsigned saves,
     edge.dtype = input.dtype();
     if (all || (i < 24 && (saves >> i & 1))) {
       edge.saved = input;
-      edge.version = input.array().storage().version();
+      edge.version = input.version();
     }
   }
   for (size_t k = 0; k < outputs.size(); ++k) {

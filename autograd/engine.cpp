@@ -134,6 +134,10 @@ void Engine::work(Node& node) {
 
 void Engine::arrive(Node& node, int k) {
   Node::Output& output = node.outputs[static_cast<size_t>(k)];
+  if (node.is_leaf() && static_cast<Leaf&>(node).replaced)
+    throw GradError(str("backward: a tensor ", output.shape,
+                        " was given another value (set_value, Module::to) between forward and "
+                        "backward"));
   if (!options_.nested && !output.hooks.empty()) run_hooks(output);
   if (targets_) {
     bool taken = false;

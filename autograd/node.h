@@ -36,7 +36,7 @@ class Node : public RefCounted {
     Shape shape;     // of the input
     DType dtype = DType::f32;
     Tensor saved;
-    uint32_t version = 0;
+    uint64_t version = 0;  // of `saved` in forward
     // In the running backward: its gradient is asked for, or leads to one that is.
     bool needed() const { return node && (node->leads || source().wanted); }
     Output& source() const { return node->outputs[static_cast<size_t>(output)]; }
@@ -66,6 +66,7 @@ class Leaf final : public Node {
   void vjp(Vjp&) override {}
   bool is_leaf() const override { return true; }
   Tensor grad;
+  bool replaced = false;  // the tensor has had another leaf since, by set_value
 
  private:
   Output output_;

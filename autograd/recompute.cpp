@@ -27,10 +27,10 @@ class GeneratorState {
 };
 
 // What f's graph depends on besides its inputs: parameters and captured results, recognised by
-// nodes older than the run. `saved` holds their values as f's ops saved them, with versions.
+// nodes older than the run. `saved` holds those that f's ops saved, with versions.
 struct Boundary {
   std::vector<Node::Edge> edges;
-  std::vector<std::pair<Array, uint32_t>> saved;
+  std::vector<std::pair<Tensor, uint64_t>> saved;
 };
 
 Boundary boundary_of(const std::vector<Tensor>& outputs, uint64_t start) {
@@ -58,8 +58,7 @@ Boundary boundary_of(const std::vector<Tensor>& outputs, uint64_t start) {
     open.pop_back();
     for (const Node::Edge& edge : node->inputs) {
       bool before = edge.node && edge.node->sequence < start;
-      if (before && edge.saved.defined())
-        found.saved.emplace_back(edge.saved.array(), edge.version);
+      if (before && edge.saved.defined()) found.saved.emplace_back(edge.saved, edge.version);
       visit(edge.node, edge.output);
     }
   }
@@ -84,7 +83,7 @@ class RecomputeNode final : public Node {
   DType dtype_ = default_dtype();
   std::vector<Output> own_;
   size_t given_ = 0;  // inputs that f takes; the edges after them are the boundary
-  std::vector<std::pair<Array, uint32_t>> saved_;
+  std::vector<std::pair<Tensor, uint64_t>> saved_;
 };
 
 void RecomputeNode::keep(const std::vector<Tensor>& in, const std::vector<Array>& results,
@@ -100,9 +99,9 @@ void RecomputeNode::keep(const std::vector<Tensor>& in, const std::vector<Array>
 }
 
 void RecomputeNode::check_versions() const {
-  for (const auto& [array, version] : saved_)
-    if (array.storage().version() != version)
-      throw GradError(str("backward: a tensor ", array.shape(),
+  for (const auto& [tensor, version] : saved_)
+    if (tensor.version() != version)
+      throw GradError(str("backward: a tensor ", tensor.shape(),
                           " that a recomputed function uses was changed in "
                           "place between forward and backward"));
 }

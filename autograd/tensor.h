@@ -30,7 +30,8 @@ struct TensorOptions {
 };
 
 struct TensorImpl : RefCounted {
-  int32_t output;  // its number among the node's outputs
+  int32_t output;             // its number among the node's outputs
+  uint32_t replacements = 0;  // how often set_value gave it another value
   Array value;
   Ref<Node> node;  // empty: a constant
   TensorImpl(Array&& v, Ref<Node>&& n, int32_t k);
@@ -100,8 +101,14 @@ class Tensor {
   // In-place changes; not recorded, and refused on tensors of a graph unless under NoGrad.
   void copy_(const Tensor& source) const;  // broadcast and dtype conversion allowed
   void fill_(double value) const;
-  // Gives this tensor (and all its handles) another value of the same shape; dtype may change.
+  // Gives this tensor (and all its handles) another value of the same shape; dtype and device may
+  // change, hooks stay. As after any change in place, backward through a graph that was recorded
+  // before is a GradError.
   void set_value(Array value) const;
+  // Another number after each change of the value, by those above or by an optimizer.
+  uint64_t version() const {
+    return uint64_t{impl_->replacements} << 32 | array().storage().version();
+  }
 
   // Shape and slicing (views, differentiable). Negative axes and indices count from the end.
   Tensor reshape(const Shape& shape) const;  // one size may be -1

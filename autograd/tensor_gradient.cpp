@@ -54,10 +54,16 @@ void Tensor::register_hook(Tensor (*hook)(const Tensor&, void*), void* context) 
 void Tensor::set_value(Array value) const {
   if (!(value.shape() == shape()))
     throw ShapeError(str("set_value: ", value.shape(), " for a tensor ", shape()));
-  bool wanted = requires_grad();
   if (!is_leaf()) throw GradError("set_value: not a leaf");
+  if (requires_grad()) {
+    auto& before = static_cast<Leaf&>(*node());
+    Ref<Node> leaf(new Leaf(value.shape(), value.dtype()));
+    leaf->outputs[0].hooks = before.outputs[0].hooks;
+    before.replaced = true;
+    impl_->node = std::move(leaf);
+  }
   impl_->value = std::move(value);
-  if (wanted) impl_->node = Ref<Node>(new Leaf(shape(), dtype()));
+  ++impl_->replacements;
 }
 
 }  // namespace heed

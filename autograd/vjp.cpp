@@ -26,9 +26,9 @@ struct GradientSum {
   }
 };
 
-void check_version(const Array& saved, uint32_t version, const char* op) {
-  if (saved.storage().version() != version)
-    throw GradError(str("backward: a tensor ", saved.shape(), " that '", op,
+void require_unchanged(bool unchanged, const Shape& shape, const char* op) {
+  if (!unchanged)
+    throw GradError(str("backward: a tensor ", shape, " that '", op,
                         "' saved was changed in place between forward and backward"));
 }
 
@@ -94,15 +94,16 @@ Tensor Vjp::cotangent_or_zeros(int k) const {
 
 Tensor Vjp::input(int i) const {
   if (!saved(i)) throw GradError(str("backward: '", node_.name(), "' did not save input ", i));
-  check_version(edge(i).saved.array(), edge(i).version, node_.name());
-  return edge(i).saved;
+  const Tensor& x = edge(i).saved;
+  require_unchanged(x.version() == edge(i).version, x.shape(), node_.name());
+  return x;
 }
 
 Tensor Vjp::output(int k) const {
   const Node::Output& output = node_.outputs[static_cast<size_t>(k)];
   if (!output.saved.defined())
     throw GradError(str("backward: '", node_.name(), "' did not save output ", k));
-  check_version(output.saved, output.version, node_.name());
+  require_unchanged(output.saved.storage().version() == output.version, output.shape, node_.name());
   if (!create_graph_) return Tensor(output.saved);
   return detail::output_of(Ref<Node>(&node_), k, Array(output.saved));
 }

@@ -2,6 +2,8 @@
 //
 //   loss = lse(x) - (1 - e) x_target - e mean(x)   and 0 where the target is ignored
 //
+// A target outside [0, V) is ignored like ignore_index. Callers refuse one on the CPU; on other
+// devices they cannot (autograd/ops/range_flag.h).
 // f32, f64, bf16; all arrays contiguous. For bf16, losses, shift, log_sum, total and cotangent are
 // f32.
 #pragma once

@@ -1,6 +1,7 @@
-// Reading and adding by index. Indices are i64, contiguous and, on the CPU, checked by the caller;
-// kernels of other devices skip those out of range. All arrays are contiguous. Sums run in a fixed
-// order, whatever the number of threads.
+// Reading and adding by index. Indices are i64 and contiguous. For arrays on the CPU the caller has
+// checked them; on other devices it cannot (autograd/ops/range_flag.h), so that no kernel may
+// follow an index out of range: reading gives 0 there, adding leaves it out. All arrays are
+// contiguous. Sums run in a fixed order, whatever the number of threads.
 #pragma once
 
 #include <heed/backends/kernel.h>

@@ -17,8 +17,9 @@ LinearCrossEntropyPlan linear_cross_entropy_plan(int64_t rows, int64_t size, int
 }  // namespace heed::kernels
 
 // loss []: sum over the rows that are not ignored, or mean; f32 for bf16. scratch: u8, as planned
-// for the loss's dtype. Gradients may be undefined (not wanted). Rows that are ignored get dx = 0,
-// and none of their values reaches a result.
+// for the loss's dtype. Gradients may be undefined (not wanted). Rows that are ignored, or whose
+// target is outside [0, V) (as in cross_entropy.h), get dx = 0, and none of their values reaches a
+// result.
 HEED_KERNEL(linear_cross_entropy,
             void(const Array& x, const Array& weight, const Array& bias, const Array& target,
                  double smoothing, int64_t ignore_index, bool mean, const Array& scratch,

@@ -14,13 +14,23 @@ Array& Array::operator=(const Array& other) = default;
 Array& Array::operator=(Array&& other) noexcept = default;
 Array::~Array() = default;
 
-Array Array::empty(const Shape& shape, DType dtype, Device device) {
-  int64_t count = 1;
+// The number of elements. ShapeError if that or a stride, which sizes of 0 do not make smaller,
+// would be too large.
+static int64_t checked_count(const Shape& shape) {
+  int64_t stride = 1;
+  bool empty = false;
   for (int64_t size : shape) {
     if (size < 0) throw ShapeError(str("array: negative size in ", shape));
-    if (__builtin_mul_overflow(count, size, &count) || count > (int64_t{1} << 46))
+    empty |= size == 0;
+    if (__builtin_mul_overflow(stride, size == 0 ? 1 : size, &stride) ||
+        stride > (int64_t{1} << 46))
       throw ShapeError(str("array: ", shape, " has too many elements"));
   }
+  return empty ? 0 : stride;
+}
+
+Array Array::empty(const Shape& shape, DType dtype, Device device) {
+  const int64_t count = checked_count(shape);
   Array a;
   a.shape_ = shape;
   a.strides_ = row_major(shape);
@@ -162,6 +172,7 @@ Array Array::broadcast_to(const Shape& target) const {
   if (target == shape_) return *this;
   if (!broadcastable_to(shape_, target))
     throw ShapeError(str("broadcast_to: ", shape_, " does not broadcast to ", target));
+  checked_count(target);
   Strides strides = Shape::filled(target.rank(), 0);
   for (int i = 1; i <= rank(); ++i)
     if (shape_[rank() - i] != 1) strides[target.rank() - i] = strides_[rank() - i];
@@ -171,7 +182,7 @@ Array Array::broadcast_to(const Shape& target) const {
 // Groups of old axes that are contiguous among themselves can be divided anew. Walks both shapes
 // from the end, matching a group of old axes to the new axes of the same total size.
 bool Array::view_strides(const Shape& shape, Strides& strides) const {
-  if (shape.numel() != numel()) return false;
+  if (checked_count(shape) != numel()) return false;
   strides = row_major(shape);
   if (is_contiguous()) return true;
   int fresh = shape.rank() - 1;

@@ -14,11 +14,8 @@ namespace {
 LogHandler handler = nullptr;
 
 LogLevel log_level() {
-  static const LogLevel level = [] {
-    std::string name = env_choice("HEED_LOG", {"quiet", "info", "debug"}, "info");
-    return name == "quiet" ? LogLevel::quiet : name == "info" ? LogLevel::info : LogLevel::debug;
-  }();
-  return level;
+  std::string name = env_choice("HEED_LOG", {"quiet", "info", "debug"}, "info");
+  return name == "quiet" ? LogLevel::quiet : name == "info" ? LogLevel::info : LogLevel::debug;
 }
 
 }  // namespace

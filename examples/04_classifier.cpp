@@ -82,6 +82,8 @@ int main() try {
     loss.backward();
     optimizer.step(0.01);
     optimizer.zero_grad();
+    if (auto failed = optimizer.failed_step())
+      throw NumericError(str("step ", *failed, ": the gradients are not finite"));
     if (step % 100 == 0)
       std::printf("step %d  loss %.4f  right on unseen points: %.1f %%\n", step, loss.item(),
                   100 * accuracy(model, test_points));

@@ -49,6 +49,9 @@ int main() try {
     optimizer.zero_grad();
     // The loss is the mean of -log P(next letter); without learning it is log(260) = 5.56.
     progress.update(step, kSteps, str("step ", step, "  loss ", loss.item()));
+    // A gradient that is not finite is left out, and so is every later one: ask, or it goes unseen.
+    if (auto failed = optimizer.failed_step())
+      throw NumericError(str("step ", *failed, ": the gradients are not finite"));
     if (step % 100 == 0)
       std::printf("step %3lld  loss %.3f\n", static_cast<long long>(step), loss.item());
   }

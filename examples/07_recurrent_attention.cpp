@@ -55,6 +55,8 @@ std::vector<std::string> learn(const Task& task, const std::string& attention,
       optimizer.zero_grad();
       total += loss.item();
     }
+    if (auto failed = optimizer.failed_step())
+      throw NumericError(str("step ", *failed, ": the gradients are not finite"));
     std::printf("epoch %lld  loss %.3f\n", static_cast<long long>(epoch + 1),
                 total / static_cast<double>(batches.count(epoch)));
     std::fflush(stdout);

@@ -92,6 +92,8 @@ double train_translator(const std::string& spec, int64_t steps) {
     optimizer.step(schedule(step));
     optimizer.zero_grad();
     progress.update(step, steps, str(spec, "  step ", step, "  loss ", loss.item()));
+    if (auto failed = optimizer.failed_step())
+      throw NumericError(str(spec, ", step ", *failed, ": the gradients are not finite"));
   }
   progress.finish();
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include <heed/autograd/ops/range_flag.h>
 #include <heed/core/error.h>
 #include <heed/models/best_tokens.h>
 #include <heed/models/continuations.h>
@@ -65,7 +66,7 @@ class BeamSearch {
     std::vector<std::vector<Hypothesis>> results(searches_.size());
     while (!searches_.empty()) {
       Tensor logits = penalize(texts_->next(), options_.rules, texts_->texts());  // [R, V]
-      auto never = forbidden_tokens(options_.rules, vocabulary_, texts_->texts());
+      auto never = forbidden_tokens(options_.rules, vocabulary_, texts_->texts(), stop_);
       best_ = best_tokens(logits, 2 * options_.beam, never);
       advance(results);
     }
@@ -177,8 +178,10 @@ std::vector<std::vector<Hypothesis>> beam_search(const Steppable& model,
                                                  const DecodingInputs& inputs,
                                                  const BeamOptions& options) {
   check(options);
-  check(options.rules, model.vocabulary());
-  return BeamSearch(model, inputs, options).run();
+  check(options.rules, model.vocabulary(), options.stop);
+  auto lists = BeamSearch(model, inputs, options).run();
+  refuse_out_of_range("beam_search", model.device());
+  return lists;
 }
 
 }  // namespace heed::models

@@ -44,7 +44,8 @@ struct Hypothesis {
 double length_penalty(int64_t length, double alpha);  // lp
 
 // For each row of the inputs its hypotheses, best first, at most `beam`. ValueError: options out of
-// range, a model in training mode, inputs that the model has no use for.
+// range, a model in training mode, inputs that the model has no use for, a source token outside
+// the vocabulary (on a device other than the CPU after the search, without its place).
 std::vector<std::vector<Hypothesis>> beam_search(const Steppable& model,
                                                  const DecodingInputs& inputs,
                                                  const BeamOptions& options = {});

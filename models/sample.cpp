@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include <heed/autograd/ops/range_flag.h>
 #include <heed/core/error.h>
 #include <heed/core/random.h>
 #include <heed/models/continuations.h>
@@ -55,7 +56,7 @@ std::vector<std::vector<int64_t>> sample(const Steppable& model, const DecodingI
                                          const SampleOptions& options) {
   Vocabulary vocabulary = model.vocabulary();
   check(options);
-  check(options.rules, vocabulary);
+  check(options.rules, vocabulary, options.stop);
   Continuations texts(model, inputs, options.max_tokens);
   int64_t stop = options.stop.value_or(vocabulary.eos);
   Generator random(options.seed);
@@ -64,7 +65,7 @@ std::vector<std::vector<int64_t>> sample(const Steppable& model, const DecodingI
   std::iota(open.begin(), open.end(), int64_t{0});
   for (int64_t i = 0; i < options.max_tokens && !open.empty(); ++i) {
     Tensor logits = penalize(texts.next(), options.rules, texts.texts());  // [R, V]
-    auto never = forbidden_tokens(options.rules, vocabulary, texts.texts());
+    auto never = forbidden_tokens(options.rules, vocabulary, texts.texts(), stop);
     std::vector<double> all = logits.to_vector();
     std::vector<int64_t> rows, tokens, still_open;
     for (size_t r = 0; r < open.size(); ++r) {
@@ -84,6 +85,7 @@ std::vector<std::vector<int64_t>> sample(const Steppable& model, const DecodingI
     open = std::move(still_open);
     if (!open.empty()) texts.extend(rows, tokens);
   }
+  refuse_out_of_range("sample", model.device());
   return made;
 }
 

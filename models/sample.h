@@ -29,7 +29,8 @@ struct SampleOptions {
 
 // The new tokens of each row of the inputs, without the one that ended it. A row also ends where
 // the rules leave no token. ValueError: options out of range, a model in training mode, inputs that
-// the model has no use for.
+// the model has no use for, a source token outside the vocabulary (on a device other than the CPU
+// at the end, without its place).
 std::vector<std::vector<int64_t>> sample(const Steppable& model, const DecodingInputs& inputs,
                                          const SampleOptions& options = {});
 

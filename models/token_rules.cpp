@@ -9,11 +9,15 @@
 
 namespace heed::models {
 
-void check(const TokenRules& rules, const Vocabulary& vocabulary) {
-  for (int64_t id : rules.forbidden)
+void check(const TokenRules& rules, const Vocabulary& vocabulary,
+           const std::optional<int64_t>& stop) {
+  for (int64_t id : rules.forbidden) {
     if (id < 0 || id >= vocabulary.size)
       throw ValueError(
           str("TokenRules: forbidden id ", id, " outside the vocabulary of ", vocabulary.size));
+    if (id == stop)
+      throw ValueError(str("TokenRules: id ", id, " is forbidden, but it is to end the texts"));
+  }
   if (!(rules.repetition_penalty > 0 && std::isfinite(rules.repetition_penalty)))
     throw ValueError(str("TokenRules: a finite repetition_penalty > 0 expected, got ",
                          rules.repetition_penalty));
@@ -43,15 +47,17 @@ static void add_repeated(const std::vector<int64_t>& text, int64_t n, std::set<i
 }
 
 std::vector<std::vector<int64_t>> forbidden_tokens(const TokenRules& rules,
-                                                   const Vocabulary& vocabulary,
-                                                   const Texts& texts) {
-  std::set<int64_t> always(rules.forbidden.begin(), rules.forbidden.end());
-  for (int64_t id : {vocabulary.pad, vocabulary.bos})
-    if (id >= 0) always.insert(id);
+                                                   const Vocabulary& vocabulary, const Texts& texts,
+                                                   int64_t stop) {
+  const std::set<int64_t> asked(rules.forbidden.begin(), rules.forbidden.end());
   std::vector<std::vector<int64_t>> out;
   for (const std::vector<int64_t>& text : texts) {
-    std::set<int64_t> ids = always;
+    std::set<int64_t> ids;
+    for (int64_t id : {vocabulary.pad, vocabulary.bos})
+      if (id >= 0) ids.insert(id);
     if (rules.no_repeat_ngram > 0) add_repeated(text, rules.no_repeat_ngram, ids);
+    ids.erase(stop);
+    ids.insert(asked.begin(), asked.end());
     out.emplace_back(ids.begin(), ids.end());
   }
   return out;

@@ -56,8 +56,8 @@ class Module {
   bool is_training() const { return training_; }
   void zero_grad() const;
   // Converts or moves parameters, gradients and buffers, recursively; to(dtype) leaves integer
-  // buffers and those that are not saved as they are. Make an optimizer after the move: its state
-  // stays where it was made.
+  // buffers and those that are not saved as they are. Hooks on parameters stay. Make an optimizer
+  // after the move: its state stays where it was made. A graph from before it is of no more use.
   void to(DType dtype);
   void to(Device device);
 

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <heed/autograd/ops/range_flag.h>
 #include <heed/train/evaluation_mode.h>
 
 namespace heed::train {
@@ -45,6 +46,7 @@ bool Trainer::Loop::evaluate() {
     EvaluationMode scope(model);
     metric = task.evaluate();
   }
+  refuse_out_of_range("training: evaluation", optimizer.device());
   evaluated_step = state.step;
   state.evaluation_due = false;
   unsaved = true;

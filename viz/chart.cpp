@@ -30,6 +30,9 @@ void check(const ChartOptions& o, size_t series) {
     throw ValueError(str("chart: 1 to ", kMostSeries, " series expected, got ", series));
 }
 
+// Beyond these, steps between ticks could not be told from 0, or would overflow.
+constexpr double kLeastNumber = 1e-300, kLargestNumber = 1e300;
+
 std::string tick_text(double x) { return fmt::format("{:.10g}", x); }
 
 // The picture with everything but the data: title, axes, grid, legend.
@@ -99,12 +102,14 @@ std::vector<std::string> names_of(const std::vector<Series>& list) {
 }  // namespace
 
 std::vector<double> ticks(double low, double high, int count) {
-  if (!(low <= high) || !std::isfinite(high - low) || count < 1)
-    throw ValueError(str("chart: a finite range expected, got ", low, " to ", high));
   double size = std::max(std::abs(low), std::abs(high));
-  if (high - low <= 1e-9 * size) {  // practically one number: show a range around it
-    double away = size == 0 ? 1 : size / 2;
-    return ticks(low - away, high + away, count);
+  if (!(low <= high) || !(size <= kLargestNumber) || count < 1)
+    throw ValueError(
+        str("chart: a range of numbers up to 1e300 expected, got ", low, " to ", high));
+  if (high - low <=
+      std::max(1e-9 * size, kLeastNumber)) {  // practically one number: a range around it
+    double away = size <= kLeastNumber ? 1 : size / 2;
+    low -= away, high += away;
   }
   double rough = (high - low) / count, power = std::pow(10, std::floor(std::log10(rough)));
   double step = 10 * power;
@@ -164,7 +169,7 @@ Svg draw_bars(const std::vector<std::string>& groups, const std::vector<Bars>& b
       high = std::max(high, value);
     }
   }
-  Frame frame(options, names_of(bars), ticks(0, high > 0 ? high : 1, 5));
+  Frame frame(options, names_of(bars), ticks(0, high > kLeastNumber ? high : 1, 5));
   double group_width = (frame.right() - frame.left()) / static_cast<double>(groups.size());
   double bar_width = 0.8 * group_width / static_cast<double>(bars.size());
   for (size_t g = 0; g < groups.size(); ++g) {

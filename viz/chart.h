@@ -5,7 +5,7 @@
 //
 // The axes end at round numbers; a legend names the series, at most 8 of them.
 // ValueError: no series or too many, none or not as many numbers as expected, numbers that are not
-// finite, bars below 0.
+// finite or beyond 1e300, bars below 0. Numbers below 1e-300 are drawn as 0.
 #pragma once
 
 #include <string>
@@ -36,7 +36,8 @@ Svg draw_bars(const std::vector<std::string>& groups, const std::vector<Bars>& b
               const ChartOptions& options = {});
 
 // Round numbers (1, 2 or 5 times a power of ten apart) from below `low` to above `high`, about
-// `count` of them. ValueError: low > high, or not finite.
+// `count` of them; where low and high are practically one number, around it. ValueError:
+// low > high, or not finite, or beyond 1e300.
 std::vector<double> ticks(double low, double high, int count);
 
 }  // namespace heed::viz

@@ -34,4 +34,10 @@ bool out_of_range_seen(Device device) {
   return seen;
 }
 
+void refuse_out_of_range(const char* who, Device device) {
+  if (out_of_range_seen(device))
+    throw ValueError(str(who, ": an index or target was out of range on ", to_string(device),
+                         ", here or since the host last asked; the CPU names it: run it there"));
+}
+
 }  // namespace heed

@@ -1,6 +1,10 @@
 // Indices and targets out of range on devices that run asynchronously: an op cannot throw there, so
-// a kernel sets a flag, which stays set until the host asks. The op's result for such an index is
-// undefined.
+// a kernel sets a flag, which stays set until the host asks. Meanwhile such an index reads 0 and
+// adds nothing, and such a target is ignored.
+//
+// Whoever reads results from a device asks once, at the end:
+//
+//   refuse_out_of_range("beam_search", device);
 #pragma once
 
 #include <heed/autograd/tensor.h>
@@ -12,5 +16,7 @@ void flag_out_of_range(const Array& index, int64_t size, int64_t allowed);
 // Whether the flag was set since the last call; clears it. Reads back from the device; false on the
 // CPU, where ops throw.
 bool out_of_range_seen(Device device);
+// The ValueError that the CPU throws at once, if the flag was set; `who` begins the message.
+void refuse_out_of_range(const char* who, Device device);
 
 }  // namespace heed

@@ -9,6 +9,10 @@
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
 
+bool counts(int64_t target, int64_t classes, int64_t ignore_index) {
+  return target != ignore_index && target >= 0 && target < classes;
+}
+
 template <class T>
 double row_loss(const T* x, int64_t n, int64_t target, double smoothing, T* shift, T* log_sum) {
   T largest = row_max(x, n);
@@ -39,13 +43,14 @@ void forward(const Array& logits, const Array& target, double smoothing, int64_t
     common::with_scratch(StagedRow<S>::bytes(n), [&](char* memory) {
       StagedRow<S> row{reinterpret_cast<T*>(memory)};
       for (int64_t r = begin; r < end; ++r)
-        to[r] = t[r] == ignore_index ? T(0)
-                                     : static_cast<T>(row_loss(row.read(x + r * n, n), n, t[r],
-                                                               smoothing, m + r, z + r));
+        to[r] =
+            counts(t[r], n, ignore_index)
+                ? static_cast<T>(row_loss(row.read(x + r * n, n), n, t[r], smoothing, m + r, z + r))
+                : T(0);
     });
   });
   int64_t count = 0;
-  for (int64_t r = 0; r < rows; ++r) count += t[r] != ignore_index;
+  for (int64_t r = 0; r < rows; ++r) count += counts(t[r], n, ignore_index);
   *pointer<double>(counted) = count > 0 ? static_cast<double>(count) : 1.0;
 }
 
@@ -86,7 +91,7 @@ void backward(const Array& logits, const Array& target, double smoothing, int64_
       StagedRow<S> row{reinterpret_cast<T*>(memory)};
       for (int64_t r = begin; r < end; ++r) {
         S* result = to + r * n;
-        if (t[r] == ignore_index) {
+        if (!counts(t[r], n, ignore_index)) {
           for (int64_t i = 0; i < n; ++i) result[i] = S{};
           continue;
         }

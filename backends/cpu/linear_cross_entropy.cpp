@@ -223,7 +223,8 @@ void run(const Array& x, const Array& weight, const Array& bias, const Array& ta
 
   int64_t count = 0;
   for (int64_t i = 0; i < all; ++i) {
-    if (job.target[i] != ignore_index) valid[count++] = i;
+    const int64_t t = job.target[i];
+    if (t != ignore_index && t >= 0 && t < classes) valid[count++] = i;
     else if (job.dx) zero(job.dx + i * size, size);
   }
   job.factor = mean && count > 0 ? 1 / static_cast<double>(count) : 1;

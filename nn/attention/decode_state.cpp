@@ -49,8 +49,11 @@ void DecodeState::select(const std::vector<int64_t>& rows) {
   if (same) return;
   Tensor index =
       Tensor::from(rows, {static_cast<int64_t>(rows.size())}, {.device = device()});  // [R]
-  for (auto& [name, tensor] : tensors_) tensor = index_select(tensor, 0, index);
-  held_ = held;
+  Lengths chosen = held;
+  StateDict fresh;
+  for (const auto& [name, tensor] : tensors_) fresh[name] = index_select(tensor, 0, index);
+  tensors_.swap(fresh);
+  held_ = std::move(chosen);
 }
 
 std::unique_ptr<DecodeState> DecodeState::clone() const {
@@ -67,7 +70,9 @@ int64_t DecodeState::bytes() const {
 
 void DecodeState::to(Device target) {
   NoGrad guard;
-  for (auto& [name, tensor] : tensors_) tensor = tensor.to(target);
+  StateDict fresh;
+  for (const auto& [name, tensor] : tensors_) fresh[name] = tensor.to(target);
+  tensors_.swap(fresh);
 }
 
 StateDict DecodeState::save() const {
@@ -79,6 +84,12 @@ StateDict DecodeState::save() const {
 
 void DecodeState::misfit(const std::string& what) const {
   throw ValueError(str(name_, ": the saved state does not fit: ", what));
+}
+
+StepGuard::~StepGuard() {
+  if (!state_ || std::uncaught_exceptions() == exceptions_) return;
+  state_->tensors_.swap(tensors_);
+  state_->held_ = std::move(held_);
 }
 
 static const Tensor& saved_tensor(const StateDict& state, const std::string& name,

@@ -4,6 +4,7 @@
 // every kind of state does with them is here; a derived kind adds how it takes keys in.
 #pragma once
 
+#include <exception>
 #include <memory>
 #include <vector>
 
@@ -27,6 +28,8 @@ class DecodeState {
   Lengths first_positions(const Mask& mask, int64_t count) const;
   Lengths first_places(const Mask& mask, int64_t count) const;
 
+  // What fails, here and in a layer's step or absorb, leaves the state as it was.
+  //
   // Row r becomes what row rows[r] was; repeats allowed, any count (beams). ValueError for a row
   // that is not there.
   virtual void select(const std::vector<int64_t>& rows);
@@ -54,6 +57,29 @@ class DecodeState {
   int token_axis_;
   Lengths held_;
   StateDict tensors_;  // [B, ..] each, at least one, of one dtype
+
+ private:
+  friend class StepGuard;
+};
+
+// Takes back what a step did to a state if the step fails: made before the first change, it
+// restores in its destructor while an exception passes. It keeps handles, not copies, so a step
+// writes in place only where the state holds nothing yet.
+class StepGuard {
+ public:
+  explicit StepGuard(DecodeState& state)
+      : state_(&state), tensors_(state.tensors_), held_(state.held_) {}
+  StepGuard(StepGuard&& other) noexcept = default;
+  ~StepGuard();
+
+ private:
+  struct Forget {  // nothing is owned; a guard that was moved from holds null
+    void operator()(DecodeState*) const {}
+  };
+  std::unique_ptr<DecodeState, Forget> state_;
+  StateDict tensors_;
+  Lengths held_;
+  int exceptions_ = std::uncaught_exceptions();
 };
 
 }  // namespace heed::nn

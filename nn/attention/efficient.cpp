@@ -223,6 +223,7 @@ Tensor EfficientAttention::step(const Tensor& q, const Tensor& k, const Tensor& 
   auto scope = enter();
   FixedState& s = state_as<FixedState>(state);
   check_sums_step(q, k, v, call, s);
+  StepGuard past(s);
   const Mask& mask = call.mask;
   Lengths held = s.held();
   Tensor rho = queries(q, call), out;  // [B, H, T, D]

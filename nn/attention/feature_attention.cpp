@@ -228,6 +228,7 @@ Tensor FeatureAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
   auto scope = enter();
   FixedState& s = state_as<FixedState>(state);
   check_sums_step(q, k, v, call, s);
+  StepGuard past(s);
   bool fresh = k.defined();
   Lengths first = fresh ? s.first_positions(call.mask, q.dim(2)) : s.held().minus(q.dim(2));
   Tensor phi_q = query_features(call.mask.select_queries(q, 2), call, first).phi;  // [B, H, T, R]

@@ -38,9 +38,10 @@ void FixedState::add(const KeySums& fresh, int64_t count, const Mask& mask) {
   NoGrad guard;
   KeySums merged = merge(keys(), fresh);
   // Own copies, so that bytes() is what the state holds and nothing else changes it.
-  tensors_["sums"] = merged.sums.detach();
-  if (merged.top.defined()) tensors_["top"] = merged.top.detach().contiguous();
+  StateDict own{{"sums", merged.sums.detach()}};
+  if (merged.top.defined()) own["top"] = merged.top.detach().contiguous();
   count_keys(mask, count);
+  tensors_.swap(own);
 }
 
 }  // namespace heed::nn

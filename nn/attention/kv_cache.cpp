@@ -34,13 +34,15 @@ void KVCache::reserve(int64_t length) {
   if (length <= capacity()) return;
   int64_t used = held_.max(), larger = std::max(capacity(), kLeastCapacity);
   while (larger < length) larger *= 2;
-  for (auto& [name, tensor] : tensors_) {
+  StateDict fresh;
+  for (const auto& [name, tensor] : tensors_) {
     Shape shape = tensor.shape();
     shape[2] = larger;
     Tensor grown(Array::zeros(shape, tensor.dtype(), tensor.device()));
     grown.slice(2, 0, used).copy_(tensor.slice(2, 0, used));
-    tensor = grown;
+    fresh[name] = grown;
   }
+  tensors_.swap(fresh);
 }
 
 void KVCache::append(const Tensor& k, const Tensor& v, const Mask& mask) {
@@ -73,13 +75,16 @@ void KVCache::drop(int64_t row, int64_t begin, int64_t count) {
     throw ValueError(str(name_, ": keys [", begin, ", ", begin + count, ") of row ", row,
                          ", which holds ", length));
   if (count == 0) return;
+  std::vector<std::pair<Tensor, Tensor>> moves;  // all that needs memory, before the first change
   for (auto& [name, tensor] : tensors_) {
     Tensor mine = tensor.slice(0, row, row + 1);                 // [1, Hkv, C, D]
     Tensor rest = mine.slice(2, begin + count, length).clone();  // they may overlap
-    mine.slice(2, begin, length - count).copy_(rest);
+    moves.emplace_back(mine.slice(2, begin, length - count), rest);
   }
   length -= count;
-  held_ = held;
+  Lengths after = held;
+  for (auto& [place, rest] : moves) place.copy_(rest);
+  held_ = std::move(after);
 }
 
 }  // namespace heed::nn

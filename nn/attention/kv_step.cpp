@@ -6,7 +6,7 @@ namespace heed::nn {
 
 KVStep begin_kv_step(KVCache& cache, const Tensor& k, const Tensor& v, const Mask& mask,
                      bool causal, int64_t queries) {
-  KVStep step;
+  KVStep step{StepGuard(cache)};
   step.offset = k.defined() ? cache.first_places(mask, queries) : cache.held().minus(queries);
   if (k.defined()) cache.append(k, v, mask);
   step.keys = cache.keys();

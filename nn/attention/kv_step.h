@@ -9,9 +9,10 @@
 namespace heed::nn {
 
 struct KVStep {
-  Tensor keys, values;   // [B, Hkv, S, D], [B, Hkv, S, E]: all that is cached
-  AttentionTerms terms;  // with key_end if rows differ, and `offset` if it is not S - T
-  Lengths offset;        // query i of row b stands at key i + offset[b]
+  StepGuard past;             // the new keys leave the cache again if the step fails from here on
+  Tensor keys{}, values{};    // [B, Hkv, S, D], [B, Hkv, S, E]: all that is cached
+  AttentionTerms terms = {};  // with key_end if rows differ, and `offset` if it is not S - T
+  Lengths offset{};           // query i of row b stands at key i + offset[b]
 };
 
 // k and v undefined: the queries stand at the last cached keys.

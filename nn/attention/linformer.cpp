@@ -151,19 +151,24 @@ void LinformerAttention::take_in(const Tensor& k, const Tensor& v, const Mask& m
   int64_t batch = s.batch(), count = k.dim(2);
   Ranges fresh = mask.key_ranges(batch, count);
   for (int64_t b = 0; b < batch; ++b) require_length(s.held()[b] + fresh.size(b));
-  auto add = [&](int64_t row, int64_t rows) {
+  // Rows [row, row + rows) of a projection `held`, with their new tokens.
+  auto added = [&](const Tensor& held, const Tensor& x, const Tensor& e, int64_t row,
+                   int64_t rows) {
     int64_t at = s.held()[row], n = fresh.size(row);
-    for (auto [x, sum, e] :
-         {std::tuple{&k, &s.keys(), &E}, {&v, &s.values(), &value_projection()}}) {
-      Tensor place = sum->slice(0, row, row + rows);                // [rows, Hkv, k, D]
-      Tensor tokens = x->slice(0, row, row + rows).slice(2, 0, n);  // [rows, Hkv, n, D]
-      place.copy_(place + project(corner(*e, projected_length_, at, at + n), tokens));
-    }
+    Tensor tokens = x.slice(0, row, row + rows).slice(2, 0, n);  // [rows, Hkv, n, D]
+    return held.slice(0, row, row + rows) +
+           project(corner(e, projected_length_, at, at + n), tokens);
   };
-  if (batch > 0 && fresh.equal && s.held().all_equal()) add(0, batch);
-  else
-    for (int64_t b = 0; b < batch; ++b) add(b, 1);
-  s.added(mask, count);
+  const bool together = fresh.equal && s.held().all_equal();
+  auto all = [&](const Tensor& held, const Tensor& x, const Tensor& e) {
+    if (batch == 0) return held;
+    if (together) return added(held, x, e, 0, batch);
+    std::vector<Tensor> parts;
+    for (int64_t b = 0; b < batch; ++b) parts.push_back(added(held, x, e, b, 1));
+    return concat(parts, 0);
+  };
+  Tensor keys = all(s.keys(), k, E), values = all(s.values(), v, value_projection());
+  s.set(keys, values, mask, count);
 }
 
 Tensor LinformerAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
@@ -172,6 +177,7 @@ Tensor LinformerAttention::step(const Tensor& q, const Tensor& k, const Tensor& 
   auto scope = enter();
   ProjectedState& s = state_as<ProjectedState>(state);
   check_step(q, k, v, call, s);
+  StepGuard past(s);
   if (k.defined()) take_in(k, v, call.mask, s);
   AttentionTerms terms;
   terms.query_begin = call.mask.terms().query_begin;

@@ -58,7 +58,7 @@ LshAttention::LshAttention(AttentionConfig config) : Attention(std::move(config)
     throw ValueError(str("lsh: option 'buckets' is '", buckets_,
                          "'; allowed: 1 (no hashing) or an even number"));
   Shape shape{c.heads, rounds_, c.head_dim, buckets_ / 2};
-  rotations_ = Tensor(random_normal(shape, 0, 1, {static_cast<uint64_t>(seed), 0}, DType::f32))
+  rotations_ = Tensor(random_normal(shape, 0, 1, {static_cast<uint64_t>(seed), 0}, default_dtype()))
                    .to(default_device());
   register_buffer("rotations", rotations_);
 }

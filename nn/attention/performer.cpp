@@ -37,7 +37,7 @@ void orthogonalise(double* block, int64_t dim) {
 
 }  // namespace
 
-Tensor random_projection(int64_t m, int64_t dim, bool orthogonal, RandomKey key) {
+Tensor random_projection(int64_t m, int64_t dim, bool orthogonal, RandomKey key, DType dtype) {
   if (m < 1 || dim < 1)
     throw ValueError(str("random_projection: sizes must be positive, got ", m, " and ", dim));
   int64_t blocks = (m + dim - 1) / dim, all = blocks * dim;
@@ -55,22 +55,26 @@ Tensor random_projection(int64_t m, int64_t dim, bool orthogonal, RandomKey key)
       for (int64_t i = 0; i < dim; ++i) w[r * dim + i] *= std::sqrt(square);
     }
   }
-  return Tensor(rows).slice(0, 0, m).to(DType::f32);  // [m, dim]
+  return Tensor(rows).slice(0, 0, m).to(dtype);  // [m, dim]
 }
 
 static int64_t numbers_drawn(int64_t m, int64_t dim) {
   return 2 * ((m + dim - 1) / dim * dim) * dim;
 }
 
-PerformerAttention::PerformerAttention(AttentionConfig c)
+PerformerAttention::PerformerAttention(AttentionConfig c) : PerformerAttention(c, Tensor()) {
+  RandomKey key = default_generator().take(numbers_drawn(rows_, c.head_dim));
+  projection_ = random_projection(rows_, c.head_dim, orthogonal_, key, default_dtype())
+                    .to(default_device());  // [m, D]
+}
+
+PerformerAttention::PerformerAttention(AttentionConfig c, const Tensor& rows)
     : FeatureAttention(c, c.options.number("eps", 1e-6, 0)),
       rows_(c.options.integer("features", 256, 1)),
       redraw_(c.options.integer("redraw", 1000, 0)),
       hyperbolic_(c.options.choice("kind", "positive", {"positive", "hyperbolic"}) == "hyperbolic"),
-      orthogonal_(c.options.flag("orthogonal", true)) {
-  projection_ = random_projection(rows_, c.head_dim, orthogonal_,
-                                  default_generator().take(numbers_drawn(rows_, c.head_dim)))
-                    .to(default_device());
+      orthogonal_(c.options.flag("orthogonal", true)),
+      projection_(rows) {
   register_buffer("projection", projection_);
 }
 
@@ -84,7 +88,8 @@ void PerformerAttention::set_projection(const Tensor& rows) {
 
 void PerformerAttention::on_step(int64_t step, RandomKey key) {
   if (redraw_ == 0 || step <= 0 || step % redraw_ != 0) return;
-  set_projection(random_projection(rows_, config().head_dim, orthogonal_, key));
+  set_projection(
+      random_projection(rows_, config().head_dim, orthogonal_, key, projection_.dtype()));
 }
 
 double PerformerAttention::scale_of(const std::optional<float>& scale) const {
@@ -137,9 +142,8 @@ Traits PerformerAttention::traits() const {
 }
 
 std::shared_ptr<FeatureAttention> PerformerAttention::twin() const {
-  auto same = std::make_shared<PerformerAttention>(config());
-  same->set_projection(projection_);
-  return same;
+  return std::shared_ptr<PerformerAttention>(
+      new PerformerAttention(config(), projection_.detach().clone()));
 }
 
 std::optional<ExactLimit> PerformerAttention::exact_limit(const AttentionShape& shape) const {

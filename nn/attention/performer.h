@@ -25,9 +25,10 @@
 
 namespace heed::nn {
 
-// Random rows [m, dim], f32: independent N(0, I), or orthogonal in blocks of `dim` rows, each with
-// the norm of an independent Gaussian row (so each row alone is N(0, I) too).
-Tensor random_projection(int64_t m, int64_t dim, bool orthogonal, RandomKey key);
+// Random rows [m, dim] on the CPU: independent N(0, I), or orthogonal in blocks of `dim` rows, each
+// with the norm of an independent Gaussian row (so each row alone is N(0, I) too).
+Tensor random_projection(int64_t m, int64_t dim, bool orthogonal, RandomKey key,
+                         DType dtype = DType::f32);
 
 // How well the features approximate, averaged over tokens. Few effective features, or many below
 // eps, mean that queries and keys have too large a norm for this m: normalise them (QK norm) or
@@ -64,6 +65,8 @@ class PerformerAttention : public FeatureAttention {
   int64_t map_activations(int64_t tokens) const override;
 
  private:
+  // With these rows, drawing none.
+  PerformerAttention(AttentionConfig config, const Tensor& rows);
   // w_r . (root x), and its negative where hyperbolic
   Tensor projected(const Tensor& x, double root) const;
   double scale_of(const std::optional<float>& scale) const;

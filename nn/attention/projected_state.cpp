@@ -9,4 +9,11 @@ ProjectedState::ProjectedState(int64_t batch, int64_t kv_heads, int64_t length, 
     tensors_[name] = Tensor(Array::zeros({batch, kv_heads, length, width}, dtype, device));
 }
 
+void ProjectedState::set(const Tensor& keys, const Tensor& values, const Mask& mask,
+                         int64_t count) {
+  count_keys(mask, count);
+  tensors_.at("k") = keys;
+  tensors_.at("v") = values;
+}
+
 }  // namespace heed::nn

@@ -13,8 +13,8 @@ class ProjectedState : public DecodeState {
 
   const Tensor& keys() const { return tensors_.at("k"); }    // [B, Hkv, k, D]
   const Tensor& values() const { return tensors_.at("v"); }  // [B, Hkv, k, E]
-  // To be called once the valid ones of `count` tokens have been added to keys() and values().
-  void added(const Mask& mask, int64_t count) { count_keys(mask, count); }
+  // Both, once the valid ones of `count` new tokens have been added to them.
+  void set(const Tensor& keys, const Tensor& values, const Mask& mask, int64_t count);
 
  private:
   std::unique_ptr<DecodeState> copy() const override {

@@ -1,5 +1,7 @@
 #include <heed/nn/attention/ring_cache.h>
 
+#include <heed/core/error.h>
+
 namespace heed::nn {
 
 RingCache::RingCache(int64_t batch, int64_t kv_heads, int64_t head_dim, int64_t value_dim,
@@ -15,24 +17,30 @@ Lengths RingCache::lengths() const {
   return all;
 }
 
-void RingCache::trim() {
+// Each row is trimmed whole or not at all. Without memory for it the keys stay: the step has
+// succeeded by then, and the next one tries again.
+void RingCache::trim() try {
   if (window_ < 0) return;
   const int64_t slack = window_ / 2 + 32;
-  std::vector<int64_t> dropped = dropped_.values();
   for (int64_t b = 0; b < batch(); ++b) {
     int64_t spare = held_[b] - pinned_ - window_;
     if (spare < slack) continue;
-    drop(b, pinned_, spare);
+    std::vector<int64_t> dropped = dropped_.values();
     dropped[static_cast<size_t>(b)] += spare;
+    Lengths after = dropped;
+    drop(b, pinned_, spare);
+    dropped_ = std::move(after);
   }
-  dropped_ = dropped;
+} catch (const OutOfMemoryError&) {
 }
 
 void RingCache::select(const std::vector<int64_t>& rows) {
-  KVCache::select(rows);
   std::vector<int64_t> chosen;
-  for (int64_t r : rows) chosen.push_back(dropped_[r]);
-  dropped_ = chosen;
+  for (int64_t r : rows)
+    if (r >= 0 && r < batch()) chosen.push_back(dropped_[r]);  // otherwise the next line throws
+  Lengths dropped = chosen;
+  KVCache::select(rows);
+  dropped_ = std::move(dropped);
 }
 
 StateDict RingCache::save() const {

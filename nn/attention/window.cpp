@@ -165,17 +165,23 @@ Tensor WindowAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
   const int64_t most = std::clamp<int64_t>(left_ * dilation_, 64, 1024), fresh = q.dim(2);
   if (!k.defined() || fresh <= most) return step_part(q, k, v, call, 0, ring);
   std::vector<Tensor> parts;
+  std::unique_ptr<DecodeState> own = ring.clone();  // if a later part fails, none was taken in
+  RingCache& advanced = state_as<RingCache>(*own);
   for (int64_t at = 0; at < fresh; at += most) {
     auto piece = [&](const Tensor& x) { return x.slice(2, at, at + most); };
-    parts.push_back(step_part(piece(q), piece(k), piece(v), call, at, ring));
+    parts.push_back(step_part(piece(q), piece(k), piece(v), call, at, advanced));
   }
-  return concat(parts, 2);  // [B, H, T, E]
+  Tensor out = concat(parts, 2);  // [B, H, T, E]
+  ring = std::move(advanced);
+  return out;
 }
 
 // The new tokens [at, at + n) of a step.
 Tensor WindowAttention::step_part(const Tensor& q, const Tensor& k, const Tensor& v,
                                   const AttentionCall& call, int64_t at, RingCache& ring) const {
   int64_t batch = ring.batch(), fresh = q.dim(2);
+  if (ring.dropped().max() > 0 && globals_ > 0 && (call.mask.has_bias() || call.mask.has_window()))
+    throw ValueError("window: a step with global tokens takes no window, ALiBi or relative bias");
   KVStep s = begin_kv_step(ring, k, v, call.mask.tokens(at, fresh), config().causal, fresh);
   int64_t held = s.keys.dim(2);
   for (int64_t b = 0; b < batch; ++b) {
@@ -190,8 +196,6 @@ Tensor WindowAttention::step_part(const Tensor& q, const Tensor& k, const Tensor
     ring.trim();
     return out;  // [B, H, T, E]
   }
-  if (ring.dropped().max() > 0 && globals_ > 0 && (call.mask.has_bias() || call.mask.has_window()))
-    throw ValueError("window: a step with global tokens takes no window, ALiBi or relative bias");
   s.terms.pair_mask = ring_pairs(ring, s.offset, fresh, held);
   // The window of the terms counts entries, not keys. It is right for the recent keys, and every
   // pinned key is older than they are.

@@ -12,6 +12,7 @@
 #include <heed/autograd/tape.h>
 #include <heed/core/memory.h>
 #include <heed/tests/support/catch.h>
+#include <heed/tests/support/test_device.h>
 
 using namespace heed;
 using namespace heed::test;
@@ -134,6 +135,41 @@ TEST_CASE("a saved tensor changed in place is noticed", "[backward]") {
   Tensor z = sum(x * w);
   part.fill_(5);  // a view is the same memory
   CHECK_THROWS_AS(z.backward(), GradError);
+}
+
+TEST_CASE("another value between forward and backward is noticed, saved or not", "[backward]") {
+  Tensor x = leaf({1, 2}, {2}), w = Tensor::from({3, 4}, {2});
+  Tensor y = sum(x * w);
+  w.set_value(Tensor::from({5, 6}, {2}).array());  // of the same version, in other memory
+  REQUIRE_THROWS_SAYING(y.backward(), GradError, "saved was changed in place");
+  // Back to the value it had, in memory that may be the same: still not what forward saw.
+  Tensor p = leaf({3, 4}, {2}), z = sum(x * p);
+  Array first = p.array();
+  p.set_value(first.to(heed::test::test_device()));
+  p.set_value(first);
+  REQUIRE_THROWS_SAYING(z.backward(Tensor(), true), GradError, "changed in place");
+  REQUIRE_THROWS_SAYING(grad({z}, {x}), GradError, "changed in place");
+  // No op saved b, but the gradient would go to a leaf that is gone.
+  Tensor b = leaf({1, 1}, {2}), s = sum(x + b);
+  b.set_value(b.to(DType::f64).detach().array());
+  REQUIRE_THROWS_SAYING(s.backward(Tensor(), true), GradError, "given another value");
+  CHECK_FALSE(b.grad().defined());
+  CHECK(grad({s}, {x})[0].to_vector() == std::vector<double>{1, 1});
+}
+
+TEST_CASE("hooks stay with a tensor that gets another value", "[backward]") {
+  Tensor x = leaf({1, 2}, {2});
+  int calls = 0;
+  x.register_hook(
+      [](const Tensor&, void* context) {
+        ++*static_cast<int*>(context);
+        return Tensor();
+      },
+      &calls);
+  x.set_value(Tensor::from({3, 4}, {2}).to(DType::f64).array());
+  sum(x * x).backward();
+  CHECK(calls == 1);
+  CHECK(x.grad().to_vector() == std::vector<double>{6, 8});
 }
 
 TEST_CASE("a tensor on the tape is not changed in place by mistake", "[backward]") {

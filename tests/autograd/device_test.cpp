@@ -83,6 +83,79 @@ TEST_CASE("an index out of range sets a flag that stays until the host asks") {
   REQUIRE_FALSE(out_of_range_seen(kCpu));
 }
 
+namespace {
+constexpr int64_t kFar = int64_t{1} << 40;  // where there is no memory
+
+Tensor on_device(const std::vector<int64_t>& values, const Shape& shape) {
+  return Tensor::from(values, shape, {.device = test_device()});
+}
+using List = std::vector<double>;
+}  // namespace
+
+TEST_CASE("on a device an index out of range reads 0 and adds nothing") {
+  auto leaf = [] {
+    return Tensor::from({1, 2, 3, 4, 5, 6}, {3, 2}, {.device = test_device()})
+        .set_requires_grad(true);
+  };
+  auto gradient = [](const Tensor& y, const Tensor& x) {  // in both ways of backward
+    List plain = grad({sum(y)}, {x}, {}, {.retain_graph = true})[0].to_vector();
+    REQUIRE(grad({sum(y)}, {x}, {}, {.create_graph = true})[0].to_vector() == plain);
+    return plain;
+  };
+  Tensor rows = on_device({2, -1, 0, 3, kFar, -kFar}, {6}), x = leaf();
+  for (const Tensor& y : {index_select(x, 0, rows), embedding(x, rows)}) {
+    REQUIRE(y.to_vector() == List{5, 6, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0});
+    REQUIRE(gradient(y, x) == List{1, 1, 0, 0, 1, 1});
+  }
+  REQUIRE(out_of_range_seen(test_device()));
+  Tensor y = index_select(x, 1, on_device({kFar, 1, 2}, {3}));
+  REQUIRE(y.to_vector() == List{0, 2, 0, 0, 4, 0, 0, 6, 0});
+  REQUIRE(gradient(y, x) == List{0, 1, 0, 1, 0, 1});
+
+  Tensor each = on_device({1, -1, 0, kFar, 2, 1}, {3, 2});
+  y = gather(x, 1, each);
+  REQUIRE(y.to_vector() == List{2, 0, 3, 0, 0, 6});
+  REQUIRE(gradient(y, x) == List{0, 1, 1, 0, 0, 1});
+  Tensor source = leaf();
+  y = scatter_add(x, 1, each, source);
+  REQUIRE(y.to_vector() == List{1, 3, 6, 4, 5, 12});
+  REQUIRE(gradient(y, source) == List{1, 0, 1, 0, 0, 1});
+  for (DType dtype : {DType::bf16, DType::i64, DType::f64})
+    REQUIRE(scatter_add(x.to(dtype), 1, each, source.to(dtype)).to_vector() == y.to_vector());
+  REQUIRE(out_of_range_seen(test_device()));
+}
+
+TEST_CASE("on a device a class out of range is ignored") {
+  std::vector<int64_t> bad{1, -7, kFar, 4, 0}, ignored{1, -100, -100, -100, 0};
+  Tensor logits = randn({5, 4}), weight = randn({4, 4});
+  auto run = [&](Device device, const std::vector<int64_t>& target, bool fused,
+                 const CrossEntropyOptions& options) {
+    Tensor x = logits.to(device).clone().set_requires_grad(true);
+    Tensor w = weight.to(device).clone().set_requires_grad(true);
+    Tensor t = Tensor::from(target, {5}, {.device = device});
+    Tensor loss = fused ? linear_cross_entropy(x, w, Tensor(), t, options)
+                        : cross_entropy(matmul(x, w), t, options);
+    sum(loss).backward();
+    return std::vector<List>{loss.to_vector(), x.grad().to_vector(), w.grad().to_vector()};
+  };
+  for (bool fused : {false, true})
+    for (double smoothing : {0.0, 0.1})
+      for (Reduction reduction : {Reduction::mean, Reduction::sum, Reduction::none}) {
+        if (fused && reduction == Reduction::none) continue;
+        CrossEntropyOptions options{.label_smoothing = smoothing, .reduction = reduction};
+        REQUIRE(run(test_device(), bad, fused, options) == run(kCpu, ignored, fused, options));
+        REQUIRE(out_of_range_seen(test_device()));
+      }
+}
+
+TEST_CASE("whoever reads results from a device can refuse those of an index out of range") {
+  embedding(zeros({4, 3}, {.device = test_device()}), on_device({0, 4}, {2}));
+  REQUIRE_THROWS_SAYING(refuse_out_of_range("search", test_device()), ValueError,
+                        "search: an index or target was out of range on test:0");
+  refuse_out_of_range("search", test_device());
+  refuse_out_of_range("search", kCpu);
+}
+
 TEST_CASE("a gradient stays on its tensor's device, whatever the defaults are") {
   Tensor x = randn({3, 4}, {.device = test_device()}).set_requires_grad(true);
   Tensor w = randn({4, 2}, {.device = test_device()}).set_requires_grad(true);

@@ -66,6 +66,19 @@ TEST_CASE("a recomputed function that uses two outputs of an op outside of it",
   }
 }
 
+TEST_CASE("a recomputed function that uses another output of the op whose output is asked for",
+          "[outputs][recompute]") {
+  Tensor x = leaf({1, 2}), w = leaf({3, -4});
+  for (bool beside : {false, true}) {
+    auto outer = pair_of(x, w);
+    Tensor a = outer[0], b = outer[1].squeeze(0);
+    auto f = [&](const std::vector<Tensor>& in) { return in[0] * b; };
+    Tensor y = sum(recompute(f, {a}));
+    if (beside) y = y + sum(a);
+    CHECK(grad({y}, {a})[0].to_vector() == (b + (beside ? 1.0 : 0.0)).to_vector());
+  }
+}
+
 TEST_CASE("a recomputed function with several outputs refuses another run",
           "[outputs][recompute]") {
   Tensor x = leaf({1, 2});

@@ -142,6 +142,9 @@ TEST_CASE("what a recomputed function refuses", "[recompute]") {
     layer.w1.fill_(0);  // the run in backward would see other weights
   }
   REQUIRE_THROWS_SAYING(sum(y).backward(), GradError, "changed in place");
+  Tensor other = checkpoint([&](auto& in) { return layer(in[0]); }, {x});
+  layer.w1.set_value(layer.w1.detach().clone().array());
+  REQUIRE_THROWS_SAYING(sum(other).backward(), GradError, "changed in place");
   int calls = 0;
   Tensor z = recompute([&](auto& in) { return ++calls == 1 ? exp(in[0]) : sum(in[0]); }, {x});
   REQUIRE_THROWS_SAYING(sum(z).backward(), GradError, "when run again");

@@ -1,6 +1,8 @@
 #include <heed/core/config.h>
 
 #include <cstdlib>
+#include <optional>
+#include <string>
 
 #include <heed/core/error.h>
 #include <heed/tests/support/catch.h>
@@ -8,10 +10,17 @@
 using namespace heed;
 
 namespace {
-struct Variable {  // an environment variable for one test
-  Variable(const char* n, const char* value) : name(n) { setenv(n, value, 1); }
-  ~Variable() { unsetenv(name); }
+struct Variable {  // an environment variable for one test; afterwards it is what it was
+  Variable(const char* n, const char* value) : name(n) {
+    if (const char* given = std::getenv(n)) before = given;
+    setenv(n, value, 1);
+  }
+  ~Variable() {
+    if (before) setenv(name, before->c_str(), 1);
+    else unsetenv(name);
+  }
   const char* name;
+  std::optional<std::string> before{};
 };
 }  // namespace
 
@@ -23,21 +32,24 @@ TEST_CASE("a bad environment variable is an error that names it and what is allo
                                       {"HEED_LOG", "loud", "quiet, info, debug"},
                                       {"HEED_BLAS_SETUP", "yes", "0, 1"},
                                       {"HEED_ISA", "avx1024", "baseline, avx2, avx512"}}) {
-    const char* before = std::getenv(name);
-    std::string kept = before ? before : "";
-    {
-      Variable bad(name, value);
-      REQUIRE_THROWS_SAYING(check_environment(), ValueError, allowed);
-      REQUIRE_THROWS_SAYING(check_environment(), ValueError, name);
-    }
-    if (before) setenv(name, kept.c_str(), 1);
+    Variable bad(name, value);
+    REQUIRE_THROWS_SAYING(check_environment(), ValueError, allowed);
+    REQUIRE_THROWS_SAYING(check_environment(), ValueError, name);
   }
 }
 
-TEST_CASE("log goes to the handler") {
+TEST_CASE("log goes to the handler, as far as HEED_LOG says") {
   static std::string seen;
   set_log_handler([](LogLevel, std::string_view message) { seen = message; });
-  log(LogLevel::info, "hello");
+  {
+    Variable level("HEED_LOG", "info");
+    log(LogLevel::info, "hello");
+    log(LogLevel::debug, "details");
+  }
+  {
+    Variable level("HEED_LOG", "quiet");
+    log(LogLevel::info, "again");
+  }
   set_log_handler(nullptr);
   REQUIRE(seen == "hello");
 }

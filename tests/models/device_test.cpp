@@ -102,5 +102,21 @@ TEST_CASE("a language model trains and generates on another device", "[device]")
   Run here = generate_on(kCpu), there = generate_on(test_device());
   REQUIRE(there == here);
   REQUIRE(there.reads == 0);
-  REQUIRE(there.decode_reads == static_cast<int64_t>(there.tokens[0].size()));
+  // One a token, and at the end whether an index was out of range.
+  REQUIRE(there.decode_reads == static_cast<int64_t>(there.tokens[0].size()) + 1);
+}
+
+TEST_CASE("decoding on another device refuses source tokens out of range at the end", "[device]") {
+  DefaultDevice on(test_device());
+  models::Transformer model(small_config());
+  model.eval();
+  for (int64_t bad : {int64_t{24}, int64_t{-1}, int64_t{1} << 40}) {
+    models::DecodingInputs inputs{.source = integers({4, bad, 5}, {1, 3}), .lengths = {3}};
+    REQUIRE_THROWS_SAYING(models::beam_search(model, inputs, {.beam = 2}), ValueError,
+                          "beam_search: an index or target was out of range on test:0");
+    REQUIRE_THROWS_SAYING(models::sample(model, inputs, {.max_tokens = 3}), ValueError,
+                          "sample: an index or target was out of range on test:0");
+  }
+  models::DecodingInputs good{.source = integers({4, 6, 5}, {1, 3}), .lengths = {3}};
+  REQUIRE(models::beam_search(model, good, {.beam = 2}).size() == 1);
 }

@@ -225,6 +225,25 @@ TEST_CASE("token rules: n-grams and bad rules", "[steppable]") {
                         "no_repeat_ngram >= 0");
 }
 
+TEST_CASE("token rules: the token that ends a text can always end it", "[steppable]") {
+  using Lists = std::vector<Tokens>;
+  // As in GPT-2 one token begins and ends texts; or the padding was asked to end them.
+  models::Vocabulary same{.size = 10, .pad = 0, .bos = 2, .eos = 2};
+  REQUIRE(models::forbidden_tokens({}, same, {{2, 1}}, 2) == Lists{{0}});
+  REQUIRE(models::forbidden_tokens({}, same, {{2, 1}}, 0) == Lists{{2}});
+  REQUIRE(models::forbidden_tokens({.no_repeat_ngram = 1}, same, {{2, 1}}, 2) == Lists{{0, 1}});
+  // Texts of full length: the eos is forbidden by name. Asking for an end and forbidding it is not
+  // possible.
+  REQUIRE(models::forbidden_tokens({.forbidden = {2}}, same, {{2, 1}}, 2) == Lists{{0, 2}});
+  Any any = make("language model");
+  models::TokenRules rules{.forbidden = {7}};
+  REQUIRE_THROWS_SAYING(models::sample(*any.model, {.prompts = {{5}}}, {.stop = 7, .rules = rules}),
+                        ValueError, "id 7 is forbidden, but it is to end the texts");
+  REQUIRE_THROWS_SAYING(
+      models::beam_search(*any.model, {.prompts = {{5}}}, {.stop = 7, .rules = rules}), ValueError,
+      "id 7 is forbidden, but it is to end the texts");
+}
+
 TEST_CASE("best tokens: the k likeliest, ties by the lower id", "[steppable]") {
   Generator random(5);
   std::vector<float> values;

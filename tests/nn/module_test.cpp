@@ -102,6 +102,20 @@ TEST_CASE("module: to moves parameters, gradients and buffers, saved or not, to 
   REQUIRE(model.net.first.weight.grad().to_vector() == gradient);
   Tensor there = model.net.second.forward(model.net.first.forward(x.to(device)));
   REQUIRE(there.to_vector() == here.to_vector());
+  // A graph from before the move is of no use, and says so.
+  Tensor bias = model.net.first.bias;
+  int calls = 0;
+  bias.register_hook(
+      [](const Tensor&, void* context) {
+        ++*static_cast<int*>(context);
+        return Tensor();
+      },
+      &calls);
+  Tensor late = sum(model.net.first.forward(x.to(device)));
+  model.to(kCpu);
+  REQUIRE_THROWS_SAYING(late.backward(), GradError, "between forward and backward");
+  sum(model.net.first.forward(x)).backward();
+  REQUIRE(calls == 1);  // hooks move along
   Tied tied;
   tied.to(device);
   REQUIRE(tied.out.weight.impl() == tied.embedding.weight.impl());

@@ -1,6 +1,7 @@
 #include <heed/viz/chart.h>
 
 #include <cmath>
+#include <limits>
 #include <sstream>
 
 #include <heed/core/error.h>
@@ -50,6 +51,37 @@ TEST_CASE("ticks: round numbers around the range") {
   CHECK_THROWS_AS(ticks(1, 0, 5), ValueError);
   CHECK_THROWS_AS(ticks(0, INFINITY, 5), ValueError);
   CHECK_THROWS_AS(ticks(NAN, 1, 5), ValueError);
+  CHECK_THROWS_AS(ticks(-INFINITY, INFINITY, 5), ValueError);
+}
+
+TEST_CASE("ticks: tiny and huge ranges end, and have room for numbers") {
+  const double least = std::numeric_limits<double>::denorm_min();
+  for (auto [low, high] : {std::pair{least, least},
+                           {0., least},
+                           {-least, least},
+                           {1e-320, 3e-320},
+                           {0., 1e-310},
+                           {1., std::nextafter(1., 2.)},
+                           {-1e300, 1e300},
+                           {1e300, 1e300},
+                           {0., 1e-299}}) {
+    CAPTURE(low, high);
+    Numbers t = ticks(low, high, 5);
+    CHECK(t.size() >= 2);
+    CHECK(t.size() <= 13);
+    double rounding = 1e-12 * (t.back() - t.front());
+    CHECK(t.front() <= low + rounding);
+    CHECK(t.back() >= high - rounding);
+    for (size_t i = 1; i < t.size(); ++i) CHECK(t[i] > t[i - 1]);
+    CHECK(std::isfinite(t.back() - t.front()));
+    CHECK(draw_lines({{"a", {low, high}, {high, low}}}).str().find("nan") == std::string::npos);
+  }
+  const double most = std::numeric_limits<double>::max();
+  for (auto [low, high] : {std::pair{0., most}, {-most, most}, {most, most}, {-2e300, 0.}}) {
+    CAPTURE(low, high);
+    REQUIRE_THROWS_SAYING(ticks(low, high, 5), ValueError, "numbers up to 1e300 expected");
+  }
+  CHECK(draw_bars({"g"}, {{"a", {least}}}).str().find("nan") == std::string::npos);
 }
 
 TEST_CASE("lines: points where the axes say") {

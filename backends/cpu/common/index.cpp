@@ -38,6 +38,10 @@ T* at(const Array& a) {
   return static_cast<T*>(a.raw());
 }
 
+bool inside(int64_t index, int64_t size) {  // size >= 0: one comparison does
+  return static_cast<uint64_t>(index) < static_cast<uint64_t>(size);
+}
+
 // Sums of bf16 are computed in f32 and rounded once.
 template <class F>
 void add_in_f32(const Array& out, F f) {
@@ -51,14 +55,14 @@ int64_t first_bad_index(const Array& index, int64_t size) {
   const int64_t* p = at<int64_t>(index);
   const int64_t n = index.numel();
   for (int64_t i = 0; i < n; ++i)
-    if (p[i] < 0 || p[i] >= size) return i;
+    if (!inside(p[i], size)) return i;
   return -1;
 }
 
 void flag_bad_index(const Array& index, int64_t size, int64_t allowed, const Array& flag) {
   const int64_t* p = at<int64_t>(index);
   for (int64_t i = 0, n = index.numel(); i < n; ++i)
-    if ((p[i] < 0 || p[i] >= size) && p[i] != allowed) *at<int64_t>(flag) = 1;
+    if (!inside(p[i], size) && p[i] != allowed) *at<int64_t>(flag) = 1;
 }
 
 void index_select(const Array& x, int axis, const Array& index, const Array& out) {
@@ -69,10 +73,14 @@ void index_select(const Array& x, int axis, const Array& index, const Array& out
   char* target = at<char>(out);
   if (bytes == 0 || to.size == 0) return;
   parallel_for(to.outer * to.size, kGrain / to.inner + 1, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row)
-      std::memcpy(target + row * bytes,
-                  source + (row / to.size * from.size + ids[row % to.size]) * bytes,
-                  static_cast<size_t>(bytes));
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t id = ids[row % to.size];
+      char* copy = target + row * bytes;
+      const auto count = static_cast<size_t>(bytes);
+      if (inside(id, from.size))
+        std::memcpy(copy, source + (row / to.size * from.size + id) * bytes, count);
+      else std::memset(copy, 0, count);
+    }
   });
 }
 
@@ -97,7 +105,7 @@ void index_add(const Array& out, int axis, const Array& index, const Array& sour
                      const int64_t from_column = first * kLine,
                                    to_column = std::min(from.inner, last * kLine);
                      for (int64_t n = 0; n < from.size; ++n) {
-                       if (ids[n] == skip) continue;
+                       if (ids[n] == skip || !inside(ids[n], to.size)) continue;
                        const T* s = values + (o * from.size + n) * from.inner;
                        T* t = sums + (o * to.size + ids[n]) * from.inner;
                        for (int64_t c = from_column; c < to_column; ++c) t[c] += s[c];
@@ -118,8 +126,10 @@ void gather(const Array& x, int axis, const Array& index, const Array& out) {
     parallel_for(to.outer * to.size, kGrain / (to.inner + 1) + 1, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         const T* base = source + row / to.size * from.size * from.inner;
-        for (int64_t c = 0; c < to.inner; ++c)
-          target[row * to.inner + c] = base[ids[row * to.inner + c] * to.inner + c];
+        for (int64_t c = 0; c < to.inner; ++c) {
+          const int64_t id = ids[row * to.inner + c];
+          target[row * to.inner + c] = inside(id, from.size) ? base[id * to.inner + c] : T(0);
+        }
       }
     });
   });
@@ -135,14 +145,15 @@ void scatter_add(const Array& out, int axis, const Array& index, const Array& so
     using T = decltype(zero);
     const T* values = at<T>(source);
     T* sums = at<T>(out);
-    parallel_for(
-        from.outer, kGrain / (from.size * from.inner + 1) + 1, [&](int64_t begin, int64_t end) {
-          for (int64_t row = begin * from.size; row < end * from.size; ++row) {
-            T* base = sums + row / from.size * to.size * to.inner;
-            for (int64_t c = 0; c < from.inner; ++c)
-              base[ids[row * from.inner + c] * to.inner + c] += values[row * from.inner + c];
-          }
-        });
+    parallel_for(from.outer, kGrain / (from.size * from.inner + 1) + 1,
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t row = begin * from.size; row < end * from.size; ++row) {
+                     T* base = sums + row / from.size * to.size * to.inner;
+                     for (int64_t c = 0; c < from.inner; ++c)
+                       if (const int64_t id = ids[row * from.inner + c]; inside(id, to.size))
+                         base[id * to.inner + c] += values[row * from.inner + c];
+                   }
+                 });
   });
 }
 

@@ -1,8 +1,11 @@
 // What all decode states have in common, whatever the variant: the operands of a step, padding
 // among the new tokens, and the state as a thing to save.
+#include <heed/autograd/ops/views.h>
+#include <heed/core/memory.h>
 #include <heed/nn/attention/catalog.h>
 #include <heed/nn/attention/kv_cache.h>
 #include <heed/tests/nn/golden.h>
+#include <heed/tests/support/test_device.h>
 
 using namespace heed;
 using namespace heed::test;
@@ -143,4 +146,77 @@ TEST_CASE("decode states: RoPE counts the tokens of the sequence, those that a r
     REQUIRE(difference(a.step(x.slice(1, t, t + 1), {}, *state), whole.slice(1, t, t + 1)) < 1e-9);
   REQUIRE(state->held()[0] < 60);
   REQUIRE(state->lengths() == Lengths{n});
+}
+
+namespace {
+
+// Runs `change` with ever more memory until it has enough; what fails before must change nothing.
+// Returns how often it failed.
+template <class Change>
+int fail_until_enough(nn::DecodeState& state, Device device, Change&& change) {
+  nn::StateDict before = state.save();
+  for (auto& [name, tensor] : before) tensor = tensor.detach().clone();
+  int failures = 0;
+  for (int64_t spare = 0;; spare += std::max<int64_t>(64, spare / 16)) {
+    release_cached_memory(device);
+    set_memory_limit(memory_stats(device).reserved_bytes + spare + 1, device);
+    bool failed = false;
+    try {
+      change();
+    } catch (const OutOfMemoryError&) {
+      failed = true;
+    }
+    set_memory_limit(0, device);
+    if (!failed) return failures;
+    ++failures;
+    nn::StateDict after = state.save();
+    REQUIRE(after.size() == before.size());
+    for (const auto& [name, tensor] : before) {
+      INFO(name << " after " << failures << " failures");
+      REQUIRE(after.at(name).shape() == tensor.shape());
+      REQUIRE(after.at(name).to_vector() == tensor.to_vector());
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("decode states: a step without enough memory leaves the state as it was", "[decode]") {
+  std::string spec = GENERATE(from_range(kSpecs));
+  INFO(spec);
+  Decoder d(spec);
+  Tensor expected = d.step({}), out;
+  REQUIRE(fail_until_enough(*d.state, kCpu, [&] {
+            out = d.attention->step(d.q, d.new_k, d.new_v, {}, *d.state);
+          }) > 0);
+  REQUIRE(difference(out, expected) == 0);
+  REQUIRE(d.state->lengths() == Lengths{8, 8});
+  Tensor k = concat({d.k, d.k}, 2), v = concat({d.v, d.v}, 2);  // a cache has to grow
+  REQUIRE(fail_until_enough(*d.state, kCpu, [&] { d.attention->absorb(k, v, {}, *d.state); }) > 0);
+  REQUIRE(d.state->lengths() == Lengths{18, 18});
+  REQUIRE(fail_until_enough(*d.state, kCpu, [&] { d.state->select({1, 0, 1}); }) > 0);
+  REQUIRE(d.state->lengths() == Lengths{18, 18, 18});
+  int moves = fail_until_enough(*d.state, test_device(), [&] { d.state->to(test_device()); });
+  REQUIRE(moves > 0);
+  REQUIRE(d.state->device() == test_device());
+}
+
+TEST_CASE("decode states: a long step of a ring is taken whole or not at all", "[decode]") {
+  Decoder d("window:left=4");
+  Tensor q = numbers({kRows, 2, 150, 4}, 6), k = numbers({kRows, 1, 150, 4}, 7),
+         v = numbers({kRows, 1, 150, 3}, 8), out;
+  auto own = d.state->clone();
+  Tensor expected = d.attention->step(q, k, v, {}, *own);
+  REQUIRE(fail_until_enough(*d.state, kCpu,
+                            [&] { out = d.attention->step(q, k, v, {}, *d.state); }) > 0);
+  REQUIRE(difference(out, expected) == 0);
+  REQUIRE(d.state->lengths() == Lengths{155, 155});
+  REQUIRE(d.state->held()[0] < 100);
+  // A later part that is refused: the ring has dropped keys by then.
+  Decoder g("window:left=4,globals=1");
+  REQUIRE_THROWS_SAYING(
+      g.attention->step(q, k, v, g.with(Mask::alibi(Tensor::from({0.5, 0.25}, {2}))), *g.state),
+      ValueError, "global tokens");
+  REQUIRE(g.state->lengths() == Lengths{5, 5});
+  REQUIRE(g.state->held() == Lengths{5, 5});
 }

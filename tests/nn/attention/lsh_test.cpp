@@ -230,3 +230,11 @@ TEST_CASE("lsh: bad options and refusals", "[lsh]") {
   REQUIRE_THROWS_SAYING(a->forward(x.q, x.k.slice(2, 0, 3), x.v.slice(2, 0, 3), {}), ValueError,
                         "lsh: cross-attention");
 }
+
+TEST_CASE("lsh: rotations follow the default dtype", "[lsh]") {
+  DefaultDType wide(DType::f64);
+  auto a = lsh("buckets=4");
+  Tensor rotations = a->named_buffers().at(0).second;
+  REQUIRE(rotations.dtype() == DType::f64);
+  REQUIRE(rotations.to(DType::f32).to(DType::f64).to_vector() != rotations.to_vector());
+}

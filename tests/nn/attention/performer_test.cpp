@@ -2,6 +2,7 @@
 #include <heed/nn/attention/dense.h>
 #include <heed/nn/attention/performer.h>
 #include <heed/tests/nn/attention/feature_checks.h>
+#include <heed/tests/support/test_device.h>
 
 using namespace heed;
 using namespace heed::test;
@@ -196,4 +197,28 @@ TEST_CASE("performer: bad options are named", "[performer]") {
   Made a = made("performer:features=4", false);
   REQUIRE_THROWS_SAYING(performer(a).set_projection(zeros({3, 4})), ShapeError, "[4, 4] expected");
   REQUIRE_THROWS_SAYING(nn::random_projection(0, 3, true, {}), ValueError, "positive");
+}
+
+TEST_CASE("performer: follows the defaults, and a twin is drawn from nothing", "[performer]") {
+  const nn::AttentionConfig config{.heads = 2, .kv_heads = 2, .head_dim = 4, .value_dim = 4};
+  Made a;
+  {
+    DefaultDevice on(test_device());
+    DefaultDType wide(DType::f64);
+    a = nn::make_attention("performer:features=16", config);
+  }
+  Tensor rows = performer(a).projection();
+  REQUIRE(rows.device() == test_device());
+  REQUIRE(rows.dtype() == DType::f64);
+  bool more_than_f32 = rows.to(DType::f32).to(DType::f64).to_vector() != rows.to_vector();
+  REQUIRE(more_than_f32);
+  uint64_t offset = default_generator().offset();
+  auto limit = a->exact_limit({});
+  REQUIRE(default_generator().offset() == offset);
+  Tensor x = Tensor(random_normal({1, 2, 5, 4}, 0, 1, {1, 0}, DType::f64)).to(test_device());
+  REQUIRE(difference(limit->reference(x, x, x, {}), a->forward(x, x, x, {})) < 1e-12);
+  REQUIRE(default_generator().offset() == offset);
+  a->on_step(1000, {1, 2});
+  rows = performer(a).projection();
+  REQUIRE(rows.to(DType::f32).to(DType::f64).to_vector() != rows.to_vector());
 }

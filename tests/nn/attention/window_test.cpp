@@ -122,6 +122,7 @@ TEST_CASE("window: the ring stays small, and says what it no longer has", "[wind
   REQUIRE_THROWS_SAYING(a->step(last, x.k.slice(2, 0, 1), x.v.slice(2, 0, 1),
                                 masked(Mask::alibi(nn::alibi_slopes(2))), *state),
                         ValueError, "global tokens");
+  REQUIRE(state->lengths() == Lengths{400});  // the refused key was not taken in
   REQUIRE_THROWS_SAYING(state->load({}), ValueError, "'dropped' is missing");
 }
 
