@@ -1,6 +1,7 @@
 #include <heed/autograd/apply.h>
 
 #include <heed/autograd/source_location.h>
+#include <heed/core/error.h>
 
 namespace heed {
 
@@ -13,6 +14,10 @@ bool wants_node(const Tensor* const* inputs, int count) {
   for (int i = 0; i < count; ++i)
     if (inputs[i]->requires_grad()) return true;
   return false;
+}
+
+void refuse_gradient(const char* op) {
+  throw GradError(str(op, ": has no gradient; detach the operand, or call it under NoGrad"));
 }
 
 void record(Node& node, const Tensor* const* inputs, int count, unsigned saves,

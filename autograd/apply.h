@@ -62,6 +62,13 @@ constexpr unsigned minus_inf() {
   else return 0;
 }
 
+// An op without a vjp has no gradient.
+template <class Op>
+concept HasVjp = requires(Op& op, Vjp& v) {
+  op.vjp(v);
+};
+[[noreturn]] void refuse_gradient(const char* op);
+
 template <class Op>
 struct OpNode final : Node {
   explicit OpNode(Op&& o) : op(std::move(o)) { outputs = own; }
@@ -80,15 +87,19 @@ auto apply_list(Op op, const Tensor* const* inputs, int count) {
   constexpr size_t n = detail::kOutputs<detail::ForwardOf<Op>>;
   static_assert(n <= 8, "`saves` has a bit for 8 outputs");
   OpName scope(Op::name);
+  if constexpr (!detail::HasVjp<Op>)
+    if (detail::wants_node(inputs, count)) detail::refuse_gradient(Op::name);
   std::array<Array, n> outputs = detail::forward(op, Inputs(inputs, count));
   if (detail::anomaly)
     detail::check_outputs(Op::name, inputs, count, outputs, detail::minus_inf<Op>());
   Ref<Node> node;
-  bool takes_gradient = false;
-  for (const Array& output : outputs) takes_gradient |= is_differentiable(output.dtype());
-  if (takes_gradient && detail::wants_node(inputs, count)) {
-    node = Ref<Node>(new detail::OpNode<Op>(std::move(op)));
-    detail::record(*node, inputs, count, Op::saves, outputs);
+  if constexpr (detail::HasVjp<Op>) {
+    bool takes_gradient = false;
+    for (const Array& output : outputs) takes_gradient |= is_differentiable(output.dtype());
+    if (takes_gradient && detail::wants_node(inputs, count)) {
+      node = Ref<Node>(new detail::OpNode<Op>(std::move(op)));
+      detail::record(*node, inputs, count, Op::saves, outputs);
+    }
   }
   if constexpr (std::is_same_v<detail::ForwardOf<Op>, Array>) {
     return Tensor(std::move(outputs[0]), std::move(node));

@@ -21,6 +21,9 @@
 //   };
 //   auto [values, indices] = apply(Sort{}, x);
 //
+// An op without `saves` and `vjp` has no gradient: applied to a tensor that requires one, it is a
+// GradError.
+//
 // vjp runs once a gradient has arrived at any output; v.cotangent(k) is undefined for outputs
 // without one (see `cotangent_or_zeros`). An integer output is a constant and gets none.
 #pragma once

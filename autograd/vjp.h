@@ -16,6 +16,7 @@ class Vjp {
   Tensor input(int i) const;  // GradError if it was not saved, or was changed in place since
   bool saved(int i) const { return edge(i).saved.defined(); }
   Tensor output(int k = 0) const;  // likewise
+  bool saved_output(int k) const { return node_.outputs[static_cast<size_t>(k)].saved.defined(); }
   int count() const { return static_cast<int>(node_.inputs.size()); }
   int outputs() const { return static_cast<int>(node_.outputs.size()); }
   const Shape& shape(int i) const { return edge(i).shape; }

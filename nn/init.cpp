@@ -14,7 +14,7 @@ void set(const Tensor& t, Array values) {
   t.copy_(Tensor(std::move(values)));
 }
 
-DType drawn(const Tensor& t) { return t.dtype() == DType::f64 ? DType::f64 : DType::f32; }
+DType drawn(const Tensor& t) { return accumulate_dtype(t.dtype()); }
 
 // The quantile of the standard normal distribution, by Newton's method on erfc, which keeps its
 // relative precision far into the tail.

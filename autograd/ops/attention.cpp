@@ -14,20 +14,20 @@ namespace heed {
 namespace {
 
 enum { kQuery, kKey, kValue, kTable, kBias };  // the op's inputs
-enum { kOut, kLse };                           // and outputs
+enum { kOut, kLse, kExact };                   // and outputs
 
 struct FusedAttention {
   static constexpr const char* name = "attention";
-  static constexpr unsigned saves = kAllInputs | output_bit(kOut) | output_bit(kLse);
+  static constexpr unsigned saves =
+      kAllInputs | output_bit(kOut) | output_bit(kLse) | output_bit(kExact);
   static constexpr unsigned minus_inf = output_bit(kLse);  // of a row without a visible key
   AttentionTerms terms;                                    // without the two that are inputs
   FusedAttentionOptions options;
   bool has_table, has_bias;
-  Array exact;  // for bf16, the result before rounding, from which backward computes D
 
-  // [B, H, T, E], and the log-sum-exp of each row [B, H, T], which is all of the map that backward
-  // needs.
-  std::array<Array, 2> forward(Inputs in) {
+  // [B, H, T, E]; the log-sum-exp of each row [B, H, T], which is all of the map that backward
+  // needs; for bf16, the result before rounding, from which backward computes D.
+  std::array<Array, 3> forward(Inputs in) {
     AttentionProblem p = problem(in.tensor(kQuery), in.tensor(kKey), in.tensor(kValue),
                                  in.tensor(kTable), in.tensor(kBias));
     int64_t b = p.q.dim(0), h = p.q.dim(1), t = p.q.dim(2);
@@ -36,9 +36,8 @@ struct FusedAttention {
     kernels::attention_forward(p, out, lse);
     if (FlopCounter::active())
       FlopCounter::add(2 * computed_pairs(terms, p) * (p.q.dim(3) + p.v.dim(3)));
-    if (out.dtype() == p.q.dtype()) return {out, lse};
-    exact = out;
-    return {rounded(out, p.q.dtype()), lse};
+    if (out.dtype() == p.q.dtype()) return {out, lse, Array()};
+    return {rounded(out, p.q.dtype()), lse, out};
   }
 
   void vjp(Vjp& v) {
@@ -68,9 +67,10 @@ struct FusedAttention {
     }
     Array lse_cotangent;
     if (v.cotangent(kLse).defined()) lse_cotangent = packed(v.cotangent(kLse).array());
-    kernels::attention_backward(
-        p, exact.defined() ? exact : v.output(kOut).array(), v.output(kLse).array(),
-        with_dense_rows(v.cotangent_or_zeros(kOut).array()), lse_cotangent, g);
+    const Tensor out = v.output(v.saved_output(kExact) ? kExact : kOut);
+    kernels::attention_backward(p, out.array(), v.output(kLse).array(),
+                                with_dense_rows(v.cotangent_or_zeros(kOut).array()), lse_cotangent,
+                                g);
     if (FlopCounter::active()) FlopCounter::add(backward_flops(computed_pairs(terms, p), p, g));
     if (g.q.defined()) v.add(kQuery, Tensor(g.q));
     if (g.k.defined()) v.add(kKey, Tensor(g.k));
@@ -91,9 +91,9 @@ struct FusedAttention {
 AttentionParts run(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionTerms& terms,
                    const FusedAttentionOptions& options) {
   check_attention(q, k, v, terms, options);
-  FusedAttention op{terms, options, terms.relative_bias.defined(), terms.bias.defined(), Array()};
+  FusedAttention op{terms, options, terms.relative_bias.defined(), terms.bias.defined()};
   op.terms.relative_bias = op.terms.bias = Tensor();
-  auto [out, lse] = apply(std::move(op), q, k, v, terms.relative_bias, terms.bias);
+  auto [out, lse, exact] = apply(std::move(op), q, k, v, terms.relative_bias, terms.bias);
   return {out, lse};
 }
 

@@ -100,7 +100,7 @@ static int64_t pairs_in_blocks(const AttentionBlocks& blocks, int64_t i, int64_t
   return pairs;
 }
 
-int64_t computed_pairs(const AttentionTerms& terms, const AttentionProblem& p) {
+int64_t computed_pairs(const AttentionTerms& terms, const AttentionProblem& p, int64_t most) {
   int64_t batch = p.q.dim(0), t = p.q.dim(2), s = p.k.dim(2), pairs = 0;
   Ranges keys = ranges_of(terms.key_begin, terms.key_end, batch, s);
   Ranges queries = ranges_of(terms.query_begin, terms.query_end, batch, t);
@@ -110,8 +110,9 @@ int64_t computed_pairs(const AttentionTerms& terms, const AttentionProblem& p) {
     for (int64_t i = queries.begin[b]; i < queries.end[b]; ++i) {
       int64_t low = std::max(keys.begin[b], i + offset + p.lowest);
       int64_t high = std::min(keys.end[b], i + offset + p.highest + 1);
-      if (blocks.size > 0) pairs += pairs_in_blocks(blocks, i, low, high);
-      else pairs += std::max<int64_t>(0, high - low);
+      int64_t seen = std::max<int64_t>(0, high - low);
+      if (blocks.size > 0) seen = pairs_in_blocks(blocks, i, low, high);
+      pairs += std::min(seen, most);
     }
   }
   return pairs * p.q.dim(1);

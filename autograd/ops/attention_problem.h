@@ -1,6 +1,8 @@
 // How an attention op's operands reach its kernels. Not for users.
 #pragma once
 
+#include <limits>
+
 #include <heed/autograd/ops/attention_terms.h>
 #include <heed/backends/attention.h>
 
@@ -19,9 +21,10 @@ Array gradient_like(const Array& x);
 Array rounded(const Array& x, DType dtype);
 
 // For FlopCounter: the number of pairs that ranges, window, causality and layout leave, over all
-// heads. Pairs that only a pair mask hides are computed, and count. Reads only the problem's shapes
-// and limits.
-int64_t computed_pairs(const AttentionTerms& terms, const AttentionProblem& problem);
+// heads, at most `most` for each query. Pairs that only a pair mask hides are computed, and count.
+// Reads only the problem's shapes and limits.
+int64_t computed_pairs(const AttentionTerms& terms, const AttentionProblem& problem,
+                       int64_t most = std::numeric_limits<int64_t>::max());
 // Flops of the fused backward on this many pairs: Q K^T again; dO V^T; dS K, dS^T Q; P^T dO.
 int64_t backward_flops(int64_t pairs, const AttentionProblem& problem,
                        const AttentionGradients& gradients);

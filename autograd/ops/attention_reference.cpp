@@ -55,9 +55,9 @@ AttentionParts composed(const Tensor& q_in, const Tensor& k_in, const Tensor& v_
   scores = where(visible, scores, any.fill);
   Tensor lse;
   if (with_lse) {  // the scores of rows without a key are 0: set lse to -inf, with no gradient
-    DType dtype = accumulate_dtype(q.dtype());
-    lse = s > 0 ? where(any.queries, logsumexp(cast(scores, dtype), -1, true), -kInfinity)
-                : q.new_full({batch, q.dim(1), t, 1}, -kInfinity, dtype);
+    Tensor wide = widened(scores);
+    lse = s > 0 ? where(any.queries, logsumexp(wide, -1, true), -kInfinity)
+                : wide.new_full({batch, q.dim(1), t, 1}, -kInfinity);
     lse = lse.squeeze(3);
   }
   Tensor weights = where(visible, softmax(scores, -1), 0.0);

@@ -90,7 +90,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target,
 // loss = -(1 - e) logp[target] - e mean(logp), over the rows that count.
 Tensor cross_entropy_reference(const Tensor& stored, const Tensor& target,
                                const CrossEntropyOptions& options) {
-  const Tensor logits = cast(stored, accumulate_dtype(stored.dtype()));
+  const Tensor logits = widened(stored);
   double e = options.label_smoothing;
   Tensor ignored = equal(target, static_cast<double>(options.ignore_index));
   Tensor safe = where(ignored, 0.0, target);

@@ -2,51 +2,76 @@
 
 #include <algorithm>
 
-#include <heed/autograd/grad_mode.h>
 #include <heed/autograd/ops/operand.h>
 #include <heed/autograd/ops/views.h>
+#include <heed/autograd/tape.h>
 #include <heed/backends/decompose.h>
 #include <heed/core/error.h>
-#include <heed/core/memory.h>
 
 namespace heed {
 
 namespace {
 
-// x in double and contiguous.
-Array operand(const char* op, const Tensor& x) {
-  require_floating(op, x.array());
-  if (x.rank() < 2) throw ShapeError(str(op, ": a matrix [.., M, N] expected, got ", x.shape()));
-  if (grad_enabled() && x.requires_grad())
-    throw GradError(str(op, ": has no gradient; detach the operand, or call it under NoGrad"));
-  return packed(cast(x.detach(), DType::f64).array());
+// A matrix per batch index, in double, of which kernels know nothing else.
+struct Matrices {
+  Array x;  // [.., M, N], contiguous
+  int64_t m, n, k;
+
+  Matrices(const char* op, const Array& stored) {
+    require_floating(op, stored);
+    if (stored.rank() < 2)
+      throw ShapeError(str(op, ": a matrix [.., M, N] expected, got ", stored.shape()));
+    NoGrad guard;
+    x = packed(cast(Tensor(stored), DType::f64).array());
+    m = x.dim(-2), n = x.dim(-1), k = std::min(m, n);
+  }
+  Array result(int64_t rows, int64_t columns) const {
+    Shape shape = x.shape();
+    shape[x.rank() - 2] = rows;
+    shape[x.rank() - 1] = columns;
+    return x.new_zeros(shape);
+  }
+};
+
+// The results in the operand's dtype.
+template <class... T>
+std::array<Array, sizeof...(T)> rounded_to(DType dtype, const T&... results) {
+  NoGrad guard;
+  return {cast(Tensor(results), dtype).array()...};
 }
 
-Array result(const Array& x, int64_t rows, int64_t columns) {
-  Shape shape = x.shape();
-  shape[x.rank() - 2] = rows;
-  shape[x.rank() - 1] = columns;
-  return x.new_zeros(shape);
-}
+struct Qr {
+  static constexpr const char* name = "qr";
+
+  std::array<Array, 2> forward(Inputs in) {
+    Matrices a(name, in[0]);
+    Array q = a.result(a.m, a.k), r = a.result(a.k, a.n);
+    kernels::qr(a.x, q, r);
+    return rounded_to(in[0].dtype(), q, r);
+  }
+};
+
+struct Svd {
+  static constexpr const char* name = "svd";
+
+  std::array<Array, 3> forward(Inputs in) {
+    Matrices a(name, in[0]);
+    Array u = a.result(a.m, a.k), s = a.result(1, a.k), vt = a.result(a.k, a.n);
+    kernels::svd(a.x, u, s, vt);
+    return rounded_to(in[0].dtype(), u, s, vt);
+  }
+};
 
 }  // namespace
 
 QR qr(const Tensor& x) {
-  OpName scope("qr");
-  Array a = operand("qr", x);
-  int64_t m = a.dim(-2), n = a.dim(-1), k = std::min(m, n);
-  Array q = result(a, m, k), r = result(a, k, n);
-  kernels::qr(a, q, r);
-  return {cast(Tensor(q), x.dtype()), cast(Tensor(r), x.dtype())};
+  auto [q, r] = apply(Qr{}, x);
+  return {q, r};
 }
 
 SVD svd(const Tensor& x) {
-  OpName scope("svd");
-  Array a = operand("svd", x);
-  int64_t m = a.dim(-2), n = a.dim(-1), k = std::min(m, n);
-  Array u = result(a, m, k), s = result(a, 1, k), vt = result(a, k, n);
-  kernels::svd(a, u, s, vt);
-  return {cast(Tensor(u), x.dtype()), cast(Tensor(s), x.dtype()), cast(Tensor(vt), x.dtype())};
+  auto [u, s, vt] = apply(Svd{}, x);
+  return {u, s, vt};
 }
 
 }  // namespace heed

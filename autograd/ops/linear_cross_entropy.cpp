@@ -73,9 +73,7 @@ Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor&
 
 Tensor linear_cross_entropy_reference(const Tensor& x, const Tensor& weight, const Tensor& bias,
                                       const Tensor& target, const CrossEntropyOptions& options) {
-  auto wide = [](const Tensor& t) {
-    return t.defined() ? cast(t, accumulate_dtype(t.dtype())) : t;
-  };
+  auto wide = [](const Tensor& t) { return t.defined() ? widened(t) : t; };
   return cross_entropy_reference(linear(wide(x), wide(weight), wide(bias)), target, options);
 }
 

@@ -71,10 +71,10 @@ struct PrefixProduct {
     Shape out_shape = shape(in);
     NoGrad guard;
     // Sums over all positions: bf16 is computed in f32.
-    const DType own = in[0].dtype(), dtype = accumulate_dtype(own);
-    Array out = in[0].new_zeros(out_shape, dtype);
+    const DType own = in[0].dtype();
+    Array out = in[0].new_zeros(out_shape, accumulate_dtype(own));
     if (out.numel() == 0) return cast(Tensor(out), own).array();
-    auto operand = [&](int i) { return cast(Tensor(in[i]), dtype); };
+    auto operand = [&](int i) { return widened(Tensor(in[i])); };
     Tensor q = operand(0), k = operand(1), v = operand(2), alpha, beta;
     bool weighted = in.tensor(3).defined();
     if (weighted) alpha = operand(3), beta = operand(4);

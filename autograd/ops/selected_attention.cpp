@@ -1,6 +1,7 @@
 #include <heed/autograd/ops/selected_attention.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -22,28 +23,28 @@ namespace heed {
 namespace {
 
 enum { kQuery, kKey, kValue, kTable, kBias };  // the op's inputs
+enum { kOut, kLse, kExact };                   // and outputs, as in attention.cpp
 
 struct SelectedAttention {
   static constexpr const char* name = "selected_attention";
-  static constexpr unsigned saves = kAllInputs | kOutput;
-  AttentionTerms terms;  // without the two that are inputs
+  static constexpr unsigned saves =
+      kAllInputs | output_bit(kOut) | output_bit(kLse) | output_bit(kExact);
+  static constexpr unsigned minus_inf = output_bit(kLse);  // of a row without a key
+  AttentionTerms terms;                                    // without the two that are inputs
   SelectedAttentionOptions options;
   Tensor index;
   bool has_table, has_bias;
-  Array lse;    // [B, H, T]; f32 for bf16
-  Array exact;  // for bf16, the result before it was rounded: see attention.cpp
 
-  Array forward(Inputs in) {
+  std::array<Array, 3> forward(Inputs in) {
     AttentionProblem p = attention_problem(in.tensor(kQuery), in.tensor(kKey), in.tensor(kValue),
                                            with(in.tensor(kTable), in.tensor(kBias)), options.base);
     int64_t b = p.q.dim(0), h = p.q.dim(1), t = p.q.dim(2);
-    lse = p.q.new_empty({b, h, t}, accumulate_dtype(p.q.dtype()));
+    Array lse = p.q.new_empty({b, h, t}, accumulate_dtype(p.q.dtype()));  // f32 for bf16
     Array out = p.q.new_empty({b, t, h, p.v.dim(3)}, lse.dtype()).permute({0, 2, 1, 3});
     kernels::selected_attention_forward(p, selected(), out, lse);
-    if (FlopCounter::active()) FlopCounter::add(2 * listed() * (p.q.dim(3) + p.v.dim(3)));
-    if (out.dtype() == p.q.dtype()) return out;
-    exact = out;
-    return rounded(out, p.q.dtype());
+    if (FlopCounter::active()) FlopCounter::add(2 * listed(p) * (p.q.dim(3) + p.v.dim(3)));
+    if (out.dtype() == p.q.dtype()) return {out, lse, Array()};
+    return {rounded(out, p.q.dtype()), lse, out};
   }
 
   void vjp(Vjp& v) {
@@ -66,10 +67,10 @@ struct SelectedAttention {
       while (shape.rank() < 4) shape.insert(0, 1);
       g.bias = p.q.new_zeros(shape);
     }
-    Array out = exact.defined() ? exact : v.output().array();
-    kernels::selected_attention_backward(p, selected(), out, lse,
-                                         with_dense_rows(v.cotangent().array()), g);
-    if (FlopCounter::active()) FlopCounter::add(backward_flops(listed(), p, g));
+    const Tensor out = v.output(v.saved_output(kExact) ? kExact : kOut);
+    kernels::selected_attention_backward(p, selected(), out.array(), v.output(kLse).array(),
+                                         with_dense_rows(v.cotangent(kOut).array()), g);
+    if (FlopCounter::active()) FlopCounter::add(backward_flops(listed(p), p, g));
     if (g.q.defined()) v.add(kQuery, Tensor(g.q));
     if (g.k.defined()) v.add(kKey, Tensor(g.k));
     if (g.v.defined()) v.add(kValue, Tensor(g.v));
@@ -83,11 +84,8 @@ struct SelectedAttention {
     all.bias = bias;
     return all;
   }
-  int64_t listed() const {
-    Array list = index.array().to(kCpu);
-    const int32_t* at = list.data<int32_t>();
-    return std::count_if(at, at + list.numel(), [](int32_t j) { return j >= 0; });
-  }
+  // What the lists can hold, by their length and the terms: the lists themselves may be on a device.
+  int64_t listed(const AttentionProblem& p) const { return computed_pairs(terms, p, index.dim(3)); }
   SelectedKeys selected() const {
     return {index.array(), options.self_score.has_value(), options.self_score.value_or(0)};
   }
@@ -140,10 +138,9 @@ Tensor selected_attention(const Tensor& q, const Tensor& k, const Tensor& v, con
   check_attention(q, k, v, terms, options.base);
   Tensor list = contiguous(index);
   check_index(list, q, k.dim(2));
-  SelectedAttention op{terms,   options, list, terms.relative_bias.defined(), terms.bias.defined(),
-                       Array(), Array()};
+  SelectedAttention op{terms, options, list, terms.relative_bias.defined(), terms.bias.defined()};
   op.terms.relative_bias = op.terms.bias = Tensor();
-  return apply(std::move(op), q, k, v, terms.relative_bias, terms.bias);
+  return apply(std::move(op), q, k, v, terms.relative_bias, terms.bias)[kOut];
 }
 
 Tensor selected_attention_reference(const Tensor& q_in, const Tensor& k, const Tensor& v,

@@ -117,7 +117,8 @@ Tensor LshAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
   auto scope = enter();
   check_call(q, k, v, call);
   Prepared p = prepared(q, k, call);
-  return selected_attention(q, p.keys, v, p.list, {}, p.options);  // [B, H, T, E]
+  return selected_attention(q, p.keys, v, p.list, call.mask.terms(config().causal),
+                            p.options);  // [B, H, T, E]
 }
 
 Tensor LshAttention::reference(const Tensor& q, const Tensor& k, const Tensor& v,

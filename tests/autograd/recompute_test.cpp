@@ -142,7 +142,7 @@ TEST_CASE("what a recomputed function refuses", "[recompute]") {
     layer.w1.fill_(0);  // the run in backward would see other weights
   }
   REQUIRE_THROWS_SAYING(sum(y).backward(), GradError, "changed in place");
-  Tensor other = checkpoint([&](auto& in) { return layer(in[0]); }, {x});
+  Tensor other = recompute([&](auto& in) { return layer(in[0]); }, {x});
   layer.w1.set_value(layer.w1.detach().clone().array());
   REQUIRE_THROWS_SAYING(sum(other).backward(), GradError, "changed in place");
   int calls = 0;

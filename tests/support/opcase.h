@@ -4,10 +4,11 @@
 //               square root of K where an element is a sum of K numbers)
 //   gradients   f32 against f64; central differences of first and second order on small shapes
 //   bf16        values and gradients within 5e-3 of f64's at the same operands and cotangent, which
-//               bf16 holds exactly; or the refusal that the case names
+//               bf16 holds exactly
 //   layouts     transposed, sliced and broadcast operands give what contiguous ones give
 //   levels      all of the above at each instruction-set level that this processor has
-//   device      the same bits on the test device (test_device.h), whose memory the host cannot read
+//   device      the same bits, in f32 and bf16, on the test device (test_device.h), whose memory
+//               the host cannot read
 //   reference   a fused op and its composition agree, values and gradients
 //
 // To cover a new op, add one OpCase to the list of its stem (tests/autograd/opcases_<stem>.cpp).
@@ -72,8 +73,6 @@ struct OpCase {
   double terms = 1;  // K: how many numbers a sum adds up
   double f32_tolerance = 2e-6;
   double f64_tolerance = 1e-12;
-  // Part of the DTypeError's message if the op refuses bf16; empty: it takes bf16, and is checked.
-  std::string bf16_refusal = {};
   bool layouts = true;
   // Further dtypes, on which operands are small whole numbers and results must be exact.
   std::vector<DType> dtypes = {};

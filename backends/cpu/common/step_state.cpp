@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include <heed/backends/cpu/dispatch.h>
 #include <heed/backends/optimizer.h>
 
 namespace heed::kernels::common {
@@ -19,10 +20,12 @@ void mark(bool finite, StepState& state) {
 }  // namespace
 
 void mark_not_finite(const Array& value, const Array& step_state) {
-  double x = value.dtype() == DType::f64   ? *value.data<double>()
-             : value.dtype() == DType::f32 ? static_cast<double>(*value.data<float>())
-                                           : static_cast<double>(to_float(*value.data<bfloat16>()));
-  mark(std::isfinite(x), of(step_state));
+  dispatch_floating("mark_not_finite", value.dtype(), [&](auto type) {
+    auto x = *value.data<decltype(type)>();
+    if constexpr (std::is_same_v<decltype(type), bfloat16>)
+      mark(std::isfinite(to_float(x)), of(step_state));
+    else mark(std::isfinite(x), of(step_state));
+  });
 }
 
 void clip_factor(const Array& norm, double max_norm, const Array& step_state) {

@@ -1,5 +1,6 @@
 // Every variant on a device whose memory the host cannot read: the CPU's bits, forward, backward
-// and decoding, and nothing read back.
+// and decoding, and nothing read back, with flops being counted, too.
+#include <heed/autograd/flop_counter.h>
 #include <heed/core/device_memory.h>
 #include <heed/nn/attention/catalog.h>
 #include <heed/nn/recurrent.h>
@@ -16,7 +17,7 @@ constexpr int64_t kBatch = 2, kHeads = 2, kTokens = 12, kWidth = 4;
 
 struct Run {
   std::vector<std::vector<double>> values;  // output, gradients, decoded rows
-  int64_t reads = 0;
+  int64_t reads = 0, flops = 0;
 };
 
 Tensor numbers(uint64_t seed, Device device) {
@@ -44,6 +45,7 @@ Run run(const std::string& spec, bool causal, Device device) {
   if (traits.key_padding) call.mask = nn::Mask::padding({9, kTokens});
   if (traits.weight_dropout) call.dropout = 0.2f;
 
+  FlopCounter counter;
   int64_t before = transfer_counts(test_device()).to_host;
   for (Tensor* x : {&q, &v}) x->set_requires_grad(true);
   if (!traits.shared_qk) k.set_requires_grad(true);
@@ -72,6 +74,7 @@ Run run(const std::string& spec, bool causal, Device device) {
   }
   Run result;
   result.reads = transfer_counts(test_device()).to_host - before;
+  result.flops = counter.flops();
   for (const Tensor& t : made)
     if (t.defined()) {
       REQUIRE(t.device() == device);
@@ -100,6 +103,7 @@ TEST_CASE("every variant computes on another device, and reads nothing back", "[
         CHECK_NOTHROW(there = run(spec, causal, test_device()));
         CHECK(there.values == here.values);
         CHECK(there.reads == 0);
+        CHECK(there.flops == here.flops);
       }
   }
 }
