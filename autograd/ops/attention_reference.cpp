@@ -8,6 +8,7 @@
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/softmax.h>
 #include <heed/autograd/ops/views.h>
+#include <heed/autograd/ops/widen.h>
 
 namespace heed {
 namespace {

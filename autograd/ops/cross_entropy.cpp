@@ -1,11 +1,13 @@
 #include <heed/autograd/ops/class_target.h>
 #include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/gather.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/operand.h>
 #include <heed/autograd/ops/range_flag.h>
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/softmax.h>
 #include <heed/autograd/ops/views.h>
+#include <heed/autograd/ops/widen.h>
 #include <heed/autograd/tape.h>
 #include <heed/backends/cross_entropy.h>
 

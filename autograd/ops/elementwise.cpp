@@ -5,6 +5,7 @@
 #include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/operand.h>
 #include <heed/autograd/ops/views.h>
+#include <heed/autograd/ops/widen.h>
 #include <heed/autograd/tape.h>
 #include <heed/backends/elementwise.h>
 #include <heed/backends/elementwise_rows.h>

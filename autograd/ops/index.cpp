@@ -1,7 +1,6 @@
 #include <heed/autograd/ops/index.h>
 
 #include <heed/autograd/ops/elementwise.h>
-#include <heed/autograd/ops/gather_vjp.h>
 #include <heed/autograd/ops/operand.h>
 #include <heed/autograd/ops/range_flag.h>
 #include <heed/autograd/ops/views.h>
@@ -14,32 +13,6 @@ namespace heed {
 namespace {
 
 constexpr int64_t kNoSkip = -1;
-
-// i64, contiguous, all within [0, size).
-Tensor checked_index(const char* op, const Tensor& index, int64_t size) {
-  if (index.dtype() != DType::i64 && index.dtype() != DType::i32)
-    throw DTypeError(str(op, ": indices are i64 or i32, got ", index.dtype()));
-  Tensor checked = contiguous(cast(index.detach(), DType::i64));
-  if (checked.device() != kCpu) {
-    flag_out_of_range(checked.array(), size, 0);
-    return checked;
-  }
-  int64_t bad = kernels::first_bad_index(checked.array(), size);
-  if (bad < 0) return checked;
-  Shape place = index.shape();
-  for (int64_t i = place.rank() - 1, rest = bad; i >= 0; --i) {
-    int64_t& size_here = place[static_cast<int>(i)];
-    int64_t at = rest % size_here;
-    rest /= size_here;
-    size_here = at;
-  }
-  throw ValueError(str(op, ": index ", checked.array().data<int64_t>()[bad], " at ", place, " of ",
-                       index.shape(), " is outside [0, ", size, ")"));
-}
-
-void require_number(const char* op, DType d) {
-  if (!is_number(d)) refuse_dtype(op, d, "f32, f64, bf16, i32 or i64");
-}
 
 // Adds source to zeros(shape) by index: the transpose of index_select.
 struct IndexAdd {
@@ -105,43 +78,6 @@ struct Embedding {
   }
 };
 
-struct Gather {
-  static constexpr const char* name = "gather";
-  static constexpr unsigned saves = 2;
-  int axis;
-  Array forward(Inputs in) {
-    Array out = in[0].new_empty(in[1].shape());
-    kernels::gather(packed(in[0]), axis, in[1], out);
-    return out;
-  }
-  void vjp(Vjp& v) { gather_vjp(v, axis, v.input(1)); }
-};
-
-struct ScatterAdd {
-  static constexpr const char* name = "scatter_add";
-  static constexpr unsigned saves = 2;
-  int axis;
-  Array forward(Inputs in) {
-    Array out = in[0].new_empty(in[0].shape());
-    kernels::copy(in[0], out);
-    kernels::scatter_add(out, axis, in[1], packed(in[2]));
-    return out;
-  }
-  void vjp(Vjp& v) {
-    v.add(0, v.cotangent());
-    if (v.needs(2)) v.add(2, gather(v.cotangent(), axis, v.input(1)));
-  }
-};
-
-// All sizes but that of `axis` are equal.
-void require_matching(const char* op, const Shape& x, const Shape& index, int axis) {
-  bool fits = x.rank() == index.rank();
-  for (int i = 0; fits && i < x.rank(); ++i) fits = i == axis || x[i] == index[i];
-  if (!fits)
-    throw ShapeError(
-        str(op, ": index ", index, " and tensor ", x, " may differ in axis ", axis, " alone"));
-}
-
 }  // namespace
 
 Tensor index_select(const Tensor& x, int axis, const Tensor& index) {
@@ -159,24 +95,6 @@ Tensor index_select(const Tensor& x, int axis, const std::vector<int64_t>& index
       throw ValueError(str("index_select: index ", at, " at ", Shape{i}, " of ", Shape{count},
                            " is outside [0, ", size, ")"));
   return apply(IndexSelect{axis}, x, Tensor::from(index, {count}, {.device = x.device()}));
-}
-
-Tensor gather(const Tensor& x, int axis, const Tensor& index) {
-  axis = normalize_axis(axis, x.rank(), "gather");
-  require_matching("gather", x.shape(), index.shape(), axis);
-  return apply(Gather{axis}, x, checked_index("gather", index, x.shape()[axis]));
-}
-
-Tensor scatter_add(const Tensor& x, int axis, const Tensor& index, const Tensor& source) {
-  axis = normalize_axis(axis, x.rank(), "scatter_add");
-  require_number("scatter_add", x.dtype());
-  require_matching("scatter_add", x.shape(), index.shape(), axis);
-  if (!(source.shape() == index.shape()))
-    throw ShapeError(
-        str("scatter_add: source ", source.shape(), " and index ", index.shape(), " differ"));
-  if (source.dtype() != x.dtype())
-    throw DTypeError(str("scatter_add: source is ", source.dtype(), ", the tensor ", x.dtype()));
-  return apply(ScatterAdd{axis}, x, checked_index("scatter_add", index, x.shape()[axis]), source);
 }
 
 Tensor embedding(const Tensor& weight, const Tensor& ids, int64_t padding_index) {

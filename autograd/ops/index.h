@@ -9,10 +9,6 @@ namespace heed {
 // out = x with axis `axis` replaced by index [N]: the slices asked for, repeats allowed.
 Tensor index_select(const Tensor& x, int axis, const Tensor& index);
 Tensor index_select(const Tensor& x, int axis, const std::vector<int64_t>& index);  // the host's
-// out[.., i, ..] = x[.., index[.., i, ..], ..]: index has x's shape except in `axis`.
-Tensor gather(const Tensor& x, int axis, const Tensor& index);
-// x with out[.., index[.., i, ..], ..] += source[.., i, ..]; source and index have one shape.
-Tensor scatter_add(const Tensor& x, int axis, const Tensor& index, const Tensor& source);
 // weight [V, D], ids of any shape -> [.., D]. Rows of `padding_index` (if >= 0) get no gradient.
 Tensor embedding(const Tensor& weight, const Tensor& ids, int64_t padding_index = -1);
 

@@ -3,6 +3,7 @@
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/operand.h>
 #include <heed/autograd/ops/views.h>
+#include <heed/autograd/ops/widen.h>
 #include <heed/autograd/tape.h>
 #include <heed/backends/linear_cross_entropy.h>
 

@@ -3,6 +3,7 @@
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/operand.h>
 #include <heed/autograd/ops/reduce.h>
+#include <heed/autograd/ops/widen.h>
 #include <heed/core/error.h>
 
 namespace heed {

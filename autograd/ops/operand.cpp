@@ -1,6 +1,5 @@
 #include <heed/autograd/ops/operand.h>
 
-#include <heed/autograd/ops/views.h>
 #include <heed/backends/copy.h>
 
 namespace heed {
@@ -11,8 +10,6 @@ Array packed(const Array& x) {
   kernels::copy(x, out);
   return out;
 }
-
-Tensor widened(const Tensor& x) { return cast(x, accumulate_dtype(x.dtype())); }
 
 void require_floating(const char* op, const Array& x) {
   if (!is_differentiable(x.dtype())) refuse_dtype(op, x.dtype());

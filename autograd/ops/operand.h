@@ -7,8 +7,6 @@ namespace heed {
 
 // `x` itself when it is contiguous, else a copy that is.
 Array packed(const Array& x);
-// x, in f32 if it is bf16: for computations of several steps, each of which would round.
-Tensor widened(const Tensor& x);
 // DTypeError "softmax: f32, f64 or bf16 expected, got i64" for other dtypes.
 void require_floating(const char* op, const Array& x);
 // ShapeError or DTypeError, naming `what`, unless `vector` is undefined or has x's dtype and shape

@@ -4,6 +4,7 @@
 #include <mutex>
 #include <utility>
 
+#include <heed/autograd/ops/views.h>
 #include <heed/backends/copy.h>
 #include <heed/backends/index.h>
 
@@ -38,6 +39,27 @@ void refuse_out_of_range(const char* who, Device device) {
   if (out_of_range_seen(device))
     throw ValueError(str(who, ": an index or target was out of range on ", to_string(device),
                          ", here or since the host last asked; the CPU names it: run it there"));
+}
+
+Tensor checked_index(const char* op, const Tensor& index, int64_t size) {
+  if (index.dtype() != DType::i64 && index.dtype() != DType::i32)
+    throw DTypeError(str(op, ": indices are i64 or i32, got ", index.dtype()));
+  Tensor checked = contiguous(cast(index.detach(), DType::i64));
+  if (checked.device() != kCpu) {
+    flag_out_of_range(checked.array(), size, 0);
+    return checked;
+  }
+  int64_t bad = kernels::first_bad_index(checked.array(), size);
+  if (bad < 0) return checked;
+  Shape place = index.shape();
+  for (int64_t i = place.rank() - 1, rest = bad; i >= 0; --i) {
+    int64_t& size_here = place[static_cast<int>(i)];
+    int64_t at = rest % size_here;
+    rest /= size_here;
+    size_here = at;
+  }
+  throw ValueError(str(op, ": index ", checked.array().data<int64_t>()[bad], " at ", place, " of ",
+                       index.shape(), " is outside [0, ", size, ")"));
 }
 
 }  // namespace heed

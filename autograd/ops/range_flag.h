@@ -13,6 +13,9 @@ namespace heed {
 
 // Sets the flag of the index's device where an entry is outside [0, size) and not `allowed`.
 void flag_out_of_range(const Array& index, int64_t size, int64_t allowed);
+// `index` (i64 or i32, else DTypeError) as kernels take it, i64 and contiguous. An entry outside
+// [0, size) sets the flag; on the CPU it is a ValueError that names it and its position.
+Tensor checked_index(const char* op, const Tensor& index, int64_t size);
 // Whether the flag was set since the last call; clears it. Reads back from the device; false on the
 // CPU, where ops throw.
 bool out_of_range_seen(Device device);

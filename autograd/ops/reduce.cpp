@@ -5,9 +5,11 @@
 
 #include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/gather.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/operand.h>
 #include <heed/autograd/ops/views.h>
+#include <heed/autograd/ops/widen.h>
 #include <heed/autograd/tape.h>
 #include <heed/backends/reduce.h>
 

@@ -4,6 +4,7 @@
 #include <heed/autograd/ops/operand.h>
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/views.h>
+#include <heed/autograd/ops/widen.h>
 #include <heed/autograd/tape.h>
 #include <heed/backends/softmax.h>
 

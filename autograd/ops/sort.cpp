@@ -1,5 +1,5 @@
 // topk and sort: one op with two outputs, the values and their indices.
-#include <heed/autograd/ops/gather_vjp.h>
+#include <heed/autograd/ops/gather.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/operand.h>
 #include <heed/autograd/tape.h>

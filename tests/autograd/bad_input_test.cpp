@@ -7,6 +7,7 @@
 #include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/dropout.h>
 #include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/gather.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/losses.h>
 #include <heed/autograd/ops/matmul.h>

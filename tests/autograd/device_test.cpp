@@ -1,6 +1,7 @@
 // Tensors on a device whose memory the host cannot read: everything follows its operands.
 #include <heed/autograd/backward.h>
 #include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/gather.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/losses.h>
 #include <heed/autograd/ops/matmul.h>

@@ -4,6 +4,7 @@
 
 #include <heed/autograd/backward.h>
 #include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/gather.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/views.h>

@@ -1,6 +1,7 @@
 // Reading and adding by index, and sorting.
 #include <algorithm>
 
+#include <heed/autograd/ops/gather.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/tests/support/opcase.h>
 

@@ -8,6 +8,7 @@
 #include <heed/autograd/ops/attention.h>
 #include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/decompose.h>
+#include <heed/autograd/ops/gather.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/low_rank.h>
 #include <heed/autograd/ops/matmul.h>
