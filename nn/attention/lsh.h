@@ -17,7 +17,7 @@
 //
 // Options: rounds (4), chunk (64), buckets (1 or even; default max_length / chunk rounded up to
 // even, 16 where max_length is unknown; never from a call's length), seed (0). The rotations are a
-// saved buffer [H, rounds, D, buckets / 2]. See docs/attention/lsh.md.
+// saved buffer [H, rounds, D, buckets / 2] of the default dtype. See docs/attention/lsh.md.
 #pragma once
 
 #include <heed/autograd/ops/selected_attention.h>

@@ -10,8 +10,8 @@
 // of D, with the norms of Gaussian vectors), redraw (1000: new rows every so many training steps;
 // 0: never), eps (1e-6, in the denominator alone).
 //
-// The rows are the buffer `projection` [m, D], saved with the weights, drawn from the default
-// generator at construction and from on_step's key later; never inside forward.
+// The rows are the buffer `projection` [m, D], of the default dtype, saved with the weights, drawn
+// from the default generator at construction and from on_step's key later; never inside forward.
 //
 //   auto a = make_attention("performer:features=128", {.heads = 4, .kv_heads = 4, .causal = true});
 //   Tensor o = a->forward(q, k, v, {});   // [B, H, T, E]
