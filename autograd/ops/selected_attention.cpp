@@ -85,7 +85,7 @@ struct SelectedAttention {
     all.bias = bias;
     return all;
   }
-  // What the lists can hold, by their length and the terms: the lists themselves may be on a device.
+  // What the lists can hold, by their length and the terms: the lists may be on a device.
   int64_t listed(const AttentionProblem& p) const { return computed_pairs(terms, p, index.dim(3)); }
   SelectedKeys selected() const {
     return {index.array(), options.self_score.has_value(), options.self_score.value_or(0)};

@@ -29,9 +29,9 @@ struct SelectedAttentionOptions {
 Tensor listed_pairs(const Tensor& index, int64_t keys);
 
 // `index` i32 [B, H, T, N]: keys in [0, S), or negative for none. A query without a key gives 0. Of
-// the terms, only the biases apply: the list decides what is visible. (What the others leave visible
-// bounds the flops that FlopCounter counts, which never reads the list.) A key that is listed twice
-// counts twice.
+// the terms, only the biases apply: the list decides what is visible. (What the others leave
+// visible bounds the flops that FlopCounter counts, which never reads the list.) A key that is
+// listed twice counts twice.
 Tensor selected_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& index,
                           const AttentionTerms& terms, const SelectedAttentionOptions& options);
 // Composed of primitives; gathers T N keys and values.

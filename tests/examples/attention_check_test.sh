@@ -10,10 +10,12 @@ out=$("$program" dense --checks causality,linearity 2>&1) || fail "dense: exit c
 [[ $out == *"causality"*"f64"*"ok"* && $out == *"f32"* ]] || fail "no line for causality: $out"
 [[ $out == *"1 variants, 8 checks, 0 failed"* ]] || fail "no summary: $out"
 
-refused() {  # refused PART ARGS...: exit code 1, one line on stderr that says PART, nothing on stdout
+# refused PART ARGS...: exit code 1, one line on stderr that says PART, nothing on stdout.
+refused() {
   local part=$1 code; shift
   "$program" "$@" > "$tmp/out" 2> "$tmp/err"; code=$?
-  [[ $code == 1 && ! -s $tmp/out && $(wc -l < "$tmp/err") == 1 && $(cat "$tmp/err") == *"$part"* ]] ||
+  [[ $code == 1 && ! -s $tmp/out && $(wc -l < "$tmp/err") == 1 &&
+    $(cat "$tmp/err") == *"$part"* ]] ||
     fail "$*: code $code, $(cat "$tmp/err")"
 }
 tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
