@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include <heed/autograd/ops/gather.h>
 #include <heed/tests/nn/attention/mutants/mutant.h>
 
 namespace heed::test {
