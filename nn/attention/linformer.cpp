@@ -99,6 +99,7 @@ LinformerAttention::Part LinformerAttention::part(const AttentionCall& call, int
 
 Tensor LinformerAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
                                    const AttentionCall& call) const {
+  if (rounds(q)) return forward_widened(q, k, v, call);
   auto scope = enter();
   check_call(q, k, v, call);
   Part p = part(call, q.dim(0), k.dim(2));
@@ -111,6 +112,7 @@ Tensor LinformerAttention::forward(const Tensor& q, const Tensor& k, const Tenso
 
 Tensor LinformerAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                                    const std::vector<int64_t>& rows) const {
+  if (rounds(q)) return weights_widened(q, k, call, rows);
   check_call(q, k, Tensor(), call);
   int64_t batch = q.dim(0), queries = q.dim(2), keys = k.dim(2);
   Part p = part(call, batch, keys);
@@ -131,12 +133,13 @@ Tensor LinformerAttention::weights(const Tensor& q, const Tensor& k, const Atten
 std::unique_ptr<DecodeState> LinformerAttention::new_state(int64_t batch, int64_t, DType dtype,
                                                            Device device) const {
   const AttentionConfig& c = config();
-  return std::make_unique<SlotState>(batch, c.kv_heads, slots_, c.head_dim, c.value_dim, dtype,
-                                     device);
+  return std::make_unique<SlotState>(batch, c.kv_heads, slots_, c.head_dim, c.value_dim,
+                                     accumulate_dtype(dtype), device);
 }
 
 void LinformerAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
                                 DecodeState& state) const {
+  if (rounds(k)) return absorb_widened(k, v, call, state);
   NoGrad guard;
   SlotState& s = state_as<SlotState>(state);
   check_step(Tensor(), k, v, call, s);
@@ -165,6 +168,7 @@ void LinformerAttention::take_in(const Tensor& k, const Tensor& v, const Mask& m
 
 Tensor LinformerAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
                                 const AttentionCall& call, DecodeState& state) const {
+  if (rounds(q)) return step_widened(q, k, v, call, state);
   NoGrad guard;
   auto scope = enter();
   SlotState& s = state_as<SlotState>(state);
@@ -199,6 +203,7 @@ std::optional<ExactLimit> LinformerAttention::exact_limit(const AttentionShape& 
 
 Cost LinformerAttention::cost(const AttentionShape& s, Pass pass) const {
   int64_t size = static_cast<int64_t>(size_of(s.dtype)), d = s.head_dim, e = s.value_dim;
+  int64_t wide = static_cast<int64_t>(size_of(accumulate_dtype(s.dtype)));
   int64_t slots = std::min(slots_, s.keys), heads = s.batch * s.heads, kv = s.batch * s.kv_heads;
   int64_t q = heads * s.queries * d, out = heads * s.queries * e, lse = heads * s.queries;
   int64_t k = kv * s.keys * d, v = kv * s.keys * e;
@@ -212,8 +217,8 @@ Cost LinformerAttention::cost(const AttentionShape& s, Pass pass) const {
   if (back) c.bytes += (out + q + k + v + matrices + projected) * size;
   // The product needs the heads of keys and values side by side: a copy, unless there is one head.
   int64_t copies = kv > 1 ? k + v : 0;
-  c.activation_bytes = (q + k + v + copies + projected + out + lse) * size;
-  c.state_bytes = kv * slots_ * (d + e) * size;
+  c.activation_bytes = (q + k + v + copies + projected + out + lse) * wide;
+  c.state_bytes = kv * slots_ * (d + e) * wide;
   return c;
 }
 
