@@ -109,7 +109,7 @@ class Forward {
     Rows<T> q = rows_of<T>(p_.q, b, h);
     if (t_ <= kRowQueries && terms.block == 0) {
       for (int64_t i = terms.queries.begin; i < terms.queries.end; ++i)
-        lse[i] = attention_row(p_, terms, keys, dropout_, i, q.row(i), out.row(i), row_, tile_);
+        lse[i] = attention_row(p_, terms, keys, dropout_, i, q.row(i), out.row(i), row_);
       return;
     }
     constexpr int64_t size = kTileLanes<T>;
@@ -130,7 +130,16 @@ class Forward {
     key_copy_ = scratch.take<T>(HeadKeys<T>::copy_count(p_));
     keep_ = scratch.take<T>(dropout_.active() ? kTileKeys * lanes : 0);
     keep_rows_ = scratch.take<T>(dropout_.active() ? kWholeRows * lanes : 0);
-    row_ = scratch.take<T>(t_ <= kRowQueries ? row_scratch(p_) : 0);
+    if (t_ > kRowQueries) return;
+    row_.query = scratch.take<T>(d_);
+    // Terms and vectors may touch what follows the scores, and pad their only lane.
+    row_.scores = scratch.take<T>(p_.k.dim(2) + d_ + 64);
+    row_.part = scratch.take<T>(e_);
+    // Rows need no tiles, whose scratch is as large as what they do need.
+    static_assert(kTileKeys <= kTileLanes<T> || !__is_same(T, float));
+    row_.keys = queries_;
+    row_.values = output_;
+    row_.keep = tile_;
   }
 
   void clear(Rows<T> out, T* lse, Range rows) {
@@ -183,8 +192,9 @@ class Forward {
   T* lse_;
   Dropout<T> dropout_;
   int64_t t_, d_, e_;
-  T *queries_, *tile_, *output_, *distances_, *key_copy_, *keep_, *keep_rows_, *row_;
+  T *queries_, *tile_, *output_, *distances_, *key_copy_, *keep_, *keep_rows_;
   Online<T> online_;
+  RowScratch<T> row_;
 };
 
 template <class T>
@@ -211,12 +221,13 @@ void run(const AttentionProblem& p, const Array& out, const Array& lse) {
 void attention_forward(const AttentionProblem& problem, const Array& out, const Array& lse) {
   if (lse.numel() == 0) return;
   const Array* results[] = {&out};
-  common::in_f32(problem, [&](const AttentionProblem& p) {
+  auto forward = [&](const AttentionProblem& p) {
     common::in_f32(results, 1, false, [&](const Array* wide) {
       dispatch_wide("attention", p.q.dtype(),
                     [&](auto type) { run<decltype(type)>(p, *wide, lse); });
     });
-  });
+  };
+  common::in_f32(problem, forward, !by_rows(problem));
 }
 
 }  // namespace heed::kernels::HEED_ISA_NAMESPACE

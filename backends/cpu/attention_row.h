@@ -1,5 +1,6 @@
 // Few queries (a decoding step): one row at a time, vectors along the channels, so that the keys
-// and values are read once in their own order and no lane is wasted on absent queries.
+// and values are read once in their own order and no lane is wasted on absent queries. In bf16 they
+// are widened piece by piece as they are read: a step would otherwise convert all of a cache.
 #pragma once
 
 #include <heed/backends/cpu/attention_tile.h>
@@ -10,8 +11,19 @@ namespace {
 
 inline constexpr int64_t kRowQueries = 4;  // more go through tiles
 
-// Elements of scratch: a row of scores, and room for the terms' padding of its only lane.
-inline int64_t row_scratch(const AttentionProblem& p) { return p.k.dim(2) + 2 * p.q.dim(3) + 64; }
+// Whether all of a problem goes by rows, so that k and v may be bf16. Of pair masks and layouts
+// tiles know more.
+inline bool by_rows(const AttentionProblem& p) {
+  return p.q.dim(2) <= kRowQueries && !p.pair_mask.defined() && p.blocks.size == 0;
+}
+
+// Scratch of one row, in elements.
+template <class T>
+struct RowScratch {
+  T *query, *scores, *part;  // part: of the output, from one piece of the values
+  T *keys, *values;          // pieces widened from bf16, [kTileKeys, D] and [kTileKeys, E]
+  T* keep;                   // for dropout, kWholeRows
+};
 
 // scores[j] = q . k_j for j in [0, keys)
 template <class T>
@@ -64,18 +76,53 @@ void row_output(const T* weights, Rows<T> v, int64_t keys, int64_t e, T* out) {
   }
 }
 
-// Query i of one head into `out`; returns its log-sum-exp. `keep`: scratch for one tile.
+// f(rows, first, n) for pieces of kTileKeys rows of bf16, widened into `piece`. Out of line, so that
+// it does not slow down what reads its rows in place.
+template <class F>
+__attribute__((noinline)) void each_piece(Rows<bfloat16> stored, Range seen, int64_t width,
+                                          float* piece, F&& f) {
+  const Rows<float> rows{piece, width};
+  for (int64_t j = seen.begin; j < seen.end; j += kTileKeys) {
+    const int64_t n = smaller(kTileKeys, seen.end - j);
+    for (int64_t r = 0; r < n; ++r) widen(stored.row(j + r), width, rows.row(r));
+    f(rows, j - seen.begin, n);
+  }
+}
+
+template <class T>
+void scores_of(const HeadKeys<T>& keys, Range seen, int64_t d, const RowScratch<T>& x) {
+  if constexpr (__is_same(T, float))
+    if (keys.stored_k)
+      return each_piece(keys.stored_k, seen, d, x.keys, [&](Rows<T> k, int64_t first, int64_t n) {
+        row_scores(x.query, k, n, d, x.scores + first);
+      });
+  row_scores(x.query, {keys.k.row(seen.begin), keys.k.stride}, seen.end - seen.begin, d, x.scores);
+}
+
+template <class T>
+void output_of(const HeadKeys<T>& keys, Range seen, int64_t e, const RowScratch<T>& x, T* out) {
+  if constexpr (__is_same(T, float))
+    if (keys.stored_v)
+      return each_piece(keys.stored_v, seen, e, x.values, [&](Rows<T> v, int64_t first, int64_t n) {
+        row_output(x.scores + first, v, n, e, first == 0 ? out : x.part);
+        for (int64_t c = 0; first > 0 && c < e; ++c) out[c] += x.part[c];
+      });
+  row_output(x.scores, {keys.v.row(seen.begin), keys.v.stride}, seen.end - seen.begin, e, out);
+}
+
+// Query i of one head into `out`; returns its log-sum-exp.
 template <class T>
 T attention_row(const AttentionProblem& p, const HeadTerms<T>& head, const HeadKeys<T>& keys,
-                const Dropout<T>& dropout, int64_t i, const T* q, T* out, T* scratch, T* keep) {
+                const Dropout<T>& dropout, int64_t i, const T* q, T* out,
+                const RowScratch<T>& scratch) {
   int64_t d = p.q.dim(3), e = p.v.dim(3);
   Range seen = head.keys_of(i, 1);
   T lowest = -static_cast<T>(__builtin_inf()), most = lowest;
   int64_t count = larger(0, seen.end - seen.begin);
-  T *query = scratch, *scores = scratch + round_up(d, 16);
+  T *query = scratch.query, *scores = scratch.scores;
   for (int64_t c = 0; c < d; ++c) query[c] = q[c] * static_cast<T>(p.scale);
   if (count > 0) {
-    row_scores(query, {keys.k.row(seen.begin), keys.k.stride}, count, d, scores);
+    scores_of(keys, seen, d, scratch);
     head.apply_row(i, seen, scores);
     most = row_max(scores, count);
   }
@@ -90,8 +137,8 @@ T attention_row(const AttentionProblem& p, const HeadTerms<T>& head, const HeadK
     total += weight;
   });
   T sum = total.sum();
-  if (dropout.active()) dropout.scale_row(head, i, seen, keep, scores);
-  row_output(scores, {keys.v.row(seen.begin), keys.v.stride}, count, e, out);
+  if (dropout.active()) dropout.scale_row(head, i, seen, scratch.keep, scores);
+  output_of(keys, seen, e, scratch, out);
   for (int64_t c = 0; c < e; ++c) out[c] /= sum;
   return most + static_cast<T>(__builtin_log(static_cast<double>(sum)));
 }

@@ -57,10 +57,12 @@ Rows<T> rows_of(const Array& x, int64_t b, int64_t h) {
 // Keys and values of one head, in place or as a copy. They are copied in two cases: if many queries
 // read them and their rows lie far apart (rows at 2 KiB share a few cache sets and pages), and if a
 // pair mask hides some of them from every query. Those become 0 in the copy, since they may hold
-// NaN, and 0 x NaN would reach the sums.
+// NaN, and 0 x NaN would reach the sums. In bf16 they reach a kernel only if few queries read them
+// (attention_row.h): `stored_k` and `stored_v` are set in place of k and v.
 template <class T>
 struct HeadKeys {
   Rows<T> k, v;
+  Rows<bfloat16> stored_k, stored_v;
 
   static int64_t copy_count(const AttentionProblem& p) {
     return p.pair_mask.defined() || scattered(p) ? p.k.dim(2) * (p.k.dim(3) + p.v.dim(3) + 1) : 0;
@@ -68,6 +70,11 @@ struct HeadKeys {
 
   HeadKeys(const AttentionProblem& p, const HeadTerms<T>& head, T* copy) {
     int64_t d = p.k.dim(3), e = p.v.dim(3), kv = head.h / (p.q.dim(1) / p.k.dim(1));
+    if (p.k.dtype() != dtype_of<T>()) {
+      stored_k = rows_of<bfloat16>(p.k, head.b, kv);
+      stored_v = rows_of<bfloat16>(p.v, head.b, kv);
+      return;
+    }
     k = rows_of<T>(p.k, head.b, kv);
     v = rows_of<T>(p.v, head.b, kv);
     const bool some_hidden = head.mask && mark_seen(head, copy);

@@ -16,8 +16,9 @@ Array widened(const Array& x);
 inline constexpr int kMostResults = 4;
 void in_f32(const Array* const* outs, int count, bool add, FunctionRef<void(const Array*)> f);
 
-// Calls f with the problem, its floating operands widened.
-void in_f32(const AttentionProblem& problem, FunctionRef<void(const AttentionProblem&)> f);
+// Calls f with the problem, its floating operands widened; k and v only if `keys`.
+void in_f32(const AttentionProblem& problem, FunctionRef<void(const AttentionProblem&)> f,
+            bool keys = true);
 // The same for the gradients.
 void in_f32(const AttentionGradients& gradients, FunctionRef<void(const AttentionGradients&)> f);
 

@@ -11,6 +11,7 @@
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/softmax.h>
 #include <heed/autograd/ops/views.h>
+#include <heed/autograd/ops/widen.h>
 #include <heed/autograd/recompute.h>
 #include <heed/nn/attention/dense.h>
 #include <heed/nn/attention/kv_step.h>
@@ -28,8 +29,14 @@ constexpr int64_t kBlockRows = 64;
 constexpr double kHidden = -std::numeric_limits<double>::infinity();
 
 Tensor biased_softmax(Tensor scores, const Tensor& visible, const Tensor& bias) {
-  if (bias.defined()) scores = scores + bias;
+  if (bias.defined()) scores = scores + bias.to(scores.dtype());
   return softmax(where(visible, scores, kHidden), -1);  // [B, H, R, S]
+}
+
+// x w^T, unrounded: in f32 for bf16.
+Tensor projected(const Tensor& x, const Tensor& w) {
+  Tensor wide = widened(x);
+  return linear(wide, w.to(wide.dtype()));
 }
 
 }  // namespace
@@ -73,14 +80,15 @@ Tensor AdditiveAttention::forward(const Tensor& q, const Tensor& k, const Tensor
   check_call(q, k, value, call);
   int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), keys = k.dim(2);
   double scale = scale_of(call);
-  Tensor a = linear(call.mask.select_queries(q, 2), W.to(q.dtype()));    // [B, H, T, A]
-  Tensor b = linear(call.mask.select_keys(k, 2), U.to(q.dtype()));       // [B, Hkv, S, A]
-  b = repeat_heads(b, heads);                                            // [B, H, S, A]
-  Tensor values = repeat_heads(call.mask.select_keys(value, 2), heads);  // [B, H, S, E]
+  const Tensor wide_v = widened(value);  // bf16 is computed in f32, and rounded at the end
+  Tensor a = projected(call.mask.select_queries(q, 2), W);                // [B, H, T, A]
+  Tensor b = projected(call.mask.select_keys(k, 2), U);                   // [B, Hkv, S, A]
+  b = repeat_heads(b, heads);                                             // [B, H, S, A]
+  Tensor values = repeat_heads(call.mask.select_keys(wide_v, 2), heads);  // [B, H, S, E]
   Tensor kept;
   if (call.dropout > 0)
     kept = dropout_mask({batch, heads, queries, keys}, call.dropout, call.random,
-                        {.dtype = q.dtype(), .device = q.device()});
+                        {.dtype = a.dtype(), .device = q.device()});
   int64_t row = std::max<int64_t>(batch * heads * keys * width_, 1);
   int64_t rows = std::clamp<int64_t>(kBlockNumbers / row, 1, kBlockRows);
   std::vector<Tensor> parts;
@@ -88,11 +96,11 @@ Tensor AdditiveAttention::forward(const Tensor& q, const Tensor& k, const Tensor
     int64_t count = std::min(rows, queries - begin);
     Tensor drop = kept.defined() ? kept.slice(2, begin, begin + count) : kept;
     // The mask of a block is made inside it; the masks of all blocks together would be a T x S map.
-    auto block = [=, this, all = call.mask](const std::vector<Tensor>& in) {
+    auto block = [=, this, all = call.mask, dtype = q.dtype()](const std::vector<Tensor>& in) {
       Mask mask = all.rows(begin, count, batch, queries, keys);
       Tensor visible =
           mask.dense(batch, count, keys, in[0].device(), config().causal);      // [B|1, H|1, R, S]
-      Tensor bias = mask.dense_bias(batch, count, keys, in[0].dtype());         // or undefined
+      Tensor bias = mask.dense_bias(batch, count, keys, dtype);                 // or undefined
       Tensor map = biased_softmax(scores(in[0], in[1], scale), visible, bias);  // [B, H, R, S]
       return matmul(drop.defined() ? map * drop : map, in[2]);                  // [B, H, R, E]
     };
@@ -100,7 +108,7 @@ Tensor AdditiveAttention::forward(const Tensor& q, const Tensor& k, const Tensor
     parts.push_back(grad_enabled() ? recompute(block, in) : block(in));
   }
   if (parts.empty()) return q.new_zeros({batch, heads, 0, config().value_dim});
-  return parts.size() == 1 ? parts[0] : concat(parts, 2);  // [B, H, T, E]
+  return (parts.size() == 1 ? parts[0] : concat(parts, 2)).to(q.dtype());  // [B, H, T, E]
 }
 
 Tensor AdditiveAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
@@ -109,8 +117,8 @@ Tensor AdditiveAttention::weights(const Tensor& q, const Tensor& k, const Attent
   int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), keys = k.dim(2);
   Tensor asked = take_rows(call.mask.select_queries(q, 2), rows, name());  // [B, H, R, D]
   if (rows.empty()) return q.new_zeros({batch, heads, 0, keys});
-  Tensor b = linear(call.mask.select_keys(k, 2), U.to(q.dtype()));  // [B, Hkv, S, A]
-  Tensor found = scores(linear(asked, W.to(q.dtype())), repeat_heads(b, heads), scale_of(call));
+  Tensor b = projected(call.mask.select_keys(k, 2), U);  // [B, Hkv, S, A]
+  Tensor found = scores(projected(asked, W), repeat_heads(b, heads), scale_of(call));
   std::vector<Tensor> visible, bias;
   for (int64_t i : rows) {
     Mask mask = call.mask.rows(i, 1, batch, queries, keys);
@@ -120,7 +128,7 @@ Tensor AdditiveAttention::weights(const Tensor& q, const Tensor& k, const Attent
     if (term.defined()) bias.push_back(broadcast_to(term, {batch, heads, 1, keys}));
   }
   Tensor map = biased_softmax(found, concat(visible, 2), bias.empty() ? Tensor() : concat(bias, 2));
-  return drop_weights(map, rows, queries, call);  // [B, H, R, S]
+  return drop_weights(map, rows, queries, call).to(q.dtype());  // [B, H, R, S]
 }
 
 std::unique_ptr<DecodeState> AdditiveAttention::new_state(int64_t batch, int64_t capacity,
@@ -143,16 +151,16 @@ Tensor AdditiveAttention::step(const Tensor& q, const Tensor& k, const Tensor& v
   auto scope = enter();
   KVCache& cache = state_as<KVCache>(state);
   check_step(q, k, value, call, cache);
-  Tensor projected = k.defined() ? linear(k, U.to(k.dtype())) : k;  // [B, Hkv, T, A]
+  Tensor fresh_keys = k.defined() ? linear(k, U.to(k.dtype())) : k;  // [B, Hkv, T, A]
   int64_t fresh = q.dim(2);
-  KVStep s = begin_kv_step(cache, projected, value, call.mask, config().causal, fresh);
+  KVStep s = begin_kv_step(cache, fresh_keys, value, call.mask, config().causal, fresh);
   int64_t batch = q.dim(0), heads = config().heads, held = s.keys.dim(2);
   Tensor rows = call.mask.select_queries(q, 2);  // [B, H, T, D]
-  Tensor found = scores(linear(rows, W.to(q.dtype())), repeat_heads(s.keys, heads),
+  Tensor found = scores(projected(rows, W), repeat_heads(widened(s.keys), heads),
                         scale_of(call));  // [B, H, T, S]
   Tensor map = biased_softmax(found, visible_pairs(s.terms, batch, fresh, held, q.device()),
                               bias_terms(s.terms, batch, fresh, held, q.dtype()));
-  return matmul(map, repeat_heads(s.values, heads));  // [B, H, T, E]
+  return matmul(map, repeat_heads(widened(s.values), heads)).to(q.dtype());  // [B, H, T, E]
 }
 
 std::optional<ExactLimit> AdditiveAttention::exact_limit(const AttentionShape&) const {
@@ -175,6 +183,7 @@ std::optional<ExactLimit> AdditiveAttention::exact_limit(const AttentionShape&) 
 
 Cost AdditiveAttention::cost(const AttentionShape& s, Pass pass) const {
   int64_t size = static_cast<int64_t>(size_of(s.dtype)), d = s.head_dim, e = s.value_dim;
+  int64_t wide = static_cast<int64_t>(size_of(accumulate_dtype(s.dtype)));
   int64_t heads = s.batch * s.heads, kv = s.batch * s.kv_heads;
   int64_t q = heads * s.queries * d, out = heads * s.queries * e;
   int64_t k = kv * s.keys * d, value = kv * s.keys * e;
@@ -189,7 +198,7 @@ Cost AdditiveAttention::cost(const AttentionShape& s, Pass pass) const {
   // q, k, v, out; W q; U k and v repeated for every query head, if there are more of these.
   int64_t kept = heads * s.queries * width_ + heads * s.keys * width_;
   if (s.heads != s.kv_heads) kept += heads * s.keys * e;
-  c.activation_bytes = (q + k + value + out + kept) * size;
+  c.activation_bytes = (q + k + value + out + kept) * wide;
   c.state_bytes = kv * s.keys * (width_ + e) * size;
   return c;
 }

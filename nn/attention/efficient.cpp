@@ -130,6 +130,7 @@ Tensor EfficientAttention::causal_rows(const Tensor& rho, const Keys& keys,
 
 Tensor EfficientAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
                                    const AttentionCall& call) const {
+  if (rounds(q)) return forward_widened(q, k, v, call);
   auto scope = enter();
   check_call(q, k, v, call);
   const Mask& mask = call.mask;
@@ -165,6 +166,7 @@ Tensor EfficientAttention::map_rows(const Tensor& rho, const Tensor& k,
 
 Tensor EfficientAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                                    const std::vector<int64_t>& rows) const {
+  if (rounds(q)) return weights_widened(q, k, call, rows);
   check_call(q, k, Tensor(), call);
   int64_t batch = q.dim(0), heads = q.dim(1), queries_count = q.dim(2), s = k.dim(2);
   check_rows(rows, queries_count, name());
@@ -209,7 +211,7 @@ std::unique_ptr<DecodeState> EfficientAttention::new_state(int64_t batch, int64_
   const AttentionConfig& c = config();
   int64_t d = c.head_dim, e = c.value_dim;
   return std::make_unique<FixedState>(batch, c.kv_heads, d, softmax_ ? e + 1 : e, softmax_ ? d : 0,
-                                      dtype, device);
+                                      accumulate_dtype(dtype), device);
 }
 
 KeySums EfficientAttention::sums_of(const Tensor& k, const Tensor& v, const AttentionCall& call,
@@ -219,6 +221,7 @@ KeySums EfficientAttention::sums_of(const Tensor& k, const Tensor& v, const Atte
 
 Tensor EfficientAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
                                 const AttentionCall& call, DecodeState& state) const {
+  if (rounds(q)) return step_widened(q, k, v, call, state);
   NoGrad guard;
   auto scope = enter();
   FixedState& s = state_as<FixedState>(state);
@@ -277,6 +280,7 @@ Cost EfficientAttention::cost(const AttentionShape& s, Pass pass) const {
   }
   c.flops *= s.batch;
   int64_t size = static_cast<int64_t>(size_of(s.dtype));
+  int64_t wide = static_cast<int64_t>(size_of(accumulate_dtype(s.dtype)));
   int64_t io = queries * (d + e) + keys * (d + e);
   c.bytes = twice * s.batch * (io + (softmax_ ? (queries + keys) * d : 0)) * size;
   int64_t numbers = io + (softmax_ ? (queries + keys) * d : queries * e);
@@ -300,8 +304,8 @@ Cost EfficientAttention::cost(const AttentionShape& s, Pass pass) const {
     numbers = queries * d + keys * (d + e) + s.heads * of_queries + s.kv_heads * of_keys;
     bits = s.kv_heads * rows * d;  // where a denominator is 0
   }
-  c.activation_bytes = s.batch * (numbers * size + bits);
-  c.state_bytes = s.batch * s.kv_heads * (softmax_ ? d * (e + 2) : d * e) * size;
+  c.activation_bytes = s.batch * (numbers * wide + bits);
+  c.state_bytes = s.batch * s.kv_heads * (softmax_ ? d * (e + 2) : d * e) * wide;
   return c;
 }
 

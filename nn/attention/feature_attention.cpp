@@ -135,6 +135,7 @@ Tensor FeatureAttention::normalised(const Tensor& sums, const AttentionCall& cal
 
 Tensor FeatureAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
                                  const AttentionCall& call) const {
+  if (rounds(q)) return forward_widened(q, k, v, call);
   auto scope = enter();
   check_call(q, k, v, call);
   Lengths offset = query_offsets(call.mask, q.dim(2), k.dim(2));
@@ -163,6 +164,7 @@ Tensor FeatureAttention::forward(const Tensor& q, const Tensor& k, const Tensor&
 
 Tensor FeatureAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                                  const std::vector<int64_t>& rows) const {
+  if (rounds(q)) return weights_widened(q, k, call, rows);
   check_call(q, k, Tensor(), call);
   int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), s = k.dim(2);
   check_rows(rows, queries, name());
@@ -214,7 +216,7 @@ Traits FeatureAttention::traits() const {
 std::unique_ptr<DecodeState> FeatureAttention::new_state(int64_t batch, int64_t, DType dtype,
                                                          Device device) const {
   return std::make_unique<FixedState>(batch, config().kv_heads, features(), config().value_dim + 1,
-                                      has_levels() ? 1 : 0, dtype, device);
+                                      has_levels() ? 1 : 0, accumulate_dtype(dtype), device);
 }
 
 KeySums FeatureAttention::sums_of(const Tensor& k, const Tensor& v, const AttentionCall& call,
@@ -224,6 +226,7 @@ KeySums FeatureAttention::sums_of(const Tensor& k, const Tensor& v, const Attent
 
 Tensor FeatureAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
                               const AttentionCall& call, DecodeState& state) const {
+  if (rounds(q)) return step_widened(q, k, v, call, state);
   NoGrad guard;
   auto scope = enter();
   FixedState& s = state_as<FixedState>(state);
@@ -276,6 +279,7 @@ Cost FeatureAttention::cost(const AttentionShape& s, Pass pass) const {
   }
   c.flops *= s.batch;
   int64_t size = static_cast<int64_t>(size_of(s.dtype));
+  int64_t wide = static_cast<int64_t>(size_of(accumulate_dtype(s.dtype)));
   int64_t io = queries * s.head_dim + keys * (s.head_dim + s.value_dim) + queries * s.value_dim;
   c.bytes = s.batch * (io + (queries + keys) * r) * size;
   if (!forward) c.bytes += s.batch * (io + (queries + keys) * r) * size;
@@ -291,8 +295,8 @@ Cost FeatureAttention::cost(const AttentionShape& s, Pass pass) const {
     for (int64_t reach = 1; reach < active_queries; reach *= 2) ++doublings;
     numbers += keys * (2 * doublings + 2);
   }
-  c.activation_bytes = s.batch * numbers * size;
-  c.state_bytes = s.batch * s.kv_heads * (r * w + (has_levels() ? 1 : 0)) * size;
+  c.activation_bytes = s.batch * numbers * wide;
+  c.state_bytes = s.batch * s.kv_heads * (r * w + (has_levels() ? 1 : 0)) * wide;
   return c;
 }
 

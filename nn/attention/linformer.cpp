@@ -102,6 +102,7 @@ LinformerAttention::Part LinformerAttention::part(const AttentionCall& call, int
 
 Tensor LinformerAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
                                    const AttentionCall& call) const {
+  if (rounds(q)) return forward_widened(q, k, v, call);
   auto scope = enter();
   check_call(q, k, v, call);
   Part p = part(call, q.dim(0), k.dim(2));
@@ -114,6 +115,7 @@ Tensor LinformerAttention::forward(const Tensor& q, const Tensor& k, const Tenso
 
 Tensor LinformerAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                                    const std::vector<int64_t>& rows) const {
+  if (rounds(q)) return weights_widened(q, k, call, rows);
   check_call(q, k, Tensor(), call);
   int64_t batch = q.dim(0), queries = q.dim(2), keys = k.dim(2);
   Part p = part(call, batch, keys);
@@ -135,11 +137,12 @@ std::unique_ptr<DecodeState> LinformerAttention::new_state(int64_t batch, int64_
                                                            Device device) const {
   const AttentionConfig& c = config();
   return std::make_unique<ProjectedState>(batch, c.kv_heads, projected_length_, c.head_dim,
-                                          c.value_dim, dtype, device);
+                                          c.value_dim, accumulate_dtype(dtype), device);
 }
 
 void LinformerAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
                                 DecodeState& state) const {
+  if (rounds(k)) return absorb_widened(k, v, call, state);
   NoGrad guard;
   ProjectedState& s = state_as<ProjectedState>(state);
   check_step(Tensor(), k, v, call, s);
@@ -173,6 +176,7 @@ void LinformerAttention::take_in(const Tensor& k, const Tensor& v, const Mask& m
 
 Tensor LinformerAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
                                 const AttentionCall& call, DecodeState& state) const {
+  if (rounds(q)) return step_widened(q, k, v, call, state);
   NoGrad guard;
   auto scope = enter();
   ProjectedState& s = state_as<ProjectedState>(state);
@@ -208,6 +212,7 @@ std::optional<ExactLimit> LinformerAttention::exact_limit(const AttentionShape& 
 
 Cost LinformerAttention::cost(const AttentionShape& s, Pass pass) const {
   int64_t size = static_cast<int64_t>(size_of(s.dtype)), d = s.head_dim, e = s.value_dim;
+  int64_t wide = static_cast<int64_t>(size_of(accumulate_dtype(s.dtype)));
   int64_t length = std::min(projected_length_, s.keys), heads = s.batch * s.heads,
           kv = s.batch * s.kv_heads;
   int64_t q = heads * s.queries * d, out = heads * s.queries * e, lse = heads * s.queries;
@@ -222,6 +227,7 @@ Cost LinformerAttention::cost(const AttentionShape& s, Pass pass) const {
   if (back) c.bytes += (out + q + k + v + matrices + projected) * size;
   // The product needs the heads of keys and values side by side: a copy, unless there is one head.
   int64_t copies = kv > 1 ? k + v : 0;
+  int64_t wide = static_cast<int64_t>(size_of(accumulate_dtype(s.dtype)));
   c.activation_bytes = (q + k + v + copies + projected + out + lse) * size;
   c.state_bytes = kv * projected_length_ * (d + e) * size;
   return c;

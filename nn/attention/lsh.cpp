@@ -12,6 +12,7 @@
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/softmax.h>
 #include <heed/autograd/ops/views.h>
+#include <heed/autograd/ops/widen.h>
 #include <heed/core/error.h>
 #include <heed/nn/attention/kv_step.h>
 #include <heed/nn/attention/score_map.h>
@@ -114,6 +115,7 @@ LshAttention::Prepared LshAttention::prepared(const Tensor& q, const Tensor& k,
 
 Tensor LshAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
                              const AttentionCall& call) const {
+  if (rounds(q)) return forward_widened(q, k, v, call);
   auto scope = enter();
   check_call(q, k, v, call);
   Prepared p = prepared(q, k, call);
@@ -145,6 +147,7 @@ Traits LshAttention::traits() const {
 // Computes the scores of whole rows and keeps those of the candidates.
 Tensor LshAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                              const std::vector<int64_t>& rows) const {
+  if (rounds(q)) return weights_widened(q, k, call, rows);
   check_call(q, k, Tensor(), call);
   int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), keys = k.dim(2);
   int64_t count = static_cast<int64_t>(rows.size());
@@ -170,8 +173,8 @@ Tensor LshAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
   KVCache& cache = state_as<KVCache>(state);
   check_step(q, k, v, call, cache);
   KVStep s = begin_kv_step(cache, k, v, call.mask, config().causal, q.dim(2));
-  Tensor clean = call.mask.select_queries(q, 2);  // [B, H, T, D]
-  Tensor keys = directions(s.keys);               // [B, H, S, D]
+  Tensor clean = widened(call.mask.select_queries(q, 2));  // [B, H, T, D]
+  Tensor keys = directions(widened(s.keys));               // [B, H, S, D]
   Mask valid = Mask::key_padding({}, s.terms.key_end) &
                Mask::query_padding(s.terms.query_begin, s.terms.query_end);
   Tensor list = candidates(clean, keys, valid, s.offset);
@@ -181,7 +184,7 @@ Tensor LshAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
   scores = where(own_keys(s.offset, q.dim(2), held, q.device()), kSelfScore, scores);
   Tensor seen = listed_pairs(list, held);
   Tensor map = softmax(where(seen, scores, -std::numeric_limits<double>::infinity()), -1);
-  return matmul(map, s.values);  // [B, H, T, E]
+  return matmul(map, widened(s.values)).to(q.dtype());  // [B, H, T, E]
 }
 
 Tensor LshAttention::dense_reference(const Tensor& q, const Tensor& k, const Tensor& v,
@@ -218,6 +221,7 @@ std::optional<ExactLimit> LshAttention::exact_limit(const AttentionShape& shape)
 
 std::vector<int64_t> LshAttention::reach(const Tensor& q, const Tensor& k,
                                          const AttentionCall& call, int64_t i) const {
+  if (rounds(q)) return reach(widened(q), widened(k), call, i);
   check_call(q, k, Tensor(), call);
   if (i < 0 || i >= q.dim(2)) throw ValueError(str("lsh: reach of row ", i, " of ", q.dim(2)));
   Tensor list = candidates(call.mask.select_queries(q, 2), directions(call.mask.select_keys(k, 2)),
@@ -238,6 +242,7 @@ std::vector<int64_t> LshAttention::reach(const Tensor& q, const Tensor& k,
 
 Cost LshAttention::cost(const AttentionShape& s, Pass pass) const {
   int64_t size = static_cast<int64_t>(size_of(s.dtype)), d = s.head_dim, e = s.value_dim;
+  int64_t wide = static_cast<int64_t>(size_of(accumulate_dtype(s.dtype)));
   int64_t tokens = s.batch * s.heads * s.queries, length = list_length(s.keys), pairs = 0;
   for (int64_t i = 0; i < s.queries; ++i)
     pairs += config().causal ? std::min(i + 1, length) : length;
@@ -252,7 +257,7 @@ Cost LshAttention::cost(const AttentionShape& s, Pass pass) const {
   if (pass == Pass::backward) c.bytes += (2 * q + 2 * out) * size;
   // q, which is also k; the directions, what they are made of, and 1 / |k| with whether k is
   // nonzero; v, out, log-sum-exps and the lists.
-  c.activation_bytes = (3 * q + 2 * out + 2 * tokens) * size + tokens + list;
+  c.activation_bytes = (3 * q + 2 * out + 2 * tokens) * wide + tokens + list;
   c.state_bytes = s.batch * s.kv_heads * s.keys * (d + e) * size;
   return c;
 }

@@ -57,7 +57,7 @@ struct NystromAttention::Core {
 // An iteration makes Z grow by 13/4 at most. After seven, f32's rounding is still below 3e-4 of
 // what Z inverts, and the last iteration, in double, removes it where Z has converged.
 int64_t NystromAttention::single(DType dtype) const {
-  return dtype == DType::f32 ? std::min<int64_t>(iterations_ - 1, 7) : 0;
+  return accumulate_dtype(dtype) == DType::f32 ? std::min<int64_t>(iterations_ - 1, 7) : 0;
 }
 
 NystromAttention::Core NystromAttention::core(const Tensor& q, const Tensor& k,
@@ -95,6 +95,7 @@ Tensor NystromAttention::convolved(const Tensor& v, const AttentionCall& call) c
 
 Tensor NystromAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
                                  const AttentionCall& call) const {
+  if (rounds(q)) return forward_widened(q, k, v, call);
   auto scope = enter();
   check_call(q, k, v, call);
   const AttentionTerms& mask = call.mask.terms();
@@ -130,6 +131,7 @@ Tensor NystromAttention::band(const std::vector<int64_t>& rows, int64_t keys) co
 
 Tensor NystromAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                                  const std::vector<int64_t>& rows) const {
+  if (rounds(q)) return weights_widened(q, k, call, rows);
   check_call(q, k, Tensor(), call);
   int64_t batch = q.dim(0), queries = q.dim(2), keys = k.dim(2);
   const AttentionTerms& mask = call.mask.terms();
@@ -171,6 +173,7 @@ std::optional<ExactLimit> NystromAttention::exact_limit(const AttentionShape& sh
 
 Cost NystromAttention::cost(const AttentionShape& s, Pass pass) const {
   int64_t size = static_cast<int64_t>(size_of(s.dtype)), d = s.head_dim, e = s.value_dim;
+  int64_t wide = static_cast<int64_t>(size_of(accumulate_dtype(s.dtype)));
   int64_t heads = s.batch * s.heads, kv = s.batch * s.kv_heads;
   int64_t mq = std::min(landmarks_, s.queries), mk = std::min(landmarks_, s.keys);
   int64_t tall = ridge_ > 0 ? mq + mk : mq;  // rows of the matrix that is inverted
@@ -194,9 +197,9 @@ Cost NystromAttention::cost(const AttentionShape& s, Pass pass) const {
   bool copied = s.dtype != DType::f64;
   int64_t doubles = heads * (small + mq * d) + (copied ? kv * mk * d + heads * mq * e : 0);
   if (s.heads != s.kv_heads) landmarks += heads * mk * d;
-  c.activation_bytes = (q + k + v + out + heads * s.queries + landmarks) * size +
+  c.activation_bytes = (q + k + v + out + heads * s.queries + landmarks) * wide +
                        heads * singles * int64_t{4} + doubles * int64_t{8};
-  if (conv_ > 0) c.activation_bytes += (heads * (s.keys + conv_ - 1) * e + out) * size;
+  if (conv_ > 0) c.activation_bytes += (heads * (s.keys + conv_ - 1) * e + out) * wide;
   return c;
 }
 

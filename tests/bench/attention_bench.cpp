@@ -20,10 +20,11 @@ struct Setting {
   int64_t b, h, t, s, d;
   bool causal = false, padded = false;
   double dropout = 0;
+  DType dtype = DType::f32;
 };
 
-Tensor heads(int64_t b, int64_t t, int64_t h, int64_t d) {
-  return randn({b, t, h, d}).transpose(1, 2).detach();
+Tensor heads(int64_t b, int64_t t, int64_t h, int64_t d, DType dtype) {
+  return randn({b, t, h, d}).to(dtype).transpose(1, 2).detach();
 }
 
 using Form = Tensor (*)(const Tensor&, const Tensor&, const Tensor&, const AttentionTerms&,
@@ -31,9 +32,9 @@ using Form = Tensor (*)(const Tensor&, const Tensor&, const Tensor&, const Atten
 
 void attention(benchmark::State& state, Form form, Setting x, bool train) {
   manual_seed(1);
-  Tensor q = heads(x.b, x.t, x.h, x.d), k = heads(x.b, x.s, x.h, x.d),
-         v = heads(x.b, x.s, x.h, x.d);
-  Tensor cotangent = heads(x.b, x.t, x.h, x.d);
+  Tensor q = heads(x.b, x.t, x.h, x.d, x.dtype), k = heads(x.b, x.s, x.h, x.d, x.dtype),
+         v = heads(x.b, x.s, x.h, x.d, x.dtype);
+  Tensor cotangent = heads(x.b, x.t, x.h, x.d, x.dtype);
   AttentionTerms terms;
   terms.causal = x.causal;
   if (x.padded) {  // lengths from 2/3 S to S
@@ -81,6 +82,8 @@ HEED_BENCH(b1h8t2048d64_reference_train, fused_attention_reference, true, 1, 8, 
 HEED_BENCH(b1h8t4096d64_reference_train, fused_attention_reference, true, 1, 8, 4096, 4096, 64);
 HEED_BENCH(b1h8t2048d64, fused_attention, false, 1, 8, 2048, 2048, 64);
 HEED_BENCH(decode_b1h8s8192d64, fused_attention, false, 1, 8, 1, 8192, 64);
+HEED_BENCH(decode_b1h8s8192d64_bf16, fused_attention, false, 1, 8, 1, 8192, 64, false, false, 0,
+           DType::bf16);
 HEED_BENCH(decode_b160h4s25d32, fused_attention, false, 160, 4, 1, 25, 32);
 
 }  // namespace

@@ -42,10 +42,13 @@ void in_f32(const Array* const* outs, int count, bool add, FunctionRef<void(cons
     if (is_bf16(*outs[i])) copy(wide[i], *outs[i]);
 }
 
-void in_f32(const AttentionProblem& problem, FunctionRef<void(const AttentionProblem&)> f) {
+void in_f32(const AttentionProblem& problem, FunctionRef<void(const AttentionProblem&)> f,
+            bool keys) {
   if (problem.q.dtype() != DType::bf16) return f(problem);
   AttentionProblem wide = problem;
-  for (Array* x : {&wide.q, &wide.k, &wide.v, &wide.relative_table, &wide.bias}) *x = widened(*x);
+  for (Array* x : {&wide.q, &wide.relative_table, &wide.bias}) *x = widened(*x);
+  if (keys)
+    for (Array* x : {&wide.k, &wide.v}) *x = widened(*x);
   f(wide);
 }
 
