@@ -76,8 +76,8 @@ void row_output(const T* weights, Rows<T> v, int64_t keys, int64_t e, T* out) {
   }
 }
 
-// f(rows, first, n) for pieces of kTileKeys rows of bf16, widened into `piece`. Out of line, so that
-// it does not slow down what reads its rows in place.
+// f(rows, first, n) for pieces of kTileKeys rows of bf16, widened into `piece`. Out of line, so
+// that it does not slow down what reads its rows in place.
 template <class F>
 __attribute__((noinline)) void each_piece(Rows<bfloat16> stored, Range seen, int64_t width,
                                           float* piece, F&& f) {

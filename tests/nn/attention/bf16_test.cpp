@@ -1,6 +1,6 @@
 // Every variant in bf16 against itself in f32, from the same numbers, which bf16 holds exactly:
-// output, gradients of q, k, v and of parameters, and decoded rows. Both choose the same keys where a
-// variant chooses (topk, lsh): it searches in f32, on numbers that are equal.
+// output, gradients of q, k, v and of parameters, and decoded rows. Both choose the same keys where
+// a variant chooses (topk, lsh): it searches in f32, on numbers that are equal.
 #include <cmath>
 
 #include <heed/autograd/ops/views.h>
