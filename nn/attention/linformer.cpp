@@ -227,9 +227,8 @@ Cost LinformerAttention::cost(const AttentionShape& s, Pass pass) const {
   if (back) c.bytes += (out + q + k + v + matrices + projected) * size;
   // The product needs the heads of keys and values side by side: a copy, unless there is one head.
   int64_t copies = kv > 1 ? k + v : 0;
-  int64_t wide = static_cast<int64_t>(size_of(accumulate_dtype(s.dtype)));
-  c.activation_bytes = (q + k + v + copies + projected + out + lse) * size;
-  c.state_bytes = kv * projected_length_ * (d + e) * size;
+  c.activation_bytes = (q + k + v + copies + projected + out + lse) * wide;
+  c.state_bytes = kv * projected_length_ * (d + e) * wide;
   return c;
 }
 
