@@ -56,7 +56,8 @@ static std::set<std::string> declared_ops() {
     std::ifstream file(entry.path());
     for (std::string line; std::getline(file, line);) {
       std::smatch found;
-      if (std::regex_search(line, found, declaration)) names.insert(found[1]);
+      if (!std::regex_search(line, found, declaration)) continue;
+      if (!found[1].str().ends_with("_vjp")) names.insert(found[1]);  // what ops share
     }
   }
   REQUIRE(headers >= 10);
