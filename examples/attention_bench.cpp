@@ -164,7 +164,7 @@ struct Decoding {
     manual_seed(1);
     attention = nn::make_attention(spec, config_for(r, n + kSteps));
     auto rows = [&](int64_t count) { return randn({r.batch, r.heads, count, r.head_dim}); };
-    state = attention->new_state(r.batch, n + kSteps);
+    state = attention->new_state(r.batch, n + kSteps, default_dtype(), default_device());
     constexpr int64_t part = 4096;
     for (int64_t at = 0; at < n; at += part) {
       int64_t count = std::min(part, n - at);
