@@ -87,6 +87,8 @@ auto apply_list(Op op, const Tensor* const* inputs, int count) {
   constexpr size_t n = detail::kOutputs<detail::ForwardOf<Op>>;
   static_assert(n <= 8, "`saves` has a bit for 8 outputs");
   OpName scope(Op::name);
+  static_assert(
+      detail::HasVjp<Op> || !requires { Op::saves; }, "what `saves` is for needs a vjp");
   if constexpr (!detail::HasVjp<Op>)
     if (detail::wants_node(inputs, count)) detail::refuse_gradient(Op::name);
   std::array<Array, n> outputs = detail::forward(op, Inputs(inputs, count));

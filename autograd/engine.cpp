@@ -46,6 +46,7 @@ class Engine {
  private:
   void collect(const std::vector<Tensor>& outputs);
   void mark_needed();
+  void refuse_replaced() const;
   void work(Node& node);
   void arrive(Node& node, int k);
   void expand(Node& node);
@@ -104,10 +105,20 @@ void Engine::mark_needed() {
   }
 }
 
+// Before any gradient is written, so that a backward that fails here can be tried again.
+void Engine::refuse_replaced() const {
+  for (const Node* node : nodes_)
+    if (node->is_leaf() && node->outputs[0].wanted && static_cast<const Leaf*>(node)->replaced)
+      throw GradError(str("backward: a tensor ", node->outputs[0].shape,
+                          " was given another value (set_value, Module::to) between forward and "
+                          "backward"));
+}
+
 std::vector<Tensor> Engine::run(const std::vector<Tensor>& outputs,
                                 const std::vector<Tensor>& cotangents) {
   collect(outputs);
   mark_needed();
+  refuse_replaced();
   GradMode mode(options_.create_graph);
   for (size_t i = 0; i < outputs.size(); ++i)
     if (outputs[i].requires_grad() && cotangents[i].defined())
@@ -134,10 +145,6 @@ void Engine::work(Node& node) {
 
 void Engine::arrive(Node& node, int k) {
   Node::Output& output = node.outputs[static_cast<size_t>(k)];
-  if (node.is_leaf() && static_cast<Leaf&>(node).replaced)
-    throw GradError(str("backward: a tensor ", output.shape,
-                        " was given another value (set_value, Module::to) between forward and "
-                        "backward"));
   if (!options_.nested && !output.hooks.empty()) run_hooks(output);
   if (targets_) {
     bool taken = false;

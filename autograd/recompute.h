@@ -16,7 +16,9 @@ namespace heed {
 
 using RecomputeFunction = std::function<Tensor(const std::vector<Tensor>&)>;
 using RecomputeListFunction = std::function<std::vector<Tensor>(const std::vector<Tensor>&)>;
-// Parameters that `f` uses without taking them as inputs get their gradients too.
+// Parameters that `f` uses without taking them as inputs get their gradients too; one that changes
+// between forward and backward is a GradError. Other tensors that `f` uses must not change, which
+// nothing checks.
 Tensor recompute(RecomputeFunction f, const std::vector<Tensor>& inputs);
 std::vector<Tensor> recompute(RecomputeListFunction f, const std::vector<Tensor>& inputs);
 

@@ -14,19 +14,19 @@ Array& Array::operator=(const Array& other) = default;
 Array& Array::operator=(Array&& other) noexcept = default;
 Array::~Array() = default;
 
-// The number of elements. ShapeError if that or a stride, which sizes of 0 do not make smaller,
-// would be too large.
+// The number of elements. ShapeError if it is too large, or overflows on the way to 0: numel() is
+// multiplied from the front, strides from the back.
 static int64_t checked_count(const Shape& shape) {
-  int64_t stride = 1;
-  bool empty = false;
-  for (int64_t size : shape) {
-    if (size < 0) throw ShapeError(str("array: negative size in ", shape));
-    empty |= size == 0;
-    if (__builtin_mul_overflow(stride, size == 0 ? 1 : size, &stride) ||
-        stride > (int64_t{1} << 46))
-      throw ShapeError(str("array: ", shape, " has too many elements"));
+  int64_t count = 1, stride = 1;
+  bool overflow = false;
+  for (int i = 0; i < shape.rank(); ++i) {
+    if (shape[i] < 0) throw ShapeError(str("array: negative size in ", shape));
+    overflow |= __builtin_mul_overflow(count, shape[i], &count);
+    overflow |= __builtin_mul_overflow(stride, shape[shape.rank() - 1 - i], &stride);
   }
-  return empty ? 0 : stride;
+  if (overflow || count > (int64_t{1} << 46))
+    throw ShapeError(str("array: ", shape, " has too many elements"));
+  return count;
 }
 
 Array Array::empty(const Shape& shape, DType dtype, Device device) {

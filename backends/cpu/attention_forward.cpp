@@ -135,7 +135,7 @@ class Forward {
     // Terms and vectors may touch what follows the scores, and pad their only lane.
     row_.scores = scratch.take<T>(p_.k.dim(2) + d_ + 64);
     row_.part = scratch.take<T>(e_);
-    // Rows need no tiles, whose scratch is as large as what they do need.
+    // Rows leave queries_, output_ and tile_ unused: their scratch serves as keys, values and keep.
     static_assert(kTileKeys <= kTileLanes<T> || !__is_same(T, float));
     row_.keys = queries_;
     row_.values = output_;
@@ -227,7 +227,7 @@ void attention_forward(const AttentionProblem& problem, const Array& out, const 
                     [&](auto type) { run<decltype(type)>(p, *wide, lse); });
     });
   };
-  common::in_f32(problem, forward, !by_rows(problem));
+  common::in_f32(problem, forward, !widens_in_place(problem));
 }
 
 }  // namespace heed::kernels::HEED_ISA_NAMESPACE

@@ -11,10 +11,12 @@ namespace {
 
 inline constexpr int64_t kRowQueries = 4;  // more go through tiles
 
-// Whether all of a problem goes by rows, so that k and v may be bf16. Of pair masks and layouts
-// tiles know more.
-inline bool by_rows(const AttentionProblem& p) {
-  return p.q.dim(2) <= kRowQueries && !p.pair_mask.defined() && p.blocks.size == 0;
+// Whether k and v may stay bf16: each key head serves few rows, of which each widens it anew, there
+// is no pair mask, for which HeadKeys copies keys and values in f32, and no layout, which goes
+// through tiles.
+inline bool widens_in_place(const AttentionProblem& p) {
+  return p.q.dim(2) * (p.q.dim(1) / larger(1, p.k.dim(1))) <= kRowQueries &&
+         !p.pair_mask.defined() && p.blocks.size == 0;
 }
 
 // Scratch of one row, in elements.

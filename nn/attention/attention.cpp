@@ -232,8 +232,13 @@ std::vector<int64_t> Attention::reach(const Tensor& q, const Tensor& k, const At
   return list;
 }
 
-bool Attention::rounds(const Tensor& x) {
+bool Attention::needs_widening(const Tensor& x) {
   return x.defined() && x.dtype() != accumulate_dtype(x.dtype());
+}
+
+static AttentionCall widened(AttentionCall call, DType dtype) {
+  call.mask = call.mask.to(accumulate_dtype(dtype));
+  return call;
 }
 
 // The dtypes are compared first: afterwards they are equal.
@@ -241,27 +246,27 @@ Tensor Attention::forward_widened(const Tensor& q, const Tensor& k, const Tensor
                                   const AttentionCall& call) const {
   check_call(q, k, v, call);
   Tensor wide_q = widened(q), wide_k = k.impl() == q.impl() ? wide_q : widened(k);
-  return forward(wide_q, wide_k, widened(v), call).to(q.dtype());
+  return forward(wide_q, wide_k, widened(v), widened(call, q.dtype())).to(q.dtype());
 }
 
 Tensor Attention::weights_widened(const Tensor& q, const Tensor& k, const AttentionCall& call,
                                   const std::vector<int64_t>& rows) const {
   check_call(q, k, Tensor(), call);
   Tensor wide_q = widened(q), wide_k = k.impl() == q.impl() ? wide_q : widened(k);
-  return weights(wide_q, wide_k, call, rows).to(q.dtype());
+  return weights(wide_q, wide_k, widened(call, q.dtype()), rows).to(q.dtype());
 }
 
 void Attention::absorb_widened(const Tensor& k, const Tensor& v, const AttentionCall& call,
                                DecodeState& state) const {
   check_keys(k, v, state.batch(), k.dtype());
-  absorb(widened(k), v.defined() ? widened(v) : v, call, state);
+  absorb(widened(k), v.defined() ? widened(v) : v, widened(call, k.dtype()), state);
 }
 
 Tensor Attention::step_widened(const Tensor& q, const Tensor& k, const Tensor& v,
                                const AttentionCall& call, DecodeState& state) const {
   if (k.defined()) check_keys(k, v, state.batch(), q.dtype());
   auto wide = [](const Tensor& x) { return x.defined() ? widened(x) : x; };
-  return step(widened(q), wide(k), wide(v), call, state).to(q.dtype());
+  return step(widened(q), wide(k), wide(v), widened(call, q.dtype()), state).to(q.dtype());
 }
 
 Cost Attention::cost(const AttentionShape&, Pass) const { refuse("a cost model", "cost"); }

@@ -139,10 +139,11 @@ class Attention : public Module {
   }
   [[noreturn]] void refuse(const std::string& what, const std::string& trait) const;
   // For variants of several ops, each of which would round bf16. They begin with
-  //   if (rounds(q)) return forward_widened(q, k, v, call);
-  // which calls forward again with operands in f32, and rounds its result once. What such a variant
-  // sums up while decoding it keeps in f32: its states are made with accumulate_dtype.
-  static bool rounds(const Tensor& x);
+  //   if (needs_widening(q)) return forward_widened(q, k, v, call);
+  // which calls forward again with operands and biases in f32, and rounds its result once. What
+  // such a variant sums up while decoding it keeps in f32: its states are made with
+  // accumulate_dtype.
+  static bool needs_widening(const Tensor& x);
   Tensor forward_widened(const Tensor& q, const Tensor& k, const Tensor& v,
                          const AttentionCall& call) const;
   Tensor weights_widened(const Tensor& q, const Tensor& k, const AttentionCall& call,

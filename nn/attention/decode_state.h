@@ -6,6 +6,7 @@
 
 #include <exception>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include <heed/nn/attention/mask.h>
@@ -28,7 +29,9 @@ class DecodeState {
   Lengths first_positions(const Mask& mask, int64_t count) const;
   Lengths first_places(const Mask& mask, int64_t count) const;
 
-  // What fails, here and in a layer's step or absorb, leaves the state as it was.
+  // What fails, here and in the step or absorb of an attention variant, leaves the state as it was.
+  // (A layer or stack whose step fails later on has states that took the tokens in already: go on
+  // from a clone.)
   //
   // Row r becomes what row rows[r] was; repeats allowed, any count (beams). ValueError for a row
   // that is not there.
@@ -69,14 +72,15 @@ class StepGuard {
  public:
   explicit StepGuard(DecodeState& state)
       : state_(&state), tensors_(state.tensors_), held_(state.held_) {}
-  StepGuard(StepGuard&& other) noexcept = default;
+  StepGuard(StepGuard&& other) noexcept
+      : state_(std::exchange(other.state_, nullptr)),
+        tensors_(std::move(other.tensors_)),
+        held_(std::move(other.held_)),
+        exceptions_(other.exceptions_) {}
   ~StepGuard();
 
  private:
-  struct Forget {  // nothing is owned; a guard that was moved from holds null
-    void operator()(DecodeState*) const {}
-  };
-  std::unique_ptr<DecodeState, Forget> state_;
+  DecodeState* state_;  // null: the guard was moved from
   StateDict tensors_;
   Lengths held_;
   int exceptions_ = std::uncaught_exceptions();

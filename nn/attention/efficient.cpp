@@ -130,7 +130,7 @@ Tensor EfficientAttention::causal_rows(const Tensor& rho, const Keys& keys,
 
 Tensor EfficientAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
                                    const AttentionCall& call) const {
-  if (rounds(q)) return forward_widened(q, k, v, call);
+  if (needs_widening(q)) return forward_widened(q, k, v, call);
   auto scope = enter();
   check_call(q, k, v, call);
   const Mask& mask = call.mask;
@@ -166,7 +166,7 @@ Tensor EfficientAttention::map_rows(const Tensor& rho, const Tensor& k,
 
 Tensor EfficientAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                                    const std::vector<int64_t>& rows) const {
-  if (rounds(q)) return weights_widened(q, k, call, rows);
+  if (needs_widening(q)) return weights_widened(q, k, call, rows);
   check_call(q, k, Tensor(), call);
   int64_t batch = q.dim(0), heads = q.dim(1), queries_count = q.dim(2), s = k.dim(2);
   check_rows(rows, queries_count, name());
@@ -221,7 +221,7 @@ KeySums EfficientAttention::sums_of(const Tensor& k, const Tensor& v, const Atte
 
 Tensor EfficientAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
                                 const AttentionCall& call, DecodeState& state) const {
-  if (rounds(q)) return step_widened(q, k, v, call, state);
+  if (needs_widening(q)) return step_widened(q, k, v, call, state);
   NoGrad guard;
   auto scope = enter();
   FixedState& s = state_as<FixedState>(state);

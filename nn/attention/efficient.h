@@ -21,9 +21,9 @@
 //                                         .value_dim = 16});
 //   Tensor o = a->forward(q, k, v, {});   // [B, H, T, E]
 //
-// f32 and f64. Cross, padding on both sides, grouped heads and decoding with a state of D (E + 2)
-// numbers per head are exact; pair masks, biases and dropout on the weights are refused.
-// See docs/attention/efficient.md.
+// f32, f64, bf16 (computed in f32). Cross, padding on both sides, grouped heads and decoding with a
+// state of D (E + 2) numbers per head are exact; pair masks, biases and dropout on the weights are
+// refused. See docs/attention/efficient.md.
 #pragma once
 
 #include <heed/nn/attention/fixed_state.h>

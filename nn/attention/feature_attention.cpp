@@ -135,7 +135,7 @@ Tensor FeatureAttention::normalised(const Tensor& sums, const AttentionCall& cal
 
 Tensor FeatureAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
                                  const AttentionCall& call) const {
-  if (rounds(q)) return forward_widened(q, k, v, call);
+  if (needs_widening(q)) return forward_widened(q, k, v, call);
   auto scope = enter();
   check_call(q, k, v, call);
   Lengths offset = query_offsets(call.mask, q.dim(2), k.dim(2));
@@ -164,7 +164,7 @@ Tensor FeatureAttention::forward(const Tensor& q, const Tensor& k, const Tensor&
 
 Tensor FeatureAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                                  const std::vector<int64_t>& rows) const {
-  if (rounds(q)) return weights_widened(q, k, call, rows);
+  if (needs_widening(q)) return weights_widened(q, k, call, rows);
   check_call(q, k, Tensor(), call);
   int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), s = k.dim(2);
   check_rows(rows, queries, name());
@@ -226,7 +226,7 @@ KeySums FeatureAttention::sums_of(const Tensor& k, const Tensor& v, const Attent
 
 Tensor FeatureAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
                               const AttentionCall& call, DecodeState& state) const {
-  if (rounds(q)) return step_widened(q, k, v, call, state);
+  if (needs_widening(q)) return step_widened(q, k, v, call, state);
   NoGrad guard;
   auto scope = enter();
   FixedState& s = state_as<FixedState>(state);

@@ -19,9 +19,9 @@
 //   auto a = make_attention("linear:map=relu2", {.heads = 4, .kv_heads = 4, .causal = true});
 //   Tensor o = a->forward(q, k, v, {});   // [B, H, T, E]
 //
-// f32 and f64. Causal (in chunks), cross (not cosformer), padding on both sides, grouped heads and
-// decoding with a state of fixed size are exact; pair masks, biases and dropout on the weights are
-// refused. See docs/attention/linear.md.
+// f32, f64, bf16 (computed in f32). Causal (in chunks), cross (not cosformer), padding on both
+// sides, grouped heads and decoding with a state of fixed size are exact; pair masks, biases and
+// dropout on the weights are refused. See docs/attention/linear.md.
 #pragma once
 
 #include <heed/nn/attention/feature_attention.h>

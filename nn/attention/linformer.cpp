@@ -102,7 +102,7 @@ LinformerAttention::Part LinformerAttention::part(const AttentionCall& call, int
 
 Tensor LinformerAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
                                    const AttentionCall& call) const {
-  if (rounds(q)) return forward_widened(q, k, v, call);
+  if (needs_widening(q)) return forward_widened(q, k, v, call);
   auto scope = enter();
   check_call(q, k, v, call);
   Part p = part(call, q.dim(0), k.dim(2));
@@ -115,7 +115,7 @@ Tensor LinformerAttention::forward(const Tensor& q, const Tensor& k, const Tenso
 
 Tensor LinformerAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                                    const std::vector<int64_t>& rows) const {
-  if (rounds(q)) return weights_widened(q, k, call, rows);
+  if (needs_widening(q)) return weights_widened(q, k, call, rows);
   check_call(q, k, Tensor(), call);
   int64_t batch = q.dim(0), queries = q.dim(2), keys = k.dim(2);
   Part p = part(call, batch, keys);
@@ -142,7 +142,7 @@ std::unique_ptr<DecodeState> LinformerAttention::new_state(int64_t batch, int64_
 
 void LinformerAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
                                 DecodeState& state) const {
-  if (rounds(k)) return absorb_widened(k, v, call, state);
+  if (needs_widening(k)) return absorb_widened(k, v, call, state);
   NoGrad guard;
   ProjectedState& s = state_as<ProjectedState>(state);
   check_step(Tensor(), k, v, call, s);
@@ -176,7 +176,7 @@ void LinformerAttention::take_in(const Tensor& k, const Tensor& v, const Mask& m
 
 Tensor LinformerAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
                                 const AttentionCall& call, DecodeState& state) const {
-  if (rounds(q)) return step_widened(q, k, v, call, state);
+  if (needs_widening(q)) return step_widened(q, k, v, call, state);
   NoGrad guard;
   auto scope = enter();
   ProjectedState& s = state_as<ProjectedState>(state);

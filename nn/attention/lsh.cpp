@@ -115,7 +115,7 @@ LshAttention::Prepared LshAttention::prepared(const Tensor& q, const Tensor& k,
 
 Tensor LshAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
                              const AttentionCall& call) const {
-  if (rounds(q)) return forward_widened(q, k, v, call);
+  if (needs_widening(q)) return forward_widened(q, k, v, call);
   auto scope = enter();
   check_call(q, k, v, call);
   Prepared p = prepared(q, k, call);
@@ -147,7 +147,7 @@ Traits LshAttention::traits() const {
 // Computes the scores of whole rows and keeps those of the candidates.
 Tensor LshAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                              const std::vector<int64_t>& rows) const {
-  if (rounds(q)) return weights_widened(q, k, call, rows);
+  if (needs_widening(q)) return weights_widened(q, k, call, rows);
   check_call(q, k, Tensor(), call);
   int64_t batch = q.dim(0), heads = q.dim(1), queries = q.dim(2), keys = k.dim(2);
   int64_t count = static_cast<int64_t>(rows.size());
@@ -221,7 +221,7 @@ std::optional<ExactLimit> LshAttention::exact_limit(const AttentionShape& shape)
 
 std::vector<int64_t> LshAttention::reach(const Tensor& q, const Tensor& k,
                                          const AttentionCall& call, int64_t i) const {
-  if (rounds(q)) return reach(widened(q), widened(k), call, i);
+  if (needs_widening(q)) return reach(widened(q), widened(k), call, i);
   check_call(q, k, Tensor(), call);
   if (i < 0 || i >= q.dim(2)) throw ValueError(str("lsh: reach of row ", i, " of ", q.dim(2)));
   Tensor list = candidates(call.mask.select_queries(q, 2), directions(call.mask.select_keys(k, 2)),

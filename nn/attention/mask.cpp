@@ -230,6 +230,13 @@ Mask Mask::rows(int64_t begin, int64_t count, int64_t batch, int64_t queries, in
   return m;
 }
 
+Mask Mask::to(DType dtype) const {
+  Mask m = *this;
+  for (Tensor* bias : {&m.terms_.bias, &m.terms_.relative_bias})
+    if (bias->defined()) *bias = bias->to(dtype);
+  return m;
+}
+
 Mask Mask::tokens(int64_t begin, int64_t count) const {
   Mask m = *this;
   for (Lengths* bound :

@@ -60,6 +60,8 @@ class Mask {
   // The mask of query rows [begin, begin + count) of T, against the same S keys. Each of these rows
   // sees what it saw before.
   Mask rows(int64_t begin, int64_t count, int64_t batch, int64_t queries, int64_t keys) const;
+  // This mask with its biases in another dtype.
+  Mask to(DType dtype) const;
   // The mask of new tokens [begin, begin + count), for a decoding step that takes its tokens in
   // parts. Pair masks and bias tensors stay as they are.
   Mask tokens(int64_t begin, int64_t count) const;

@@ -95,7 +95,7 @@ Tensor NystromAttention::convolved(const Tensor& v, const AttentionCall& call) c
 
 Tensor NystromAttention::forward(const Tensor& q, const Tensor& k, const Tensor& v,
                                  const AttentionCall& call) const {
-  if (rounds(q)) return forward_widened(q, k, v, call);
+  if (needs_widening(q)) return forward_widened(q, k, v, call);
   auto scope = enter();
   check_call(q, k, v, call);
   const AttentionTerms& mask = call.mask.terms();
@@ -131,7 +131,7 @@ Tensor NystromAttention::band(const std::vector<int64_t>& rows, int64_t keys) co
 
 Tensor NystromAttention::weights(const Tensor& q, const Tensor& k, const AttentionCall& call,
                                  const std::vector<int64_t>& rows) const {
-  if (rounds(q)) return weights_widened(q, k, call, rows);
+  if (needs_widening(q)) return weights_widened(q, k, call, rows);
   check_call(q, k, Tensor(), call);
   int64_t batch = q.dim(0), queries = q.dim(2), keys = k.dim(2);
   const AttentionTerms& mask = call.mask.terms();

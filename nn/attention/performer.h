@@ -16,9 +16,9 @@
 //   auto a = make_attention("performer:features=128", {.heads = 4, .kv_heads = 4, .causal = true});
 //   Tensor o = a->forward(q, k, v, {});   // [B, H, T, E]
 //
-// f32 and f64. Causal (in chunks), cross, padding, grouped heads and decoding with a state of fixed
-// size are exact for the given rows; pair masks, biases and dropout on the weights are refused.
-// See docs/attention/performer.md.
+// f32, f64, bf16 (computed in f32). Causal (in chunks), cross, padding, grouped heads and decoding
+// with a state of fixed size are exact for the given rows; pair masks, biases and dropout on the
+// weights are refused. See docs/attention/performer.md.
 #pragma once
 
 #include <heed/nn/attention/feature_attention.h>

@@ -60,7 +60,7 @@ int64_t prefix_product_flops(int64_t rows, int64_t r, int64_t w, int64_t heads, 
 
 void PrefixAttention::absorb(const Tensor& k, const Tensor& v, const AttentionCall& call,
                              DecodeState& state) const {
-  if (rounds(k)) return absorb_widened(k, v, call, state);
+  if (needs_widening(k)) return absorb_widened(k, v, call, state);
   NoGrad guard;
   auto scope = enter();
   FixedState& s = state_as<FixedState>(state);

@@ -146,7 +146,13 @@ TEST_CASE("what a recomputed function refuses", "[recompute]") {
   Tensor fresh = layer.w1.detach().clone();
   while (fresh.version() < layer.w1.version()) fresh.fill_(1);
   layer.w1.set_value(fresh.array());
-  REQUIRE_THROWS_SAYING(sum(other).backward(), GradError, "changed in place");
+  REQUIRE_THROWS_SAYING(sum(other).backward(), GradError, "given another value");
+  // Also where no op of the function saved it.
+  Tensor b = ones({1}).set_requires_grad(true);
+  Tensor added = recompute([&](auto& in) { return in[0] + b; }, {x});
+  b.set_value(b.detach().clone().array());
+  REQUIRE_THROWS_SAYING(sum(added).backward(), GradError, "given another value");
+  CHECK_FALSE(b.grad().defined());
   int calls = 0;
   Tensor z = recompute([&](auto& in) { return ++calls == 1 ? exp(in[0]) : sum(in[0]); }, {x});
   REQUIRE_THROWS_SAYING(sum(z).backward(), GradError, "when run again");
