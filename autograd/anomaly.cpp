@@ -16,23 +16,16 @@ struct Fault {
   int64_t element;
 };
 
-template <class T, class Bad>
-std::optional<Fault> first_of(const Array& x, Bad bad) {
-  const T* p = x.data<T>();
-  for (int64_t i = 0; i < x.numel(); ++i)
-    if (bad(static_cast<double>(p[i]))) return Fault{static_cast<double>(p[i]), i};
-  return std::nullopt;
-}
-
 template <class Bad>
 std::optional<Fault> first(const Array& x, Bad bad) {
   if (!is_differentiable(x.dtype())) return std::nullopt;
-  bool wide = x.dtype() == DType::f64;
-  Array values = x.new_empty(x.shape(), wide ? DType::f64 : DType::f32);
+  Array values = x.new_empty(x.shape(), DType::f64);  // which holds every number exactly
   kernels::copy(x, values);
   values = values.to(kCpu);
-  if (wide) return first_of<double>(values, bad);
-  return first_of<float>(values, bad);
+  const double* p = values.data<double>();
+  for (int64_t i = 0; i < x.numel(); ++i)
+    if (bad(p[i])) return Fault{p[i], i};
+  return std::nullopt;
 }
 
 bool is_minus_inf(double v) { return v == -HUGE_VAL; }

@@ -20,6 +20,9 @@ static std::vector<Tensor> checked_cotangents(const std::vector<Tensor>& outputs
     } else if (!(cotangents[i].shape() == y.shape()) || cotangents[i].dtype() != y.dtype()) {
       throw ShapeError(str(op, ": cotangent ", cotangents[i].shape(), " ", cotangents[i].dtype(),
                            " for an output ", y.shape(), " ", y.dtype()));
+    } else if (cotangents[i].device() != y.device()) {
+      throw DeviceError(str(op, ": a cotangent on ", to_string(cotangents[i].device()),
+                            " for an output on ", to_string(y.device())));
     }
   }
   if (!any) throw GradError(str(op, ": no output requires a gradient"));

@@ -21,7 +21,14 @@ struct Alias {
 void run_hooks(Node::Output& output) {
   for (size_t i = 0; i < output.hooks.size(); ++i) {
     Tensor changed = output.hooks[i].function(output.cotangent, output.hooks[i].context);
-    if (changed.defined()) output.cotangent = changed;
+    if (!changed.defined()) continue;
+    const Tensor& before = output.cotangent;
+    if (!(changed.shape() == before.shape()) || changed.dtype() != before.dtype() ||
+        changed.device() != before.device())
+      throw GradError(str("backward: a hook gave ", changed.shape(), " ", changed.dtype(), " on ",
+                          to_string(changed.device()), " for a gradient ", before.shape(), " ",
+                          before.dtype(), " on ", to_string(before.device())));
+    output.cotangent = changed;
   }
 }
 

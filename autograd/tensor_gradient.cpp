@@ -36,6 +36,11 @@ void Tensor::set_grad(const Tensor& gradient) const {
   }
   if (gradient.defined() && !(gradient.shape() == shape()))
     throw ShapeError(str("set_grad: gradient ", gradient.shape(), " for a tensor ", shape()));
+  if (gradient.defined() && gradient.dtype() != dtype())
+    throw DTypeError(str("set_grad: gradient ", gradient.dtype(), " for a tensor of ", dtype()));
+  if (gradient.defined() && gradient.device() != device())
+    throw DeviceError(str("set_grad: a gradient on ", to_string(gradient.device()),
+                          " for a tensor on ", to_string(device())));
   static_cast<Leaf&>(*node()).grad = gradient;
 }
 

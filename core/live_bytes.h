@@ -8,6 +8,6 @@
 
 namespace heed {
 
-int64_t live_bytes(Device device = kCpu);
+int64_t live_bytes(Device device = default_device());
 
 }  // namespace heed

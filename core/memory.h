@@ -43,11 +43,12 @@ struct MemoryStats {
   int64_t reserved_bytes = 0;    // taken from the system, free lists included
   int64_t real_allocations = 0;  // requests that went to the system, ever
 };
-MemoryStats memory_stats(Device device = kCpu);
-void reset_peak_memory(Device device = kCpu);
-void release_cached_memory(Device device = kCpu);
+// Of the calling thread's default device, if none is given.
+MemoryStats memory_stats(Device device = default_device());
+void reset_peak_memory(Device device = default_device());
+void release_cached_memory(Device device = default_device());
 // Requests that would lift reserved_bytes above the limit throw OutOfMemoryError; 0 = no limit.
-void set_memory_limit(int64_t bytes, Device device = kCpu);
+void set_memory_limit(int64_t bytes, Device device = default_device());
 
 // Names the running op in error messages; set by the tape.
 class OpName {

@@ -5,6 +5,7 @@
 #include <heed/core/error.h>
 #include <heed/core/parallel.h>
 #include <heed/data/epoch_plan.h>
+#include <heed/data/ids.h>
 #include <heed/data/shuffle.h>
 
 namespace heed::data {
@@ -27,9 +28,9 @@ PairBatches::PairBatches(std::vector<TokenPair> pairs, const BatchOptions& optio
     if (p.source.empty() || p.target.empty())
       throw ValueError(
           str("PairBatches: pair ", i, " has an empty ", p.source.empty() ? "source" : "target"));
-    for (const auto* side : {&p.source, &p.target})
-      if (int64_t low = *std::min_element(side->begin(), side->end()); low < 0)
-        throw ValueError(str("PairBatches: pair ", i, " has the id ", low, ", ids >= 0 expected"));
+    const std::string who = str("PairBatches: pair ", i);
+    require_ids(who.c_str(), p.source, options.source_vocab);
+    require_ids(who.c_str(), p.target, options.target_vocab);
     if (longer(p) > options.max_length || longer(p) > options.max_tokens) ++dropped_;
     else order_.push_back(static_cast<int64_t>(i));
   }

@@ -48,11 +48,12 @@ struct BatchOptions {
   int64_t max_length = 256;  // longer pairs (x, or y with eos) are dropped and counted
   uint64_t seed = 0;
   bool shuffle = true;
+  int64_t source_vocab = 0, target_vocab = 0;  // all ids are below; 0: not known
 };
 
 class PairBatches {
  public:
-  // ValueError: an empty source or target, an id below 0, no pair, or none that is short enough;
+  // ValueError: an empty source or target, an id outside the vocabulary, no pair, or none that is short enough;
   // options below 1.
   PairBatches(std::vector<TokenPair> pairs, const BatchOptions& options);
 

@@ -4,6 +4,7 @@
 
 #include <heed/core/error.h>
 #include <heed/data/epoch_plan.h>
+#include <heed/data/ids.h>
 #include <heed/data/shuffle.h>
 
 namespace heed::data {
@@ -16,8 +17,7 @@ TokenWindows::TokenWindows(std::vector<int64_t> stream, const WindowOptions& opt
   if (tokens() <= options.length)
     throw ValueError(str("TokenWindows: at least ", options.length + 1,
                          " tokens expected for windows of ", options.length, ", got ", tokens()));
-  if (int64_t low = *std::min_element(stream_.begin(), stream_.end()); low < 0)
-    throw ValueError(str("TokenWindows: the id ", low, ", ids >= 0 expected"));
+  require_ids("TokenWindows: the stream", stream_, options.vocab);
 }
 
 std::shared_ptr<const TokenWindows::Plan> TokenWindows::plan(int64_t epoch) const {

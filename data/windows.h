@@ -28,11 +28,12 @@ struct WindowOptions {
   int64_t length = 128;  // T
   uint64_t seed = 0;
   bool shuffle = true;
+  int64_t vocab = 0;  // all ids are below; 0: not known
 };
 
 class TokenWindows {
  public:
-  // ValueError: fewer than T + 1 tokens, an id below 0, options below 1.
+  // ValueError: fewer than T + 1 tokens, an id outside the vocabulary, options below 1.
   TokenWindows(std::vector<int64_t> stream, const WindowOptions& options);
   int64_t tokens() const { return static_cast<int64_t>(stream_.size()); }
   int64_t count(int64_t epoch) const;  // batches in this epoch

@@ -6,6 +6,7 @@
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/core/error.h>
+#include <heed/core/plan.h>
 #include <heed/nn/init.h>
 
 namespace heed::nn {
@@ -30,7 +31,7 @@ Tensor position_ids(const Lengths& first, int64_t count, Device device) {
   std::vector<int64_t> ids;
   for (int64_t p : first.values())
     for (int64_t t = 0; t < count; ++t) ids.push_back(std::max<int64_t>(p + t, 0));
-  return Tensor::from(ids, {first.size(), count}, {.device = device});  // [B, T]
+  return Tensor(plan_on(Array::from(ids, {first.size(), count}), device));  // [B, T]
 }
 
 int64_t end_position(const Lengths& first, int64_t batch, int64_t count, const char* who) {

@@ -6,6 +6,7 @@
 #include <heed/autograd/ops/block_layout.h>
 #include <heed/autograd/ops/operand.h>
 #include <heed/backends/copy.h>
+#include <heed/core/plan.h>
 
 namespace heed {
 namespace {
@@ -71,7 +72,7 @@ AttentionProblem attention_problem(const Tensor& q, const Tensor& k, const Tenso
   }
   if (terms.relative_bias.defined()) {
     p.relative_table = packed(terms.relative_bias.array());
-    p.relative_index = relative_index(terms, terms.relative_bias.dim(1), t, s).to(q.device());
+    p.relative_index = plan_on(relative_index(terms, terms.relative_bias.dim(1), t, s), device);
   }
   if (terms.pair_mask.defined()) p.pair_mask = terms.pair_mask.array().broadcast_to(map);
   if (terms.bias.defined()) p.bias = terms.bias.array().broadcast_to(map);

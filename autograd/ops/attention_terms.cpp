@@ -8,6 +8,7 @@
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/views.h>
+#include <heed/core/plan.h>
 
 namespace heed {
 namespace {
@@ -35,7 +36,7 @@ Tensor relative_bias(const AttentionTerms& terms, int64_t batch, int64_t t, int6
   });
   Tensor picked = index_select(
       terms.relative_bias, 1,
-      Tensor(index.view({index.numel()}).to(terms.relative_bias.device())));   // [H, rows T S]
+      Tensor(plan_on(index.view({index.numel()}), terms.relative_bias.device())));  // [H, rows T S]
   return permute(reshape(picked, {heads, index.dim(0), t, s}), {1, 0, 2, 3});  // [rows, H, T, S]
 }
 
@@ -46,7 +47,7 @@ Tensor alibi(const AttentionTerms& terms, int64_t batch, int64_t t, int64_t s, D
       });
   Tensor slopes =
       reshape(cast(terms.alibi_slopes.detach(), DType::f64), {1, terms.alibi_slopes.dim(0), 1, 1});
-  return cast(slopes * Tensor(distance.to(slopes.device())), dtype);  // [rows, H, T, S]
+  return cast(slopes * Tensor(plan_on(distance, slopes.device())), dtype);  // [rows, H, T, S]
 }
 
 void require_rows(const Lengths& x, const char* name, int64_t batch, const char* who) {
@@ -102,7 +103,7 @@ Tensor visible_pairs(const AttentionTerms& terms, int64_t batch, int64_t t, int6
         *visible++ = keep;
       }
   }
-  Tensor result(out.to(device));
+  Tensor result(plan_on(out, device));
   if (terms.layout) result = logical_and(result, terms.layout->dense().to(device));
   return terms.pair_mask.defined() ? logical_and(result, terms.pair_mask) : result;
 }

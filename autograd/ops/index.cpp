@@ -7,6 +7,7 @@
 #include <heed/autograd/tape.h>
 #include <heed/backends/copy.h>
 #include <heed/backends/index.h>
+#include <heed/core/plan.h>
 
 namespace heed {
 
@@ -94,7 +95,7 @@ Tensor index_select(const Tensor& x, int axis, const std::vector<int64_t>& index
     if (int64_t at = index[static_cast<size_t>(i)]; at < 0 || at >= size)
       throw ValueError(str("index_select: index ", at, " at ", Shape{i}, " of ", Shape{count},
                            " is outside [0, ", size, ")"));
-  return apply(IndexSelect{axis}, x, Tensor::from(index, {count}, {.device = x.device()}));
+  return apply(IndexSelect{axis}, x, Tensor(plan_on(Array::from(index, {count}), x.device())));
 }
 
 Tensor embedding(const Tensor& weight, const Tensor& ids, int64_t padding_index) {

@@ -12,6 +12,7 @@
 #include <heed/autograd/ops/widen.h>
 #include <heed/autograd/tape.h>
 #include <heed/backends/matmul.h>
+#include <heed/core/plan.h>
 
 namespace heed {
 
@@ -23,7 +24,7 @@ Tensor triangle(int64_t rows, bool reverse, Device device) {
   bool* out = keep.data<bool>();
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < rows; ++j) *out++ = reverse ? j >= i : j <= i;
-  return Tensor(keep.to(device));
+  return Tensor(plan_on(keep, device));
 }
 
 Shape batch_of(const Array& x) { return Shape(x.shape().begin(), x.rank() - 2); }

@@ -1,5 +1,3 @@
-#include <math.h>
-
 #include <heed/backends/cpu/dispatch.h>
 #include <heed/backends/cpu/elementwise_loops.h>
 #include <heed/backends/elementwise.h>
@@ -28,10 +26,7 @@ void run_float(BinaryOp op, Span<3> span) {
       return map2<T>(span, [](V x, V y) { return select(y != y, y, min_keep(x, y)); });
     case BinaryOp::maximum:
       return map2<T>(span, [](V x, V y) { return select(y != y, y, max_keep(x, y)); });
-    default:
-      return map_scalar<T, T>(span, [](T x, T y) {
-        return sizeof(T) == 4 ? T(powf(float(x), float(y))) : T(::pow(double(x), double(y)));
-      });
+    default: return map_scalar<T, T>(span, [](T x, T y) { return power(x, y); });
   }
 }
 

@@ -2,11 +2,16 @@
 // element's result does not depend on its position.
 #pragma once
 
+#include <math.h>
+
 #include <heed/backends/cpu/bf16.h>
 #include <heed/backends/cpu/loops.h>
 #include <heed/backends/cpu/simd.h>
 
 namespace heed::kernels::HEED_ISA_NAMESPACE {
+
+inline float power(float x, float y) { return powf(x, y); }
+inline double power(double x, double y) { return ::pow(x, y); }
 
 // Loads the last few elements, or elements that are not adjacent. Kept apart from load_any so that
 // load_any is inlined: as a call for every vector it took longer than the arithmetic.

@@ -11,8 +11,7 @@ template <class T>
 Vec<T> pow(Vec<T> x, double a) {
   T lanes[Vec<T>::width];
   x.store(lanes);
-  for (T& lane : lanes)
-    lane = sizeof(T) == 4 ? T(powf(float(lane), float(a))) : T(::pow(double(lane), a));
+  for (T& lane : lanes) lane = power(lane, static_cast<T>(a));
   return Vec<T>::load(lanes);
 }
 

@@ -81,8 +81,11 @@ int train_command(const LmSettings& s) {
     ids.resize(ids.size() - static_cast<size_t>(held));
   }
   auto seed = static_cast<uint64_t>(t.seed);
-  data::TokenWindows windows(ids, {.batch = s.batch, .length = context, .seed = seed});
-  data::TokenWindows valid(valid_ids, {.batch = s.batch, .length = context, .shuffle = false});
+  data::WindowOptions options{
+      .batch = s.batch, .length = context, .seed = seed, .vocab = tokenizer->size()};
+  data::TokenWindows windows(ids, options);
+  options.shuffle = false;
+  data::TokenWindows valid(valid_ids, options);
 
   manual_seed(seed);
   models::LanguageModel model(model_config(s, tokenizer->size()));

@@ -78,7 +78,9 @@ void TranslationRun::prepare() {
 
   data::BatchOptions options{.max_tokens = s_.max_tokens,
                              .max_length = s_.max_length,
-                             .seed = static_cast<uint64_t>(s_.training.seed)};
+                             .seed = static_cast<uint64_t>(s_.training.seed),
+                             .source_vocab = tokenizer_->size(),
+                             .target_vocab = tokenizer_->size()};
   batches_ = std::make_unique<data::PairBatches>(encode(*tokenizer_, corpora_.train), options);
   options.shuffle = false;
   valid_batches_ =

@@ -5,6 +5,7 @@
 #include <heed/autograd/grad_mode.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/core/error.h>
+#include <heed/core/plan.h>
 
 namespace heed::nn {
 
@@ -47,8 +48,7 @@ void DecodeState::select(const std::vector<int64_t>& rows) {
     held.push_back(held_[rows[r]]);
   }
   if (same) return;
-  Tensor index =
-      Tensor::from(rows, {static_cast<int64_t>(rows.size())}, {.device = device()});  // [R]
+  Tensor index(plan_on(Array::from(rows, {static_cast<int64_t>(rows.size())}), device()));  // [R]
   Lengths chosen = held;
   StateDict fresh;
   for (const auto& [name, tensor] : tensors_) fresh[name] = index_select(tensor, 0, index);

@@ -10,6 +10,7 @@
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/softmax.h>
 #include <heed/autograd/ops/views.h>
+#include <heed/core/plan.h>
 #include <heed/nn/attention/prefix_softmax.h>
 #include <heed/nn/attention/score_map.h>
 
@@ -32,7 +33,7 @@ Tensor one_over_visible(const Mask& mask, const Lengths& held, int64_t batch, in
       out.push_back(n > 0 ? 1 / static_cast<double>(n) : 0);
     }
   }
-  return Tensor::from(out, {batch, 1, causal ? queries : 1, 1}, {.device = like.device()})
+  return Tensor(plan_on(Array::from(out, {batch, 1, causal ? queries : 1, 1}), like.device()))
       .to(like.dtype());
 }
 

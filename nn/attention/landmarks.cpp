@@ -6,6 +6,7 @@
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/views.h>
+#include <heed/core/plan.h>
 
 namespace heed::nn {
 
@@ -58,7 +59,7 @@ SegmentPlan segment_plan(const Ranges& valid, const Lengths& count, int64_t toke
       for (int64_t i = 0; i < size; ++i) w[j * tokens + at++] = 1 / static_cast<double>(size);
     }
   }
-  return {Tensor(weights.to(device)), Tensor(is_valid.to(device))};
+  return {Tensor(plan_on(weights, device)), Tensor(plan_on(is_valid, device))};
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
+#include <heed/core/plan.h>
 
 namespace heed::nn {
 
@@ -58,8 +59,8 @@ Tensor LinearAttention::cosformer_features(const Tensor& x, const Lengths& first
   for (int64_t p : first.values())
     for (int64_t t = 0; t < n; ++t)
       angle.push_back(M_PI_2 * static_cast<double>(p + t) / static_cast<double>(max_length_));
-  Tensor a = Tensor::from(angle, {rows, 1, n, 1}, {.device = x.device()});  // [B or 1, 1, N, 1]
-  Tensor active = relu(x);                                                  // [B, heads, N, D]
+  Tensor a(plan_on(Array::from(angle, {rows, 1, n, 1}), x.device()));  // [B or 1, 1, N, 1]
+  Tensor active = relu(x);                                             // [B, heads, N, D]
   return concat({active * cos(a).to(x.dtype()), active * sin(a).to(x.dtype())}, 3);
 }
 

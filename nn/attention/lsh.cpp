@@ -14,6 +14,7 @@
 #include <heed/autograd/ops/views.h>
 #include <heed/autograd/ops/widen.h>
 #include <heed/core/error.h>
+#include <heed/core/plan.h>
 #include <heed/nn/attention/kv_step.h>
 #include <heed/nn/attention/score_map.h>
 
@@ -44,7 +45,7 @@ Tensor own_keys(const Lengths& offset, int64_t queries, int64_t keys, Device dev
     for (int64_t i = 0; i < queries; ++i)
       if (int64_t j = i + offset[b]; j >= 0 && j < keys)
         own.data<bool>()[(b * queries + i) * keys + j] = true;
-  return Tensor(own.to(device));
+  return Tensor(plan_on(own, device));
 }
 
 }  // namespace

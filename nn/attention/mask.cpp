@@ -4,6 +4,7 @@
 
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/core/error.h>
+#include <heed/core/plan.h>
 
 namespace heed::nn {
 
@@ -57,7 +58,7 @@ Tensor valid_positions(const Lengths& begin, const Lengths& end, int64_t count, 
     bool* row = valid.data<bool>() + static_cast<int64_t>(b) * count;
     std::fill(row + r.begin[b], row + r.end[b], true);
   }
-  return Tensor(valid.to(device));  // [B, T]
+  return Tensor(plan_on(valid, device));  // [B, T]
 }
 
 Mask Mask::key_padding(const Lengths& lengths) {

@@ -6,6 +6,7 @@
 #include <heed/autograd/ops/attention.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/views.h>
+#include <heed/core/plan.h>
 #include <heed/nn/attention/dense.h>
 #include <heed/nn/attention/kv_step.h>
 #include <heed/nn/attention/score_map.h>
@@ -74,7 +75,7 @@ Tensor pattern_pairs(const PatternAttention& pattern, const Lengths& offset, int
   for (int64_t b = 0; b < rows; ++b)
     for (int64_t i = 0; i < queries; ++i)
       for (int64_t j = 0; j < keys; ++j) *out++ = pattern.keep(i + offset[b], j);
-  return Tensor(pairs.to(device));
+  return Tensor(plan_on(pairs, device));
 }
 
 // Dense attention's rows under the pattern; consecutive rows are computed together.

@@ -72,7 +72,8 @@ MapSpectrum map_spectrum(const Attention& attention, const Tensor& q, const Tens
   int64_t most = std::min(q.dim(2), k.dim(2)), rank = std::min(options.rank, most);
   int64_t width = std::min(rank + options.oversample, most);
   Rows map(attention, q, k, call, options.block);
-  Tensor omega(random_normal({q.dim(0), q.dim(1), k.dim(2), width}, 0, 1, options.key, DType::f64));
+  Shape shape{q.dim(0), q.dim(1), k.dim(2), width};
+  Tensor omega(random_normal(shape, 0, 1, options.key, DType::f64).to(q.device()));
   MapSpectrum out;
   out.basis = qr(map.times(omega)).q;  // [B, H, T, l]
   // A QR between the two products keeps the columns from all approaching the first singular vector.
@@ -81,7 +82,7 @@ MapSpectrum map_spectrum(const Attention& attention, const Tensor& q, const Tens
   Tensor core = map.transposed_times(out.basis, &out.energy);  // (Q^T P)^T [B, H, S, l]
   Tensor values = svd(qr(core).r).s.squeeze(2);                // [B, H, l]
   Tensor rest = out.energy - sum(core * core, {2, 3});         // Pythagoras
-  out.missed = sqrt(maximum(rest, zeros(rest.shape(), DType::f64)));
+  out.missed = sqrt(maximum(rest, rest.new_zeros(rest.shape())));
   out.values = values.slice(2, 0, rank).clone();
   return out;
 }
@@ -100,7 +101,7 @@ Tensor effective_rank(const MapSpectrum& spectrum, double share) {
       found += values[map * count + r] * values[map * count + r], ++r;
     ranks.push_back(static_cast<int64_t>(found < wanted ? count + 1 : r));
   }
-  return Tensor::from(ranks, {spectrum.energy.dim(0), spectrum.energy.dim(1)});
+  return Tensor::from(ranks, {spectrum.energy.dim(0), spectrum.energy.dim(1)}, {.device = kCpu});
 }
 
 }  // namespace heed::nn

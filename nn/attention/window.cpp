@@ -7,6 +7,7 @@
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
+#include <heed/core/plan.h>
 #include <heed/nn/attention/dense.h>
 #include <heed/nn/attention/kv_step.h>
 
@@ -150,7 +151,7 @@ Tensor WindowAttention::ring_pairs(const RingCache& ring, const Lengths& offset,
         *out++ = keep(first + i, j) && (!config().causal || j <= first + i);
       }
   }
-  return Tensor(pairs.to(ring.device()));
+  return Tensor(plan_on(pairs, ring.device()));
 }
 
 // A long step is taken in parts, so that the ring never holds much more than its window.

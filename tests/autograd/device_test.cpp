@@ -10,6 +10,7 @@
 #include <heed/autograd/ops/views.h>
 #include <heed/autograd/recompute.h>
 #include <heed/core/device_memory.h>
+#include <heed/core/plan.h>
 #include <heed/core/random.h>
 #include <heed/tests/support/catch.h>
 #include <heed/tests/support/test_device.h>
@@ -62,6 +63,37 @@ TEST_CASE("operands on two devices are an error that names the op and both") {
   REQUIRE_THROWS_SAYING(where(greater(there, 0.0), here, there), DeviceError, "where");
   REQUIRE_THROWS_SAYING(index_select(there, 0, Tensor::from(std::vector<int64_t>{1}, {1})),
                         DeviceError, "index_select");
+}
+
+TEST_CASE("a gradient is on the device of its tensor") {
+  Tensor x = ones({2}).set_requires_grad(true), y = x * 2.0;
+  Tensor there = ones({2}, {.device = test_device()});
+  REQUIRE_THROWS_SAYING(y.backward(there), DeviceError,
+                        "a cotangent on test:0 for an output on cpu");
+  REQUIRE_THROWS_SAYING(x.set_grad(there), DeviceError, "a gradient on test:0");
+  REQUIRE_THROWS_SAYING(x.set_grad(ones({2}, DType::f64)), DTypeError, "gradient f64");
+  x.register_hook([](const Tensor& g, void*) { return g.to(test_device()); }, nullptr);
+  REQUIRE_THROWS_SAYING(sum(y).backward(), GradError, "a hook gave [2] f32 on test:0");
+  REQUIRE_FALSE(x.grad().defined());
+}
+
+TEST_CASE("a plan is copied to a device once") {
+  auto copies = [] { return transfer_counts(test_device()).to_device; };
+  Array plan = Array::from<int64_t>({4, 1, 7}, {3});
+  REQUIRE(plan_on(plan, kCpu).shares_storage(plan));
+  Array there = plan_on(plan, test_device());
+  int64_t before = copies();
+  REQUIRE(plan_on(Array::from<int64_t>({4, 1, 7}, {3}), test_device()).shares_storage(there));
+  REQUIRE(copies() == before);
+  REQUIRE_FALSE(plan_on(plan.view({3, 1}), test_device()).shares_storage(there));
+  REQUIRE_FALSE(plan_on(Array::from<int64_t>({4, 1, 8}, {3}), test_device()).shares_storage(there));
+  REQUIRE(copies() == before + 2);
+  // What was used longest ago makes room.
+  for (size_t i = 0; i < kKeptPlans; ++i)
+    plan_on(Array::from<int64_t>({-1, static_cast<int64_t>(i)}, {2}), test_device());
+  before = copies();
+  plan_on(plan, test_device());
+  REQUIRE(copies() == before + 1);
 }
 
 TEST_CASE("an index out of range sets a flag that stays until the host asks") {

@@ -118,6 +118,9 @@ TEST_CASE("batches: long pairs are dropped and counted, bad ones refused") {
                         "pair 1 has an empty source");
   REQUIRE_THROWS_SAYING(PairBatches({{five, {}}}, {}), ValueError, "pair 0 has an empty target");
   REQUIRE_THROWS_SAYING(PairBatches({{five, {3, -2}}}, {}), ValueError, "pair 0 has the id -2");
+  REQUIRE_THROWS_SAYING(PairBatches({{five, {3, 9}}}, {.target_vocab = 9}), ValueError,
+                        "pair 0 has the id 9 outside the vocabulary of 9");
+  REQUIRE(PairBatches({{five, {3, 8}}}, {.target_vocab = 9}).size() == 1);
   REQUIRE_THROWS_SAYING(batches.get(0, batches.count(0)), ValueError,
                         "PairBatches: batch 1 of 1 in epoch 0");
   CHECK_THROWS_AS(batches.get(0, -1), ValueError);

@@ -71,6 +71,8 @@ TEST_CASE("windows: the shortest stream, and too short ones") {
   CHECK_THROWS_AS(TokenWindows({}, {}), ValueError);
   CHECK_THROWS_AS(TokenWindows(range(9), {.batch = 0}), ValueError);
   CHECK_THROWS_AS(TokenWindows({1, -1, 2}, {.length = 2}), ValueError);
+  REQUIRE_THROWS_SAYING(TokenWindows({1, 4, 2}, {.length = 2, .vocab = 4}), ValueError,
+                        "has the id 4 outside the vocabulary of 4");
   CHECK_THROWS_AS(one.get(0, 1), ValueError);
   CHECK_THROWS_AS(one.get(0, -1), ValueError);
   CHECK_THROWS_AS(one.get(0, INT64_MAX), ValueError);

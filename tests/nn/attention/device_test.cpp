@@ -3,6 +3,7 @@
 #include <heed/autograd/flop_counter.h>
 #include <heed/core/device_memory.h>
 #include <heed/nn/attention/catalog.h>
+#include <heed/nn/attention/spectrum.h>
 #include <heed/nn/recurrent.h>
 #include <heed/nn/transformer.h>
 #include <heed/tests/support/catch.h>
@@ -106,6 +107,41 @@ TEST_CASE("every variant computes on another device, and reads nothing back", "[
         CHECK(there.flops == here.flops);
       }
   }
+}
+
+TEST_CASE("what a variant plans on the host is copied to a device once", "[device]") {
+  Device device = test_device();
+  DefaultDevice on(device);
+  for (const nn::AttentionEntry& entry : nn::attention_catalog()) {
+    INFO(entry.name);
+    auto a = nn::make_attention(entry.name, config_for(false));
+    nn::Traits traits = a->traits();
+    Tensor q = numbers(1, device).set_requires_grad(true), v = numbers(3, device),
+           k = traits.shared_qk ? q : numbers(2, device), g = numbers(4, device);
+    nn::AttentionCall call;
+    call.random = {5, 0};
+    if (traits.key_padding) call.mask = nn::Mask::padding({9, kTokens});
+    if (traits.bias) call.mask = call.mask & nn::Mask::alibi(ones({kHeads}));
+    auto copies = [&] {
+      int64_t before = transfer_counts(device).to_device;
+      a->forward(q, k, v, call).backward(g);
+      return transfer_counts(device).to_device - before;
+    };
+    copies();
+    CHECK(copies() == 0);
+  }
+}
+
+TEST_CASE("the spectrum of a map on another device", "[device]") {
+  nn::AttentionConfig config = config_for(false);
+  auto spectrum = [&](Device device) {
+    auto a = nn::make_attention("dense", config);
+    return nn::map_spectrum(*a, numbers(1, device), numbers(2, device), {}, {.rank = 4});
+  };
+  nn::MapSpectrum here = spectrum(kCpu), there = spectrum(test_device());
+  REQUIRE(there.values.device() == test_device());
+  REQUIRE(there.values.to_vector() == here.values.to_vector());
+  REQUIRE(there.missed.to_vector() == here.missed.to_vector());
 }
 
 TEST_CASE("a decode state moves to another device with what it holds", "[device]") {
