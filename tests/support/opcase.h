@@ -11,7 +11,7 @@
 //               the host cannot read
 //   reference   a fused op and its composition agree, values and gradients
 //
-// To cover a new op, add one OpCase to the list of its family (tests/autograd/opcases_<family>.cpp).
+// To cover a new op, add one OpCase to the list of its family, tests/autograd/opcases_<family>.cpp.
 #pragma once
 
 #include <functional>
