@@ -7,9 +7,9 @@
 //
 //   logits           f32 [R, V]
 //   log_sum          f32 [R]        log-sum-exp of each row
-//   forbidden_begin  i64 [R + 1]    where each row's part of `forbidden` begins, and the last one's
-//                                   end
-//   forbidden        i64 [N]        tokens that a row leaves out, in rising order within the row
+//   forbidden_begin  i64 [R + 1]    row r leaves out the tokens forbidden[i], for i from
+//                                   forbidden_begin[r] up to, not including, forbidden_begin[r + 1]
+//   forbidden        i64 [N]        tokens, in rising order within a row
 //   best             f64 [R, k, 2]  token and log-probability, best first, ties by the lower token
 //
 // The token is -1 where a row has no more. A row whose log-sum-exp is +inf or NaN gets NaN.
