@@ -38,14 +38,15 @@ struct TensorImpl : RefCounted {
   ~TensorImpl();
 };
 
-// Members are defined in tensor.cpp (values), tensor_gradient.cpp (the graph) and tensor_ops.cpp
-// (members that are ops too).
+// Members are defined in tensor.cpp (values), creation.cpp (new ones), tensor_gradient.cpp (the
+// graph) and tensor_ops.cpp (members that are ops too).
 class Tensor {
  public:
   Tensor() = default;  // undefined
   explicit Tensor(Array value);
   Tensor(Array value, Ref<Node> node, int output = 0);
-  // A tensor of host values, of their dtype unless `options` give another.
+  // A tensor of host values, of the dtype that `options` give; without one, a list in braces is of
+  // the default dtype, a vector of its own.
   static Tensor from(std::initializer_list<float> values, const Shape& shape,
                      const TensorOptions& options = {});
   template <class T>

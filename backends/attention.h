@@ -1,6 +1,6 @@
 // Fused attention: O = dropout(softmax(scale Q K^T + terms)) V by tiles, without the T x S map.
-// The terms are explained in autograd/ops/attention.h. f32, f64, and bf16 through copies in f32;
-// lse and its cotangent are f32 for bf16.
+// The terms are explained in autograd/ops/attention_terms.h. f32, f64, and bf16 through copies in
+// f32; lse and its cotangent are f32 for bf16.
 #pragma once
 
 #include <concepts>

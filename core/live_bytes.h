@@ -1,5 +1,5 @@
-// Bytes that live arrays asked for: memory_stats().current_bytes without what size classes and
-// headers add. Tests hold cost models to it.
+// Bytes that live arrays asked for: memory_stats().current_bytes without what size classes add.
+// Tests hold cost models to it.
 #pragma once
 
 #include <cstdint>

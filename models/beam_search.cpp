@@ -6,8 +6,8 @@
 
 #include <heed/autograd/ops/range_flag.h>
 #include <heed/core/error.h>
-#include <heed/models/best_tokens.h>
 #include <heed/models/continuations.h>
+#include <heed/models/read_best_tokens.h>
 
 namespace heed::models {
 
@@ -66,8 +66,8 @@ class BeamSearch {
     std::vector<std::vector<Hypothesis>> results(searches_.size());
     while (!searches_.empty()) {
       Tensor logits = penalize(texts_->next(), options_.rules, texts_->texts());  // [R, V]
-      auto never = forbidden_tokens(options_.rules, vocabulary_, texts_->texts(), stop_);
-      best_ = best_tokens(logits, 2 * options_.beam, never);
+      auto forbidden = forbidden_tokens(options_.rules, vocabulary_, texts_->texts(), stop_);
+      best_ = read_best_tokens(logits, 2 * options_.beam, forbidden);
       advance(results);
     }
     return results;
@@ -82,7 +82,7 @@ class BeamSearch {
     for (Search& s : searches_) {
       auto first = row;
       row += static_cast<int64_t>(s.open.size());
-      std::vector<Candidate> chosen = extend(s, first);
+      std::vector<Candidate> chosen = best_continuations(s, first);
       if (is_done(s, chosen)) {
         results[static_cast<size_t>(s.input)] = finish(s, first, chosen);
         continue;
@@ -96,12 +96,12 @@ class BeamSearch {
       still_open.push_back(std::move(s));
     }
     searches_ = std::move(still_open);
-    if (!searches_.empty()) texts_->extend(rows, tokens);
+    if (!searches_.empty()) texts_->append(rows, tokens);
   }
 
   // Adds to s.ended; returns what the next open texts are, best first. `first` is the row of the
   // first open text.
-  std::vector<Candidate> extend(Search& s, int64_t first) const {
+  std::vector<Candidate> best_continuations(Search& s, int64_t first) const {
     std::vector<Candidate> candidates, chosen;
     for (size_t b = 0; b < s.open.size(); ++b) {
       int64_t row = first + static_cast<int64_t>(b);

@@ -53,7 +53,7 @@ Tensor Continuations::next() {
   return logits;
 }
 
-void Continuations::extend(const std::vector<int64_t>& rows, const std::vector<int64_t>& tokens) {
+void Continuations::append(const std::vector<int64_t>& rows, const std::vector<int64_t>& tokens) {
   decoding_->select(rows);
   Texts texts;
   for (size_t r = 0; r < rows.size(); ++r) {

@@ -2,7 +2,7 @@
 //
 //   Continuations texts(model, inputs, longest);
 //   Tensor logits = texts.next();              // [R, V], of what follows each text
-//   texts.extend({0, 0}, {7, 9});              // two texts: the first with 7 added, and with 9
+//   texts.append({0, 0}, {7, 9});              // two texts: the first with 7 added, and with 9
 //
 // Where the model's decoding is full (Steppable::limit), it begins again with the last half of its
 // limit, at new positions.
@@ -30,7 +30,7 @@ class Continuations {
 
   Tensor next();  // logits [R, V]
   // Row r goes on from text rows[r] with tokens[r].
-  void extend(const std::vector<int64_t>& rows, const std::vector<int64_t>& tokens);
+  void append(const std::vector<int64_t>& rows, const std::vector<int64_t>& tokens);
 
  private:
   const Steppable& model_;

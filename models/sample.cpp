@@ -65,14 +65,14 @@ std::vector<std::vector<int64_t>> sample(const Steppable& model, const DecodingI
   std::iota(open.begin(), open.end(), int64_t{0});
   for (int64_t i = 0; i < options.max_tokens && !open.empty(); ++i) {
     Tensor logits = penalize(texts.next(), options.rules, texts.texts());  // [R, V]
-    auto never = forbidden_tokens(options.rules, vocabulary, texts.texts(), stop);
+    auto forbidden = forbidden_tokens(options.rules, vocabulary, texts.texts(), stop);
     std::vector<double> all = logits.to_vector();
     std::vector<int64_t> rows, tokens, still_open;
     for (size_t r = 0; r < open.size(); ++r) {
-      if (static_cast<int64_t>(never[r].size()) == vocabulary.size) continue;
+      if (static_cast<int64_t>(forbidden[r].size()) == vocabulary.size) continue;
       auto begin = all.begin() + static_cast<int64_t>(r) * vocabulary.size;
       std::vector<double> scores(begin, begin + vocabulary.size);
-      for (int64_t id : never[r])
+      for (int64_t id : forbidden[r])
         scores[static_cast<size_t>(id)] = -std::numeric_limits<double>::infinity();
       int64_t token = sample_token(scores, options, random.uniform());
       if (token == stop) continue;
@@ -83,7 +83,7 @@ std::vector<std::vector<int64_t>> sample(const Steppable& model, const DecodingI
       still_open.push_back(open[r]);
     }
     open = std::move(still_open);
-    if (!open.empty()) texts.extend(rows, tokens);
+    if (!open.empty()) texts.append(rows, tokens);
   }
   refuse_out_of_range("sample", model.device());
   return made;

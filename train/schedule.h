@@ -27,8 +27,8 @@ struct Schedule {
   int64_t warmup = 0;   // steps
   int64_t steps = 0;    // cosine: where it ends
   double min = 0;       // cosine: where to
-  int64_t every = 0;    // step: steps a stair
-  double factor = 0.1;  // step: from stair to stair
+  int64_t every = 0;    // step: updates from one fall to the next
+  double factor = 0.1;  // step: what lr is multiplied by at each fall
 
   double operator()(int64_t step) const;  // step >= 1
 };

@@ -77,7 +77,7 @@ function make(name, text, attributes) {
 }
 
 // Names for a choice; the one at the same position stays chosen.
-function offer(select, names) {
+function fill_options(select, names) {
   const before = Math.max(0, select.selectedIndex);
   select.replaceChildren(...names.map((name) => make("option", name)));
   select.selectedIndex = Math.min(before, names.length - 1);
@@ -140,8 +140,8 @@ function draw() {
 
 function choose() {
   const layers = groups[kind.selectedIndex].layers;
-  offer(layer, numbered(layers));
-  offer(head, numbered(layers[layer.selectedIndex]));
+  fill_options(layer, numbered(layers));
+  fill_options(head, numbered(layers[layer.selectedIndex]));
   draw();
 }
 
@@ -164,7 +164,7 @@ map.addEventListener("keydown", (event) => {
 });
 for (const control of [kind, layer, head, relative]) control.addEventListener("change", choose);
 $("choice").addEventListener("submit", (event) => event.preventDefault());
-offer(kind, groups.map((g) => g.name));
+fill_options(kind, groups.map((g) => g.name));
 choose();
 //]]></script>
 )html";

@@ -20,17 +20,17 @@ Tensor best_tokens(const Tensor& logits, int64_t k,
   NoGrad guard;
   Tensor values = logits.to(DType::f32).contiguous();  // [R, V]
   Tensor log_sum = logsumexp(values, 1).contiguous();  // [R]
-  std::vector<int64_t> begin{0}, never;
+  std::vector<int64_t> begin{0}, tokens;
   for (const std::vector<int64_t>& row : forbidden) {
-    never.insert(never.end(), row.begin(), row.end());
-    begin.push_back(static_cast<int64_t>(never.size()));
+    tokens.insert(tokens.end(), row.begin(), row.end());
+    begin.push_back(static_cast<int64_t>(tokens.size()));
   }
   auto there = [&](const std::vector<int64_t>& x) {
     return Array::from(x, {static_cast<int64_t>(x.size())}).to(logits.device());
   };
   OpName scope("best_tokens");
   Array best = logits.array().new_empty({logits.dim(0), k, 2}, DType::f64);
-  kernels::best_tokens(values.array(), log_sum.array(), there(begin), there(never), best);
+  kernels::best_tokens(values.array(), log_sum.array(), there(begin), there(tokens), best);
   return Tensor(best);
 }
 

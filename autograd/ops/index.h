@@ -1,5 +1,6 @@
-// Reading and writing by index. Indices are i64 (or i32); one out of range is a ValueError that
-// names it and its position. Indices get no gradient.
+// Reading and writing by index. Indices are i64 (or i32) and get no gradient. One out of range is
+// on the CPU a ValueError that names it and its position; on other devices it reads 0, adds nothing
+// and sets the device's flag (range_flag.h). The host's own, a vector, are checked there.
 #pragma once
 
 #include <heed/autograd/tensor.h>

@@ -1,4 +1,5 @@
-// Losses. Class targets are i64; one out of range is a ValueError. Losses of bf16 are f32.
+// Losses. Class targets are i64; one out of range is a ValueError on the CPU, elsewhere it is
+// ignored and sets the device's flag (range_flag.h). Losses of bf16 are f32.
 #pragma once
 
 #include <heed/autograd/tensor.h>

@@ -19,7 +19,8 @@ Tensor checked_index(const char* op, const Tensor& index, int64_t size);
 // Whether the flag was set since the last call; clears it. Reads back from the device; false on the
 // CPU, where ops throw.
 bool out_of_range_seen(Device device);
-// The ValueError that the CPU throws at once, if the flag was set; `who` begins the message.
+// If the flag was set, a ValueError: it begins with `who` and says on which device. Unlike the
+// CPU's, thrown by the op itself, it cannot name the index.
 void refuse_out_of_range(const char* who, Device device);
 
 }  // namespace heed

@@ -1,5 +1,6 @@
-// Scratch memory for kernels. Arrays are not created inside backends/cpu/*.cpp: their destructor is
-// inline code that other files share.
+// Scratch memory for kernels. A kernel's file that creates an Array instead holds its destructor,
+// inline code that other files share: the compiler must have inlined it, as in matmul.cpp (the test
+// `weak_symbols` shows where it did not).
 #pragma once
 
 #include <cstdint>

@@ -23,7 +23,7 @@
 
 namespace heed::nn {
 
-// Fixed at construction by MultiHeadAttention, NonLocalBlock or the user.
+// Fixed at construction by MultiHeadAttention or the user.
 struct AttentionConfig {
   int64_t heads = 1;
   int64_t kv_heads = 1;    // divides heads; head h reads key head h / (heads / kv_heads)

@@ -252,7 +252,7 @@ Tensor FeatureAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
 std::optional<ExactLimit> FeatureAttention::exact_limit(const AttentionShape&) const {
   ExactLimit limit;
   limit.options = config().options;
-  std::shared_ptr<FeatureAttention> same = twin();
+  std::shared_ptr<FeatureAttention> same = equal_copy();
   limit.reference = [same](const Tensor& q, const Tensor& k, const Tensor& v,
                            const AttentionCall& call) { return same->reference(q, k, v, call); };
   return limit;

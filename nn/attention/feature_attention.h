@@ -68,8 +68,8 @@ class FeatureAttention : public PrefixAttention {
                                 const Lengths& first) const = 0;
   virtual int64_t features() const = 0;  // R
   virtual bool has_levels() const = 0;
-  virtual std::shared_ptr<FeatureAttention> twin() const = 0;  // equal, parameters included
-  virtual int64_t map_flops(int64_t tokens, Pass) const;       // of phi, for `tokens` of one head
+  virtual std::shared_ptr<FeatureAttention> equal_copy() const = 0;  // parameters included
+  virtual int64_t map_flops(int64_t tokens, Pass) const;  // of phi, for `tokens` of one head
   virtual int64_t map_activations(int64_t tokens) const;  // numbers that phi saves for backward
   double eps() const { return eps_; }
 

@@ -34,7 +34,7 @@ int64_t LinearAttention::features() const {
   return map_ == Map::cosformer ? 2 * d : d;
 }
 
-std::shared_ptr<FeatureAttention> LinearAttention::twin() const {
+std::shared_ptr<FeatureAttention> LinearAttention::equal_copy() const {
   return std::make_shared<LinearAttention>(config());
 }
 

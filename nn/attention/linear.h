@@ -42,7 +42,7 @@ class LinearAttention : public FeatureAttention {
                         const Lengths& first) const override;
   int64_t features() const override;
   bool has_levels() const override { return map_ == Map::exp; }
-  std::shared_ptr<FeatureAttention> twin() const override;
+  std::shared_ptr<FeatureAttention> equal_copy() const override;
   int64_t map_activations(int64_t tokens) const override;
 
  private:

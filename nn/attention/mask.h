@@ -50,7 +50,7 @@ class Mask {
   // The valid tokens of `batch` rows of `count` keys or queries.
   Ranges key_ranges(int64_t batch, int64_t count) const;
   Ranges query_ranges(int64_t batch, int64_t count) const;
-  std::string to_string() const;  // "keys [B=2], window 2..2"
+  std::string to_string() const;  // "key padding, window 2..2"; "no mask"
 
   // For references and drawings: bool [B or 1, H or 1, T, S], and the sum of the bias terms,
   // broadcastable to [B, H, T, S], or undefined.

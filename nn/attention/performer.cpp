@@ -141,7 +141,7 @@ Traits PerformerAttention::traits() const {
   return t;
 }
 
-std::shared_ptr<FeatureAttention> PerformerAttention::twin() const {
+std::shared_ptr<FeatureAttention> PerformerAttention::equal_copy() const {
   return std::shared_ptr<PerformerAttention>(
       new PerformerAttention(config(), projection_.detach().clone()));
 }

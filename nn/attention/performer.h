@@ -60,7 +60,7 @@ class PerformerAttention : public FeatureAttention {
                         const Lengths& first) const override;
   int64_t features() const override { return hyperbolic_ ? 2 * rows_ : rows_; }
   bool has_levels() const override { return true; }
-  std::shared_ptr<FeatureAttention> twin() const override;
+  std::shared_ptr<FeatureAttention> equal_copy() const override;
   int64_t map_flops(int64_t tokens, Pass pass) const override;
   int64_t map_activations(int64_t tokens) const override;
 

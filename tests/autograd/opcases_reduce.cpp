@@ -154,26 +154,26 @@ static OpCase best() {
   c.operands = {without_gradient(distinct_values())};
   c.shapes = {{{3, 7}}, {{2, 2}}, {{2, 40}}, {{1, 3}}};
   auto forbidden = [](int64_t rows, int64_t vocabulary) {
-    std::vector<std::vector<int64_t>> never(static_cast<size_t>(rows));
-    if (rows > 1) never[1] = {2};
-    for (int64_t v = 0; v < vocabulary; ++v) never.back().push_back(v);
-    std::sort(never.back().begin(), never.back().end());
-    never.back().erase(std::unique(never.back().begin(), never.back().end()), never.back().end());
-    return never;
+    std::vector<std::vector<int64_t>> lists(static_cast<size_t>(rows));
+    if (rows > 1) lists[1] = {2};
+    for (int64_t v = 0; v < vocabulary; ++v) lists.back().push_back(v);
+    std::sort(lists.back().begin(), lists.back().end());
+    lists.back().erase(std::unique(lists.back().begin(), lists.back().end()), lists.back().end());
+    return lists;
   };
   c.run = [=](const std::vector<Tensor>& in) {
     return best_tokens(in[0], 3, forbidden(in[0].dim(0), in[0].dim(1)));
   };
   c.naive = [=](const std::vector<Values>& in) {
     int64_t rows = in[0].shape[0], vocabulary = in[0].shape[1];
-    auto never = forbidden(rows, vocabulary);
+    auto lists = forbidden(rows, vocabulary);
     Values out(Shape{rows, 3, 2});
     for (int64_t r = 0; r < rows; ++r) {
       double total = 0;
       std::vector<std::pair<double, int64_t>> order;
       for (int64_t v = 0; v < vocabulary; ++v) {
         total += std::exp(in[0]({r, v}));
-        const auto& list = never[static_cast<size_t>(r)];
+        const auto& list = lists[static_cast<size_t>(r)];
         if (std::find(list.begin(), list.end(), v) == list.end())
           order.emplace_back(-in[0]({r, v}), v);
       }

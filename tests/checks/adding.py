@@ -205,6 +205,30 @@ Tensor UniformAttention::step(const Tensor& q, const Tensor& k, const Tensor& v,
     (root / catalog).write_text(old.replace('      {"topk",', row, 1))
     insert(root, "nn/nn.h", "#include <heed/nn/attention/topk.h>\n",
            f"#include <heed/nn/attention/{VARIANT}.h>\n")
+    write(root, f"docs/attention/{VARIANT}.md", """# Nearly uniform attention (`uniform`)
+
+    O = softmax(tanh(Q K^T / sqrt(D))) V
+
+No score is larger than 1, so no key has more than e^2 times the weight of another. It has no
+options, takes O(T S), and cannot pick out a single key.
+""", VARIANT)
+    add_to_table(root, f"[`{VARIANT}`]({VARIANT}.md)",
+                 {name: "yes" for name in ["causal", "cross", "key padding", "left padding",
+                                           "pair mask"]} | {"decoding": "kv"})
+
+
+def add_to_table(root, name, traits):
+    """A row of docs/attention/README.md, behind that of topk."""
+    table = "docs/attention/README.md"
+    lines = (root / table).read_text().splitlines()
+    head = next(line for line in lines if line.startswith("| variant |"))
+    columns = [cell.strip() for cell in head.split("|")[2:-1]]
+    if unknown := traits.keys() - set(columns):
+        sys.exit(f"{table} has no column {unknown}")
+    cells = [name] + [traits.get(column, "") for column in columns]
+    row = "|" + "".join(f" {cell} |" if cell else " |" for cell in cells)
+    topk = next(line for line in lines if line.startswith("| [`topk`]"))
+    insert(root, table, topk + "\n", row + "\n")
 
 
 def run(*command, cwd):

@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include <heed/autograd/ops/softmax.h>
-#include <heed/models/best_tokens.h>
 #include <heed/models/language_model.h>
+#include <heed/models/read_best_tokens.h>
 #include <heed/models/sample.h>
 #include <heed/models/seq2seq.h>
 #include <heed/tests/models/small_models.h>
@@ -251,7 +251,7 @@ TEST_CASE("best tokens: the k likeliest, ties by the lower id", "[steppable]") {
     values.push_back(static_cast<float>(random.integer(12)));  // many ties
   Tensor logits = Tensor::from(values, {3, 50});
   std::vector<Tokens> forbidden = {{}, {0, 7, 30}, {49}};
-  auto best = models::best_tokens(logits, 8, forbidden);
+  auto best = models::read_best_tokens(logits, 8, forbidden);
   std::vector<double> expected = log_softmax(logits, 1).to_vector();
   for (size_t r = 0; r < 3; ++r) {
     Tokens order;
@@ -268,11 +268,12 @@ TEST_CASE("best tokens: the k likeliest, ties by the lower id", "[steppable]") {
               Approx(expected[r * 50 + static_cast<size_t>(order[i])]).margin(1e-5));
     }
   }
-  REQUIRE(models::best_tokens(logits, 80, forbidden)[1].size() == 47);
+  REQUIRE(models::read_best_tokens(logits, 80, forbidden)[1].size() == 47);
   for (double bad : {std::nan(""), static_cast<double>(INFINITY)}) {
     Tensor broken = logits.clone();
     broken[1].slice(0, 3, 4).fill_(bad);
-    REQUIRE_THROWS_SAYING(models::best_tokens(broken, 2, forbidden), NumericError, "not numbers");
+    REQUIRE_THROWS_SAYING(models::read_best_tokens(broken, 2, forbidden), NumericError,
+                          "not numbers");
   }
 }
 

@@ -11,7 +11,7 @@
 //               the host cannot read
 //   reference   a fused op and its composition agree, values and gradients
 //
-// To cover a new op, add one OpCase to the list of its stem (tests/autograd/opcases_<stem>.cpp).
+// To cover a new op, add one OpCase to the list of its family, tests/autograd/opcases_<family>.cpp.
 #pragma once
 
 #include <functional>
@@ -96,7 +96,7 @@ bool close(const std::vector<double>& a, const std::vector<double>& b, double to
 // of `operands`.
 std::vector<std::vector<Shape>> vector_sizes(int operands);
 
-// The lists, one per stem, and all of them together.
+// The lists, one per family, and all of them together.
 std::vector<OpCase> unary_cases(), binary_cases(), view_cases(), reduce_cases(), index_cases(),
     matmul_cases(), softmax_cases(), norm_cases(), dropout_cases(), loss_cases(), attention_cases(),
     optimizer_cases(), decompose_cases();

@@ -14,13 +14,13 @@ struct Entry {
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // Keeps the k largest logits of a row, in order, in one pass.
-void best_of_row(const float* logits, int64_t vocabulary, const int64_t* never,
-                 const int64_t* never_end, Entry* best, int64_t k) {
+void best_of_row(const float* logits, int64_t vocabulary, const int64_t* forbidden,
+                 const int64_t* forbidden_end, Entry* best, int64_t k) {
   int64_t count = 0;
   float threshold = -kInfinity;
   for (int64_t v = 0; v < vocabulary; ++v) {
     const float value = logits[v];
-    if (!(value > threshold) || std::binary_search(never, never_end, v)) continue;
+    if (!(value > threshold) || std::binary_search(forbidden, forbidden_end, v)) continue;
     int64_t at = std::min(count, k - 1);
     for (; at > 0 && value > best[at - 1].log_probability; --at) best[at] = best[at - 1];
     best[at] = {static_cast<double>(v), value};
@@ -32,10 +32,10 @@ void best_of_row(const float* logits, int64_t vocabulary, const int64_t* never,
 
 }  // namespace
 
-void best_tokens(const Array& logits, const Array& log_sum, const Array& never_begin,
-                 const Array& never, const Array& best) {
+void best_tokens(const Array& logits, const Array& log_sum, const Array& forbidden_begin,
+                 const Array& forbidden, const Array& best) {
   const int64_t rows = logits.dim(0), vocabulary = logits.dim(1), k = best.dim(1);
-  const int64_t *begin = never_begin.data<int64_t>(), *tokens = never.data<int64_t>();
+  const int64_t *begin = forbidden_begin.data<int64_t>(), *tokens = forbidden.data<int64_t>();
   auto* out = reinterpret_cast<Entry*>(best.data<double>());
   if (k == 0) return;
   parallel_for(rows, 1 + 16384 / std::max<int64_t>(vocabulary, 1), [&](int64_t from, int64_t to) {

@@ -199,7 +199,7 @@ TEST_CASE("performer: bad options are named", "[performer]") {
   REQUIRE_THROWS_SAYING(nn::random_projection(0, 3, true, {}), ValueError, "positive");
 }
 
-TEST_CASE("performer: follows the defaults, and a twin is drawn from nothing", "[performer]") {
+TEST_CASE("performer: follows the defaults, and a copy of it draws nothing", "[performer]") {
   const nn::AttentionConfig config{.heads = 2, .kv_heads = 2, .head_dim = 4, .value_dim = 4};
   Made a;
   {

@@ -1,4 +1,5 @@
-// The likeliest next tokens of each row: all that beam search reads from the model.
+// Reads the likeliest next tokens of each row from the device: all that beam search takes from the
+// model.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,7 @@ struct TokenScore {
 // id; fewer where fewer are allowed. forbidden[r], in rising order, are left out, but count in the
 // sum that probabilities are divided by. Computed in f32. NumericError: logits that are not
 // numbers.
-std::vector<std::vector<TokenScore>> best_tokens(
+std::vector<std::vector<TokenScore>> read_best_tokens(
     const Tensor& logits, int64_t k, const std::vector<std::vector<int64_t>>& forbidden);
 
 }  // namespace heed::models
