@@ -3,12 +3,12 @@
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/heed)
 
+# Not backends/, whose declarations need definitions that only the library is compiled with, nor the
+# header that includes one of its.
 foreach(folder core autograd nn data viz train models)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/heed
-    FILES_MATCHING PATTERN "*.h")
+    FILES_MATCHING PATTERN "*.h" PATTERN attention_problem.h EXCLUDE)
 endforeach()
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/backends DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/heed
-  FILES_MATCHING PATTERN "*.h" PATTERN cpu EXCLUDE PATTERN cuda EXCLUDE)
 install(FILES ${PROJECT_SOURCE_DIR}/heed.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/heed OPTIONAL)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/heed)
 

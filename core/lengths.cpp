@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <heed/core/error.h>
+#include <heed/core/plan.h>
 
 namespace heed {
 
@@ -12,7 +13,7 @@ struct Lengths::State {
   explicit State(std::vector<int64_t> v) : values(std::move(v)) {}
   // The only place where the numbers are copied to a device.
   Array copy_to(Device device) const {
-    return Array::from(values, {static_cast<int64_t>(values.size())}).to(device);
+    return plan_on(Array::from(values, {static_cast<int64_t>(values.size())}), device);
   }
 
   const std::vector<int64_t> values;

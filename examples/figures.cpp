@@ -15,6 +15,7 @@
 #include <heed/core/error.h>
 #include <heed/core/random.h>
 #include <heed/nn/attention/catalog.h>
+#include <heed/nn/attention/score_map.h>
 #include <heed/viz/attention_maps.h>
 
 #include "common/program.h"
@@ -147,11 +148,9 @@ Tensor map_of(const std::string& spec, const Tensor& x, bool causal) {
       .head_dim = x.dim(3), .value_dim = x.dim(3), .max_length = x.dim(2), .causal = causal};
   auto attention = nn::make_attention(spec, config);
   if (!attention->traits().weights) return {};
-  std::vector<int64_t> rows;
-  for (int64_t i = 0; i < x.dim(2); ++i) rows.push_back(i);
   nn::AttentionCall call;
   call.random = {1, 0};
-  return attention->weights(x, x, call, rows)[0][0];  // [N, N]
+  return attention->weights(x, x, call, nn::all_rows(x.dim(2)))[0][0];  // [N, N]
 }
 
 void draw(const Shown& shown, const std::string& directory) {

@@ -26,9 +26,8 @@ class SigmoidAttention : public nn::Attention {
   Tensor forward(const Tensor& q, const Tensor& k, const Tensor& v,
                  const nn::AttentionCall& call) const override {
     check_call(q, k, v, call);
-    std::vector<int64_t> rows;
-    for (int64_t i = 0; i < q.dim(2); ++i) rows.push_back(i);
-    return matmul(weights(q, k, call, rows), call.mask.select_keys(v, 2));  // [B, H, T, E]
+    Tensor map = weights(q, k, call, nn::all_rows(q.dim(2)));
+    return matmul(map, call.mask.select_keys(v, 2));  // [B, H, T, E]
   }
 
   Tensor weights(const Tensor& q, const Tensor& k, const nn::AttentionCall& call,

@@ -1,7 +1,6 @@
 #include <heed/models/seq2seq.h>
 
 #include <cmath>
-#include <numeric>
 
 #include <heed/autograd/grad_mode.h>
 #include <heed/autograd/ops/broadcast.h>
@@ -11,6 +10,7 @@
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
+#include <heed/nn/attention/score_map.h>
 #include <heed/nn/init.h>
 
 namespace heed::models {
@@ -119,11 +119,11 @@ Tensor Seq2Seq::weights(const TranslationBatch& batch) const {
   if (!attention_) throw ValueError("Seq2Seq: there are no weights without attention");
   Source source = encode(batch.source, batch.source_lengths);
   Tensor states = decoder_states(batch.target_in, source);  // [B, T, d]
-  std::vector<int64_t> rows(static_cast<size_t>(states.dim(1)));
-  std::iota(rows.begin(), rows.end(), int64_t{0});
   nn::AttentionCall call;
   call.mask = source.mask;
-  return attention_->weights(one_head(states), one_head(source.states), call, rows).squeeze(1);
+  Tensor map = attention_->weights(one_head(states), one_head(source.states), call,
+                                   nn::all_rows(states.dim(1)));  // [B, 1, T, S]
+  return map.squeeze(1);
 }
 
 class Seq2Seq::Steps : public Decoding {

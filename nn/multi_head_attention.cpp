@@ -1,10 +1,10 @@
 #include <heed/nn/multi_head_attention.h>
 
 #include <cmath>
-#include <numeric>
 
 #include <heed/autograd/grad_mode.h>
 #include <heed/core/error.h>
+#include <heed/nn/attention/score_map.h>
 #include <heed/nn/attention_recorder.h>
 #include <heed/nn/init.h>
 
@@ -192,10 +192,7 @@ Tensor MultiHeadAttention::forward(const Tensor& query, const Tensor& key, const
 
 Tensor MultiHeadAttention::map(const Heads& heads, AttentionCall call,
                                std::vector<int64_t> rows) const {
-  if (rows.empty()) {
-    rows.resize(static_cast<size_t>(heads.q.dim(2)));
-    std::iota(rows.begin(), rows.end(), int64_t{0});
-  }
+  if (rows.empty()) rows = all_rows(heads.q.dim(2));
   call.dropout = 0;
   return attention_->weights(heads.q, heads.k, call, rows);  // [B, H, R, S]
 }

@@ -30,7 +30,22 @@ Mask TransformerStack::with_positions(const Mask& mask) const {
   return mask;
 }
 
-Tensor TransformerStack::finish(const Tensor& x) const { return norm_ ? norm_->forward(x) : x; }
+template <class Layers, class F>
+Tensor TransformerStack::run_layers(const Layers& layers, const Tensor& x, const Mask& mask,
+                                    F&& f) const {
+  Tensor h = x;  // [B, T, d]
+  Mask inner = with_positions(mask);
+  for (size_t i = 0; i < layers.size(); ++i) {
+    h = f(i, h, inner);                   // [B, T, d]
+    inner = inner.with_finite_padding();  // the first layer has seen to it
+  }
+  return norm_ ? norm_->forward(h) : h;
+}
+
+template <class F>
+Tensor TransformerStack::maybe_recomputed(F&& f, const std::vector<Tensor>& inputs) const {
+  return config_.recompute && grad_enabled() ? recompute(f, inputs) : f(inputs);
+}
 
 TransformerEncoder::TransformerEncoder(const TransformerStackConfig& config)
     : TransformerStack(config, config.layer.attention.causal) {
@@ -43,19 +58,12 @@ TransformerEncoder::TransformerEncoder(const TransformerStackConfig& config)
 
 Tensor TransformerEncoder::forward(const Tensor& x, const Mask& mask) const {
   auto scope = enter();
-  Tensor h = x;  // [B, T, d]
-  Mask inner = with_positions(mask);
-  for (const auto& layer : layers_) {
-    if (config_.recompute && grad_enabled()) {
-      const TransformerEncoderLayer* l = layer.get();
-      h = recompute([l, inner](const std::vector<Tensor>& in) { return l->forward(in[0], inner); },
-                    {h});
-    } else {
-      h = layer->forward(h, inner);  // [B, T, d]
-    }
-    inner = inner.with_finite_padding();  // the first layer has seen to it
-  }
-  return finish(h);
+  return run_layers(layers_, x, mask, [&](size_t i, const Tensor& h, const Mask& inner) {
+    const TransformerEncoderLayer* layer = layers_[i].get();
+    return maybe_recomputed(
+        [layer, inner](const std::vector<Tensor>& in) { return layer->forward(in[0], inner); },
+        {h});
+  });
 }
 
 StackState TransformerEncoder::new_state(int64_t batch, int64_t capacity) const {
@@ -75,13 +83,9 @@ Tensor TransformerEncoder::step(const Tensor& x, StackState& state, const Mask& 
   NoGrad guard;
   auto scope = enter();
   require_layers(state.self.size(), layers_.size());
-  Tensor h = x;  // [B, T, d]
-  Mask inner = with_positions(mask);
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    h = layers_[i]->step(h, inner, *state.self[i]);  // [B, T, d]
-    inner = inner.with_finite_padding();
-  }
-  return finish(h);
+  return run_layers(layers_, x, mask, [&](size_t i, const Tensor& h, const Mask& inner) {
+    return layers_[i]->step(h, inner, *state.self[i]);
+  });
 }
 
 std::string TransformerEncoder::type_name() const {
@@ -101,22 +105,16 @@ TransformerDecoder::TransformerDecoder(const TransformerStackConfig& config)
 Tensor TransformerDecoder::forward(const Tensor& x, const Tensor& memory, const Mask& mask,
                                    const Mask& memory_mask) const {
   auto scope = enter();
-  Tensor h = x;                                        // [B, T, d]
   Tensor source = memory_mask.finite_keys(memory, 1);  // [B, S, d], once for all layers
-  Mask inner = with_positions(mask), outer = memory_mask.with_finite_padding();
-  for (const auto& layer : layers_) {
-    if (config_.recompute && grad_enabled()) {
-      const TransformerDecoderLayer* l = layer.get();
-      auto run = [l, inner, outer](const std::vector<Tensor>& in) {
-        return l->forward(in[0], in[1], inner, outer);
-      };
-      h = recompute(run, {h, source});
-    } else {
-      h = layer->forward(h, source, inner, outer);  // [B, T, d]
-    }
-    inner = inner.with_finite_padding();
-  }
-  return finish(h);
+  Mask outer = memory_mask.with_finite_padding();
+  return run_layers(layers_, x, mask, [&](size_t i, const Tensor& h, const Mask& inner) {
+    const TransformerDecoderLayer* layer = layers_[i].get();
+    return maybe_recomputed(
+        [layer, inner, outer](const std::vector<Tensor>& in) {
+          return layer->forward(in[0], in[1], inner, outer);
+        },
+        {h, source});
+  });
 }
 
 StackState TransformerDecoder::new_state(const Tensor& memory, const Mask& memory_mask,
@@ -137,13 +135,9 @@ Tensor TransformerDecoder::step(const Tensor& x, StackState& state, const Mask& 
   auto scope = enter();
   require_layers(state.self.size(), layers_.size());
   require_layers(state.cross.size(), layers_.size());
-  Tensor h = x;  // [B, T, d]
-  Mask inner = with_positions(mask);
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    h = layers_[i]->step(h, inner, *state.self[i], *state.cross[i]);  // [B, T, d]
-    inner = inner.with_finite_padding();
-  }
-  return finish(h);
+  return run_layers(layers_, x, mask, [&](size_t i, const Tensor& h, const Mask& inner) {
+    return layers_[i]->step(h, inner, *state.self[i], *state.cross[i]);
+  });
 }
 
 std::string TransformerDecoder::type_name() const {

@@ -30,7 +30,8 @@ struct TransformerStackConfig {
   bool recompute = false;  // each layer in backward, to keep less memory (autograd/recompute.h)
 };
 
-// What both kinds of stack share: the positions that enter as masks, and the final norm.
+// What both kinds of stack share: the way through the layers, the positions that enter as masks,
+// and the final norm.
 class TransformerStack : public Module {
  public:
   const TransformerStackConfig& config() const { return config_; }
@@ -38,15 +39,21 @@ class TransformerStack : public Module {
  protected:
   TransformerStack(const TransformerStackConfig& config, bool causal);
   void register_rest();  // after the layers, so that names are in PyTorch's order
-  Mask with_positions(const Mask& mask) const;
-  Tensor finish(const Tensor& x) const;
+  // x [B, T, d] through all layers, as f(i, h, mask) computes layer i, and the final norm. For the
+  // classes below alone: the templates are in the source.
+  template <class Layers, class F>
+  Tensor run_layers(const Layers& layers, const Tensor& x, const Mask& mask, F&& f) const;
+  // f(inputs), computed again in backward where the config says so.
+  template <class F>
+  Tensor maybe_recomputed(F&& f, const std::vector<Tensor>& inputs) const;
 
   TransformerStackConfig config_;
   SharedParameters shared_, shared_cross_;
-  std::unique_ptr<RelativeBias> position_bias_;
-  std::unique_ptr<LayerNorm> norm_;
 
  private:
+  Mask with_positions(const Mask& mask) const;
+  std::unique_ptr<RelativeBias> position_bias_;
+  std::unique_ptr<LayerNorm> norm_;
   Tensor slopes_;  // [H], of ALiBi
 };
 

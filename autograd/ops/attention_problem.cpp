@@ -29,23 +29,26 @@ Array relative_index(const AttentionTerms& terms, int64_t buckets, int64_t t, in
   return index;
 }
 
-}  // namespace
-
-Array with_dense_rows(const Array& x) {
-  return x.strides()[3] == 1 || x.dim(3) <= 1 ? x : packed(x);
-}
-
+// A new array with x's order of heads and positions in memory, so that the gradient of a permuted
+// view can be permuted back without a copy.
 Array gradient_like(const Array& x) {
   bool positions_first = x.strides()[1] < x.strides()[2];
   if (!positions_first) return x.new_empty(x.shape());
   return x.new_empty({x.dim(0), x.dim(2), x.dim(1), x.dim(3)}).permute({0, 2, 1, 3});
 }
 
+// x in another dtype, laid out in memory as [B, T, H, E] like x.
 Array rounded(const Array& x, DType dtype) {
   Shape shape{x.dim(0), x.dim(2), x.dim(1), x.dim(3)};
   Array out = x.new_empty(shape, dtype).permute({0, 2, 1, 3});
   kernels::copy(x, out);
   return out;
+}
+
+}  // namespace
+
+Array with_dense_rows(const Array& x) {
+  return x.strides()[3] == 1 || x.dim(3) <= 1 ? x : packed(x);
 }
 
 AttentionProblem attention_problem(const Tensor& q, const Tensor& k, const Tensor& v,
@@ -81,6 +84,70 @@ AttentionProblem attention_problem(const Tensor& q, const Tensor& k, const Tenso
   p.dropout = options.dropout;
   p.key = options.key;
   return p;
+}
+
+FusedAttentionOp::FusedAttentionOp(const AttentionTerms& all, const FusedAttentionOptions& o)
+    : terms(all), options(o), has_table(all.relative_bias.defined()), has_bias(all.bias.defined()) {
+  terms.relative_bias = terms.bias = Tensor();
+}
+
+AttentionTerms FusedAttentionOp::with(const Tensor& table, const Tensor& bias) const {
+  AttentionTerms all = terms;
+  all.relative_bias = table;
+  all.bias = bias;
+  return all;
+}
+
+AttentionProblem FusedAttentionOp::problem(Inputs in) const {
+  return attention_problem(in.tensor(kQuery), in.tensor(kKey), in.tensor(kValue),
+                           with(in.tensor(kTable), in.tensor(kBias)), options);
+}
+
+AttentionProblem FusedAttentionOp::problem(const Vjp& v) const {
+  Tensor table = has_table ? v.input(kTable) : Tensor();
+  Tensor bias = has_bias ? v.input(kBias) : Tensor();
+  return attention_problem(v.input(kQuery), v.input(kKey), v.input(kValue), with(table, bias),
+                           options);
+}
+
+AttentionResults::AttentionResults(const AttentionProblem& p) {
+  int64_t b = p.q.dim(0), h = p.q.dim(1), t = p.q.dim(2);
+  lse = p.q.new_empty({b, h, t}, accumulate_dtype(p.q.dtype()));
+  out = p.q.new_empty({b, t, h, p.v.dim(3)}, lse.dtype()).permute({0, 2, 1, 3});
+}
+
+std::array<Array, 3> AttentionResults::outputs(DType dtype) const {
+  if (out.dtype() == dtype) return {out, lse, Array()};
+  return {rounded(out, dtype), lse, out};
+}
+
+Tensor exact_output(const Vjp& v) {
+  using Op = FusedAttentionOp;
+  return v.output(v.saved_output(Op::kExact) ? Op::kExact : Op::kOut);
+}
+
+AttentionGradients new_gradients(const Vjp& v, const AttentionProblem& p) {
+  using Op = FusedAttentionOp;
+  AttentionGradients g;
+  if (v.needs(Op::kQuery)) g.q = gradient_like(p.q);
+  if (v.needs(Op::kKey)) g.k = gradient_like(p.k);
+  if (v.needs(Op::kValue)) g.v = gradient_like(p.v);
+  if (v.needs(Op::kTable)) g.relative_table = p.q.new_empty(v.shape(Op::kTable));
+  if (v.needs(Op::kBias)) {
+    Shape shape = v.shape(Op::kBias);
+    while (shape.rank() < 4) shape.insert(0, 1);
+    g.bias = p.q.new_zeros(shape);
+  }
+  return g;
+}
+
+void add_gradients(Vjp& v, const AttentionGradients& g) {
+  using Op = FusedAttentionOp;
+  if (g.q.defined()) v.add(Op::kQuery, Tensor(g.q));
+  if (g.k.defined()) v.add(Op::kKey, Tensor(g.k));
+  if (g.v.defined()) v.add(Op::kValue, Tensor(g.v));
+  if (g.relative_table.defined()) v.add(Op::kTable, Tensor(g.relative_table));
+  if (g.bias.defined()) v.add(Op::kBias, Tensor(g.bias.view(v.shape(Op::kBias))));
 }
 
 // Keys of block row `i / size` that query i sees within [low, high).

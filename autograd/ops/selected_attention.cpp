@@ -23,72 +23,38 @@
 namespace heed {
 namespace {
 
-enum { kQuery, kKey, kValue, kTable, kBias };  // the op's inputs
-enum { kOut, kLse, kExact };                   // and outputs, as in attention.cpp
-
-struct SelectedAttention {
+struct SelectedAttention : FusedAttentionOp {
   static constexpr const char* name = "selected_attention";
-  static constexpr unsigned saves =
-      kAllInputs | output_bit(kOut) | output_bit(kLse) | output_bit(kExact);
-  static constexpr unsigned minus_inf = output_bit(kLse);  // of a row without a key
-  AttentionTerms terms;                                    // without the two that are inputs
-  SelectedAttentionOptions options;
+  std::optional<double> self_score;
   Tensor index;
-  bool has_table, has_bias;
 
   std::array<Array, 3> forward(Inputs in) {
-    AttentionProblem p = attention_problem(in.tensor(kQuery), in.tensor(kKey), in.tensor(kValue),
-                                           with(in.tensor(kTable), in.tensor(kBias)), options.base);
-    int64_t b = p.q.dim(0), h = p.q.dim(1), t = p.q.dim(2);
-    Array lse = p.q.new_empty({b, h, t}, accumulate_dtype(p.q.dtype()));  // f32 for bf16
-    Array out = p.q.new_empty({b, t, h, p.v.dim(3)}, lse.dtype()).permute({0, 2, 1, 3});
-    kernels::selected_attention_forward(p, selected(), out, lse);
+    AttentionProblem p = problem(in);
+    AttentionResults results(p);
+    kernels::selected_attention_forward(p, selected(), results.out, results.lse);
     if (FlopCounter::active()) FlopCounter::add(2 * listed(p) * (p.q.dim(3) + p.v.dim(3)));
-    if (out.dtype() == p.q.dtype()) return {out, lse, Array()};
-    return {rounded(out, p.q.dtype()), lse, out};
+    return results.outputs(p.q.dtype());
   }
 
   void vjp(Vjp& v) {
     if (v.create_graph())
       return by_reference(v, [this](const std::vector<Tensor>& in) {
         return selected_attention_reference(in[kQuery], in[kKey], in[kValue], index,
-                                            with(in[kTable], in[kBias]), options);
+                                            with(in[kTable], in[kBias]), {options, self_score});
       });
-    AttentionTerms all =
-        with(has_table ? v.input(kTable) : Tensor(), has_bias ? v.input(kBias) : Tensor());
-    AttentionProblem p =
-        attention_problem(v.input(kQuery), v.input(kKey), v.input(kValue), all, options.base);
-    AttentionGradients g;
-    if (v.needs(kQuery)) g.q = gradient_like(p.q);
-    if (v.needs(kKey)) g.k = gradient_like(p.k);
-    if (v.needs(kValue)) g.v = gradient_like(p.v);
-    if (v.needs(kTable)) g.relative_table = p.q.new_empty(v.shape(kTable));
-    if (v.needs(kBias)) {
-      Shape shape = v.shape(kBias);
-      while (shape.rank() < 4) shape.insert(0, 1);
-      g.bias = p.q.new_zeros(shape);
-    }
-    const Tensor out = v.output(v.saved_output(kExact) ? kExact : kOut);
-    kernels::selected_attention_backward(p, selected(), out.array(), v.output(kLse).array(),
+    AttentionProblem p = problem(v);
+    AttentionGradients g = new_gradients(v, p);
+    kernels::selected_attention_backward(p, selected(), exact_output(v).array(),
+                                         v.output(kLse).array(),
                                          with_dense_rows(v.cotangent(kOut).array()), g);
     if (FlopCounter::active()) FlopCounter::add(backward_flops(listed(p), p, g));
-    if (g.q.defined()) v.add(kQuery, Tensor(g.q));
-    if (g.k.defined()) v.add(kKey, Tensor(g.k));
-    if (g.v.defined()) v.add(kValue, Tensor(g.v));
-    if (g.relative_table.defined()) v.add(kTable, Tensor(g.relative_table));
-    if (g.bias.defined()) v.add(kBias, Tensor(g.bias.view(v.shape(kBias))));
+    add_gradients(v, g);
   }
 
-  AttentionTerms with(const Tensor& table, const Tensor& bias) const {
-    AttentionTerms all = terms;
-    all.relative_bias = table;
-    all.bias = bias;
-    return all;
-  }
   // What the lists can hold, by their length and the terms: the lists may be on a device.
   int64_t listed(const AttentionProblem& p) const { return computed_pairs(terms, p, index.dim(3)); }
   SelectedKeys selected() const {
-    return {index.array(), options.self_score.has_value(), options.self_score.value_or(0)};
+    return {index.array(), self_score.has_value(), self_score.value_or(0)};
   }
 };
 
@@ -139,9 +105,8 @@ Tensor selected_attention(const Tensor& q, const Tensor& k, const Tensor& v, con
   check_attention(q, k, v, terms, options.base);
   Tensor list = contiguous(index);
   check_index(list, q, k.dim(2));
-  SelectedAttention op{terms, options, list, terms.relative_bias.defined(), terms.bias.defined()};
-  op.terms.relative_bias = op.terms.bias = Tensor();
-  return apply(std::move(op), q, k, v, terms.relative_bias, terms.bias)[kOut];
+  SelectedAttention op{{terms, options.base}, options.self_score, list};
+  return apply(std::move(op), q, k, v, terms.relative_bias, terms.bias)[SelectedAttention::kOut];
 }
 
 Tensor selected_attention_reference(const Tensor& q_in, const Tensor& k, const Tensor& v,

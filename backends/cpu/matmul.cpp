@@ -26,7 +26,7 @@ Operand describe(const Array& a) {
   return {false, 0};
 }
 
-Array packed(const Array& a) {
+Array blas_operand(const Array& a) {
   if (describe(a).leading) return a;
   Array out = Array::empty(a.shape(), a.dtype(), kCpu);
   copy(a, out);
@@ -126,7 +126,7 @@ void matmul(const Array& a, const Array& b, const Array& out, double beta) {
   common::in_f32(results, 1, beta != 0, [&](const Array* wide) {
     dispatch_wide("matmul", wide->dtype(), [&](auto type) {
       using T = decltype(type);
-      run<T>(packed(common::widened(a)), packed(common::widened(b)), *wide, beta);
+      run<T>(blas_operand(common::widened(a)), blas_operand(common::widened(b)), *wide, beta);
     });
   });
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <initializer_list>
 #include <string>
 #include <utility>
 
@@ -50,9 +51,10 @@ inline Settings settings_of(TrainingSettings& s) {
   };
 }
 
-inline Settings joined(Settings first, const Settings& second) {
-  first.insert(first.end(), second.begin(), second.end());
-  return first;
+inline Settings joined(std::initializer_list<Settings> parts) {
+  Settings all;
+  for (const Settings& part : parts) all.insert(all.end(), part.begin(), part.end());
+  return all;
 }
 
 inline void check(const TrainingSettings& s) {
@@ -99,6 +101,9 @@ void complete(AllSettings& s, const Settings& settings, AllSettings base,
   if (minutes && t.schedule == "cosine" && !given(settings, "schedule") && !t.resume)
     t.schedule = "inverse_sqrt";
 }
+
+// A batch's tokens where the model was made.
+inline Tensor on_device(const Array& ids) { return Tensor(ids.to(default_device())); }
 
 // count(epoch): its batches. A cosine ends at `lowest`.
 template <class Count>

@@ -4,13 +4,14 @@
 #include <sstream>
 
 #include "../common/checks.h"
+#include "../common/layer_settings.h"
 
 namespace heed::examples {
 
 Settings settings_of(LmSettings& s) {
   constexpr bool kMayChange = false;
   nn::TransformerLayerConfig& layer = s.model.stack.layer;
-  Settings own = {
+  Settings first = {
       {"text", &s.text, "text to learn from (.gz too); without it: a generated one", kMayChange},
       {"valid-text", &s.valid_text, "text for validation; without it the end of --text is held out",
        kMayChange},
@@ -20,33 +21,27 @@ Settings settings_of(LmSettings& s) {
       {"context", &s.model.context, "tokens a window"},
       {"preset", &s.preset, "nano, mini, small or medium"},
       {"attention", &layer.attention.variant, "name:key=value,..; needs a causal form"},
-      {"qk-norm", &layer.attention.qk_norm, "normalise the queries and keys of each head"},
-      {"precision", &s.precision,
-       "f32, or bf16: weights and activations; optimizer and loss stay f32"},
-      {"recompute", &s.model.stack.recompute,
-       "compute each layer again in backward, to save memory"},
-      {"dropout", &layer.dropout, "of embeddings, feed-forward and residuals"},
-      {"attention-dropout", &layer.attention.dropout, "of attention weights; default: --dropout"},
+  };
+  Settings last = {
       {"weight-decay", &s.weight_decay, "of matrices"},
       {"eval-every", &s.eval_every, "steps between evaluations; 0 = at each epoch's end",
        kMayChange},
   };
-  return joined(own, settings_of(s.training));
+  return joined({first, precision_settings(layer, s.precision),
+                 layer_settings(layer, s.model.stack.recompute), last, settings_of(s.training)});
 }
 
 namespace {
 void check(const LmSettings& s) {
-  const nn::TransformerLayerConfig& layer = s.model.stack.layer;
   require_one_of("--tokenizer", s.tokenizer, {"byte", "word", "bpe", "unigram"});
   require_one_of("--preset", s.preset, models::language_model_presets());
-  require_one_of("--precision", s.precision, {"f32", "bf16"});
+  check_precision(s.precision);
   require(!s.text.empty() || s.valid_text.empty(), "--valid-text needs --text");
   require_in_range({{"--vocab-size", s.vocab_size, 8},
                     {"--batch", s.batch, 1, 1'000'000},
                     {"--context", s.model.context, 2, 1'000'000},
                     {"--eval-every", s.eval_every, 0}});
-  require_probability(
-      {{"--dropout", layer.dropout}, {"--attention-dropout", layer.attention.dropout.value_or(0)}});
+  check_dropout(s.model.stack.layer);
   require_not_negative({{"--weight-decay", s.weight_decay}});
   check(s.training);
 }

@@ -21,8 +21,6 @@ namespace heed::examples {
 
 namespace {
 
-// Where the model was made.
-Tensor on_device(const Array& ids) { return Tensor(ids.to(default_device())); }
 std::string load_text(const LmSettings& s) {
   std::string text;
   if (s.text.empty()) {

@@ -65,9 +65,8 @@ std::vector<data::TokenPair> encode(const data::Tokenizer& tokenizer,
 }
 
 models::TranslationBatch to_tensors(const data::PairBatch& batch) {
-  auto there = [](const Array& ids) { return Tensor(ids.to(default_device())); };
-  return {there(batch.source), batch.source_lengths, there(batch.target_in),
-          there(batch.target_out)};
+  return {on_device(batch.source), batch.source_lengths, on_device(batch.target_in),
+          on_device(batch.target_out)};
 }
 
 }  // namespace heed::examples

@@ -3,13 +3,14 @@
 #include <algorithm>
 
 #include "../common/checks.h"
+#include "../common/layer_settings.h"
 
 namespace heed::examples {
 
 Settings settings_of(TrainSettings& s) {
   constexpr bool kMayChange = false;
   nn::TransformerLayerConfig& layer = s.model.layer;
-  Settings own = {
+  Settings first = {
       {"src", &s.src, "source sentences, one a line (.gz too); without it: the toy language pair",
        kMayChange},
       {"tgt", &s.tgt, "their translations", kMayChange},
@@ -26,15 +27,13 @@ Settings settings_of(TrainSettings& s) {
       {"attention", &layer.attention.variant, "the encoder's attention, name:key=value,.."},
       {"decoder-attention", &s.model.decoder_variant, "the decoder's attention to itself"},
       {"cross-attention", &layer.cross_variant, "the decoder's attention to the encoder"},
-      {"qk-norm", &layer.attention.qk_norm, "normalise the queries and keys of each head"},
-      {"precision", &s.precision,
-       "f32, or bf16: weights and activations; optimizer and loss stay f32"},
+  };
+  Settings form = {
       {"no-tie", &s.no_tie, "three matrices for source, target and output instead of one"},
       {"pre-norm", &layer.norm_first, "norms before each sublayer instead of after", true,
        "post-norm"},
-      {"recompute", &s.model.recompute, "compute each layer again in backward, to save memory"},
-      {"dropout", &layer.dropout, "of embeddings, feed-forward and residuals"},
-      {"attention-dropout", &layer.attention.dropout, "of attention weights; default: --dropout"},
+  };
+  Settings last = {
       {"label-smoothing", &s.label_smoothing, "part of the target given to all tokens"},
       {"average", &s.average, "keep the last so many checkpoints, and average them at the end",
        kMayChange},
@@ -43,7 +42,8 @@ Settings settings_of(TrainSettings& s) {
       {"bleu-sentences", &s.bleu_sentences, "sentences for the greedy BLEU of each epoch; 0 = none",
        kMayChange},
   };
-  return joined(own, settings_of(s.training));
+  return joined({first, precision_settings(layer, s.precision), form,
+                 layer_settings(layer, s.model.recompute), last, settings_of(s.training)});
 }
 
 // The toy pair has no noise to be robust against: no dropout, no smoothing, and pre-norm, which
@@ -84,7 +84,7 @@ void check(const TrainSettings& s) {
   require(!s.src.empty() || s.valid_src.empty(), "--valid-src needs --src and --tgt");
   require_one_of("--tokenizer", s.tokenizer, {"word", "bpe", "unigram"});
   require_one_of("--preset", s.preset, models::transformer_presets());
-  require_one_of("--precision", s.precision, {"f32", "bf16"});
+  check_precision(s.precision);
   int64_t vocabulary = s.tokenizer == "word" ? 0 : 8;
   require_in_range({{"--toy-pairs", s.toy_pairs, s.is_toy() ? 1 : 0, 10'000'000},
                     {"--vocab-size", s.vocab_size, vocabulary},
@@ -93,10 +93,8 @@ void check(const TrainSettings& s) {
                     {"--average", s.average, 0},
                     {"--beam", s.beam, 1, models::kMostBeams},
                     {"--bleu-sentences", s.bleu_sentences, 0}});
-  const nn::TransformerLayerConfig& layer = s.model.layer;
-  require_probability({{"--dropout", layer.dropout},
-                       {"--attention-dropout", layer.attention.dropout.value_or(0)},
-                       {"--label-smoothing", s.label_smoothing}});
+  check_dropout(s.model.layer);
+  require_probability({{"--label-smoothing", s.label_smoothing}});
   require_not_negative({{"--length-penalty", s.length_penalty}});
   check(s.training);
 }

@@ -9,6 +9,7 @@
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/nn/attention/conformance_case.h>
+#include <heed/nn/attention/score_map.h>
 
 namespace heed::nn::conformance {
 
@@ -155,9 +156,7 @@ void check_weights(Case& c) {
       Mask mask = masked ? Mask::padding({n, 5}) : Mask();
       if (masked && c.traits.pair_mask) mask = mask & Mask::window(4, 3);
       AttentionCall call = c.call(mask);
-      std::vector<int64_t> all;
-      for (int64_t i = 0; i < n; ++i) all.push_back(i);
-      Tensor map = a->weights(in.q, in.k, call, all);  // [B, H, N, N]
+      Tensor map = a->weights(in.q, in.k, call, all_rows(n));  // [B, H, N, N]
       Tensor out = a->forward(in.q, in.k, in.v, call);
       std::string form = str(causal ? "causal, " : "", masked ? "masked: " : "");
       c.close(matmul(map, in.v), out, c.tolerance(n), form + "weights V differs from forward");

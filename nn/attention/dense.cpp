@@ -77,10 +77,7 @@ Tensor DenseAttention::weights(const Tensor& q, const Tensor& k, const Attention
   Tensor clean_q = call.mask.select_queries(q, 2);                                  // [B, H, T, D]
   Tensor key_t = repeat_heads(call.mask.select_keys(k, 2), heads).transpose(2, 3);  // [B, H, D, S]
   double hidden = -std::numeric_limits<double>::infinity();
-  std::vector<Tensor> parts;
-  for (size_t r = 0; r < rows.size();) {
-    int64_t first = rows[r], count = 0;
-    while (r < rows.size() && rows[r] == first + count) ++count, ++r;
+  Tensor map = join_runs(rows, [&](int64_t first, int64_t count) {
     Mask mask = call.mask.rows(first, count, batch, queries, keys);
     Tensor scores = matmul(clean_q.slice(2, first, first + count) * scale, key_t);  // [B, H, n, S]
     Tensor bias = mask.dense_bias(batch, count, keys, q.dtype());
@@ -88,11 +85,10 @@ Tensor DenseAttention::weights(const Tensor& q, const Tensor& k, const Attention
     Tensor visible =
         mask.dense(batch, count, keys, q.device(), config().causal);  // [B or 1, H or 1, n, S]
     scores = where(visible, scores, hidden);
-    Tensor map = softmax(scores, -1);  // [B, H, n, S]
-    if (sinks.defined() && keys > 0) map = with_sinks({map, logsumexp(scores, -1)}, sinks);
-    parts.push_back(map);
-  }
-  Tensor map = parts.size() == 1 ? parts[0] : concat(parts, 2);  // [B, H, R, S]
+    Tensor part = softmax(scores, -1);  // [B, H, n, S]
+    if (sinks.defined() && keys > 0) part = with_sinks({part, logsumexp(scores, -1)}, sinks);
+    return part;
+  });  // [B, H, R, S]
   return drop_weights(map, rows, queries, call);
 }
 

@@ -176,23 +176,18 @@ Tensor EfficientAttention::weights(const Tensor& q, const Tensor& k, const Atten
   Tensor rho = queries(q, call);                                   // [B, H, T, D]
   Tensor keys = repeat_heads(call.mask.select_keys(k, 2), heads);  // [B, H, S, D]
   constexpr int64_t kMost = 8;  // rows at a time: each needs S D numbers
-  std::vector<Tensor> parts;
-  for (size_t r = 0; r < rows.size();) {
-    int64_t first = rows[r], n = 0;
-    while (r < rows.size() && rows[r] == first + n && n < kMost) ++n, ++r;
+  auto map = [&](int64_t first, int64_t n) {
     Tensor visible = call.mask.rows(first, n, batch, queries_count, s)
                          .dense(batch, n, s, q.device(), config().causal);
-    parts.push_back(map_rows(rho.slice(2, first, first + n), keys, visible));
-  }
-  return parts.size() == 1 ? parts[0] : concat(parts, 2);  // [B, H, R, S]
+    return map_rows(rho.slice(2, first, first + n), keys, visible);
+  };
+  return join_runs(rows, map, kMost);  // [B, H, R, S]
 }
 
 Tensor EfficientAttention::reference(const Tensor& q, const Tensor& k, const Tensor& v,
                                      const AttentionCall& call) const {
   check_call(q, k, v, call);
-  std::vector<int64_t> rows;
-  for (int64_t i = 0; i < q.dim(2); ++i) rows.push_back(i);
-  return matmul(weights(q, k, call, rows), repeat_heads(call.mask.select_keys(v, 2), q.dim(1)));
+  return map_times_values(*this, q, k, v, call);
 }
 
 Traits EfficientAttention::traits() const {

@@ -174,10 +174,7 @@ Tensor FeatureAttention::weights(const Tensor& q, const Tensor& k, const Attenti
   Tensor phi_q = query_features(call.mask.select_queries(q, 2), call, offset).phi;
   Features keys = prepare(k, Tensor(), call, {0}).features;
   Tensor phi_t = repeat_heads(keys.phi, heads).transpose(2, 3);  // [B, H, R, S]
-  std::vector<Tensor> parts;
-  for (size_t r = 0; r < rows.size();) {
-    int64_t first = rows[r], n = 0;
-    while (r < rows.size() && rows[r] == first + n) ++n, ++r;
+  auto map = [&](int64_t first, int64_t n) {
     Tensor visible =
         call.mask.rows(first, n, batch, queries, s).dense(batch, n, s, q.device(), config().causal);
     Tensor w = matmul(phi_q.slice(2, first, first + n), phi_t);  // [B, H, n, S]
@@ -187,19 +184,16 @@ Tensor FeatureAttention::weights(const Tensor& q, const Tensor& k, const Attenti
       w = w * exp(where(visible, level - top, 0.0));
     }
     w = where(visible, w, 0.0);
-    Tensor total = sum(w, {3}, true);                                     // [B, H, n, 1]
-    parts.push_back(eps_ > 0 ? w / (total + eps_) : w * inverse(total));  // [B, H, n, S]
-  }
-  return parts.size() == 1 ? parts[0] : concat(parts, 2);  // [B, H, R, S]
+    Tensor total = sum(w, {3}, true);                           // [B, H, n, 1]
+    return eps_ > 0 ? w / (total + eps_) : w * inverse(total);  // [B, H, n, S]
+  };
+  return join_runs(rows, map);  // [B, H, R, S]
 }
 
 Tensor FeatureAttention::reference(const Tensor& q, const Tensor& k, const Tensor& v,
                                    const AttentionCall& call) const {
   check_call(q, k, v, call);
-  std::vector<int64_t> rows;
-  for (int64_t i = 0; i < q.dim(2); ++i) rows.push_back(i);
-  Tensor values = repeat_heads(call.mask.select_keys(v, 2), q.dim(1));  // [B, H, S, E]
-  return matmul(weights(q, k, call, rows), values);                     // [B, H, T, E]
+  return map_times_values(*this, q, k, v, call);
 }
 
 Traits FeatureAttention::traits() const {

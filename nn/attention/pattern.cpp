@@ -87,18 +87,13 @@ Tensor PatternAttention::weights(const Tensor& q, const Tensor& k, const Attenti
   check_rows(rows, queries, name());
   if (rows.empty()) return q.new_zeros({batch, heads, 0, keys});
   DenseAttention dense(dense_config(config()));
-  std::vector<Tensor> parts;
-  for (size_t r = 0; r < rows.size();) {
-    int64_t first = rows[r], count = 0;
-    std::vector<int64_t> all;
-    while (r < rows.size() && rows[r] == first + count) all.push_back(count), ++count, ++r;
+  Tensor map = join_runs(rows, [&](int64_t first, int64_t count) {
     AttentionCall part;
     part.scale = call.scale;
     part.mask = call.mask.rows(first, count, batch, queries, keys) &
                 Mask::pairs(pattern_pairs(*this, {first}, count, keys, q.device()));
-    parts.push_back(dense.weights(q.slice(2, first, first + count), k, part, all));  // [B, H, n, S]
-  }
-  Tensor map = parts.size() == 1 ? parts[0] : concat(parts, 2);  // [B, H, R, S]
+    return dense.weights(q.slice(2, first, first + count), k, part, all_rows(count));
+  });  // [B, H, R, S]
   return drop_weights(map, rows, queries, call);
 }
 

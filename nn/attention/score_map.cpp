@@ -1,6 +1,7 @@
 #include <heed/nn/attention/score_map.h>
 
 #include <limits>
+#include <numeric>
 
 #include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/dropout.h>
@@ -27,6 +28,12 @@ Tensor softmax_map(const Tensor& q, const Tensor& k, double scale, const Tensor&
   return softmax(where(visible, scores, hidden), -1);  // [B, H, R, S]
 }
 
+std::vector<int64_t> all_rows(int64_t n) {
+  std::vector<int64_t> rows(static_cast<size_t>(n));
+  std::iota(rows.begin(), rows.end(), int64_t{0});
+  return rows;
+}
+
 void check_rows(const std::vector<int64_t>& rows, int64_t queries, const char* who) {
   for (int64_t i : rows)
     if (i < 0 || i >= queries)
@@ -37,6 +44,23 @@ void check_rows(const std::vector<int64_t>& rows, int64_t queries, const char* w
 Tensor take_rows(const Tensor& x, const std::vector<int64_t>& rows, const char* who) {
   check_rows(rows, x.dim(2), who);
   return index_select(x, 2, rows);
+}
+
+Tensor join_runs(const std::vector<int64_t>& rows,
+                 const std::function<Tensor(int64_t first, int64_t n)>& map, int64_t most) {
+  std::vector<Tensor> parts;
+  for (size_t r = 0; r < rows.size();) {
+    int64_t first = rows[r], n = 0;
+    while (r < rows.size() && rows[r] == first + n && n < most) ++n, ++r;
+    parts.push_back(map(first, n));
+  }
+  return parts.size() == 1 ? parts[0] : concat(parts, 2);
+}
+
+Tensor map_times_values(const Attention& attention, const Tensor& q, const Tensor& k,
+                        const Tensor& v, const AttentionCall& call) {
+  Tensor map = attention.weights(q, k, call, all_rows(q.dim(2)));  // [B, H, T, S]
+  return matmul(map, repeat_heads(call.mask.select_keys(v, 2), q.dim(1)));
 }
 
 Tensor drop_weights(const Tensor& map, const std::vector<int64_t>& rows, int64_t queries,

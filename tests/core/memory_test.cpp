@@ -37,11 +37,11 @@ TEST_CASE("current and peak count live blocks") {
 
 TEST_CASE("out of memory names bytes and op, and leaves the allocator usable") {
   set_memory_limit(memory_stats().reserved_bytes + (1 << 20));
-  OpName op("softmax");
+  OpName op("softmax");  // in which there is no default device
   REQUIRE_THROWS_SAYING(Array::empty({1 << 28}, DType::f32, kCpu), OutOfMemoryError,
                         "out of memory in softmax: 1073741824 bytes");
   REQUIRE(Array::empty({16}, DType::f32, kCpu).numel() == 16);
-  set_memory_limit(0);
+  set_memory_limit(0, kCpu);
   REQUIRE(Array::empty({1 << 20}, DType::f32, kCpu).numel() == 1 << 20);
 }
 
