@@ -1,3 +1,5 @@
+#include <heed/autograd/flop_counter.h>
+#include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/tests/nn/golden.h>
 
@@ -100,6 +102,26 @@ TEST_CASE("decoder layer and stack: as PyTorch's") {
       check_case(layer, file, name, {"x", "memory"}, mask,
                  [&](auto& in) { return layer.forward(in[0], in[1], mask, memory); });
     }
+  }
+}
+
+TEST_CASE("Transformer stacks: recomputing runs each layer's forward once more, in backward") {
+  TransformerStackConfig config = small(true);
+  auto flops = [&](bool decoder, bool backward) {
+    Tensor x = numbers({2, 4, 8}, 1).to(DType::f32).set_requires_grad(true), memory = x.detach();
+    nn::TransformerEncoder encoder(config);
+    nn::TransformerDecoder other(config);
+    FlopCounter counter;
+    Tensor y = decoder ? other.forward(x, memory) : encoder.forward(x);
+    if (backward) sum(y).backward();
+    return counter.flops();
+  };
+  for (bool decoder : {false, true}) {
+    config.recompute = false;
+    int64_t forward = flops(decoder, false), both = flops(decoder, true);
+    config.recompute = true;
+    REQUIRE((forward > 0 && flops(decoder, false) == forward));
+    REQUIRE(flops(decoder, true) == both + forward);
   }
 }
 
