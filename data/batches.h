@@ -53,8 +53,8 @@ struct BatchOptions {
 
 class PairBatches {
  public:
-  // ValueError: an empty source or target, an id outside the vocabulary, no pair, or none that is short enough;
-  // options below 1.
+  // ValueError: an empty source or target, an id outside the vocabulary, no pair, or none that is
+  // short enough; options below 1.
   PairBatches(std::vector<TokenPair> pairs, const BatchOptions& options);
 
   int64_t size() const { return static_cast<int64_t>(order_.size()); }  // pairs in use
