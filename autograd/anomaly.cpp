@@ -16,16 +16,25 @@ struct Fault {
   int64_t element;
 };
 
+template <class T, class Bad>
+std::optional<Fault> first_of(const Array& x, Bad bad) {
+  const T* p = x.data<T>();
+  for (int64_t i = 0; i < x.numel(); ++i)
+    if (bad(static_cast<double>(p[i]))) return Fault{static_cast<double>(p[i]), i};
+  return std::nullopt;
+}
+
 template <class Bad>
 std::optional<Fault> first(const Array& x, Bad bad) {
   if (!is_differentiable(x.dtype())) return std::nullopt;
-  Array values = x.new_empty(x.shape(), DType::f64);  // which holds every number exactly
+  Array values = x.new_empty(x.shape(), accumulate_dtype(x.dtype()));
   kernels::copy(x, values);
   values = values.to(kCpu);
-  const double* p = values.data<double>();
-  for (int64_t i = 0; i < x.numel(); ++i)
-    if (bad(p[i])) return Fault{p[i], i};
-  return std::nullopt;
+  switch (values.dtype()) {
+    case DType::f32: return first_of<float>(values, bad);
+    case DType::f64: return first_of<double>(values, bad);
+    default: refuse_dtype("anomaly mode", values.dtype());
+  }
 }
 
 bool is_minus_inf(double v) { return v == -HUGE_VAL; }

@@ -97,6 +97,7 @@ class Tensor {
                 bool create_graph = false) const;
   Tensor detach() const;  // same storage, a constant
   // Calls `hook(gradient)` when this tensor's gradient is complete; a defined result replaces it.
+  // GradError in backward if that has another shape, dtype or device.
   void register_hook(Tensor (*hook)(const Tensor& grad, void* context), void* context) const;
 
   // In-place changes; not recorded, and refused on tensors of a graph unless under NoGrad.

@@ -1,5 +1,7 @@
 #include <heed/core/dtype.h>
 
+#include <limits>
+
 #include <bit>
 #include <cmath>
 
@@ -69,6 +71,15 @@ float16 to_float16(float x) {
   uint32_t m = bits & 0x7fffffff;
   m += 0xfff + ((m >> 13) & 1);
   return {static_cast<uint16_t>(sign | ((m - (112u << 23)) >> 13))};
+}
+
+double lowest(DType dtype) {
+  switch (dtype) {
+    case DType::f64: return std::numeric_limits<double>::lowest();
+    case DType::f32: return static_cast<double>(std::numeric_limits<float>::lowest());
+    case DType::bf16: return -0x1.FEp127;  // f32's would round to -inf
+    default: refuse_dtype("lowest", dtype);
+  }
 }
 
 }  // namespace heed

@@ -35,6 +35,9 @@ inline bool is_differentiable(DType d) { return d <= DType::bf16; }
 inline bool is_number(DType d) {  // that ops compute with
   return is_differentiable(d) || d == DType::i32 || d == DType::i64;
 }
+// The most negative finite number of f32, f64 or bf16, a substitute for -infinity in levels and
+// log-sum-exps: exp(lowest - x) is 0, and lowest - lowest is 0, not NaN. DTypeError for others.
+double lowest(DType dtype);
 // The dtype in which sums and statistics are kept: f32 for bf16 and f16, else the dtype itself.
 inline DType accumulate_dtype(DType d) {
   return d == DType::bf16 || d == DType::f16 ? DType::f32 : d;

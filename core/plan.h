@@ -9,12 +9,14 @@
 
 namespace heed {
 
-// `host` (contiguous, on the CPU) on the device. A plan is copied to a device once: later ones of
-// the same dtype, shape and bytes, made in another layer or step, get the copy that is there. So
-// the result must never be written to. The copies used last are kept, up to kKeptPlans of them and
-// kKeptPlanBytes together. On the CPU it is `host` itself.
+// `host` on the device. A plan is copied to a device once: later ones of the same dtype, shape and
+// bytes, made in another layer or step, share the copy that is there, unless it was written to. The
+// copies used last are kept, up to kKeptPlans of them and kKeptPlanBytes together; a plan above
+// kLargestPlan is copied each time. On the CPU it is `host` itself. ValueError unless `host` is
+// contiguous and on the CPU.
 Array plan_on(const Array& host, Device device);
 
+inline constexpr int64_t kLargestPlan = int64_t{8} << 20;  // bytes
 inline constexpr size_t kKeptPlans = 256;
 inline constexpr int64_t kKeptPlanBytes = int64_t{64} << 20;
 

@@ -28,9 +28,9 @@ PairBatches::PairBatches(std::vector<TokenPair> pairs, const BatchOptions& optio
     if (p.source.empty() || p.target.empty())
       throw ValueError(
           str("PairBatches: pair ", i, " has an empty ", p.source.empty() ? "source" : "target"));
-    const std::string who = str("PairBatches: pair ", i);
-    require_ids(who.c_str(), p.source, options.source_vocab);
-    require_ids(who.c_str(), p.target, options.target_vocab);
+    auto who = [i] { return str("PairBatches: pair ", i); };
+    require_ids(p.source, options.source_vocab, who);
+    require_ids(p.target, options.target_vocab, who);
     if (longer(p) > options.max_length || longer(p) > options.max_tokens) ++dropped_;
     else order_.push_back(static_cast<int64_t>(i));
   }

@@ -17,7 +17,7 @@ TokenWindows::TokenWindows(std::vector<int64_t> stream, const WindowOptions& opt
   if (tokens() <= options.length)
     throw ValueError(str("TokenWindows: at least ", options.length + 1,
                          " tokens expected for windows of ", options.length, ", got ", tokens()));
-  require_ids("TokenWindows: the stream", stream_, options.vocab);
+  require_ids(stream_, options.vocab, [] { return "TokenWindows: the stream"; });
 }
 
 std::shared_ptr<const TokenWindows::Plan> TokenWindows::plan(int64_t epoch) const {

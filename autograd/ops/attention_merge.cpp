@@ -16,9 +16,7 @@ constexpr double kNoKeys = -std::numeric_limits<double>::infinity();
 
 // Rows without a visible key get a finite number below any score, since differences of infinities
 // are NaN; derivatives stay finite, too.
-Tensor finite(const Tensor& lse) {
-  return where(equal(lse, kNoKeys), -1e37, lse);  // which f32 holds
-}
+Tensor finite(const Tensor& lse) { return where(equal(lse, kNoKeys), lowest(lse.dtype()), lse); }
 
 }  // namespace
 

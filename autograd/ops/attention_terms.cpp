@@ -104,7 +104,8 @@ Tensor visible_pairs(const AttentionTerms& terms, int64_t batch, int64_t t, int6
       }
   }
   Tensor result(plan_on(out, device));
-  if (terms.layout) result = logical_and(result, terms.layout->dense().to(device));
+  if (terms.layout)
+    result = logical_and(result, Tensor(plan_on(terms.layout->dense().array(), device)));
   return terms.pair_mask.defined() ? logical_and(result, terms.pair_mask) : result;
 }
 

@@ -4,6 +4,7 @@
 
 #include <heed/backends/attention.h>
 #include <heed/core/error.h>
+#include <heed/core/plan.h>
 
 namespace heed {
 
@@ -116,7 +117,7 @@ AttentionBlocks BlockLayout::blocks(Device device) const {
   for (const auto& [place, blocks] : blocks_)
     if (place == device) return *blocks;
   AttentionBlocks there = *blocks_.front().second;  // the host's, made with the layout
-  for (Array* array : {&there.rows, &there.runs, &there.bits}) *array = array->to(device);
+  for (Array* array : {&there.rows, &there.runs, &there.bits}) *array = plan_on(*array, device);
   blocks_.emplace_back(device, std::make_shared<AttentionBlocks>(there));
   return there;
 }

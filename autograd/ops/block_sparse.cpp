@@ -10,6 +10,7 @@
 #include <heed/autograd/ops/softmax.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
+#include <heed/core/plan.h>
 
 namespace heed {
 namespace {
@@ -99,9 +100,8 @@ Tensor sampled_product(const Tensor& q, const Tensor& k, const BlockLayout& layo
 Tensor block_softmax(const Tensor& values, const BlockLayout& layout) {
   require_values("block_softmax", values, layout);
   if (layout.block_count() == 0) return values;
-  Tensor mask = layout.block_mask()
-                    .to(values.device())
-                    .reshape({1, 1, layout.block_count(), layout.size(), layout.size()});
+  Tensor mask(plan_on(layout.block_mask().array(), values.device()));
+  mask = mask.reshape({1, 1, layout.block_count(), layout.size(), layout.size()});
   Tensor lowest = values.new_full({1}, -std::numeric_limits<double>::infinity());
   std::vector<Tensor> parts;
   std::vector<int64_t> order;

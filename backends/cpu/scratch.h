@@ -1,6 +1,4 @@
-// Scratch memory for kernels. A kernel's file that creates an Array instead holds its destructor,
-// inline code that other files share: the compiler must have inlined it, as in matmul.cpp (the test
-// `weak_symbols` shows where it did not).
+// Scratch memory for kernels: bytes that are no array and belong to one call.
 #pragma once
 
 #include <cstdint>

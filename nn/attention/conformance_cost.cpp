@@ -85,13 +85,13 @@ std::string name_of(const Setup& s) {
 
 // The highest number of bytes held during forward and backward, inputs included.
 int64_t peak_of(const Case& c, const Attention& a, int64_t n) {
-  release_cached_memory();  // cached blocks may be twice as large as what is asked for
-  int64_t before = memory_stats().current_bytes;
-  reset_peak_memory();
+  release_cached_memory(kCpu);  // cached blocks may be twice as large as what is asked for
+  int64_t before = memory_stats(kCpu).current_bytes;
+  reset_peak_memory(kCpu);
   Leaves l = leaves_of(c, a, 1, n, n);
   Tensor out = a.forward(l.q, l.k, l.v, c.call());
   grad({out}, l.all, {out.detach()}, {.allow_unused = true});
-  return memory_stats().peak_bytes - before;
+  return memory_stats(kCpu).peak_bytes - before;
 }
 
 }  // namespace
@@ -133,10 +133,10 @@ void check_activations(Case& c) {
     double worst = 0;
     std::string where;
     for (int again = 0; again < 2; ++again) {  // in the second run, the layer's caches are filled
-      int64_t before = live_bytes();
+      int64_t before = live_bytes(kCpu);
       Leaves l = leaves_of(c, *a, 2, s.queries, s.keys);
       Tensor out = a->forward(l.q, l.k, l.v, c.call());
-      int64_t held = live_bytes() - before;
+      int64_t held = live_bytes(kCpu) - before;
       worst = std::fabs(static_cast<double>(held) / static_cast<double>(cost.activation_bytes) - 1);
       where = str(name_of(s), ": ", held, " bytes held, cost() says ", cost.activation_bytes);
     }

@@ -7,15 +7,6 @@
 
 namespace heed::nn {
 
-double lowest(DType dtype) {
-  switch (dtype) {
-    case DType::f64: return std::numeric_limits<double>::lowest();
-    case DType::f32: return static_cast<double>(std::numeric_limits<float>::lowest());
-    case DType::bf16: return -0x1.FEp127;  // f32's would round to -inf
-    default: refuse_dtype("lowest", dtype);
-  }
-}
-
 KeySums merge(const KeySums& a, const KeySums& b) {
   if (!a.top.defined()) return {a.sums + b.sums, {}};
   Tensor top = maximum(a.top, b.top);  // [B, Hkv, 1 or R, 1]

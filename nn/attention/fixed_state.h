@@ -17,9 +17,6 @@ struct KeySums {
 };
 KeySums merge(const KeySums& a, const KeySums& b);
 
-// The substitute for -infinity in levels: exp(lowest - x) is 0, and lowest - lowest is 0, not NaN.
-double lowest(DType dtype);
-
 class FixedState : public DecodeState {
  public:
   // Empty: sums 0, top lowest. level_rows 0: no levels; 1: one per head; R: one per feature.

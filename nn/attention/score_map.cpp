@@ -48,6 +48,9 @@ Tensor take_rows(const Tensor& x, const std::vector<int64_t>& rows, const char* 
 
 Tensor join_runs(const std::vector<int64_t>& rows,
                  const std::function<Tensor(int64_t first, int64_t n)>& map, int64_t most) {
+  if (rows.empty() || most < 1)
+    throw ValueError(str("join_runs: at least one row, and one at a time, expected; got ",
+                         rows.size(), " and ", most));
   std::vector<Tensor> parts;
   for (size_t r = 0; r < rows.size();) {
     int64_t first = rows[r], n = 0;

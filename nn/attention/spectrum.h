@@ -35,8 +35,8 @@ struct MapSpectrum {
 MapSpectrum map_spectrum(const Attention& attention, const Tensor& q, const Tensor& k,
                          const AttentionCall& call, const SpectrumOptions& options = {});
 
-// i64 [B, H]: the fewest singular values whose squares sum up to `share` of the energy; 0 for a map
-// of zeros, and one more than s holds if those do not suffice. 0 < share <= 1.
+// i64 [B, H], on the CPU: the fewest singular values whose squares sum up to `share` of the energy;
+// 0 for a map of zeros, and one more than s holds if those do not suffice. 0 < share <= 1.
 Tensor effective_rank(const MapSpectrum& spectrum, double share = 0.99);
 
 }  // namespace heed::nn

@@ -88,6 +88,11 @@ TEST_CASE("a plan is copied to a device once") {
   REQUIRE_FALSE(plan_on(plan.view({3, 1}), test_device()).shares_storage(there));
   REQUIRE_FALSE(plan_on(Array::from<int64_t>({4, 1, 8}, {3}), test_device()).shares_storage(there));
   REQUIRE(copies() == before + 2);
+  there = plan_on(plan, test_device());
+  NoGrad guard;
+  Tensor(there).fill_(0);  // then it is no copy of the plan any more
+  REQUIRE(plan_on(plan, test_device()).to(kCpu).data<int64_t>()[2] == 7);
+  REQUIRE_THROWS_SAYING(plan_on(there, kCpu), ValueError, "on the CPU expected");
   // What was used longest ago makes room.
   for (size_t i = 0; i < kKeptPlans; ++i)
     plan_on(Array::from<int64_t>({-1, static_cast<int64_t>(i)}, {2}), test_device());

@@ -4,7 +4,8 @@ variant to a copy of the tree, builds it as the build folder says, and runs what
 
   adding.py SOURCE_ROOT BUILD_DIR
 
-A step that the page does not name is a failure: each file that is written here must stand there."""
+A step that the page does not name is a failure: each file that is written here must stand there.
+Of the variant's page and its row in the table only that is checked: nn_test looks at the rest."""
 import pathlib
 import re
 import shutil
