@@ -1,5 +1,6 @@
 // Tensors on a device whose memory the host cannot read: everything follows its operands.
 #include <heed/autograd/backward.h>
+#include <heed/autograd/grad_mode.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/gather.h>
 #include <heed/autograd/ops/index.h>
