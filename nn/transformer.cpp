@@ -37,7 +37,7 @@ Tensor TransformerStack::run_layers(const Layers& layers, const Tensor& x, const
   Mask inner = with_positions(mask);
   for (size_t i = 0; i < layers.size(); ++i) {
     h = f(i, h, inner);                   // [B, T, d]
-    inner = inner.with_finite_padding();  // the first layer has seen to it
+    inner = inner.with_finite_padding();  // the first layer made it so
   }
   return norm_ ? norm_->forward(h) : h;
 }

@@ -49,6 +49,7 @@ Tensor exact_output(const Vjp& v);
 // What backward kernels write, where v needs it.
 AttentionGradients new_gradients(const Vjp& v, const AttentionProblem& problem);
 void add_gradients(Vjp& v, const AttentionGradients& gradients);
+
 // For FlopCounter: the number of pairs that ranges, window, causality and layout leave, over all
 // heads, at most `most` for each query. Pairs that only a pair mask hides are computed, and count.
 // Reads only the problem's shapes and limits.

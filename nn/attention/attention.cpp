@@ -220,7 +220,7 @@ std::vector<int64_t> Attention::reach(const Tensor& q, const Tensor& k, const At
   // The keys that row i of batch row 0 sees in some head.
   int64_t batch = q.dim(0), keys = k.dim(2);
   Tensor row =
-      call.mask.rows(i, 1, batch, q.dim(2), keys).dense(batch, 1, keys, kCpu, config_.causal);
+      call.mask.rows(i, 1, batch, q.dim(2), keys).dense(batch, 1, keys, q.device(), config_.causal);
   std::vector<double> seen = row.slice(0, 0, 1).to_vector();  // [1, H or 1, 1, S]
   std::vector<int64_t> list;
   for (int64_t j = 0; j < keys; ++j)
