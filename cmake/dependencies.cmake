@@ -3,6 +3,7 @@
 find_package(Threads REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(PNG REQUIRED)
+find_package(JPEG REQUIRED)
 find_package(fmt REQUIRED)
 
 # A library without a CMake package on every system: heed_dep_<name>, by header and library.

@@ -2,10 +2,12 @@
 # op edits no list. A folder without a source file yet is no error.
 find_package(nlohmann_json REQUIRED)
 find_package(xsimd REQUIRED)
+find_package(xtensor REQUIRED)
 
 # What heed is linked to; none of it is in a public header.
 set(HEED_LINKS heed_dep_openblas heed_dep_lapacke
-  heed_dep_sentencepiece heed_dep_sentencepiece_train fmt::fmt ZLIB::ZLIB PNG::PNG Threads::Threads)
+  heed_dep_sentencepiece heed_dep_sentencepiece_train fmt::fmt ZLIB::ZLIB PNG::PNG JPEG::JPEG
+  Threads::Threads)
 
 add_library(heed)
 add_library(heed::heed ALIAS heed)
@@ -34,6 +36,7 @@ include(cpu_levels)
 heed_objects(autograd autograd/*.cpp autograd/ops/*.cpp)
 heed_objects(nn nn/*.cpp nn/attention/*.cpp)
 heed_objects(data data/*.cpp)
+target_link_libraries(heed_data PRIVATE xtensor)
 heed_objects(viz viz/*.cpp)
 heed_objects(train train/*.cpp)
 heed_objects(models models/*.cpp)
@@ -52,12 +55,7 @@ target_include_directories(heed INTERFACE
 target_link_libraries(heed PRIVATE ${HEED_LINKS} ${CMAKE_DL_LIBS})
 
 # For files that include <heed/core/xtensor.h>.
-if(HEED_XTENSOR)
-  find_package(xtensor QUIET)
-  if(xtensor_FOUND)
-    add_library(heed_xtensor INTERFACE)
-    add_library(heed::xtensor ALIAS heed_xtensor)
-    set_target_properties(heed_xtensor PROPERTIES EXPORT_NAME xtensor)
-    target_link_libraries(heed_xtensor INTERFACE heed xtensor)
-  endif()
-endif()
+add_library(heed_xtensor INTERFACE)
+add_library(heed::xtensor ALIAS heed_xtensor)
+set_target_properties(heed_xtensor PROPERTIES EXPORT_NAME xtensor)
+target_link_libraries(heed_xtensor INTERFACE heed xtensor)

@@ -14,10 +14,8 @@ install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}
 
 install(TARGETS heed EXPORT heed-targets)
 install(EXPORT heed-targets NAMESPACE heed:: DESTINATION ${package_dir})
-if(TARGET heed_xtensor)
-  install(TARGETS heed_xtensor EXPORT heed-xtensor-targets)
-  install(EXPORT heed-xtensor-targets NAMESPACE heed:: DESTINATION ${package_dir})
-endif()
+install(TARGETS heed_xtensor EXPORT heed-xtensor-targets)
+install(EXPORT heed-xtensor-targets NAMESPACE heed:: DESTINATION ${package_dir})
 
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/heed-config.cmake.in heed-config.cmake
   INSTALL_DESTINATION ${package_dir})
@@ -28,7 +26,7 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/heed-config.cmake
 
 if(NOT BUILD_SHARED_LIBS)
   set(HEED_PC_EXTRA
-    "-lsentencepiece_train -lsentencepiece -llapacke -lopenblas -lfmt -lpng -lz -pthread")
+    "-lsentencepiece_train -lsentencepiece -llapacke -lopenblas -lfmt -lpng -ljpeg -lz -pthread")
 endif()
 # heed.pc works wherever it is moved.
 file(RELATIVE_PATH HEED_PC_UP /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)

@@ -1,113 +1,15 @@
 #include <heed/data/lines.h>
 
-#include <zlib.h>
-
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <filesystem>
-#include <optional>
+#include <algorithm>
 
 #include <heed/core/error.h>
+#include <heed/data/byte_source.h>
 #include <heed/data/utf8.h>
 
 namespace heed::data {
 
-static constexpr size_t kChunk = size_t{1} << 16;
-
-// Bytes of the file, inflated if they are gzip: any number of members, nothing else behind them.
-class LineReader::Input {
- public:
-  explicit Input(const std::string& path) : name_(path) {
-    std::error_code ignored;
-    if (std::filesystem::is_directory(path, ignored))
-      throw IoError(str(name_, ": is a directory, a file expected"));
-    file_.reset(std::fopen(name_.c_str(), "rb"));
-    if (!file_) throw IoError(str(name_, ": cannot open: ", std::strerror(errno)));
-    fill();
-    gzip_ = have_ >= 2 && raw_[0] == 0x1f && raw_[1] == 0x8b;
-    if (!gzip_ && path.ends_with(".gz"))
-      throw IoError(str(name_, ": named .gz, but does not begin with the gzip bytes 1f 8b (",
-                        have_ ? "offset 0" : "the file is empty", ")"));
-    if (gzip_) start_member();
-  }
-  ~Input() {
-    if (inflating_) inflateEnd(&z_);
-  }
-
-  // Appends some bytes; false at the end of the file.
-  bool read(std::string& out) {
-    if (!gzip_) {
-      out.append(reinterpret_cast<char*>(raw_), have_);
-      bool some = have_ > 0;
-      if (some) fill();
-      return some;
-    }
-    while (inflating_) {
-      if (z_.avail_in == 0 && !refill())
-        throw IoError(
-            str(name_, ": gzip data end early, at offset ", offset(), ": the file is truncated"));
-      unsigned char block[kChunk];
-      z_.next_out = block;
-      z_.avail_out = kChunk;
-      int status = inflate(&z_, Z_NO_FLUSH);
-      if (status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR)
-        throw IoError(str(name_, ": corrupt gzip data near offset ", offset(), ": ",
-                          z_.msg ? z_.msg : "zlib cannot go on"));
-      out.append(reinterpret_cast<char*>(block), kChunk - z_.avail_out);
-      if (status == Z_STREAM_END) next_member();
-      if (z_.avail_out < kChunk) return true;
-    }
-    return false;
-  }
-
- private:
-  struct Close {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-  };
-  void fill() {
-    read_before_ += have_;
-    have_ = std::fread(raw_, 1, kChunk, file_.get());
-    if (std::ferror(file_.get()))
-      throw IoError(
-          str(name_, ": cannot read at offset ", read_before_, ": ", std::strerror(errno)));
-  }
-  bool refill() {
-    fill();
-    z_.next_in = raw_;
-    z_.avail_in = static_cast<uInt>(have_);
-    return have_ > 0;
-  }
-  size_t offset() const { return read_before_ + have_ - z_.avail_in; }
-  void start_member() {
-    z_ = {};
-    z_.next_in = raw_;
-    z_.avail_in = static_cast<uInt>(have_);
-    if (inflateInit2(&z_, 15 + 16) != Z_OK) throw IoError(str(name_, ": zlib cannot start"));
-    inflating_ = true;
-  }
-  void next_member() {
-    if (z_.avail_in == 0 && !refill()) {
-      inflateEnd(&z_);
-      inflating_ = false;
-    } else {
-      if (*z_.next_in != 0x1f)
-        throw IoError(
-            str(name_, ": something that is not gzip follows the gzip data, at offset ", offset()));
-      inflateReset(&z_);
-    }
-  }
-
-  std::string name_;
-  std::unique_ptr<std::FILE, Close> file_;
-  unsigned char raw_[kChunk];
-  size_t have_ = 0, read_before_ = 0;
-  z_stream z_ = {};
-  bool gzip_ = false, inflating_ = false;
-};
-
 LineReader::LineReader(const std::string& path)
-    : path_(path), input_(std::make_unique<Input>(path)) {}
+    : path_(path), input_(std::make_unique<ByteSource>(path)) {}
 LineReader::~LineReader() = default;
 LineReader::LineReader(LineReader&&) noexcept = default;
 

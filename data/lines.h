@@ -19,6 +19,8 @@
 
 namespace heed::data {
 
+class ByteSource;
+
 inline constexpr int64_t kMaxLineBytes = int64_t{1} << 24;
 
 class LineReader {
@@ -31,9 +33,8 @@ class LineReader {
   const std::string& path() const { return path_; }
 
  private:
-  class Input;
   std::string path_;
-  std::unique_ptr<Input> input_;
+  std::unique_ptr<ByteSource> input_;
   std::string buffer_;
   size_t position_ = 0;
   int64_t number_ = 0;

@@ -1,4 +1,3 @@
-#ifdef HEED_TEST_XTENSOR
 #include <heed/core/xtensor.h>
 
 #include <heed/tests/support/catch.h>
@@ -17,5 +16,9 @@ TEST_CASE("xtensor expressions become arrays, arrays become xtensor views") {
   auto wide = as_xtensor<double>(a.select(0, 0).unsqueeze(0).broadcast_to({4, 2}));
   REQUIRE(wide(3, 1) == 8);
   REQUIRE_THROWS_AS(as_xtensor<float>(a), DTypeError);
+  auto fixed = as_xtensor<double, 2>(a.transpose(0, 1));
+  REQUIRE(fixed(1, 2) == 12);
+  auto row = as_xtensor<double, 3>(a.slice(0, 1, 2).unsqueeze(0));
+  REQUIRE(row(0, 0, 1) == 10);
+  REQUIRE_THROWS_AS((as_xtensor<double, 3>(a)), ShapeError);
 }
-#endif

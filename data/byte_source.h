@@ -1,0 +1,29 @@
+// The bytes of a file, inflated if they are gzip (told apart by the first two bytes, 1f 8b): any
+// number of members, nothing else behind them. For lines.cpp and the readers of image files.
+//
+// IoError: missing file, directory, file that cannot be read (names the file); truncated or corrupt
+// gzip data, other bytes after them, or a file named .gz that is not gzip (file, byte offset in the
+// compressed file).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace heed::data {
+
+class ByteSource {
+ public:
+  explicit ByteSource(const std::string& path);
+  ~ByteSource();
+  bool read(std::string& out);  // appends some bytes; false at the end of the file
+  // The most bytes that there can be: the size of the file, of gzip data 1032 times that
+  // (deflate's limit). What a header promises beyond it is not worth allocating.
+  uint64_t most_bytes() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace heed::data
