@@ -40,6 +40,7 @@ TEST_CASE("op cases: losses", "[opcase]") { run(loss_cases()); }
 TEST_CASE("op cases: attention", "[opcase]") { run(attention_cases()); }
 TEST_CASE("op cases: optimizer", "[opcase]") { run(optimizer_cases()); }
 TEST_CASE("op cases: factorizations", "[opcase]") { run(decompose_cases()); }
+TEST_CASE("op cases: convolutions", "[opcase]") { run(conv_cases()); }
 
 // Functions declared at the start of a line in autograd/ops/*.h that take or return tensors.
 static std::set<std::string> declared_ops() {
