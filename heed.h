@@ -67,6 +67,7 @@
 #include <heed/train/metrics.h>
 #include <heed/train/optimizer.h>
 #include <heed/train/progress.h>
+#include <heed/train/running_statistics.h>
 #include <heed/train/schedule.h>
 #include <heed/train/trainer.h>
 #include <heed/train/weights.h>
