@@ -61,7 +61,7 @@ void forward(const Forward<S>& f, const Shape& shape, bool relu, double eps, con
   const ChannelLayout layout(shape, sizeof(S));
   T *batch_mean = pointer<T>(mean), *batch_var = pointer<T>(var);
   auto reduce = [&](int64_t, int64_t offset, int64_t n, Moments& total) {
-    total.merge(moments_of(f.x + offset, n));
+    add_row(f.x + offset, n, total);
   };
   auto finish = [&](int64_t c, const Moments& total) {
     f.mean[c] = total.mean;

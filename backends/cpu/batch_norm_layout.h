@@ -1,6 +1,7 @@
 // How batch norm goes over x [B, C, S]: in rows, stretches of one channel of one sample that fit
-// the first cache; channels in groups whose numbers fit the second, so that the pass that reduces
-// reads from memory and the pass that writes does not.
+// the first cache. A thread reduces and then writes a few channels at a time: so few that the
+// second pass finds them in a cache, where the batch allows, and so many that what lies side by
+// side is worth fetching ahead (one channel of 28 x 28 at a time takes twice as long).
 #pragma once
 
 #include <heed/core/array.h>
@@ -9,10 +10,10 @@
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 
 struct ChannelLayout {
-  static constexpr int64_t kRow = 4096;          // numbers
-  static constexpr int64_t kCache = 256 * 1024;  // bytes of one array
-  static constexpr int64_t kMostChannels = 32;   // of a group
-  static constexpr int64_t kGrain = 16384;       // numbers a thread is worth
+  static constexpr int64_t kRow = 4096;         // numbers
+  static constexpr int64_t kRun = 32 * 1024;    // bytes side by side
+  static constexpr int64_t kMostChannels = 64;  // of a group
+  static constexpr int64_t kGrain = 16384;      // numbers a thread is worth
 
   int64_t batch, channels, size, pieces;  // pieces: rows of one channel of one sample
   int64_t group;                          // channels of a group
@@ -20,9 +21,9 @@ struct ChannelLayout {
 
   ChannelLayout(const Shape& shape, int64_t element_bytes)
       : batch(shape[0]), channels(shape[1]), size(shape[2]), pieces((size + kRow - 1) / kRow) {
-    const int64_t of_channel = batch * size * element_bytes;
-    group = of_channel == 0 ? 1 : kCache / of_channel;
-    group = group < 1 ? 1 : group > kMostChannels ? kMostChannels : group;
+    const int64_t bytes = size * element_bytes;
+    group = bytes == 0 ? 1 : (kRun + bytes - 1) / bytes;
+    group = group > kMostChannels ? kMostChannels : group;
     // Whole channels to a thread where that is fair; otherwise each is cut, at the price of one
     // more read from memory.
     const int64_t threads = num_threads();

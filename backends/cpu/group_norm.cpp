@@ -49,8 +49,7 @@ void forward(const Array& x, const Array& weight, const Array& bias, double eps,
     const int64_t n = lots.numbers(), offset = lot * n, pieces = (n + kRow - 1) / kRow;
     Moments total;
     for (int64_t p = 0; p < pieces; ++p)
-      total.merge(
-          moments_of(from + offset + n * p / pieces, n * (p + 1) / pieces - n * p / pieces));
+      add_row(from + offset + n * p / pieces, n * (p + 1) / pieces - n * p / pieces, total);
     const double rstd = 1 / __builtin_sqrt(total.squares / total.count + eps);
     means[lot] = total.mean;
     rstds[lot] = rstd;

@@ -10,7 +10,7 @@ namespace heed::kernels::HEED_ISA_NAMESPACE {
 // under way at once, so that memory and not the latency of an addition sets the pace.
 template <class T, int K, class F>
 inline __attribute__((always_inline)) void long_sums(int64_t n, double (&totals)[K], F&& f) {
-  constexpr int64_t w = Vec<T>::width, kAtOnce = K == 1 ? 4 : 2, kStretch = 32;
+  constexpr int64_t w = Vec<T>::width, kAtOnce = 4, kStretch = 32;
   int64_t i = 0;
   while (i + kAtOnce * w <= n) {
     Vec<T> acc[kAtOnce][K];
@@ -46,28 +46,53 @@ struct Moments {
   }
 };
 
-// Of one row, n >= 1, short enough to stay in the first cache: it is read twice, since
-// E x^2 - (E x)^2 cancels. Sums are of differences from the first number: far from zero nothing is
-// lost, and the variance of equal numbers is 0 exactly.
+// Of one row, n >= 1, short enough to stay in the first cache: it is read twice. Sums are of
+// differences from the first number: far from zero nothing is lost, and the variance of equal
+// numbers is 0 exactly.
 template <class S>
 inline Moments moments_of(const S* x, int64_t n) {
   using T = accumulate_t<S>;
   const T first = widened(x[0]);
+  const Vec<T> shift = static_cast<double>(first);
   double sum[1] = {};
   long_sums<T>(n, sum, [&](int64_t i, auto part, Vec<T>* acc) {
-    acc[0] += load(x + i, part, first) - Vec<T>(static_cast<double>(first));
+    acc[0] += load(x + i, part, first) - shift;
   });
   const auto count = static_cast<double>(n);
   const double mean = static_cast<double>(first) + sum[0] / count;
   const T center = static_cast<T>(mean);
   const double off = mean - static_cast<double>(center);  // what rounding took from the center
+  const Vec<T> middle = static_cast<double>(center);
   double squares[1] = {};
   long_sums<T>(n, squares, [&](int64_t i, auto part, Vec<T>* acc) {
-    Vec<T> d = load(x + i, part, center) - Vec<T>(static_cast<double>(center));
+    Vec<T> d = load(x + i, part, center) - middle;
     acc[0] = fma(d, d, acc[0]);
   });
   const double about_mean = squares[0] - count * off * off;
   return {count, mean, about_mean < 0 ? 0 : about_mean};
+}
+
+// Adds a row to `total`. The first is read twice, the others once: their sums are of differences d
+// from the mean so far, and sum d^2 - (sum d)^2 / n cancels no more than what merge then adds,
+// (mean d)^2 times at least n / 2.
+template <class S>
+inline void add_row(const S* x, int64_t n, Moments& total) {
+  using T = accumulate_t<S>;
+  if (total.count == 0) {
+    total = moments_of(x, n);
+    return;
+  }
+  const T center = static_cast<T>(total.mean);
+  const Vec<T> shift = static_cast<double>(center);
+  double sums[2] = {};
+  long_sums<T>(n, sums, [&](int64_t i, auto part, Vec<T>* acc) {
+    Vec<T> d = load(x + i, part, center) - shift;
+    acc[0] += d;
+    acc[1] = fma(d, d, acc[1]);
+  });
+  const auto count = static_cast<double>(n);
+  const double mean = sums[0] / count, squares = sums[1] - sums[0] * mean;
+  total.merge({count, static_cast<double>(center) + mean, squares < 0 ? 0 : squares});
 }
 
 // A mean in two parts, so that x - mean loses nothing in T: x - high - low.
