@@ -95,4 +95,4 @@ def chain(torch):
 
 
 if __name__ == "__main__":
-    time_families(__doc__.splitlines()[0], (matmuls, rows, losses, attention, chain))
+    time_families(__doc__.splitlines()[0], (matmuls, rows, maps, losses, attention, chain))
