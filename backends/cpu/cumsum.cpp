@@ -1,5 +1,5 @@
-// Running sums. A sum waits for the one before it, so several go side by side: rows where the axis
-// is the last, and neighbours where it is not, which is also the order of memory.
+// Running sums. A sum waits for the one before it, so several are under way: pieces of a row where
+// the axis is the last, neighbours where it is not, which is also the order of memory.
 #include <heed/backends/reduce.h>
 
 #include <heed/backends/cpu/bf16.h>
@@ -11,28 +11,38 @@ namespace {
 
 constexpr int64_t kGrain = 1 << 13;  // numbers that a thread is worth
 
-// kRows rows of n numbers each, one after the other in memory.
-template <int kRows, class T>
-void rows(const T* p, T* q, int64_t n, bool reverse) {
-  sum_t<T> total[kRows] = {};
-  for (int64_t i = 0; i < n; ++i) {
-    const int64_t at = reverse ? n - 1 - i : i;
-    for (int r = 0; r < kRows; ++r) {
-      total[r] += static_cast<sum_t<T>>(widened(p[r * n + at]));
-      q[r * n + at] = narrowed<T>(total[r]);
-    }
+// One row. Four numbers are summed up by themselves and then moved by the sum before them, so that
+// each waits for an addition a quarter of the time.
+template <class T>
+void row(const T* p, T* q, int64_t n, bool reverse) {
+  using S = sum_t<T>;
+  const int64_t step = reverse ? -1 : 1;
+  if (reverse) {
+    p += n - 1;
+    q += n - 1;
   }
+  S before = 0;
+  int64_t i = 0;
+  for (; i + 4 <= n; i += 4, p += 4 * step, q += 4 * step) {
+    const S a = static_cast<S>(widened(p[0])), b = a + static_cast<S>(widened(p[step]));
+    const S c = b + static_cast<S>(widened(p[2 * step]));
+    const S d = c + static_cast<S>(widened(p[3 * step]));
+    q[0] = narrowed<T>(before + a);
+    q[step] = narrowed<T>(before + b);
+    q[2 * step] = narrowed<T>(before + c);
+    before += d;
+    q[3 * step] = narrowed<T>(before);
+  }
+  for (; i < n; ++i, p += step, q += step)
+    q[0] = narrowed<T>(before += static_cast<S>(widened(p[0])));
 }
 
 // Along the last axis of [lanes, n].
 template <class T>
 void last_axis(const T* source, T* target, int64_t lanes, int64_t n, bool reverse) {
-  constexpr int64_t kAtOnce = 4;
   parallel_for(lanes, 1 + kGrain / n, [&](int64_t begin, int64_t end) {
-    int64_t lane = begin;
-    for (; lane + kAtOnce <= end; lane += kAtOnce)
-      rows<kAtOnce>(source + lane * n, target + lane * n, n, reverse);
-    for (; lane < end; ++lane) rows<1>(source + lane * n, target + lane * n, n, reverse);
+    for (int64_t lane = begin; lane < end; ++lane)
+      row(source + lane * n, target + lane * n, n, reverse);
   });
 }
 

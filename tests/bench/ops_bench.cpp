@@ -67,9 +67,8 @@ const bool registered = [] {
     Shape x = {128, 16, 28, 28};
     return std::vector{randn(x), randn({16}), randn({16}), randn(x)};
   };
-  add_train("op/batch_norm_128x16x28x28_train", maps, [](const auto& in) {
-    return batch_norm_training(in[0], in[1], in[2]).y;
-  });
+  add_train("op/batch_norm_128x16x28x28_train", maps,
+            [](const auto& in) { return batch_norm_training(in[0], in[1], in[2]).y; });
   add_train("op/batch_norm_add_relu_128x16x28x28_train", maps, [](const auto& in) {
     return batch_norm_training(in[0], in[1], in[2], {.relu = true, .residual = in[3]}).y;
   });
