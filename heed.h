@@ -6,6 +6,7 @@
 #include <heed/autograd/grad_mode.h>
 #include <heed/autograd/gradcheck.h>
 #include <heed/autograd/ops/attention.h>
+#include <heed/autograd/ops/batch_norm.h>
 #include <heed/autograd/ops/best_tokens.h>
 #include <heed/autograd/ops/block_layout.h>
 #include <heed/autograd/ops/block_sparse.h>
@@ -14,6 +15,7 @@
 #include <heed/autograd/ops/dropout.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/gather.h>
+#include <heed/autograd/ops/group_norm.h>
 #include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/losses.h>
 #include <heed/autograd/ops/low_rank.h>
@@ -65,6 +67,7 @@
 #include <heed/train/metrics.h>
 #include <heed/train/optimizer.h>
 #include <heed/train/progress.h>
+#include <heed/train/running_statistics.h>
 #include <heed/train/schedule.h>
 #include <heed/train/trainer.h>
 #include <heed/train/weights.h>

@@ -7,7 +7,7 @@ import importlib
 import sys
 
 FAMILIES = ["attention", "layers", "ops", "optim", "safetensors", "bleu", "philox", "lm",
-            "recurrent", "peers"]
+            "recurrent", "image_norm", "peers"]
 
 
 def main(chosen):

@@ -1,7 +1,9 @@
 // Weight files, heed's and PyTorch's.
 #include <heed/train/weights.h>
 
+#include <heed/nn/batch_norm.h>
 #include <heed/nn/multi_head_attention.h>
+#include <heed/nn/norm.h>
 #include <heed/nn/transformer.h>
 #include <heed/tests/support/catch.h>
 #include <heed/tests/train/toy.h>
@@ -55,6 +57,20 @@ TEST_CASE("weight files: PyTorch's packed attention in and out", "[weights]") {
   require_round_trip(encoder, "state_dict_encoder");
   nn::TransformerDecoder decoder(config);
   require_round_trip(decoder, "state_dict_decoder");
+}
+
+TEST_CASE("weight files: PyTorch's norms with running statistics in and out", "[weights]") {
+  struct Norms : nn::Module {
+    nn::BatchNorm2d norm{4};
+    nn::GroupNorm groups{2, 4};
+    Norms() {
+      register_module("norm", norm);
+      register_module("groups", groups);
+    }
+  };
+  Norms model;
+  require_round_trip(model, "state_dict_norm");
+  REQUIRE(model.norm.num_batches_tracked.item() == 3);
 }
 
 TEST_CASE("weight files: another model's PyTorch file is refused", "[weights]") {
