@@ -31,6 +31,7 @@
 #include <heed/nn/module.h>
 #include <heed/nn/multi_head_attention.h>
 #include <heed/nn/norm.h>
+#include <heed/nn/patch_embedding.h>
 #include <heed/nn/position.h>
 #include <heed/nn/position_bias.h>
 #include <heed/nn/pytorch_names.h>
