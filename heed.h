@@ -11,6 +11,7 @@
 #include <heed/autograd/ops/block_layout.h>
 #include <heed/autograd/ops/block_sparse.h>
 #include <heed/autograd/ops/broadcast.h>
+#include <heed/autograd/ops/conv.h>
 #include <heed/autograd/ops/decompose.h>
 #include <heed/autograd/ops/dropout.h>
 #include <heed/autograd/ops/elementwise.h>

@@ -22,6 +22,7 @@
 #include <heed/nn/attention/window.h>
 #include <heed/nn/attention_recorder.h>
 #include <heed/nn/batch_norm.h>
+#include <heed/nn/conv.h>
 #include <heed/nn/dropout.h>
 #include <heed/nn/embedding.h>
 #include <heed/nn/feed_forward.h>

@@ -83,12 +83,12 @@ template <class T>
 inline void put(const T* from, const ConvVector& v, const int32_t* lane, const int32_t* place,
                 T* plane) {
   constexpr int64_t w = Vec<T>::width;
-  if (!v.dense) {
-    for (int64_t i = 0; i < v.kept; ++i) plane[place[i]] = from[lane[i]];
-  } else if (v.kept == w) {
+  if (v.kept == w && v.dense) {
     Vec<T>::load(from).store(plane + v.place);
+  } else if (v.wide) {  // what is beyond this vector's results is written by the vectors after it
+    compressed(from, lane).store(plane + v.place);
   } else {
-    store(plane + v.place, compressed(from, lane), PartVec{v.kept});
+    for (int64_t i = 0; i < v.kept; ++i) plane[place[i]] = from[lane[i]];
   }
 }
 
@@ -97,7 +97,10 @@ class Convolution {
  public:
   Convolution(const ConvPlan& plan, const T* source, const ConvWeights<T>& weights, const T* bias,
               T* out)
-      : p_(plan), source_(source), weights_(weights), bias_(bias), out_(out) {}
+      : p_(plan), source_(source), weights_(weights), bias_(bias), out_(out) {
+    const common::ConvRequest& r = plan.request;
+    channel_ = r.axis[0].result * r.axis[1].result * r.axis[2].result;
+  }
 
   void run() const {
     const int64_t rows = p_.request.result_channels, groups = p_.request.groups;
@@ -142,45 +145,69 @@ class Convolution {
     for (int64_t i = 0; i < t.images; ++i)
       pack_source(p_, t, source_ + ((t.first_image + i) * r.groups + t.group) * image,
                   packed + i * p_.packed);
-    const int64_t vectors = t.images * vectors_of(p_, t).count;
     const T* own = panels + t.group * r.result_channels * p_.terms;
     const int64_t bytes = r.result_channels * p_.terms * static_cast<int64_t>(sizeof(T));
     if (bytes <= kPanelBytes) {  // all weights stay in cache
-      for (int64_t v = 0; v < vectors; v += kVecs)
+      for (Aim aim(p_, t, packed, out_); aim.next();)
         for (int64_t row = 0; row < r.result_channels; row += tile_rows(row))
-          tile_at(t, own, packed, row, v, vectors);
+          tile_at(t, own, aim, row);
     } else {  // those of a tile's rows do
       for (int64_t row = 0; row < r.result_channels; row += tile_rows(row))
-        for (int64_t v = 0; v < vectors; v += kVecs) tile_at(t, own, packed, row, v, vectors);
+        for (Aim aim(p_, t, packed, out_); aim.next();) tile_at(t, own, aim, row);
     }
   }
 
-  void tile_at(const ConvTask& t, const T* panels, const T* packed, int64_t row, int64_t first,
-               int64_t vectors) const {
+  // The next vectors of a task's images, up to kVecs: where they read and write.
+  struct Aim {
+    Aim(const ConvPlan& plan, const ConvTask& task, const T* packed, T* out)
+        : p(plan), t(task), list(vectors_of(plan, task)), source(packed), result(out) {
+      begin_image();
+    }
+
+    bool next() {
+      count = 0;
+      while (count < kVecs && image < t.images) {
+        index[count] = at;
+        from[count] = source + list.vector[at].source;
+        plane[count++] = target;
+        if (++at < list.count) continue;
+        at = 0;
+        ++image;
+        source += p.packed;
+        if (image < t.images) begin_image();
+      }
+      return count > 0;
+    }
+
+    void begin_image() {
+      target = result + result_plane(p, t, t.first_image + image) + block_place(p, t);
+    }
+
+    const ConvPlan& p;
+    const ConvTask& t;
+    const ConvVectors& list;
+    const T *source, *from[kVecs] = {};
+    T *result, *target = nullptr, *plane[kVecs] = {};
+    int64_t index[kVecs] = {}, count = 0, at = 0, image = 0;
+  };
+
+  void tile_at(const ConvTask& t, const T* panels, const Aim& aim, int64_t row) const {
     constexpr int64_t w = Vec<T>::width;
-    const ConvVectors& list = vectors_of(p_, t);
-    const int64_t rows = tile_rows(row), count = vectors - first < kVecs ? vectors - first : kVecs;
+    const int64_t rows = tile_rows(row);
     alignas(64) T results[kRows * kVecs * w];
-    int64_t image[kVecs], index[kVecs];
     TileArgs<T> a{p_.terms, p_.offset, panels + row * p_.terms, nullptr, {}, results};
     if (bias_) a.bias = bias_ + t.group * p_.request.result_channels + row;
-    for (int64_t n = 0; n < count; ++n) {
-      image[n] = (first + n) / list.count;
-      index[n] = (first + n) % list.count;
-      a.packed[n] = packed + image[n] * p_.packed + list.vector[index[n]].source;
-    }
-    if (count == 3) run_rows<3>(a, rows);
-    else if (count == 2) run_rows<2>(a, rows);
+    for (int64_t n = 0; n < aim.count; ++n) a.packed[n] = aim.from[n];
+    if (aim.count == 3) run_rows<3>(a, rows);
+    else if (aim.count == 2) run_rows<2>(a, rows);
     else run_rows<1>(a, rows);
-    const common::ConvRequest& q = p_.request;
-    const int64_t channel = q.axis[0].result * q.axis[1].result * q.axis[2].result;
-    for (int64_t n = 0; n < count; ++n) {
-      T* plane =
-          out_ + result_plane(p_, t, t.first_image + image[n]) + row * channel + block_place(p_, t);
-      const ConvVector& v = list.vector[index[n]];
+    for (int64_t n = 0; n < aim.count; ++n) {
+      const int64_t i = aim.index[n];
+      const ConvVector v = aim.list.vector[i];
+      const int32_t *lane = aim.list.lane + i * w, *place = aim.list.place + i * w;
+      T* plane = aim.plane[n] + row * channel_;
       for (int64_t r = 0; r < rows; ++r)
-        put(results + (r * count + n) * w, v, list.lane + index[n] * w, list.place + index[n] * w,
-            plane + r * channel);
+        put(results + (r * aim.count + n) * w, v, lane, place, plane + r * channel_);
     }
   }
 
@@ -198,6 +225,7 @@ class Convolution {
   ConvWeights<T> weights_;
   const T* bias_;
   T* out_;
+  int64_t channel_;  // elements of a channel of results
 };
 
 common::ConvRequest request(const Array& source, const Array& result, int64_t groups,

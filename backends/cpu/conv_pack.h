@@ -14,28 +14,27 @@ using common::ConvTask;
 using common::ConvVector;
 using common::ConvVectors;
 
-template <class T>
-inline void set_zero(T* to, int64_t count) {
-  each_vec<T>(count, [&](int64_t i, auto part) { store(to + i, Vec<T>(0.0), part); });
-}
-
-// One packed row: elements start, start + step, .. of a row of `source` elements; 0 outside it.
+// One packed row: elements start, start + step, .. of a row of `source` elements; 0 outside it. Up
+// to a vector less one element is written beyond the row: rows are packed in order.
 template <class T>
 inline void pack_row(const T* from, int64_t source, int64_t start, int64_t step, int64_t count,
                      T* to) {
-  int64_t before = start < 0 ? (-start + step - 1) / step : 0;
+  constexpr int64_t w = Vec<T>::width;
+  int64_t i = 0;
+  if (start < 0) {
+    const int64_t before = (-start + step - 1) / step;
+    for (; i < before && i < count; i += w) Vec<T>(0.0).store(to + i);
+    i = before;
+  }
   int64_t end = start < source ? (source - start + step - 1) / step : 0;
-  if (before > count) before = count;
   if (end > count) end = count;
-  if (end < before) end = before;
-  set_zero(to, before);
-  if (step == 1)
-    each_vec<T>(end - before, [&](int64_t i, auto part) {
-      store(to + before + i, load(from + start + before + i, part), part);
-    });
-  else
-    for (int64_t i = before; i < end; ++i) to[i] = from[start + i * step];
-  set_zero(to + end, count - end);
+  if (step == 1) {
+    for (; i + w <= end; i += w) Vec<T>::load(from + start + i).store(to + i);
+    if (i < end) load(from + start + i, PartVec{end - i}).store(to + i), i += w;
+  } else {
+    for (; i < end; ++i) to[i] = from[start + i * step];
+  }
+  for (; i < count; i += w) Vec<T>(0.0).store(to + i);
 }
 
 // The block of one image and group. `from`: its source channels [C, D, H, W].
@@ -54,11 +53,13 @@ void pack_source(const ConvPlan& p, const ConvTask& task, const T* from, T* to) 
             const int64_t at = (task.block * p.rows + r) * y.step + y.start[a];
             if (inside && at >= 0 && at < y.source)
               pack_row(plane + at * x.source, x.source, x.start[b], x.step, p.row, to + r * p.row);
-            else set_zero(to + r * p.row, p.row);
+            else
+              for (int64_t i = 0; i < p.row; i += Vec<T>::width)
+                Vec<T>(0.0).store(to + r * p.row + i);
           }
     }
   }
-  set_zero(to, p.request.lanes);
+  Vec<T>(0.0).store(to);
 }
 
 // How weights are laid out: element (group, row, source channel, tap).

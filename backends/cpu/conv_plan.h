@@ -54,13 +54,15 @@ struct ConvVector {
   int64_t place;  // of the first result that is kept
   int64_t kept;
   bool dense;  // the results that are kept lie side by side
+  bool wide;   // and as many elements as a vector has belong to this vector and those after it
 };
 
-// The vectors of a block of rows. For result i that vector v keeps: its lane, and where it goes.
+// The vectors of a block of rows. For result i that vector v keeps: its lane, and where it goes;
+// for lane l: the result that it is, or -1.
 struct ConvVectors {
   int64_t count;
   const ConvVector* vector;
-  const int32_t *lane, *place;  // [count, lanes]
+  const int32_t *lane, *place, *result;  // [count, lanes]
 };
 
 struct ConvPlan {

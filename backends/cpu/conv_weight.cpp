@@ -75,18 +75,42 @@ void tile_terms(WeightTile<T> a, int64_t terms) {
   for (; terms > 0; --terms, ++a.offset, ++a.out) tile<T, rows, 1>(a);
 }
 
-// A cotangent in the vectors' order: 0 in the lanes that are no result.
+// The results of a vector in their lanes, 0 in the other lanes.
+template <class T>
+inline Vec<T> spread(const T* from, const int32_t* result) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    const __m512i index = _mm512_loadu_si512(result);
+    const __mmask16 used = _mm512_cmpge_epi32_mask(index, _mm512_setzero_si512());
+    return typename Vec<T>::Batch(_mm512_maskz_permutexvar_ps(used, index, _mm512_loadu_ps(from)));
+  }
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4) {
+    const __m256i index = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(result));
+    const __m256 moved = _mm256_permutevar8x32_ps(_mm256_loadu_ps(from), index);
+    const __m256 unused = _mm256_castsi256_ps(_mm256_srai_epi32(index, 31));
+    return typename Vec<T>::Batch(_mm256_andnot_ps(unused, moved));
+  }
+#endif
+  alignas(64) T buffer[Vec<T>::width];
+  for (int64_t i = 0; i < Vec<T>::width; ++i) buffer[i] = result[i] < 0 ? T(0) : from[result[i]];
+  return Vec<T>::load(buffer);
+}
+
+// A cotangent in the vectors' order.
 template <class T>
 void pack_cotangent(const ConvVectors& list, const T* plane, T* to) {
   constexpr int64_t w = Vec<T>::width;
-  for (int64_t v = 0; v < list.count; ++v, to += w) {
-    const ConvVector& x = list.vector[v];
-    if (x.dense && x.kept == w) {
-      Vec<T>::load(plane + x.place).store(to);
-      continue;
+  for (int64_t n = 0; n < list.count; ++n, to += w) {
+    const ConvVector& v = list.vector[n];
+    if (v.dense && v.kept == w) {
+      Vec<T>::load(plane + v.place).store(to);
+    } else if (v.wide) {
+      spread(plane + v.place, list.result + n * w).store(to);
+    } else {
+      Vec<T>(0.0).store(to);
+      for (int64_t i = 0; i < v.kept; ++i) to[list.lane[n * w + i]] = plane[list.place[n * w + i]];
     }
-    Vec<T>(0.0).store(to);
-    for (int64_t i = 0; i < x.kept; ++i) to[list.lane[v * w + i]] = plane[list.place[v * w + i]];
   }
 }
 

@@ -7,7 +7,7 @@ import importlib
 import sys
 
 FAMILIES = ["attention", "layers", "ops", "optim", "safetensors", "bleu", "philox", "lm",
-            "recurrent", "image_norm", "peers", "vit"]
+            "recurrent", "image_norm", "conv", "peers", "vit"]
 
 
 def main(chosen):

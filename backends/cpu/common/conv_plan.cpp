@@ -71,12 +71,13 @@ ConvSteps plan_axis(const ConvAxis& a, PlannedAxis& out) {
 // The vectors of a block of `rows` rows.
 struct PlannedVectors {
   std::vector<ConvVector> vectors;
-  std::vector<int32_t> lane, place;
+  std::vector<int32_t> lane, place, result;
 
   void add(const ConvPlan& p, int64_t first, int64_t rows) {
     const int64_t lanes = p.request.lanes, stride = p.request.axis[2].result;
-    ConvVector v{first, 0, 0, true};
-    std::vector<int32_t> kept(static_cast<size_t>(lanes)), to(static_cast<size_t>(lanes));
+    ConvVector v{first, 0, 0, true, false};
+    const auto width = static_cast<size_t>(lanes);
+    std::vector<int32_t> kept(width), to(width), which(width, -1);
     for (int64_t l = 0; l < lanes; ++l) {
       int64_t y = (first + l) / p.row, x = (first + l) % p.row;
       if (y >= rows || x >= p.width.count) continue;
@@ -84,6 +85,7 @@ struct PlannedVectors {
       int64_t at = y * p.height.place_step * stride + x * p.width.place_step;
       if (v.kept == 0) v.place = at;
       v.dense = v.dense && at == v.place + v.kept;
+      which[static_cast<size_t>(l)] = static_cast<int32_t>(v.kept);
       kept[static_cast<size_t>(v.kept)] = static_cast<int32_t>(l);
       to[static_cast<size_t>(v.kept++)] = static_cast<int32_t>(at);
     }
@@ -91,6 +93,7 @@ struct PlannedVectors {
     vectors.push_back(v);
     lane.insert(lane.end(), kept.begin(), kept.end());
     place.insert(place.end(), to.begin(), to.end());
+    result.insert(result.end(), which.begin(), which.end());
   }
 
   ConvVectors plan(const ConvPlan& p, int64_t rows) {
@@ -102,7 +105,14 @@ struct PlannedVectors {
     } else {
       for (int64_t f = 0; f < stretch; f += lanes) add(p, f, rows);
     }
-    return {static_cast<int64_t>(vectors.size()), vectors.data(), lane.data(), place.data()};
+    const int64_t end = vectors.back().place + vectors.back().kept;
+    // Rows without gaps between them: what lies beyond a vector's results is the next one's.
+    const bool whole =
+        p.width.place_step == 1 &&
+        (rows == 1 || (p.height.place_step == 1 && p.width.count == p.request.axis[2].result));
+    for (ConvVector& v : vectors) v.wide = whole && v.dense && v.place + lanes <= end;
+    return {static_cast<int64_t>(vectors.size()), vectors.data(), lane.data(), place.data(),
+            result.data()};
   }
 
   bool by_rows = false;
