@@ -15,6 +15,7 @@
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/gather.h>
 #include <heed/autograd/ops/index.h>
+#include <heed/autograd/ops/interpolate.h>
 #include <heed/autograd/ops/losses.h>
 #include <heed/autograd/ops/low_rank.h>
 #include <heed/autograd/ops/lsh.h>
