@@ -18,6 +18,7 @@
 #include <heed/autograd/ops/gather.h>
 #include <heed/autograd/ops/group_norm.h>
 #include <heed/autograd/ops/index.h>
+#include <heed/autograd/ops/interpolate.h>
 #include <heed/autograd/ops/losses.h>
 #include <heed/autograd/ops/low_rank.h>
 #include <heed/autograd/ops/lsh.h>

@@ -136,7 +136,8 @@ std::vector<Windows> adaptive_windows(const char* op, const Tensor& x, int axes,
   std::vector<Windows> list;
   for (int i = 0; i < axes; ++i) {
     const int64_t in = x.dim(2 + i), out = size[i];
-    if (out < 1) throw ValueError(str(op, ": output_size is ", output_size, ", expected >= 1"));
+    if (out < 1 || out > kLargestAxis)
+      throw ValueError(str(op, ": output_size is ", output_size, ", expected 1 to ", kLargestAxis));
     Windows w;
     w.in = in;
     w.begin.clear();

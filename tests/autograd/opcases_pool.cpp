@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include <heed/autograd/ops/interpolate.h>
 #include <heed/autograd/ops/pool.h>
 #include <heed/tests/support/opcase.h>
 
@@ -108,6 +109,70 @@ std::vector<std::vector<Shape>> shapes(int axes) {
   return {{{1, 1, 4, 3, 3}}, {{1, 1, 3, 4, 3}}, {{2, 2, 7, 6, 19}}, {{1, 3, 5, 9, 34}}};
 }
 
+// One axis at a time: a sum over all elements, each weighted with its distance from the output's
+// place.
+Naive interpolated(const InterpolateOptions& o) {
+  return [=](const std::vector<Values>& in) {
+    Values x = in[0];
+    for (int a = 2; a < x.shape.rank(); ++a) {
+      const auto n = static_cast<double>(x.shape[a]);
+      const size_t f = o.scale_factor.size() == 1 ? 0 : static_cast<size_t>(a - 2);
+      Shape shape = x.shape;
+      shape[a] = o.scale_factor.empty() ? pick(o.size, a - 2)
+                                        : static_cast<int64_t>(std::floor(n * o.scale_factor[f]));
+      const auto m = static_cast<double>(shape[a]);
+      const double scale = o.scale_factor.empty() ? n / m : 1 / o.scale_factor[f];
+      x = filled(shape, [&](const Shape& index) {
+        const auto at = static_cast<double>(index[a]);
+        double place = (at + 0.5) * scale - 0.5, sum = 0;
+        if (o.align_corners) place = m > 1 ? at * (n - 1) / (m - 1) : 0;
+        if (o.mode == InterpolateMode::nearest) place = std::floor(at * scale + 1e-6);
+        place = std::min(std::max(place, 0.0), n - 1);
+        Shape from = index;
+        for (from[a] = 0; from[a] < x.shape[a]; ++from[a])
+          sum += std::max(0.0, 1 - std::abs(static_cast<double>(from[a]) - place)) * x(from);
+        return sum;
+      });
+    }
+    return x;
+  };
+}
+
+std::vector<OpCase> interpolate_cases() {
+  using enum InterpolateMode;
+  const InterpolateOptions settings[] = {
+      {.size = {6}},
+      {.size = {3}},
+      {.scale_factor = {2}},
+      {.scale_factor = {1.5}},
+      {.size = {6}, .mode = linear},
+      {.size = {3}, .mode = linear},
+      {.size = {1}, .mode = linear, .align_corners = true},
+      {.size = {7}, .mode = linear, .align_corners = true},
+      {.scale_factor = {2}, .mode = linear},
+      {.scale_factor = {0.7}, .mode = linear},
+  };
+  std::vector<OpCase> list;
+  for (int axes = 1; axes <= 3; ++axes)
+    for (const InterpolateOptions& o : settings) {
+      OpCase c = base(
+          "interpolate",
+          str(axes, "d ", o.mode == nearest ? "nearest " : "linear ", o.size,
+              o.scale_factor.empty() ? 0.0 : o.scale_factor[0], o.align_corners ? " corners" : ""),
+          false, shapes(axes));
+      if (axes == 2 && o.scale_factor.empty()) c.shapes.push_back({{2, 2, 1, 5}});
+      c.run = [=](const std::vector<Tensor>& in) { return interpolate(in[0], o); };
+      c.naive = interpolated(o);
+      list.push_back(std::move(c));
+    }
+  OpCase c = base("interpolate", "one factor an axis", false, shapes(2));
+  const InterpolateOptions o{.scale_factor = {0.5, 3}, .mode = linear};
+  c.run = [=](const std::vector<Tensor>& in) { return interpolate(in[0], o); };
+  c.naive = interpolated(o);
+  list.push_back(std::move(c));
+  return list;
+}
+
 }  // namespace
 
 std::vector<OpCase> pool_cases() {
@@ -179,6 +244,7 @@ std::vector<OpCase> pool_cases() {
   large.naive = adaptive_pool(false, {1});
   large.terms = 5000;
   list.push_back(std::move(large));
+  for (OpCase& c : interpolate_cases()) list.push_back(std::move(c));
   return list;
 }
 

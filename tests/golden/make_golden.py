@@ -6,7 +6,7 @@ Needs torch, torchvision, numpy, safetensors and sacrebleu. The tests only read 
 import importlib
 import sys
 
-FAMILIES = ["attention", "layers", "ops", "optim", "safetensors", "bleu", "philox", "lm",
+FAMILIES = ["attention", "layers", "ops", "pool", "optim", "safetensors", "bleu", "philox", "lm",
             "recurrent", "image_norm", "conv", "peers", "vit"]
 
 
