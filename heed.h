@@ -21,6 +21,7 @@
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/norm.h>
 #include <heed/autograd/ops/optimizer.h>
+#include <heed/autograd/ops/pairwise_relu.h>
 #include <heed/autograd/ops/prefix_product.h>
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/selected_attention.h>
