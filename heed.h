@@ -25,6 +25,7 @@
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/norm.h>
 #include <heed/autograd/ops/optimizer.h>
+#include <heed/autograd/ops/pairwise_relu.h>
 #include <heed/autograd/ops/pool.h>
 #include <heed/autograd/ops/prefix_product.h>
 #include <heed/autograd/ops/reduce.h>

@@ -6,9 +6,12 @@
 #include <heed/nn/attention/bigbird.h>
 #include <heed/nn/attention/block_sparse.h>
 #include <heed/nn/attention/catalog.h>
+#include <heed/nn/attention/concatenation.h>
 #include <heed/nn/attention/conformance.h>
 #include <heed/nn/attention/dense.h>
+#include <heed/nn/attention/dot_product.h>
 #include <heed/nn/attention/efficient.h>
+#include <heed/nn/attention/gaussian.h>
 #include <heed/nn/attention/linear.h>
 #include <heed/nn/attention/linformer.h>
 #include <heed/nn/attention/lsh.h>

@@ -143,6 +143,9 @@ const std::vector<Mutant> kMutants = {
     {"fused_attention_parts", "attention", 0, Fault::negate},
     {"fused_attention_parts", "attention", 1, Fault::scale},
     {"fused_attention_parts", "attention", 2, Fault::swap},
+    {"pairwise_relu", "pairwise_relu", 0, Fault::scale},
+    {"pairwise_relu", "pairwise_relu", 1, Fault::swap},
+    {"pairwise_relu", "pairwise_relu", 2, Fault::negate},
 };
 
 // Fails by a wrong gradient, or is not noticed. All cases of the function count together.
