@@ -8,9 +8,9 @@
 
 #include <heed/backends/kernel.h>
 
-// out = act((x - mean) rstd weight + bias + residual) by the batch's own mean and (biased) variance,
-// act = max(., 0) if `relu`. Results besides out: statistics; mean and var [C], f32 for bf16, var
-// with correction 1. B S >= 2.
+// out = act((x - mean) rstd weight + bias + residual) by the batch's own mean and (biased)
+// variance, act = max(., 0) if `relu`. Results besides out: statistics; mean and var [C], f32 for
+// bf16, var with correction 1. B S >= 2.
 HEED_KERNEL(batch_norm, void(const Array& x, const Array& residual, const Array& weight,
                              const Array& bias, double eps, bool relu, const Array& statistics,
                              const Array& mean, const Array& var, const Array& out));

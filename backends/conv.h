@@ -15,8 +15,8 @@ struct ConvGeometry {
 
 }  // namespace heed
 
-// out[b, o, p] = bias[o] + sum_{c, k} weight[o, c, k] x[b, c, p stride + k dilation - padding], with
-// x = 0 outside; o and c of the same group. bias [O] may be undefined.
+// out[b, o, p] = bias[o] + sum_{c, k} weight[o, c, k] x[b, c, p stride + k dilation - padding],
+// with x = 0 outside; o and c of the same group. bias [O] may be undefined.
 HEED_KERNEL(conv, void(const Array& x, const Array& weight, const Array& bias,
                        const ConvGeometry& geometry, const Array& out));
 // The gradient by x of sum(cotangent * out).

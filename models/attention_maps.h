@@ -19,8 +19,8 @@ struct AttentionMaps {          // one tensor a layer; rows sum to 1 where the v
 AttentionMaps attention_maps(const Transformer& model, const Tensor& source, const Lengths& lengths,
                              const Tensor& target_in);
 
-// Images [B, C, H, W] -> a map [B, H, T, T] a layer, T = model.tokens(). Empty where the variant has
-// no weights to show. ValueError for a model in training mode.
+// Images [B, C, H, W] -> a map [B, H, T, T] a layer, T = model.tokens(). Empty where the variant
+// has no weights to show. ValueError for a model in training mode.
 std::vector<Tensor> attention_maps(const ViT& model, const Tensor& images);
 // What one token of a map looks at in the picture: [B, H, rows, columns], a weight a patch. Token 0
 // is the class token, where there is one; model.first_patch() + i is patch i.

@@ -46,8 +46,8 @@ struct ViTConfig {
                                    .layers = 12};
 };
 
-// nano (width 64, 4 layers: 0.2 M parameters), and the sizes of the papers, tiny, small, base, large
-// (5.7 M, 22 M, 86 M and 304 M for patches of 16); width, heads and layers are its sizes.
+// nano (width 64, 4 layers: 0.2 M parameters), and the sizes of the papers, tiny, small, base,
+// large (5.7 M, 22 M, 86 M and 304 M for patches of 16); width, heads and layers are its sizes.
 ViTConfig vit_preset(const std::string& name);
 void set_preset_sizes(ViTConfig& config, const std::string& name);
 const std::vector<std::string>& vit_presets();

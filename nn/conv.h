@@ -3,8 +3,8 @@
 //   nn::Conv2d conv(3, 16, {3}, {.padding = {1}});
 //   Tensor y = conv.forward(x);  // [B, 3, H, W] -> [B, 16, H, W]
 //
-// A kernel, like the options, has one size for all axes or one per axis. ValueError unless channels,
-// kernel and groups are positive and groups divides both channel counts.
+// A kernel, like the options, has one size for all axes or one per axis. ValueError unless
+// channels, kernel and groups are positive and groups divides both channel counts.
 #pragma once
 
 #include <heed/autograd/ops/conv.h>

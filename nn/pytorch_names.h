@@ -1,4 +1,5 @@
-// PyTorch's parameter names against heed's. nn.MultiheadAttention packs the three input projections:
+// PyTorch's parameter names against heed's. nn.MultiheadAttention packs the three input
+// projections:
 //
 //   PyTorch                                        heed
 //   in_proj_weight [3 d, d], or q_proj_weight,     q_proj.weight, k_proj.weight, v_proj.weight

@@ -2,9 +2,10 @@
 // p * base^(-2i / D), so that q_m . k_n depends on m - n only. Two layouts exist, which differ by a
 // fixed permutation of the channels; weights trained for one are wrong in the other.
 //
-// On a grid, such as the patches of a picture, the axes share the pairs out evenly, in order: with n
-// axes, pair i of an axis' D / 2n turns by its coordinate * base^(-2n i / D), so that q . k depends
-// on the distance along each axis only (Heo et al. 2024, arXiv 2403.13298, "axial"; base 100 there).
+// On a grid, such as the patches of a picture, the axes share the pairs out evenly, in order: with
+// n axes, pair i of an axis' D / 2n turns by its coordinate * base^(-2n i / D), so that q . k
+// depends on the distance along each axis only (Heo et al. 2024, arXiv 2403.13298, "axial"; base
+// 100 there).
 #pragma once
 
 #include <algorithm>

@@ -10,8 +10,8 @@ namespace heed {
 //
 //   y = (x - mean) / sqrt(var + eps) * weight + bias
 //
-// weight, bias: [C] of x's dtype, or undefined. f32, f64, bf16, which is computed in f32. A group of
-// one value gives the bias. groups = 1 is layer norm over all but the batch, groups = C instance
+// weight, bias: [C] of x's dtype, or undefined. f32, f64, bf16, which is computed in f32. A group
+// of one value gives the bias. groups = 1 is layer norm over all but the batch, groups = C instance
 // norm. ShapeError: x of rank below 2, vectors that are not [C]. ValueError: groups does not divide
 // C, eps < 0.
 Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias,

@@ -3,7 +3,8 @@
 // running sums of v and b v. The gradients are two more such walks:
 //
 //   dv_j = sum_i relu(a_i + b_j) g_i                    the same, keys asking and queries answering
-//   da_i = g_i . sum_{b_j > -a_i} v_j    db_j = v_j . sum_{a_i > -b_j} g_i     each walk's plain sum
+//   da_i = g_i . sum_{b_j > -a_i} v_j
+//   db_j = v_j . sum_{a_i > -b_j} g_i                  each walk's plain sum
 //
 // A task is one head and 16 channels, a cache line of f32, so that a single head has work for
 // several cores. Sums over channels are added up by block of channels, in a fixed order.

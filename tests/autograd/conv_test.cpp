@@ -6,8 +6,8 @@
 #include <heed/autograd/flop_counter.h>
 #include <heed/autograd/ops/conv.h>
 #include <heed/autograd/ops/reduce.h>
-#include <heed/core/random.h>
 #include <heed/core/parallel.h>
+#include <heed/core/random.h>
 #include <heed/nn/conv.h>
 #include <heed/tests/support/catch.h>
 

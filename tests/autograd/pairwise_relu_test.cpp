@@ -1,5 +1,5 @@
-// Edge cases of pairwise_relu: ties, pairs that are all hidden by the relu, sums that nearly cancel,
-// many threads, numbers that are none, and operands that do not fit.
+// Edge cases of pairwise_relu: ties, pairs that are all hidden by the relu, sums that nearly
+// cancel, many threads, numbers that are none, and operands that do not fit.
 #include <cmath>
 #include <limits>
 

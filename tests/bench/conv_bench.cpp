@@ -28,7 +28,9 @@ void convolution(benchmark::State& state, const Setting& s, Part part) {
   for (auto _ : state) {
     if (part == Part::forward || part == Part::train) y = conv2d(x, w, Tensor(), options);
     if (part == Part::forward) benchmark::DoNotOptimize(y.array().raw());
-    else benchmark::DoNotOptimize(grad({y}, leaves, {cotangent}, {.retain_graph = true})[0].array().raw());
+    else
+      benchmark::DoNotOptimize(
+          grad({y}, leaves, {cotangent}, {.retain_graph = true})[0].array().raw());
   }
   static const double peak = fma_peak(num_threads());
   const double flops = 2.0 * static_cast<double>(cotangent.numel() * s.in * s.kernel * s.kernel) *
