@@ -9,20 +9,10 @@
 // sizes out of range. DTypeError: other dtypes. Derivatives of any order.
 #pragma once
 
+#include <heed/autograd/ops/pool_options.h>
 #include <heed/autograd/tensor.h>
 
 namespace heed {
-
-// Output o looks at the elements o stride - padding + k dilation, k < kernel.
-struct PoolOptions {
-  Shape stride = {};       // >= 1; none: the kernel
-  Shape padding = {0};     // on both sides, at most half of the kernel's extent
-  Shape dilation = {1};    // >= 1; max_pool alone
-  bool ceil_mode = false;  // also a last window that only begins inside
-  // avg_pool alone: divide by the size of the window with its padding, or without.
-  bool count_include_pad = true;
-  int64_t divisor_override = 0;  // avg_pool alone: divide by this number, unless it is 0
-};
 
 // The largest element of each window; padding is smaller than any. Out: floor((in + 2 padding -
 // dilation (kernel - 1) - 1) / stride) + 1. The first of equal elements takes the gradient; NaN

@@ -1,8 +1,9 @@
 // The windows of pooling ops, checked. Not for users.
 #pragma once
 
-#include <heed/autograd/ops/pool.h>
+#include <heed/autograd/ops/pool_options.h>
 #include <heed/autograd/ops/windows.h>
+#include <heed/autograd/tensor.h>
 
 namespace heed {
 

@@ -97,9 +97,16 @@ struct Resampler {
 
   // `sum` of width.in and `staged` of width.out elements are this call's own.
   void rows(int64_t begin, int64_t end, T* sum, StagedRow<S> staged) const {
-    for (int64_t r = begin; r < end; ++r) {
-      const int64_t h = r % height.out, d = r / height.out % depth.out,
-                    plane = r / height.out / depth.out;
+    int64_t h = begin % height.out, d = begin / height.out % depth.out,
+            plane = begin / height.out / depth.out;
+    auto next = [&] {
+      if (++h < height.out) return;
+      h = 0;
+      if (++d < depth.out) return;
+      d = 0;
+      ++plane;
+    };
+    for (int64_t r = begin; r < end; ++r, next()) {
       S* to = out + r * width.out;
       if (r > begin && h > 0 && height.same(h, h - 1)) {  // as where a picture is made larger
         __builtin_memcpy(to, to - width.out, static_cast<size_t>(width.out) * sizeof(S));
@@ -120,17 +127,16 @@ struct Resampler {
   const T* add_rows(int64_t plane, int64_t d, int64_t h, T* sum, T& scale) const {
     const int64_t tall = height.count(h), count = depth.count(d) * tall;
     if (count == 0) return nullptr;
-    auto row = [&](int64_t n) {
-      const int64_t z = depth.begin(d) + n / tall, y = height.begin(h) + n % tall;
-      return x + ((plane * depth.in + z) * height.in + y) * width.in;
-    };
+    const S* first =
+        x + ((plane * depth.in + depth.begin(d)) * height.in + height.begin(h)) * width.in;
+    if (count == 1) {
+      scale = *depth.weights_of(d) * *height.weights_of(h);
+      return StagedRow<S>{sum}.read(first, width.in);
+    }
+    auto row = [&](int64_t n) { return first + (n / tall * height.in + n % tall) * width.in; };
     auto weight = [&](int64_t n) {
       return depth.weights_of(d)[n / tall] * height.weights_of(h)[n % tall];
     };
-    if (count == 1) {
-      scale = weight(0);
-      return StagedRow<S>{sum}.read(row(0), width.in);
-    }
     add_two(row(0), weight(0), row(1), weight(1), nullptr, sum);
     int64_t n = 2;
     for (; n + 1 < count; n += 2) add_two(row(n), weight(n), row(n + 1), weight(n + 1), sum, sum);
@@ -165,10 +171,22 @@ struct Resampler {
   }
 
   void each_output(const T* source, T scale, int64_t begin, int64_t end, T* to) const {
+    if (width.widest == 1) each_output<1>(source, scale, begin, end, to);
+    else if (width.widest == 2) each_output<2>(source, scale, begin, end, to);
+    else each_output<0>(source, scale, begin, end, to);
+  }
+
+  // K, unless 0, is width.widest.
+  template <int K>
+  void each_output(const T* source, T scale, int64_t begin, int64_t end, T* to) const {
     for (int64_t o = begin; o < end; ++o) {
       const T *w = width.weights_of(o), *from = source + width.begin(o);
       T sum = 0;
-      for (int64_t k = 0; k < width.count(o); ++k) sum += w[k] * from[k];
+      if (K > 0 && width.count(o) == K) {
+        for (int64_t k = 0; k < K; ++k) sum += w[k] * from[k];
+      } else {
+        for (int64_t k = 0; k < width.count(o); ++k) sum += w[k] * from[k];
+      }
       to[o] = scale * sum;
     }
   }
