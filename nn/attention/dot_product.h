@@ -6,11 +6,11 @@
 //   auto a = make_attention("dot_product", config);
 //
 // Option form: fast (default) multiplies keys and values first, q (k^T v) / N, so time and memory
-// are linear in the number of positions; naive keeps the T x S map, to compare with. Both are exact.
-// A call's scale multiplies the scores (1 by default). Cross, padding on both sides and grouped
-// heads are exact; a query without a visible key gives 0. Pair masks, biases, dropout on the
-// weights, a causal form and decoding are refused; `efficient:norm=scaling` is the same map with the
-// last two. Rows do not sum to 1. f32, f64, bf16 (computed in f32). See
+// are linear in the number of positions; naive keeps the T x S map, to compare with. Both are
+// exact. A call's scale multiplies the scores (1 by default). Cross, padding on both sides and
+// grouped heads are exact; a query without a visible key gives 0. Pair masks, biases, dropout on
+// the weights, a causal form and decoding are refused; `efficient:norm=scaling` is the same map
+// with the last two. Rows do not sum to 1. f32, f64, bf16 (computed in f32). See
 // docs/attention/dot_product.md.
 #pragma once
 
