@@ -54,8 +54,7 @@ class GaussianAttention : public EmbeddedGaussianAttention {
 bool naive_form(const Options& options);
 // What traits() of all four say: no causal form, no decoding, and why.
 Traits non_local_traits();
-// What the naive forms hold beside their operands and result: for each query and key, `maps`
-// numbers.
+// The cost of a naive form that keeps `maps` T x S maps.
 Cost naive_cost(const AttentionShape& shape, Pass pass, int64_t maps);
 
 }  // namespace heed::nn

@@ -36,7 +36,7 @@ TEST_CASE("non-local: fast equals naive, forward and backward", "[non_local]") {
     nn::AttentionCall scaled;
     scaled.scale = -0.5f;
     compare_forms(name, s, scaled, in);
-    // Whole numbers: equal keys, and scores that are exactly 0.
+    // All keys are equal, and all scores exactly 0.
     in.q = in.q * 0.0, in.k = in.k * 0.0;
     compare_forms(name, s, {}, in);
   }
