@@ -6,6 +6,7 @@
 #include <heed/core/error.h>
 #include <heed/nn/attention/score_map.h>
 #include <heed/nn/attention_recorder.h>
+#include <heed/nn/heads.h>
 #include <heed/nn/init.h>
 
 namespace heed::nn {
@@ -38,11 +39,6 @@ std::unique_ptr<Attention> make_variant(const MultiHeadAttentionConfig& c,
   config.max_length = c.max_length;
   config.causal = c.causal;
   return make_attention(c.variant, config, shared ? *shared : own);
-}
-
-Tensor split_heads(const Tensor& x, int64_t heads) {
-  Shape shape{x.dim(0), x.dim(1), heads, x.dim(2) / heads};
-  return x.reshape(shape).permute({0, 2, 1, 3});  // [B, H, T, D]
 }
 
 void require_probability(double p) {
@@ -127,10 +123,7 @@ Tensor MultiHeadAttention::project_values(const Tensor& value) const {
 }
 
 Tensor MultiHeadAttention::project_out(const Tensor& mixed) const {
-  // The fused op lays its result out as [B, T, H, E] in memory, so this copies nothing.
-  Tensor rows = mixed.permute({0, 2, 1, 3});                                   // [B, T, H, E]
-  rows = rows.reshape({rows.dim(0), rows.dim(1), rows.dim(2) * rows.dim(3)});  // [B, T, H E]
-  return out_proj.forward(rows);                                               // [B, T, width]
+  return out_proj.forward(merge_heads(mixed));  // [B, T, width]
 }
 
 // Tokens of row b stand at (tokens seen before) - (padding before them) + t.

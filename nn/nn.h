@@ -34,6 +34,7 @@
 #include <heed/nn/loss.h>
 #include <heed/nn/module.h>
 #include <heed/nn/multi_head_attention.h>
+#include <heed/nn/non_local.h>
 #include <heed/nn/norm.h>
 #include <heed/nn/patch_embedding.h>
 #include <heed/nn/position.h>
