@@ -62,6 +62,7 @@
 #include <heed/models/seq2seq.h>
 #include <heed/models/transformer.h>
 #include <heed/models/translate.h>
+#include <heed/models/vit.h>
 #include <heed/nn/nn.h>
 #include <heed/train/batch_ahead.h>
 #include <heed/train/checkpoint.h>
