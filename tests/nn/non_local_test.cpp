@@ -137,10 +137,8 @@ TEST_CASE("non-local block: variants of the catalogue are drop-ins", "[non_local
     Tensor y = block.forward(in);
     REQUIRE(y.shape() == x.shape());
     sum(square(y)).backward();
-    for (const auto& [name, parameter] : block.named_parameters()) {
-      INFO(name);
-      REQUIRE(parameter.grad().defined());
-    }
+    for (const Tensor& leaf : {in, block.g.weight, block.w.weight, block.norm->weight})
+      REQUIRE(leaf.grad().defined());
     ++count;
   }
   REQUIRE(count >= 19);
