@@ -1,4 +1,4 @@
-// The vision transformer: tokens, settings, every variant; torchvision's numbers: vit_golden_test.cpp.
+// The vision transformer: tokens, settings, every variant. Its golden tests: vit_golden_test.cpp.
 #include <heed/models/vit.h>
 
 #include <cmath>
