@@ -228,22 +228,10 @@ class Convolution {
   int64_t channel_;  // elements of a channel of results
 };
 
-common::ConvRequest request(const Array& source, const Array& result, int64_t groups,
-                            int64_t lanes) {
-  common::ConvRequest r{};
-  r.batch = source.dim(0);
-  r.groups = groups;
-  r.source_channels = source.dim(1) / groups;
-  r.result_channels = result.dim(1) / groups;
-  r.lanes = lanes;
-  r.element_bytes = static_cast<int64_t>(size_of(source.dtype()));
-  return r;
-}
-
 template <class T>
 void forward(const Array& x, const Array& weight, const Array& bias, const ConvGeometry& g,
              const Array& out) {
-  common::ConvRequest r = request(x, out, g.groups, Vec<T>::width);
+  common::ConvRequest r = conv_request<T>(x, out, g.groups);
   for (int i = 0; i < 3; ++i)
     r.axis[i] = {x.dim(2 + i),
                  out.dim(2 + i),
@@ -262,7 +250,7 @@ void forward(const Array& x, const Array& weight, const Array& bias, const ConvG
 template <class T>
 void input_gradient(const Array& cotangent, const Array& weight, const ConvGeometry& g,
                     const Array& dx) {
-  common::ConvRequest r = request(cotangent, dx, g.groups, Vec<T>::width);
+  common::ConvRequest r = conv_request<T>(cotangent, dx, g.groups);
   const int64_t taps = weight.dim(2) * weight.dim(3) * weight.dim(4), row = taps * weight.dim(1);
   ConvWeights<T> w{pointer<T>(weight), row * r.source_channels, taps, row};
   for (int64_t z = 0; z < g.stride[0]; ++z)

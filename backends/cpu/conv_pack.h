@@ -3,6 +3,7 @@
 
 #include <heed/backends/cpu/conv_plan.h>
 #include <heed/backends/cpu/vectors.h>
+#include <heed/core/array.h>
 
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
@@ -13,6 +14,19 @@ using common::ConvTap;
 using common::ConvTask;
 using common::ConvVector;
 using common::ConvVectors;
+
+// The request of source [B, C, D, H, W] -> result [B, O, ..], its axes still to be set.
+template <class T>
+common::ConvRequest conv_request(const Array& source, const Array& result, int64_t groups) {
+  common::ConvRequest r{};
+  r.batch = source.dim(0);
+  r.groups = groups;
+  r.source_channels = source.dim(1) / groups;
+  r.result_channels = result.dim(1) / groups;
+  r.lanes = Vec<T>::width;
+  r.element_bytes = static_cast<int64_t>(sizeof(T));
+  return r;
+}
 
 // One packed row: elements start, start + step, .. of a row of `source` elements; 0 outside it. Up
 // to a vector less one element is written beyond the row: rows are packed in order.

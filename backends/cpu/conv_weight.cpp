@@ -186,13 +186,7 @@ class WeightGradient {
 template <class T>
 void weight_gradient(const Array& x, const Array& cotangent, const ConvGeometry& g,
                      const Array& dweight) {
-  common::ConvRequest r{};
-  r.batch = x.dim(0);
-  r.groups = g.groups;
-  r.source_channels = x.dim(1) / g.groups;
-  r.result_channels = cotangent.dim(1) / g.groups;
-  r.lanes = Vec<T>::width;
-  r.element_bytes = static_cast<int64_t>(sizeof(T));
+  common::ConvRequest r = conv_request<T>(x, cotangent, g.groups);
   for (int i = 0; i < 3; ++i)
     r.axis[i] = {x.dim(2 + i),
                  cotangent.dim(2 + i),
