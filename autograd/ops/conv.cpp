@@ -4,6 +4,7 @@
 
 #include <heed/autograd/flop_counter.h>
 #include <heed/autograd/ops/operand.h>
+#include <heed/autograd/ops/pool_windows.h>
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/autograd/tape.h>
@@ -97,11 +98,9 @@ Tensor weight_gradient(const Convolved& c, const Tensor& x, const Tensor& cotang
 // One size for all axes, or one per axis, as the last of three.
 void spread(const char* op, const char* what, const Shape& sizes, int axes, int64_t least,
             int64_t (&out)[3]) {
-  if (sizes.rank() != 1 && sizes.rank() != axes)
-    throw ValueError(str(op, ": ", what, ": one size expected", axes > 1 ? str(", or ", axes) : "",
-                         ", got ", sizes));
+  const Shape each = per_axis(op, what, sizes, axes);
   for (int i = 0; i < axes; ++i) {
-    int64_t size = sizes[sizes.rank() == 1 ? 0 : i];
+    int64_t size = each[i];
     if (size < least) throw ValueError(str(op, ": ", what, " is ", size, ", expected >= ", least));
     out[3 - axes + i] = size;
   }

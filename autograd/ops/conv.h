@@ -9,7 +9,8 @@
 // x is 0 outside; output channel o reads the input channels of its own group, o / (O / groups).
 // f32, f64, bf16 (computed in f32). Derivatives of any order.
 //
-// ShapeError names what does not fit: ranks, channels, a kernel larger than the padded input.
+// ShapeError names what does not fit: ranks, channels, a kernel larger than the padded input, an
+// option with neither one size nor one per axis.
 // ValueError: a stride, dilation or group count below 1, a negative padding.
 #pragma once
 

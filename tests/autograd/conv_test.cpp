@@ -25,8 +25,8 @@ TEST_CASE("conv: what is refused, and why") {
   REQUIRE_THROWS_SAYING(conv2d(x, w, {}, {.stride = {0}}), ValueError, "stride is 0");
   REQUIRE_THROWS_SAYING(conv2d(x, w, {}, {.padding = {1, -1}}), ValueError, "padding is -1");
   REQUIRE_THROWS_SAYING(conv2d(x, w, {}, {.dilation = {0}}), ValueError, "dilation is 0");
-  REQUIRE_THROWS_SAYING(conv2d(x, w, {}, {.stride = {1, 1, 1}}), ValueError,
-                        "one size expected, or 2");
+  REQUIRE_THROWS_SAYING(conv2d(x, w, {}, {.stride = {1, 1, 1}}), ShapeError,
+                        "stride [1, 1, 1] has 3 sizes, expected 1 or 2");
   REQUIRE_THROWS_SAYING(conv2d(x, w, {}, {.dilation = {1, 3}}), ShapeError, "covers 7");
   REQUIRE_THROWS_SAYING(conv2d(x, zeros({6, 4, 0, 3})), ShapeError, "size 0");
   REQUIRE_THROWS_SAYING(conv2d(x, w, zeros({5})), ShapeError, "bias");
