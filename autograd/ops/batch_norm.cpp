@@ -19,25 +19,25 @@ class Maps {
     int64_t batch = shape[0], channels = shape[1];
     int64_t size = batch * channels == 0 ? 0 : shape.numel() / (batch * channels);
     flat_ = {batch, channels, size};
-    turned_ = batch > 1 && size < kShort;
+    transposed_ = batch > 1 && size < kShort;
   }
   Array in(const Array& x) const {
     if (!x.defined()) return x;
     Array flat = packed(x).view(flat_);
-    if (!turned_) return flat;
+    if (!transposed_) return flat;
     return packed(flat.transpose(0, 1)).view({1, flat_[1], flat_[0] * flat_[2]});
   }
   Array in(const Tensor& x) const { return x.defined() ? in(x.array()) : Array(); }
   Array like(const Array& flat) const { return flat.new_empty(flat.shape()); }
   Array out(const Array& y) const {
-    if (!y.defined() || !turned_) return y.defined() ? y.view(shape_) : y;
+    if (!y.defined() || !transposed_) return y.defined() ? y.view(shape_) : y;
     return packed(y.view({flat_[1], flat_[0], flat_[2]}).transpose(0, 1)).view(shape_);
   }
 
  private:
   static constexpr int64_t kShort = 8;
   Shape shape_, flat_;
-  bool turned_;
+  bool transposed_;
 };
 
 Array vector(const Tensor& t) { return t.defined() ? packed(t.array()) : Array(); }

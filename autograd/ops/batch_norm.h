@@ -4,9 +4,9 @@
 //   y = act((x - mean) / sqrt(var + eps) * weight + bias + residual)
 //
 // act is max(., 0) with `relu`, otherwise nothing. weight and bias [C] are of x's dtype, or
-// undefined (1 and 0). Statistics, [C], are f32 for bf16 and otherwise of x's dtype. All that a
-// training step of a residual network does besides convolutions is one op so, which reads and
-// writes memory once.
+// undefined (1 and 0). Statistics, [C], are f32 for bf16 and otherwise of x's dtype. With ReLU and
+// residual in the same op, what a residual network does between two convolutions passes over memory
+// once.
 //
 //   auto [y, mean, var] = batch_norm_training(x, weight, bias, {.relu = true});
 //   update_running_(mean, var, 0.1, running_mean, running_var, num_batches_tracked);
