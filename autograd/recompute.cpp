@@ -26,6 +26,18 @@ class GeneratorState {
   uint64_t seed_, offset_;
 };
 
+thread_local bool running_again = false;
+
+class RunningAgain {
+ public:
+  RunningAgain() : before_(std::exchange(running_again, true)) {}
+  ~RunningAgain() { running_again = before_; }
+  RunningAgain(const RunningAgain&) = delete;
+
+ private:
+  bool before_;
+};
+
 // What f's graph depends on besides its inputs: parameters and captured results, recognised by
 // nodes older than the run. `saved` holds those that f's ops saved, with versions.
 struct Boundary {
@@ -107,6 +119,7 @@ void RecomputeNode::check_versions() const {
 }
 
 std::vector<Tensor> RecomputeNode::run_again(const std::vector<Tensor>& in) const {
+  RunningAgain scope;
   GradMode recording(true);
   GeneratorState state(seed_, offset_);
   OpName none("");  // f is user code, which may read the defaults: those of forward
@@ -160,6 +173,8 @@ void RecomputeNode::vjp(Vjp& v) {
 }
 
 }  // namespace
+
+bool recomputing() { return running_again; }
 
 std::vector<Tensor> recompute(RecomputeListFunction f, const std::vector<Tensor>& inputs) {
   if (!grad_enabled()) return f(inputs);

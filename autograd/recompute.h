@@ -22,4 +22,8 @@ using RecomputeListFunction = std::function<std::vector<Tensor>(const std::vecto
 Tensor recompute(RecomputeFunction f, const std::vector<Tensor>& inputs);
 std::vector<Tensor> recompute(RecomputeListFunction f, const std::vector<Tensor>& inputs);
 
+// Whether this thread is in such a second run. A layer that changes something in forward (running
+// statistics) asks, and does not change it again.
+bool recomputing();
+
 }  // namespace heed

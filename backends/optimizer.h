@@ -26,7 +26,7 @@ HEED_KERNEL(adam_step,
 // `buffer` undefined: no momentum.
 HEED_KERNEL(sgd_step, void(const Array& parameter, const Array& master, const Array& gradient,
                            const Array& buffer, const Array& step_state, kernels::SgdRule rule));
-// The next three kernels change the step state (its values: autograd/ops/optimizer.h).
+// The next three change the step state (its values: autograd/ops/optimizer.h).
 //
 // Marks the next step as failed if `value` (one element; f32, f64, bf16) is not finite.
 HEED_KERNEL_ONCE(mark_not_finite, void(const Array& value, const Array& step_state));
@@ -34,5 +34,8 @@ HEED_KERNEL_ONCE(mark_not_finite, void(const Array& value, const Array& step_sta
 HEED_KERNEL_ONCE(clip_factor, void(const Array& norm, double max_norm, const Array& step_state));
 // Counts a step with this learning rate, unless one has failed.
 HEED_KERNEL_ONCE(begin_step, void(double learning_rate, const Array& step_state));
+// values[i] = kept[i] if a step has failed. Any dtype, contiguous.
+HEED_KERNEL_ONCE(restore_if_failed, void(std::span<const Array> values, std::span<const Array> kept,
+                                         const Array& step_state));
 // out f64 [] = sqrt(sum of squares of all elements of all arrays), summed in f64.
 HEED_KERNEL(global_norm, void(std::span<const Array> arrays, const Array& out));

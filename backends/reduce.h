@@ -10,5 +10,5 @@ HEED_KERNEL(sum, void(const Array& x, const Array& out));
 // wins ties, NaN wins over numbers. Every dtype but f16.
 HEED_KERNEL(arg_extreme, void(const Array& x, int axis, bool largest, const Array& out));
 // Running sums along `axis`, from the end if `reverse`; f32 and bf16 (accumulated in f64), f64,
-// i32, i64. Same shapes, any strides.
+// i32, i64. Same shapes, contiguous; out may be x.
 HEED_KERNEL(cumsum, void(const Array& x, int axis, bool reverse, const Array& out));

@@ -1,15 +1,20 @@
 #include <heed/models/attention_maps.h>
 
 #include <heed/autograd/grad_mode.h>
+#include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
 #include <heed/nn/attention_recorder.h>
 
 namespace heed::models {
 
-AttentionMaps attention_maps(const Transformer& model, const Tensor& source, const Lengths& lengths,
-                             const Tensor& target_in) {
+static void require_eval(const nn::Module& model) {
   if (model.is_training())
     throw ValueError("attention_maps: the model is in training mode: call eval() before");
+}
+
+AttentionMaps attention_maps(const Transformer& model, const Tensor& source, const Lengths& lengths,
+                             const Tensor& target_in) {
+  require_eval(model);
   NoGrad guard;
   nn::AttentionRecorder recorder;
   model.decode(target_in, model.encode(source, lengths));
@@ -24,6 +29,29 @@ AttentionMaps attention_maps(const Transformer& model, const Tensor& source, con
     add(maps.cross, model.decoder().layer(i).multihead_attn);
   }
   return maps;
+}
+
+std::vector<Tensor> attention_maps(const ViT& model, const Tensor& images) {
+  require_eval(model);
+  NoGrad guard;
+  nn::AttentionRecorder recorder;
+  model.states(images);
+  std::vector<Tensor> maps;
+  for (int64_t i = 0; i < model.encoder().size(); ++i)
+    if (Tensor map = recorder.weights(model.encoder().layer(i).self_attn); map.defined())
+      maps.push_back(map);
+  return maps;
+}
+
+Tensor patch_weights(const ViT& model, const Tensor& map, int64_t token) {
+  int64_t tokens = model.tokens();
+  if (map.rank() != 4 || map.dim(2) != tokens || map.dim(3) != tokens)
+    throw ShapeError(
+        str("patch_weights: a map [B, H, ", tokens, ", ", tokens, "] expected, got ", map.shape()));
+  if (token < 0 || token >= tokens)
+    throw ValueError(str("patch_weights: token ", token, " of ", tokens));
+  Tensor row = select(map, 2, token).slice(2, model.first_patch(), tokens);  // [B, H, N]
+  return row.reshape({map.dim(0), map.dim(1), model.grid().rows, model.grid().columns});
 }
 
 }  // namespace heed::models

@@ -1,9 +1,10 @@
-// The attention weights of every layer and head for given sentences, to look at.
+// The attention weights of every layer and head for given sentences or pictures, to look at.
 #pragma once
 
 #include <vector>
 
 #include <heed/models/transformer.h>
+#include <heed/models/vit.h>
 
 namespace heed::models {
 
@@ -17,5 +18,12 @@ struct AttentionMaps {          // one tensor a layer; rows sum to 1 where the v
 // is empty. ValueError for a model in training mode.
 AttentionMaps attention_maps(const Transformer& model, const Tensor& source, const Lengths& lengths,
                              const Tensor& target_in);
+
+// Images [B, C, H, W] -> a map [B, H, T, T] a layer, T = model.tokens(). Empty where the variant
+// has no weights to show. ValueError for a model in training mode.
+std::vector<Tensor> attention_maps(const ViT& model, const Tensor& images);
+// What one token of a map looks at in the picture: [B, H, rows, columns], a weight a patch. Token 0
+// is the class token, where there is one; model.first_patch() + i is patch i.
+Tensor patch_weights(const ViT& model, const Tensor& map, int64_t token);
 
 }  // namespace heed::models

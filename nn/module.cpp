@@ -50,6 +50,14 @@ NamedTensors Module::named_buffers() const {
   NamedTensors list;
   walk("", &Module::buffers_,
        [&](const std::string& path, const Tensor& t) { list.emplace_back(path, t); });
+  for (auto& running : running_buffers()) list.push_back(std::move(running));
+  return list;
+}
+
+NamedTensors Module::running_buffers() const {
+  NamedTensors list;
+  walk("", &Module::running_,
+       [&](const std::string& path, const Tensor& t) { list.emplace_back(path, t); });
   return list;
 }
 
@@ -85,13 +93,18 @@ void Module::zero_grad() const {
 
 void Module::to(DType dtype) {
   if (!is_differentiable(dtype)) refuse_dtype("Module::to", dtype);
-  replace([&](const Tensor& t) { return is_floating(t.dtype()) ? t.to(dtype).array() : t.array(); },
-          {&Module::buffers_});
+  auto to = [](DType dtype) {
+    return
+        [=](const Tensor& t) { return is_floating(t.dtype()) ? t.to(dtype).array() : t.array(); };
+  };
+  replace(to(dtype), {&Module::buffers_});
+  walk("", &Module::running_,
+       [&](const std::string&, const Tensor& t) { t.set_value(to(accumulate_dtype(dtype))(t)); });
 }
 
 void Module::to(Device device) {
   replace([&](const Tensor& t) { return t.to(device).array(); },
-          {&Module::buffers_, &Module::unsaved_buffers_});
+          {&Module::buffers_, &Module::running_, &Module::unsaved_buffers_});
 }
 
 // set_value reaches every handle, so tied parameters stay tied.
@@ -180,6 +193,11 @@ Tensor& Module::register_parameter(const std::string& name, Tensor& tensor) {
 
 Tensor& Module::register_buffer(const std::string& name, Tensor& tensor, bool saved) {
   (saved ? buffers_ : unsaved_buffers_).emplace_back(name, &tensor);
+  return tensor;
+}
+
+Tensor& Module::register_running(const std::string& name, Tensor& tensor) {
+  running_.emplace_back(name, &tensor);
   return tensor;
 }
 

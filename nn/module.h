@@ -44,7 +44,8 @@ class Module {
   // parameters() and under each of its names in named_parameters(..., true) and state_dict().
   std::vector<Tensor> parameters() const;
   NamedTensors named_parameters(bool with_tied = false) const;
-  NamedTensors named_buffers() const;  // those that are saved
+  NamedTensors named_buffers() const;    // those that are saved, running ones too
+  NamedTensors running_buffers() const;  // those of register_running
   const std::vector<std::pair<std::string, Module*>>& children() const { return children_; }
   // f(path, module) for this module (path "") and all below it, depth first.
   void visit(const std::function<void(const std::string& path, Module& module)>& f);
@@ -56,8 +57,9 @@ class Module {
   bool is_training() const { return training_; }
   void zero_grad() const;
   // Converts or moves parameters, gradients and buffers, recursively; to(dtype) leaves integer
-  // buffers and those that are not saved as they are. Hooks on parameters stay. Make an optimizer
-  // after the move: its state stays where it was made. A graph from before it is of no more use.
+  // buffers and those that are not saved as they are, and makes running ones f32 for bf16. Hooks on
+  // parameters stay. Make an optimizer after the move: its state stays where it was made. A graph
+  // from before it is of no more use.
   void to(DType dtype);
   void to(Device device);
 
@@ -78,6 +80,10 @@ class Module {
   // A buffer that is not saved is made anew by the constructor: it moves with the module, but is no
   // part of state_dict().
   Tensor& register_buffer(const std::string& name, Tensor& tensor, bool saved = true);
+  // A saved buffer that forward changes in training, as batch norm's averages: a running statistic.
+  // forward leaves it alone while recomputing() (autograd/recompute.h); the trainer takes back the
+  // changes of a step that failed. In a model of bf16 it is f32.
+  Tensor& register_running(const std::string& name, Tensor& tensor);
   // An empty name puts the child's names directly among this module's own.
   void register_module(const std::string& name, Module& child);
 
@@ -93,7 +99,7 @@ class Module {
 
   std::string name_;
   bool training_ = true;
-  Entries parameters_, buffers_, unsaved_buffers_;
+  Entries parameters_, buffers_, running_, unsaved_buffers_;
   std::vector<std::pair<std::string, Module*>> children_;
 };
 

@@ -6,6 +6,7 @@
 #include <heed/core/error.h>
 #include <heed/nn/attention/score_map.h>
 #include <heed/nn/attention_recorder.h>
+#include <heed/nn/heads.h>
 #include <heed/nn/init.h>
 
 namespace heed::nn {
@@ -40,11 +41,6 @@ std::unique_ptr<Attention> make_variant(const MultiHeadAttentionConfig& c,
   return make_attention(c.variant, config, shared ? *shared : own);
 }
 
-Tensor split_heads(const Tensor& x, int64_t heads) {
-  Shape shape{x.dim(0), x.dim(1), heads, x.dim(2) / heads};
-  return x.reshape(shape).permute({0, 2, 1, 3});  // [B, H, T, D]
-}
-
 void require_probability(double p) {
   if (!(p >= 0 && p <= 1))
     throw ValueError(str("MultiHeadAttention: attention dropout must be in [0, 1], got ", p));
@@ -58,22 +54,28 @@ MultiHeadAttention::MultiHeadAttention(int64_t width, const MultiHeadAttentionCo
 
 MultiHeadAttention::MultiHeadAttention(const MultiHeadAttentionConfig& c, int64_t width,
                                        SharedParameters* shared)
-    : q_proj(width, c.heads * c.head_dim, c.bias),
-      v_proj(c.value_width, c.kv_heads * c.head_dim, c.bias),
+    : v_proj(c.value_width, c.kv_heads * c.head_dim, c.bias),
       out_proj(c.heads * c.head_dim, width, c.bias),
+      width_(width),
       config_(c),
       attention_(make_variant(c, shared)) {
   Traits traits = attention_->traits();
-  if (!traits.shared_qk)
+  if (traits.raw_qk && (c.heads * c.head_dim != width || c.kv_heads * c.head_dim != c.key_width))
+    throw ValueError(str("MultiHeadAttention(", c.variant, "): queries and keys are the inputs ",
+                         "themselves, so heads x head_dim must be their width: ", c.heads, " x ",
+                         c.head_dim, " for queries of ", width, ", ", c.kv_heads, " x ", c.head_dim,
+                         " for keys of ", c.key_width));
+  if (!traits.raw_qk) q_proj = std::make_unique<Linear>(width, c.heads * c.head_dim, c.bias);
+  if (!traits.raw_qk && !traits.shared_qk)
     k_proj = std::make_unique<Linear>(c.key_width, c.kv_heads * c.head_dim, c.bias);
-  register_module("q_proj", q_proj);
+  if (q_proj) register_module("q_proj", *q_proj);
   if (k_proj) register_module("k_proj", *k_proj);
   register_module("v_proj", v_proj);
   register_module("out_proj", out_proj);
   register_module("attention", *attention_);
   // PyTorch initialises the packed [3 d, d] matrix at once, whose fan-out is that of all three.
   double gain = std::sqrt(0.5);
-  for (Linear* linear : {&q_proj, k_proj.get(), &v_proj, &out_proj}) {
+  for (Linear* linear : {q_proj.get(), k_proj.get(), &v_proj, &out_proj}) {
     if (!linear) continue;
     if (linear != &out_proj) init::xavier_uniform_(linear->weight, gain);
     if (linear->bias.defined()) init::zeros_(linear->bias);
@@ -81,7 +83,7 @@ MultiHeadAttention::MultiHeadAttention(const MultiHeadAttentionConfig& c, int64_
   if (c.qk_norm) {
     q_norm = std::make_unique<RMSNorm>(c.head_dim);
     register_module("q_norm", *q_norm);
-    if (k_proj) {
+    if (!traits.shared_qk) {
       k_norm = std::make_unique<RMSNorm>(c.head_dim);
       register_module("k_norm", *k_norm);
     }
@@ -102,16 +104,16 @@ void MultiHeadAttention::require_input(const Tensor& x, int64_t width, const cha
 }
 
 Tensor MultiHeadAttention::project_queries(const Tensor& query) const {
-  require_input(query, q_proj.in(), "query");
-  Tensor q = split_heads(q_proj.forward(query), heads());  // [B, H, T, D]
+  require_input(query, width_, "query");
+  Tensor q = split_heads(q_proj ? q_proj->forward(query) : query, heads());  // [B, H, T, D]
   return q_norm ? q_norm->forward(q) : q;
 }
 
 Tensor MultiHeadAttention::project_keys(const Tensor& key) const {
-  const Linear& linear = k_proj ? *k_proj : q_proj;
-  require_input(key, linear.in(), "key");
-  Tensor k = split_heads(linear.forward(key), kv_heads());  // [B, Hkv, S, D]
-  const RMSNorm* norm = k_proj ? k_norm.get() : q_norm.get();
+  const Linear* linear = k_proj ? k_proj.get() : q_proj.get();  // neither: the keys as they are
+  require_input(key, linear ? linear->in() : config_.key_width, "key");
+  Tensor k = split_heads(linear ? linear->forward(key) : key, kv_heads());  // [B, Hkv, S, D]
+  const RMSNorm* norm = k_norm ? k_norm.get() : q_norm.get();
   return norm ? norm->forward(k) : k;
 }
 
@@ -121,10 +123,7 @@ Tensor MultiHeadAttention::project_values(const Tensor& value) const {
 }
 
 Tensor MultiHeadAttention::project_out(const Tensor& mixed) const {
-  // The fused op lays its result out as [B, T, H, E] in memory, so this copies nothing.
-  Tensor rows = mixed.permute({0, 2, 1, 3});                                   // [B, T, H, E]
-  rows = rows.reshape({rows.dim(0), rows.dim(1), rows.dim(2) * rows.dim(3)});  // [B, T, H E]
-  return out_proj.forward(rows);                                               // [B, T, width]
+  return out_proj.forward(merge_heads(mixed));  // [B, T, width]
 }
 
 // Tokens of row b stand at (tokens seen before) - (padding before them) + t.
@@ -205,7 +204,7 @@ Tensor MultiHeadAttention::weights(const Tensor& query, const Tensor& key, const
 }
 
 std::unique_ptr<DecodeState> MultiHeadAttention::new_state(int64_t batch, int64_t capacity) const {
-  return attention_->new_state(batch, capacity, q_proj.weight.dtype(), q_proj.weight.device());
+  return attention_->new_state(batch, capacity, v_proj.weight.dtype(), v_proj.weight.device());
 }
 
 void MultiHeadAttention::absorb(const Tensor& key, const Tensor& value, const Mask& mask,
@@ -233,7 +232,7 @@ Tensor MultiHeadAttention::step_cross(const Tensor& query, const Mask& mask,
 
 std::string MultiHeadAttention::type_name() const {
   std::string groups = kv_heads() == heads() ? "" : str(", kv_heads ", kv_heads());
-  return str("MultiHeadAttention(", q_proj.in(), ", heads ", heads(), groups, rope_ ? ", RoPE" : "",
+  return str("MultiHeadAttention(", width_, ", heads ", heads(), groups, rope_ ? ", RoPE" : "",
              q_norm ? ", QK norm" : "", dropout_ > 0 ? str(", dropout ", dropout_) : "", ")");
 }
 

@@ -68,8 +68,9 @@ class MultiHeadAttention : public Module {
   const MultiHeadAttentionConfig& config() const { return config_; }
   std::string type_name() const override;
 
-  Linear q_proj;
-  std::unique_ptr<Linear> k_proj;  // empty where the variant's keys are its queries
+  // q_proj and k_proj are empty where the variant's queries and keys are the inputs themselves
+  // (Traits::raw_qk), k_proj alone where its keys are its queries (Traits::shared_qk).
+  std::unique_ptr<Linear> q_proj, k_proj;
   Linear v_proj, out_proj;
   std::unique_ptr<RMSNorm> q_norm, k_norm;  // with qk_norm; over head_dim
 
@@ -92,6 +93,7 @@ class MultiHeadAttention : public Module {
   AttentionCall decoding_call(const Mask& mask) const;
   void require_input(const Tensor& x, int64_t width, const char* what) const;
 
+  int64_t width_;
   MultiHeadAttentionConfig config_;
   std::unique_ptr<Attention> attention_;
   std::optional<Rope> rope_;

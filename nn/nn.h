@@ -6,9 +6,12 @@
 #include <heed/nn/attention/bigbird.h>
 #include <heed/nn/attention/block_sparse.h>
 #include <heed/nn/attention/catalog.h>
+#include <heed/nn/attention/concatenation.h>
 #include <heed/nn/attention/conformance.h>
 #include <heed/nn/attention/dense.h>
+#include <heed/nn/attention/dot_product.h>
 #include <heed/nn/attention/efficient.h>
+#include <heed/nn/attention/gaussian.h>
 #include <heed/nn/attention/linear.h>
 #include <heed/nn/attention/linformer.h>
 #include <heed/nn/attention/lsh.h>
@@ -21,6 +24,8 @@
 #include <heed/nn/attention/topk.h>
 #include <heed/nn/attention/window.h>
 #include <heed/nn/attention_recorder.h>
+#include <heed/nn/batch_norm.h>
+#include <heed/nn/conv.h>
 #include <heed/nn/dropout.h>
 #include <heed/nn/embedding.h>
 #include <heed/nn/feed_forward.h>
@@ -29,7 +34,9 @@
 #include <heed/nn/loss.h>
 #include <heed/nn/module.h>
 #include <heed/nn/multi_head_attention.h>
+#include <heed/nn/non_local.h>
 #include <heed/nn/norm.h>
+#include <heed/nn/patch_embedding.h>
 #include <heed/nn/position.h>
 #include <heed/nn/position_bias.h>
 #include <heed/nn/pytorch_names.h>

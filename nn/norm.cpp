@@ -1,5 +1,6 @@
 #include <heed/nn/norm.h>
 
+#include <heed/autograd/ops/group_norm.h>
 #include <heed/autograd/ops/norm.h>
 #include <heed/core/error.h>
 
@@ -41,5 +42,29 @@ Tensor RMSNorm::forward(const Tensor& x) const {
 }
 
 std::string RMSNorm::type_name() const { return str("RMSNorm(", weight.dim(0), ")"); }
+
+GroupNorm::GroupNorm(int64_t groups, int64_t channels, double eps, bool affine)
+    : groups_(groups), channels_(channels), eps_(eps) {
+  if (groups < 1 || channels < 1 || channels % groups != 0)
+    throw ValueError(
+        str("GroupNorm: ", groups, " groups do not divide ", channels, " channels evenly"));
+  if (affine) {
+    weight = ones({channels});
+    bias = zeros({channels});
+  }
+  register_parameter("weight", weight);
+  register_parameter("bias", bias);
+}
+
+Tensor GroupNorm::forward(const Tensor& x) const {
+  auto scope = enter();
+  if (x.rank() < 2 || x.dim(1) != channels_)
+    throw ShapeError(str("GroupNorm: x [B, ", channels_, ", ...] expected, got ", x.shape()));
+  return group_norm(x, groups_, weight, bias, eps_);  // [B, C, ..]
+}
+
+std::string GroupNorm::type_name() const {
+  return str("GroupNorm(", groups_, ", ", channels_, ")");
+}
 
 }  // namespace heed::nn

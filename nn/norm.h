@@ -1,4 +1,5 @@
-// Normalization over the last axis; formulas in autograd/ops/norm.h.
+// Normalization without running statistics: over the last axis (autograd/ops/norm.h), and over
+// groups of channels (autograd/ops/group_norm.h). Batch norm: nn/batch_norm.h.
 #pragma once
 
 #include <heed/nn/module.h>
@@ -29,6 +30,20 @@ class RMSNorm : public Module {
   Tensor weight;  // [D], ones
 
  private:
+  double eps_;
+};
+
+class GroupNorm : public Module {
+ public:
+  // ValueError unless `groups` divides `channels`.
+  GroupNorm(int64_t groups, int64_t channels, double eps = 1e-5, bool affine = true);
+  Tensor forward(const Tensor& x) const;  // x [B, C, ...spatial]
+  std::string type_name() const override;
+
+  Tensor weight, bias;  // [C], ones and zeros; undefined unless affine
+
+ private:
+  int64_t groups_, channels_;
   double eps_;
 };
 

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include <heed/autograd/ops/broadcast.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/index.h>
+#include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
 #include <heed/core/plan.h>
 #include <heed/nn/init.h>
@@ -25,6 +27,18 @@ Tensor sinusoidal_table(int64_t length, int64_t width, const TensorOptions& opti
   }
   DType dtype = options.dtype ? *options.dtype : default_dtype();
   return Tensor::from(values, {length, width}, {.dtype = dtype, .device = options.device});
+}
+
+Tensor sinusoidal_grid(int64_t rows, int64_t columns, int64_t width, const TensorOptions& options) {
+  if (rows < 1 || columns < 1 || width < 4 || width % 4 != 0)
+    throw ValueError(
+        str("sinusoidal_grid: a width that 4 divides expected, a sine and a cosine of ",
+            "row and column each, got width ", width, " for a grid of ", rows, " x ", columns));
+  Tensor y = sinusoidal_table(rows, width / 2, options).unsqueeze(1);     // [R, 1, D/2]
+  Tensor x = sinusoidal_table(columns, width / 2, options).unsqueeze(0);  // [1, C, D/2]
+  Shape half{rows, columns, width / 2};
+  Tensor both = concat({broadcast_to(y, half), broadcast_to(x, half)}, -1);  // [R, C, D]
+  return both.reshape({rows * columns, width});                              // [R C, D]
 }
 
 Tensor position_ids(const Lengths& first, int64_t count, Device device) {

@@ -12,6 +12,10 @@ namespace heed::nn {
 //   P[p, 2i] = sin(p / 10000^(2i / D)),  P[p, 2i + 1] = cos(the same).
 // Computed in f64, then rounded. [length, width]
 Tensor sinusoidal_table(int64_t length, int64_t width, const TensorOptions& options = {});
+// Of the cells of a grid, row by row: the first half of the channels is the table above of the row,
+// the second that of the column. [rows * columns, width]; ValueError unless 4 divides width.
+Tensor sinusoidal_grid(int64_t rows, int64_t columns, int64_t width,
+                       const TensorOptions& options = {});
 
 class Positions : public Module {
  public:

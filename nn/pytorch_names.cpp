@@ -41,10 +41,44 @@ void rename(StateDict& state, const std::string& from, const std::string& to) {
   state.erase(from);
 }
 
+// Of all twins, from the root down, with the paths from the root.
+std::vector<std::vector<PyTorchName>> twins(Module& root) {
+  std::vector<std::vector<PyTorchName>> list;
+  root.visit([&](const std::string& path, Module& module) {
+    auto* twin = dynamic_cast<PyTorchTwin*>(&module);
+    if (!twin) return;
+    list.push_back(twin->pytorch_names());
+    if (path.empty()) return;
+    for (PyTorchName& name : list.back()) name = {path + "." + name.ours, path + "." + name.theirs};
+  });
+  return list;
+}
+
+// Each entry at or below the path `from` of one of the pairs, once.
+StateDict moved(const StateDict& state, const std::vector<PyTorchName>& names,
+                std::string PyTorchName::*from, std::string PyTorchName::*to) {
+  StateDict out;
+  for (const auto& [name, tensor] : state) {
+    std::string now = name;
+    for (const PyTorchName& pair : names) {
+      const std::string& path = pair.*from;
+      if (!name.starts_with(path) || !(name.size() == path.size() || name[path.size()] == '.'))
+        continue;
+      now = pair.*to + name.substr(path.size());
+      break;
+    }
+    if (!out.emplace(now, tensor).second)
+      throw ValueError(str("from_pytorch: ", now, " is there under two names"));
+  }
+  return out;
+}
+
 }  // namespace
 
 StateDict from_pytorch(const StateDict& input, Module& module) {
   StateDict state = input;
+  for (const auto& names : twins(module))
+    state = moved(state, names, &PyTorchName::theirs, &PyTorchName::ours);
   for (const auto& [prefix, attention] : attentions(module)) {
     for (const char* name : {"bias_k", "bias_v"})
       if (state.count(prefix + name))
@@ -81,6 +115,9 @@ StateDict to_pytorch(Module& module) {
     if (packed) state[prefix + "in_proj_weight"] = concat(weights, 0);        // [3 d, d]
     if (!biases.empty()) state[prefix + "in_proj_bias"] = concat(biases, 0);  // [3 d]
   }
+  auto all = twins(module);
+  for (auto names = all.rbegin(); names != all.rend(); ++names)  // the inner ones first
+    state = moved(state, *names, &PyTorchName::ours, &PyTorchName::theirs);
   return state;
 }
 

@@ -14,19 +14,35 @@ Rope::Rope(int64_t head_dim, const RopeOptions& options) : half_(head_dim / 2), 
   if (head_dim < 2 || head_dim % 2 != 0)
     throw ValueError(str("Rope: channels turn in pairs, so head_dim must be even, got ", head_dim));
   if (!(options.base > 0)) throw ValueError(str("Rope: base must be positive, got ", options.base));
+  if (options.unrotated < 0)
+    throw ValueError(str("Rope: ", options.unrotated, " unrotated tokens"));
+  for (int64_t size : options.grid)
+    if (size < 1) throw ValueError(str("Rope: a grid of ", options.grid));
+  if (half_ % axes() != 0)
+    throw ValueError(str("Rope: ", axes(), " axes share the pairs of channels out evenly, so ",
+                         "head_dim must be a multiple of ", 2 * axes(), ", got ", head_dim));
+}
+
+// Behind the end of a grid its first axis goes on: tables are longer than they need to be.
+double Rope::position(int64_t token, int axis) const {
+  if (token < options_.unrotated) return 0;
+  int64_t cell = token - options_.unrotated;
+  for (int a = axes() - 1; a > axis; --a) cell /= options_.grid[a];
+  return static_cast<double>(axis == 0 ? cell : cell % options_.grid[axis]);
 }
 
 // Angles in f64: in f32, position 100,000 times the fastest rate is off by several thousandths.
 Tensor Rope::table(int64_t length, const Tensor& like) const {
   return table_.get(length, like, [this](int64_t known, DType dtype, Device device) {
-    std::vector<double> values;  // of each position, all cosines and all sines
-    for (int64_t p = 0; p < known; ++p)
+    int64_t share = half_ / axes();  // pairs of an axis
+    std::vector<double> values;      // of each token, all cosines and all sines
+    for (int64_t t = 0; t < known; ++t)
       for (auto* f :
            {static_cast<double (*)(double)>(std::cos), static_cast<double (*)(double)>(std::sin)})
         for (int64_t i = 0; i < half_; ++i) {
           double rate =
-              std::pow(options_.base, -static_cast<double>(i) / static_cast<double>(half_));
-          values.push_back(f(static_cast<double>(p) * rate));
+              std::pow(options_.base, -static_cast<double>(i % share) / static_cast<double>(share));
+          values.push_back(f(position(t, static_cast<int>(i / share)) * rate));
         }
     return Tensor::from(values, {known, 2 * half_}, {.dtype = dtype, .device = device});
   });
@@ -46,23 +62,29 @@ Tensor Rope::rotate(const Tensor& x, const Tensor& table) const {
   return stack({rotated_a, rotated_b}, -1).reshape(x.shape());            // [B, H, T, D]
 }
 
-static void check(const Tensor& x, int64_t head_dim) {
-  if (x.rank() != 4 || x.dim(3) != head_dim)
-    throw ShapeError(str("Rope: [B, H, T, ", head_dim, "] expected, got ", x.shape()));
+void Rope::check(const Tensor& x, int64_t end) const {
+  if (x.rank() != 4 || x.dim(3) != 2 * half_)
+    throw ShapeError(str("Rope: [B, H, T, ", 2 * half_, "] expected, got ", x.shape()));
+  if (options_.grid.rank() == 0) return;
+  int64_t tokens = options_.unrotated + options_.grid.numel();
+  if (end > tokens)
+    throw ShapeError(str("Rope: at most ", tokens, " tokens expected, a grid of ", options_.grid,
+                         " and ", options_.unrotated, " in front of it, got ", end));
 }
 
 Tensor Rope::forward(const Tensor& x, int64_t start) const {
-  check(x, 2 * half_);
   if (start < 0) throw ValueError(str("Rope: position ", start, " is negative"));
-  int64_t end = start + x.dim(2);
+  int64_t end = start + (x.rank() == 4 ? x.dim(2) : 0);
+  check(x, end);
   return rotate(x, table(end, x).slice(0, start, end));
 }
 
 Tensor Rope::forward(const Tensor& x, const Lengths& first) const {
-  check(x, 2 * half_);
-  Tensor rows = table(end_position(first, x.dim(0), x.dim(2), "Rope"), x);
-  Tensor ids = position_ids(first, x.dim(2), x.device());  // [B, T]
-  return rotate(x, embedding(rows, ids).unsqueeze(1));     // [B, 1, T, D]
+  check(x, 0);
+  int64_t end = end_position(first, x.dim(0), x.dim(2), "Rope");
+  check(x, end);
+  Tensor ids = position_ids(first, x.dim(2), x.device());        // [B, T]
+  return rotate(x, embedding(table(end, x), ids).unsqueeze(1));  // [B, 1, T, D]
 }
 
 Tensor convert_rope_rows(const Tensor& rows, int64_t heads, RopeLayout from, RopeLayout to) {

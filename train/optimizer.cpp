@@ -109,6 +109,11 @@ std::optional<int64_t> Optimizer::failed_step() const {
   return step > 0 ? std::optional<int64_t>(static_cast<int64_t>(step)) : std::nullopt;
 }
 
+void Optimizer::restore_if_failed(const std::vector<Tensor>& values,
+                                  const std::vector<Tensor>& kept) const {
+  restore_if_failed_(values, kept, step_state_);
+}
+
 void Optimizer::forget_failure() {
   set_scalar(kFailedStep, 0);
   set_scalar(kGradScale, 1);

@@ -50,9 +50,11 @@ class Optimizer {
   // A step fails if its loss, as told here, or the norm above is not finite: then it and all later
   // ones change nothing, neither parameters nor state, until the failure is forgotten. So the host
   // need not look after each step, and the parameters stay those of the last good one.
-  void watch(const Tensor& loss) const;            // one element; of the step that comes next
-  std::optional<int64_t> failed_step() const;      // reads back
-  void forget_failure();                           // reads back
+  void watch(const Tensor& loss) const;        // one element; of the step that comes next
+  std::optional<int64_t> failed_step() const;  // reads back
+  void forget_failure();                       // reads back
+  // values[i] <- kept[i], on the device, if a step has failed and until that is forgotten.
+  void restore_if_failed(const std::vector<Tensor>& values, const std::vector<Tensor>& kept) const;
   std::vector<std::string> bad_gradients() const;  // parameters whose gradient is not finite now
 
   int64_t step_count() const { return steps_; }            // calls of step

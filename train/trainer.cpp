@@ -61,6 +61,7 @@ void Trainer::Loop::start() {
                          " of the optimizer failed before this run; see forget_failure()"));
   out_of_range_seen(optimizer.device());  // what happened before is not this run's
   if (!model.is_training()) model.train();
+  running = RunningStatistics(model);
   optimizer.zero_grad();
   earlier_seconds = state.seconds;
   started = Clock::now();
@@ -119,16 +120,8 @@ TrainResult Trainer::Loop::run() {
   return result;
 }
 
-// One update: the gradients of `accumulate` batches (fewer at an epoch's end), one step. Nothing in
-// it asks the device for a value.
-void Trainer::Loop::update(int64_t epoch_batches) {
-  Clock::time_point begin = Clock::now();
-  int64_t batches = std::min(config.accumulate, epoch_batches - state.batch);
-  unseen.push_back({state.step + 1,
-                    state.epoch,
-                    state.batch,
-                    batches,
-                    {default_generator().seed(), default_generator().offset()}});
+// The gradients of the next batches. Returns the sum of their losses, and their tokens.
+std::pair<Tensor, int64_t> Trainer::Loop::gradients(int64_t batches) try {
   Tensor total;
   int64_t tokens = 0;
   for (int64_t i = 0; i < batches; ++i) {
@@ -143,11 +136,30 @@ void Trainer::Loop::update(int64_t epoch_batches) {
     total = i == 0 ? loss : total + loss;
     tokens += step.tokens;
   }
+  return {total, tokens};
+} catch (...) {
+  running.undo();  // an update that does not come to its end changes nothing
+  throw;
+}
+
+// One update: the gradients of `accumulate` batches (fewer at an epoch's end), one step. Nothing in
+// it asks the device for a value.
+void Trainer::Loop::update(int64_t epoch_batches) {
+  Clock::time_point begin = Clock::now();
+  int64_t batches = std::min(config.accumulate, epoch_batches - state.batch);
+  unseen.push_back({state.step + 1,
+                    state.epoch,
+                    state.batch,
+                    batches,
+                    {default_generator().seed(), default_generator().offset()}});
+  running.keep();
+  auto [total, tokens] = gradients(batches);
   optimizer.watch(total);
   // Also without clipping: a gradient that is not finite must not reach the parameters.
   last_norm = optimizer.clip_grad_norm(
       config.clip_norm > 0 ? config.clip_norm : std::numeric_limits<double>::infinity());
   optimizer.step(schedule(state.step + 1));
+  running.undo_if_failed(optimizer);
   optimizer.zero_grad();
   {
     NoGrad guard;
@@ -208,6 +220,7 @@ void Trainer::Loop::diagnose(const Update& update) {
   optimizer.zero_grad();
   default_generator().set_state(update.random.seed, update.random.offset);
   std::string found = "run again in anomaly mode, all values were finite";
+  running.keep();
   try {
     AnomalyMode anomaly;
     for (int64_t i = 0; i < update.batches; ++i) {
@@ -220,7 +233,11 @@ void Trainer::Loop::diagnose(const Update& update) {
     if (!names.empty()) found += "; gradients not finite: " + names;
   } catch (const NumericError& error) {
     found = error.what();
+  } catch (...) {
+    running.undo();
+    throw;
   }
+  running.undo();
   optimizer.zero_grad();
   progress.finish();
   std::string place = str("epoch ", update.epoch, ", batch ", update.batch);

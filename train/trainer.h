@@ -94,11 +94,15 @@ class Trainer {
 
   // Ctrl-C: the running update is finished, a checkpoint saved, StopReason::interrupted returned.
   // A loss or gradient that is not finite: NumericError with step, position and, by running the
-  // batch again in anomaly mode, the op; parameters are those of the update before, and no
-  // checkpoint is touched. On the CPU that is noticed at once. On another device nothing is read
-  // back in an update: the device itself leaves out the failed update and all after it, and the
-  // host notices when it logs, evaluates or saves. Until then on_step is called for updates that
-  // changed nothing, and buffers that it redraws (Performer's projections) have changed.
+  // batch again in anomaly mode, the op; parameters and running statistics (batch norm's: those of
+  // Module::register_running) are those of the update before, and no checkpoint is touched. On the
+  // CPU that is noticed at once. On another device nothing is read back in an update: the device
+  // itself leaves out the failed update and all after it, and the host notices when it logs,
+  // evaluates or saves. Until then on_step is called for updates that changed nothing, and buffers
+  // that it redraws (Performer's projections) have changed. Running statistics change in forward:
+  // the trainer keeps their values at the start of an update, and the device puts them back at its
+  // end if this or an earlier update failed. Any other exception from task.step puts them back too.
+  // Of `accumulate` batches each moves them once.
   TrainResult run();
 
  private:

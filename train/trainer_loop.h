@@ -7,6 +7,7 @@
 #include <heed/core/random.h>
 #include <heed/train/metrics.h>
 #include <heed/train/progress.h>
+#include <heed/train/running_statistics.h>
 #include <heed/train/trainer.h>
 
 namespace heed::train {
@@ -23,7 +24,8 @@ struct Trainer::Loop {
         schedule(s),
         task(std::move(t)),
         config(std::move(c)),
-        progress({.quiet = config.quiet}) {}
+        progress({.quiet = config.quiet}),
+        running(model) {}
 
   nn::Module& model;
   Optimizer& optimizer;
@@ -31,6 +33,7 @@ struct Trainer::Loop {
   TrainTask task;
   TrainerConfig config;
   Progress progress;
+  RunningStatistics running;  // kept at the start of an update
   MetricLog log;
   std::optional<CheckpointStore> store;
   TrainState state;
@@ -60,6 +63,7 @@ struct Trainer::Loop {
   TrainResult run();
   std::optional<StopReason> stop_reason() const;
   void update(int64_t epoch_batches);
+  std::pair<Tensor, int64_t> gradients(int64_t batches);
   const Tensor& cotangent_for(const Tensor& loss, int64_t batches);
   void look();  // NumericError if one of the updates failed
   [[noreturn]] void diagnose(const Update& update);

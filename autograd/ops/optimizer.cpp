@@ -72,6 +72,24 @@ void set_clip_factor_(const Tensor& norm, double max_norm, const Tensor& step_st
   kernels::clip_factor(norm.array(), max_norm, step_state.array());
 }
 
+void restore_if_failed_(const std::vector<Tensor>& values, const std::vector<Tensor>& kept,
+                        const Tensor& step_state) {
+  const char* op = "restore_if_failed_";
+  check_step_state(op, step_state);
+  if (values.size() != kept.size())
+    throw ValueError(str(op, ": ", values.size(), " tensors, but ", kept.size(), " values kept"));
+  if (values.empty()) return;
+  std::vector<Array> to, from;
+  for (size_t i = 0; i < values.size(); ++i) {
+    check_state(op, "the value kept", values[i], kept[i], values[i].dtype());
+    require_contiguous(op, "the tensor", values[i]);
+    to.push_back(values[i].array());
+    from.push_back(packed(kept[i].array()));
+  }
+  kernels::restore_if_failed(to, from, step_state.array());
+  for (const Array& changed : to) changed.storage().bump_version();
+}
+
 void adam_step_(const Tensor& parameter, const Tensor& gradient, const Tensor& m, const Tensor& v,
                 const Tensor& step_state, const AdamSettings& s, const Tensor& master) {
   const char* op = "adam_step_";

@@ -26,6 +26,10 @@ void mark_not_finite_(const Tensor& value, const Tensor& step_state);
 // The clip factor of the next step: min(1, max_norm / (norm + 1e-6)). A norm (f64 []) that is not
 // finite marks that step as failed.
 void set_clip_factor_(const Tensor& norm, double max_norm, const Tensor& step_state);
+// values[i] <- kept[i] if a step has failed: takes back what its forward changed in place. Of any
+// dtype, contiguous, pairs of one shape and dtype.
+void restore_if_failed_(const std::vector<Tensor>& values, const std::vector<Tensor>& kept,
+                        const Tensor& step_state);
 
 struct AdamSettings {
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0, lr_factor = 1;

@@ -67,7 +67,7 @@ struct Cumsum {
   Array forward(Inputs in) {
     if (!is_number(in[0].dtype())) refuse_dtype(name, in[0].dtype(), "f32, f64, bf16, i32 or i64");
     Array out = in[0].new_empty(in[0].shape());
-    kernels::cumsum(in[0], axis, reverse, out);
+    kernels::cumsum(packed(in[0]), axis, reverse, out);
     return out;
   }
   void vjp(Vjp& v) { v.add(0, apply(Cumsum{axis, !reverse}, v.cotangent())); }

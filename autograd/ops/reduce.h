@@ -18,6 +18,7 @@ Tensor argmax(const Tensor& x, int axis, bool keepdim = false);  // i64
 Tensor argmin(const Tensor& x, int axis, bool keepdim = false);
 // log sum exp(x), shifted by the maximum; -inf where all are -inf.
 Tensor logsumexp(const Tensor& x, int axis, bool keepdim = false);
+// Prefix sums: y_i = x_0 + .. + x_i along `axis`, kept in f64 (integers wrap around).
 Tensor cumsum(const Tensor& x, int axis);
 
 }  // namespace heed

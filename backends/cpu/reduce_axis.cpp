@@ -1,4 +1,4 @@
-// arg_extreme and cumsum: along one axis; the other axes are outer and inner loops.
+// arg_extreme: along one axis; the other axes are outer and inner loops.
 #include <heed/backends/reduce.h>
 
 #include <heed/backends/cpu/vectors.h>
@@ -89,25 +89,6 @@ void arg_either(const Array& x, int axis, bool largest, const Array& out) {
   largest ? arg_typed<true, T>(x, axis, out) : arg_typed<false, T>(x, axis, out);
 }
 
-template <class T>
-void cumsum_typed(const Array& x, int axis, bool reverse, const Array& out) {
-  const T* source = static_cast<const T*>(x.raw());
-  T* target = static_cast<T*>(out.raw());
-  const int64_t n = x.shape()[axis], xs = x.strides()[axis], os = out.strides()[axis];
-  parallel_for(lanes_of(x.shape(), axis), (1 << 13) / (n + 1) + 1, [&](int64_t begin, int64_t end) {
-    for (int64_t lane = begin; lane < end; ++lane) {
-      const T* p = source + lane_offset(x.shape(), x.strides(), axis, lane);
-      T* q = target + lane_offset(out.shape(), out.strides(), axis, lane);
-      sum_t<T> total = 0;
-      for (int64_t i = 0; i < n; ++i) {
-        const int64_t at = reverse ? n - 1 - i : i;
-        total += static_cast<sum_t<T>>(widened(p[at * xs]));
-        q[at * os] = narrowed<T>(total);
-      }
-    }
-  });
-}
-
 }  // namespace
 
 void arg_extreme(const Array& x, int axis, bool largest, const Array& out) {
@@ -116,11 +97,6 @@ void arg_extreme(const Array& x, int axis, bool largest, const Array& out) {
         using T = decltype(type);
         arg_either<std::conditional_t<__is_same(T, bool), uint8_t, T>>(x, axis, largest, out);
       });
-}
-
-void cumsum(const Array& x, int axis, bool reverse, const Array& out) {
-  dispatch_types<float, double, bfloat16, int32_t, int64_t>(
-      "cumsum", x.dtype(), [&](auto type) { cumsum_typed<decltype(type)>(x, axis, reverse, out); });
 }
 
 }  // namespace heed::kernels::HEED_ISA_NAMESPACE

@@ -34,6 +34,7 @@ std::string to_string(const Traits& t) {
   add(t.weight_dropout, "weight dropout");
   add(t.grouped_heads, "grouped heads");
   add(t.shared_qk, "shared q and k");
+  add(t.raw_qk, "raw q and k");
   add(t.weights, "weights");
   add(t.stochastic, "stochastic");
   add(t.row_stochastic, "row-stochastic");

@@ -4,8 +4,11 @@
 #include <heed/nn/attention/additive.h>
 #include <heed/nn/attention/bigbird.h>
 #include <heed/nn/attention/block_sparse.h>
+#include <heed/nn/attention/concatenation.h>
 #include <heed/nn/attention/dense.h>
+#include <heed/nn/attention/dot_product.h>
 #include <heed/nn/attention/efficient.h>
+#include <heed/nn/attention/gaussian.h>
 #include <heed/nn/attention/linear.h>
 #include <heed/nn/attention/linformer.h>
 #include <heed/nn/attention/lsh.h>
@@ -141,6 +144,34 @@ std::deque<AttentionEntry>& entries() {
        "O(T S) time, O(T + S) memory",
        make<LuongAttention>,
        {"score=general", "score=concat,width=3"}},
+      {"gaussian",
+       "non-local",
+       "Wang et al. 2018, arXiv 1711.07971",
+       "O(T S) time, O(T) memory",
+       make<GaussianAttention>,
+       {"form=naive"},
+       composed<EmbeddedGaussianAttention>},
+      {"embedded_gaussian",
+       "non-local",
+       "Wang et al. 2018, arXiv 1711.07971",
+       "O(T S) time, O(T) memory",
+       make<EmbeddedGaussianAttention>,
+       {"form=naive"},
+       composed<EmbeddedGaussianAttention>},
+      {"dot_product",
+       "non-local",
+       "Wang et al. 2018, arXiv 1711.07971",
+       "O((T + S) D E) time, O(T + S) memory",
+       make<DotProductAttention>,
+       {"form=naive"},
+       composed<DotProductAttention>},
+      {"concatenation",
+       "non-local",
+       "Wang et al. 2018, arXiv 1711.07971",
+       "O(T log T + S log S + (T + S) E) time, O(T + S) memory",
+       make<ConcatenationAttention>,
+       {"form=naive"},
+       composed<ConcatenationAttention>},
   };
   return list;
 }

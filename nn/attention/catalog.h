@@ -28,7 +28,7 @@ class SharedParameters {
 
 struct AttentionEntry {
   std::string name;
-  std::string family;  // dense, efficient, sparse, linear, low-rank, recurrent
+  std::string family;  // dense, efficient, sparse, linear, low-rank, recurrent, non-local
   std::string paper;
   std::string cost;  // in words: "O(T S)"
   std::function<std::unique_ptr<Attention>(const AttentionConfig& config, SharedParameters& shared)>

@@ -22,6 +22,7 @@ struct Traits {
   bool weight_dropout = false;
   bool grouped_heads = false;   // kv_heads < heads
   bool shared_qk = false;       // keys are the queries: no key projection is made
+  bool raw_qk = false;          // queries and keys are the layer's inputs: neither is projected
   bool weights = false;         // weights() gives the map that is applied
   bool scale = true;            // AttentionCall::scale has a meaning
   bool stochastic = false;      // random numbers in forward, dropout aside

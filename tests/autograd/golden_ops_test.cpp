@@ -1,51 +1,12 @@
 // Values and gradients that PyTorch made (tests/golden/README.md, ops_*).
-#include <heed/autograd/backward.h>
 #include <heed/autograd/ops/losses.h>
 #include <heed/autograd/ops/norm.h>
 #include <heed/autograd/ops/softmax.h>
-#include <heed/data/safetensors.h>
-#include <heed/tests/support/catch.h>
-#include <heed/tests/support/opcase.h>
+#include <heed/tests/autograd/golden.h>
 
 namespace heed::test {
 
 namespace {
-
-class Golden {
- public:
-  explicit Golden(const std::string& name)
-      : file_(data::read_safetensors(std::string(HEED_SOURCE_DIR) + "/tests/golden/" + name +
-                                     ".safetensors")) {}
-
-  Tensor at(const std::string& name) const { return Tensor(file_.at(name)).clone(); }
-
-  // f of the inputs named; those with a gradient in the file want one.
-  void check(const std::string& name, const std::vector<std::string>& inputs, const Run& f) const {
-    INFO(name);
-    std::vector<Tensor> in, wanted, expected;
-    for (const std::string& input : inputs) {
-      in.push_back(at(name + "." + input));
-      if (const Array* gradient = file_.find(name + ".grad." + input)) {
-        in.back().set_requires_grad(true);
-        wanted.push_back(in.back());
-        expected.emplace_back(*gradient);
-      }
-    }
-    Tensor out = f(in);
-    compare("out", out, at(name + ".out"));
-    REQUIRE_FALSE(wanted.empty());
-    auto gradients = grad({out}, wanted, {at(name + ".cotangent")});
-    for (size_t i = 0; i < gradients.size(); ++i) compare("gradient", gradients[i], expected[i]);
-  }
-
- private:
-  static void compare(const char* what, const Tensor& got, const Tensor& want) {
-    INFO(what << " " << got << " expected " << want);
-    REQUIRE(got.shape() == want.shape());
-    REQUIRE(close(got.to_vector(), want.to_vector(), 1e-11, 1e-2));
-  }
-  data::SafeTensors file_;
-};
 
 using In = const std::vector<Tensor>&;
 

@@ -258,6 +258,7 @@ int64_t naive_prefix() {
 }  // namespace
 
 std::vector<OpCase> sparse_attention_cases();  // opcases_sparse_attention.cpp
+std::vector<OpCase> pairwise_cases();          // opcases_pairwise.cpp
 
 std::vector<OpCase> attention_cases() {
   std::vector<OpCase> list = {fused(false, false),
@@ -278,6 +279,7 @@ std::vector<OpCase> attention_cases() {
                               counted("check_attention", check_refuses),
                               counted("check_terms", terms_refuse)};
   for (OpCase& c : sparse_attention_cases()) list.push_back(std::move(c));
+  for (OpCase& c : pairwise_cases()) list.push_back(std::move(c));
   return list;
 }
 

@@ -141,6 +141,15 @@ int64_t check_step_state(DType dtype, int64_t) {
   mark_not_finite_(one(NAN, dtype), state);
   checks += expect("a loss of -inf", state, {0.5, 1, 1, 2});
 
+  // What forward changed: left alone after a good step, put back after a failed one.
+  Tensor value = one(2, dtype), kept = one(1, dtype), good = zeros({kStepValues}, DType::f64);
+  restore_if_failed_({value}, {kept}, good);
+  checks += expect("a value of a good step", value, {2});
+  uint32_t version = value.array().storage().version();
+  restore_if_failed_({kept, value}, {kept, kept}, state);
+  checks += expect("a value of a failed step", value, {1});
+  if (value.array().storage().version() == version) throw Error("the version was not bumped");
+
   if (dtype == DType::bf16) return checks;  // its state is in f32, which was checked
   Tensor p = full({3}, 1, dtype), g = full({3}, 1, dtype), m = zeros({3}, dtype), v = m.clone();
   adam_step_(p, g, m, v, state, {});
@@ -169,7 +178,8 @@ std::vector<OpCase> optimizer_cases() {
           one("global_norm", "", check_norm),
           one("begin_step_", "", check_step_state),
           one("mark_not_finite_", "", check_step_state),
-          one("set_clip_factor_", "", check_step_state)};
+          one("set_clip_factor_", "", check_step_state),
+          one("restore_if_failed_", "", check_step_state)};
 }
 
 }  // namespace heed::test

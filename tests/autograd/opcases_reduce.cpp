@@ -127,8 +127,9 @@ OpCase running(int axis) {
   c.op = "cumsum";
   c.label = str("axis ", axis);
   c.operands = {Operand{}};
-  c.shapes = {{{2, 5}}, {{3, 2, 2}}, {{0, 2}}, {{2, 0}}, {{40, 37}}, {{1, 1}}};
-  c.terms = 40;
+  c.shapes = {{{2, 5}}, {{3, 2, 2}}, {{0, 2}},       {{2, 0}},     {{40, 37}},
+              {{1, 1}}, {{9, 3, 5}}, {{2, 3, 1030}}, {{3, 65, 3}}, {{130, 70}}};
+  c.terms = 130;
   c.dtypes = {DType::i32, DType::i64};
   c.run = [axis](const std::vector<Tensor>& in) { return cumsum(in[0], axis); };
   c.naive = [axis](const std::vector<Values>& in) {

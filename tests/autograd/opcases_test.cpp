@@ -35,22 +35,27 @@ TEST_CASE("op cases: index", "[opcase]") { run(index_cases()); }
 TEST_CASE("op cases: matmul", "[opcase]") { run(matmul_cases()); }
 TEST_CASE("op cases: softmax", "[opcase]") { run(softmax_cases()); }
 TEST_CASE("op cases: norm", "[opcase]") { run(norm_cases()); }
+TEST_CASE("op cases: image norm", "[opcase]") { run(image_norm_cases()); }
 TEST_CASE("op cases: dropout", "[opcase]") { run(dropout_cases()); }
 TEST_CASE("op cases: losses", "[opcase]") { run(loss_cases()); }
 TEST_CASE("op cases: attention", "[opcase]") { run(attention_cases()); }
 TEST_CASE("op cases: optimizer", "[opcase]") { run(optimizer_cases()); }
 TEST_CASE("op cases: factorizations", "[opcase]") { run(decompose_cases()); }
+TEST_CASE("op cases: convolutions", "[opcase]") { run(conv_cases()); }
+TEST_CASE("op cases: pooling", "[opcase]") { run(pool_cases()); }
 
 // Functions declared at the start of a line in autograd/ops/*.h that take or return tensors.
 static std::set<std::string> declared_ops() {
   std::set<std::string> names;
-  std::regex declaration(R"(^(?:inline )?(?:Tensor|Selected|QR|SVD|LogitFactors|AttentionParts|)"
-                         R"(std::vector<Tensor>|void|int64_t) (\w+)\()");
+  std::regex declaration(
+      R"(^(?:inline )?(?:Tensor|Selected|QR|SVD|LogitFactors|AttentionParts|BatchNormOutput|)"
+      R"(std::vector<Tensor>|void|int64_t) (\w+)\()");
   int headers = 0;
   for (const auto& entry : std::filesystem::directory_iterator(HEED_SOURCE_DIR "/autograd/ops")) {
     const std::string stem = entry.path().stem().string();
     if (entry.path().extension() != ".h" || stem == "operand" || stem == "class_target" ||
-        stem == "attention_problem" || stem == "widen" || stem == "range_flag")
+        stem == "attention_problem" || stem == "widen" || stem == "range_flag" ||
+        stem == "windows" || stem == "pool_windows" || stem == "resample")
       continue;  // not for users
     ++headers;
     std::ifstream file(entry.path());

@@ -79,6 +79,13 @@ TEST_CASE("sums keep their accuracy over long axes", "[reduce]") {
   CHECK(sum(big).item() == 1 << 25);
   CHECK(cumsum(full({1 << 20}, 0.1), 0)[-1].item() ==
         Approx((1 << 20) * static_cast<double>(0.1f)).epsilon(1e-6));
+  // Along an outer axis too, and from the end, as the gradient goes.
+  Tensor tall = full({1 << 18, 3}, 0.1).set_requires_grad(true);
+  Tensor running = cumsum(tall, 0);
+  const double want = (1 << 18) * static_cast<double>(0.1f);
+  CHECK(running[-1].to_vector()[1] == Approx(want).epsilon(1e-6));
+  running.backward(full(tall.shape(), 0.1));
+  CHECK(tall.grad()[0].to_vector()[2] == Approx(want).epsilon(1e-6));
 }
 
 TEST_CASE("a variance far from zero does not cancel", "[reduce]") {

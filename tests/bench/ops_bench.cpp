@@ -63,6 +63,20 @@ const bool registered = [] {
   Op norm = [](const auto& in) { return layer_norm(in[0], in[1], in[2]); };
   add("op/layer_norm_4096x512", norm_inputs, norm);
   add_train("op/layer_norm_4096x512_train", norm_inputs, norm);
+  auto maps = [] {
+    Shape x = {128, 16, 28, 28};
+    return std::vector{randn(x), randn({16}), randn({16}), randn(x)};
+  };
+  add_train("op/batch_norm_128x16x28x28_train", maps,
+            [](const auto& in) { return batch_norm_training(in[0], in[1], in[2]).y; });
+  add_train("op/batch_norm_add_relu_128x16x28x28_train", maps, [](const auto& in) {
+    return batch_norm_training(in[0], in[1], in[2], {.relu = true, .residual = in[3]}).y;
+  });
+  add_train("op/group_norm_128x16x28x28_train", maps,
+            [](const auto& in) { return group_norm(in[0], 4, in[1], in[2]); });
+  add("op/cumsum_2048x2048", one({2048, 2048}), [](const auto& in) { return cumsum(in[0], -1); });
+  add("op/cumsum_outer_2048x2048", one({2048, 2048}),
+      [](const auto& in) { return cumsum(in[0], 0); });
   add_train("op/dropout_4096x512_train", one({4096, 512}),
             [](const auto& in) { return dropout(in[0], 0.1); });
   add("op/exp_1000000", one({1000000}), [](const auto& in) { return exp(in[0]); });

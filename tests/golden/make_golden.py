@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Writes every golden file beside this script; `make_golden.py ops optim` only those families.
 
-Needs torch, numpy, safetensors and sacrebleu. The tests only read the files.
+Needs torch, torchvision, numpy, safetensors and sacrebleu. The tests only read the files.
 """
 import importlib
 import sys
 
-FAMILIES = ["attention", "layers", "ops", "optim", "safetensors", "bleu", "philox", "lm",
-            "recurrent", "peers"]
+FAMILIES = ["attention", "layers", "ops", "pool", "optim", "safetensors", "bleu", "philox", "lm",
+            "recurrent", "image_norm", "conv", "peers", "vit"]
 
 
 def main(chosen):

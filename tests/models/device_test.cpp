@@ -1,9 +1,11 @@
 // A training step and a decoding of the models on a device whose memory the host cannot read: the
 // CPU's bits, and nothing read back in a step.
+#include <heed/autograd/ops/losses.h>
 #include <heed/core/device_memory.h>
 #include <heed/models/language_model.h>
 #include <heed/models/sample.h>
 #include <heed/models/translate.h>
+#include <heed/models/vit.h>
 #include <heed/tests/models/small_models.h>
 #include <heed/tests/support/test_device.h>
 
@@ -85,7 +87,33 @@ Run generate_on(Device device) {
   return run;
 }
 
+Run classify_on(Device device, const std::string& positions) {
+  DefaultDevice on(device);
+  manual_seed(7);
+  models::ViTConfig config;
+  config.image_height = 8, config.image_width = 12;
+  config.channels = 2, config.patch = 4, config.classes = 3;
+  config.positions = positions;
+  config.stack.layer.width = 16;
+  config.stack.layer.dropout = 0.1;
+  config.stack.layer.attention.heads = 2;
+  config.stack.layers = 2;
+  models::ViT model(config);
+  Tensor images = randn({4, 2, 8, 12}), labels = integers({2, 0, 1, 2}, {4});
+  Run run;
+  run.reads = train(model, [&] { return cross_entropy(model.forward(images), labels); });
+  run.weights = bits(model);
+  return run;
+}
+
 }  // namespace
+
+TEST_CASE("a vision transformer trains on another device", "[device]") {
+  std::string positions = GENERATE("learned", "sinusoidal", "rope");
+  Run here = classify_on(kCpu, positions), there = classify_on(test_device(), positions);
+  REQUIRE(there == here);
+  REQUIRE(there.reads == 0);
+}
 
 TEST_CASE("a translation model trains and decodes on another device", "[device]") {
   Run here = translate_on(kCpu), there = translate_on(test_device());

@@ -16,6 +16,20 @@ TEST_CASE("sinusoidal: sine and cosine interleaved") {
   REQUIRE_THAT(p[49][4].item(), WithinAbs(std::sin(49.0 / std::pow(10000.0, 4.0 / 6)), 1e-15));
 }
 
+TEST_CASE("sinusoidal grid: half the channels by row, half by column") {
+  Tensor p = nn::sinusoidal_grid(3, 5, 8, {.dtype = DType::f64});
+  REQUIRE(p.shape() == Shape{15, 8});
+  std::vector<double> cell = p[2 * 5 + 4].to_vector();
+  for (size_t half : {size_t{0}, size_t{1}}) {
+    double at = half ? 4 : 2;
+    REQUIRE_THAT(cell[4 * half], WithinAbs(std::sin(at), 1e-15));
+    REQUIRE_THAT(cell[4 * half + 1], WithinAbs(std::cos(at), 1e-15));
+    REQUIRE_THAT(cell[4 * half + 2], WithinAbs(std::sin(at / 100), 1e-15));
+    REQUIRE_THAT(cell[4 * half + 3], WithinAbs(std::cos(at / 100), 1e-15));
+  }
+  REQUIRE_THROWS_SAYING(nn::sinusoidal_grid(3, 5, 6), ValueError, "width 6 for a grid of 3 x 5");
+}
+
 TEST_CASE("sinusoidal positions: added from any start, per row while decoding") {
   nn::SinusoidalPositions positions(6);
   Tensor x = zeros({2, 3, 6}), table = nn::sinusoidal_table(200, 6);
@@ -68,6 +82,45 @@ TEST_CASE("RoPE: the first pair turns by the position in radians") {
   REQUIRE(halves[1] == 0);
 }
 
+TEST_CASE("RoPE on a grid: scores depend on the distance along each axis") {
+  RopeLayout layout = GENERATE(RopeLayout::interleaved, RopeLayout::half_split);
+  constexpr int64_t kRows = 4, kColumns = 6;
+  nn::Rope rope(8, {.base = 100, .layout = layout, .grid = {kRows, kColumns}, .unrotated = 1});
+  Tensor q = numbers({1, 1, 1, 8}, 1), k = numbers({1, 1, 1, 8}, 2);
+  auto at = [&](const Tensor& x, int64_t row, int64_t column) {
+    return rope.forward(x, 1 + row * kColumns + column);
+  };
+  auto score = [&](int64_t qr, int64_t qc, int64_t kr, int64_t kc) {
+    return sum(at(q, qr, qc) * at(k, kr, kc)).item();
+  };
+  double near = score(0, 0, 1, 2);  // a row below, two columns to the right
+  for (int64_t r = 0; r + 1 < kRows; ++r)
+    for (int64_t c = 0; c + 2 < kColumns; ++c)
+      REQUIRE_THAT(score(r, c, r + 1, c + 2), WithinAbs(near, 1e-12));
+  REQUIRE(std::fabs(score(0, 0, 2, 2) - near) > 1e-3);  // another row
+  REQUIRE(std::fabs(score(0, 0, 1, 3) - near) > 1e-3);  // another column
+  REQUIRE(std::fabs(score(1, 0, 0, 2) - near) > 1e-3);  // above instead of below
+  // The token in front stays as it is; so does cell (0, 0), and nothing else.
+  REQUIRE(difference(rope.forward(q, 0), q) == 0);
+  REQUIRE(difference(at(q, 0, 0), q) == 0);
+  REQUIRE(difference(at(q, 0, 1), q) > 1e-3);
+  REQUIRE(difference(at(q, 1, 0), q) > 1e-3);
+  // All tokens at once, and rows that start elsewhere.
+  Tensor x = numbers({2, 1, 25, 8}, 3);
+  Tensor y = rope.forward(x), rows = rope.forward(x.slice(2, 0, 3), {9, 2});
+  REQUIRE(difference(y.slice(2, 14, 15), rope.forward(x.slice(2, 14, 15), 14)) == 0);
+  REQUIRE(difference(rows[0], rope.forward(x.slice(2, 0, 3), 9)[0]) == 0);
+}
+
+TEST_CASE("RoPE on a grid: the first pairs turn by the row, the others by the column") {
+  nn::Rope rope(8, {.base = 100, .grid = {3, 5}});
+  Tensor x = Tensor::from(std::vector<double>{1, 1, 1, 1, 0, 0, 0, 0}, {1, 1, 1, 8});
+  std::vector<double> y = rope.forward(x, 2 * 5 + 4).to_vector();  // row 2, column 4
+  for (auto [channel, angle] :
+       std::vector<std::pair<size_t, double>>{{4, 2.0}, {5, 0.2}, {6, 4.0}, {7, 0.4}})
+    REQUIRE_THAT(y[channel], WithinAbs(std::sin(angle), 1e-15));
+}
+
 TEST_CASE("RoPE: rows at different places; sequence = step by step") {
   nn::Rope rope(4);
   Tensor x = numbers({2, 2, 3, 4}, 3);
@@ -101,6 +154,13 @@ TEST_CASE("RoPE: bad input") {
   REQUIRE_THROWS_SAYING(nn::Rope(5), ValueError, "even, got 5");
   REQUIRE_THROWS_SAYING(nn::Rope(4, {.base = 0}), ValueError, "base");
   REQUIRE_THROWS_SAYING(nn::Rope(4).forward(zeros({1, 1, 2, 6})), ShapeError, "[B, H, T, 4]");
+  REQUIRE_THROWS_SAYING(nn::Rope(6, {.grid = {2, 2}}), ValueError, "a multiple of 4, got 6");
+  REQUIRE_THROWS_SAYING(nn::Rope(4, {.grid = {2, 0}}), ValueError, "a grid of [2, 0]");
+  REQUIRE_THROWS_SAYING(nn::Rope(4, {.unrotated = -1}), ValueError, "-1 unrotated");
+  nn::Rope grid(4, {.grid = {2, 3}, .unrotated = 1});
+  REQUIRE_THROWS_SAYING(grid.forward(zeros({1, 1, 8, 4})), ShapeError,
+                        "at most 7 tokens expected, a grid of [2, 3] and 1 in front of it, got 8");
+  REQUIRE_THROWS_SAYING(grid.forward(zeros({1, 1, 2, 4}), Lengths{6}), ShapeError, "got 8");
   REQUIRE_THROWS_SAYING(
       nn::convert_rope_rows(zeros({9, 2}), 2, RopeLayout::interleaved, RopeLayout::half_split),
       ShapeError, "2 heads");

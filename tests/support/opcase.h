@@ -98,8 +98,9 @@ std::vector<std::vector<Shape>> vector_sizes(int operands);
 
 // The lists, one per family, and all of them together.
 std::vector<OpCase> unary_cases(), binary_cases(), view_cases(), reduce_cases(), index_cases(),
-    matmul_cases(), softmax_cases(), norm_cases(), dropout_cases(), loss_cases(), attention_cases(),
-    optimizer_cases(), decompose_cases();
+    matmul_cases(), softmax_cases(), norm_cases(), image_norm_cases(), dropout_cases(),
+    loss_cases(), attention_cases(), optimizer_cases(), decompose_cases(), conv_cases(),
+    pool_cases();
 const std::vector<OpCase>& all_cases();
 
 }  // namespace heed::test

@@ -1,7 +1,11 @@
 // Weight files, heed's and PyTorch's.
 #include <heed/train/weights.h>
 
+#include <heed/models/vit.h>
+#include <heed/nn/batch_norm.h>
+#include <heed/nn/init.h>
 #include <heed/nn/multi_head_attention.h>
+#include <heed/nn/norm.h>
 #include <heed/nn/transformer.h>
 #include <heed/tests/support/catch.h>
 #include <heed/tests/train/toy.h>
@@ -28,6 +32,16 @@ TEST_CASE("weight files: round trip, and what does not fit is named", "[weights]
 }
 
 namespace {
+models::ViTConfig small_vit(int64_t classes) {
+  models::ViTConfig c;
+  c.image_height = c.image_width = 12;
+  c.patch = 4, c.classes = classes;
+  c.stack.layer.width = 8, c.stack.layer.hidden = 16;
+  c.stack.layer.attention.heads = 2;
+  c.stack.layers = 2;
+  return c;
+}
+
 const fs::path kGolden = fs::path(HEED_SOURCE_DIR) / "tests/golden";
 
 // PyTorch's file into a model and out again: the same tensors, to the bit.
@@ -55,6 +69,59 @@ TEST_CASE("weight files: PyTorch's packed attention in and out", "[weights]") {
   require_round_trip(encoder, "state_dict_encoder");
   nn::TransformerDecoder decoder(config);
   require_round_trip(decoder, "state_dict_decoder");
+}
+
+TEST_CASE("weight files: PyTorch's norms with running statistics in and out", "[weights]") {
+  struct Norms : nn::Module {
+    nn::BatchNorm2d norm{4};
+    nn::GroupNorm groups{2, 4};
+    Norms() {
+      register_module("norm", norm);
+      register_module("groups", groups);
+    }
+  };
+  Norms model;
+  require_round_trip(model, "state_dict_norm");
+  REQUIRE(model.norm.num_batches_tracked.item() == 3);
+}
+
+TEST_CASE("weight files: torchvision's VisionTransformer in and out", "[weights]") {
+  models::ViT model(small_vit(5));
+  require_round_trip(model, "state_dict_vit");
+}
+
+TEST_CASE("weight files: parts of a model that are not loaded keep their values", "[weights]") {
+  fs::path theirs = kGolden / "state_dict_vit.safetensors";
+  TempDir directory;
+  fs::path ours = directory / "ours.safetensors";
+  models::ViT trained(small_vit(5)), model(small_vit(7));
+  load_pytorch(trained, theirs);
+  save_weights(trained, ours);
+  auto before = bits(model.state_dict());
+  REQUIRE_THROWS_SAYING(load_pytorch(model, theirs), ValueError,
+                        "head.bias: [7] expected, got [5]");
+  REQUIRE(bits(model.state_dict()) == before);
+  for (bool pytorch : {true, false}) {
+    models::ViT other(small_vit(7));
+    nn::init::ones_(other.state_dict().at("head.weight"));
+    if (pytorch) load_pytorch(other, theirs, {.skip = {"head"}});
+    else load_weights(other, ours, {.skip = {"head"}});
+    auto expected = bits(trained.state_dict()), got = bits(other.state_dict());
+    for (const auto& [name, values] : got)
+      if (!name.starts_with("head.")) REQUIRE(values == expected.at(name));
+    for (double w : other.state_dict().at("head.weight").to_vector()) REQUIRE(w == 1);
+    REQUIRE_THROWS_SAYING(load_weights(other, ours, {.skip = {"hea"}}), ValueError,
+                          "ViT has nothing at 'hea'");
+    REQUIRE_THROWS_SAYING(load_weights(other, ours, {.skip = {"head.weight"}}), ValueError,
+                          "head.bias: [7] expected");
+  }
+  // What the file lacks may be skipped as well.
+  models::ViTConfig plain = small_vit(5);
+  plain.positions = "none";
+  models::ViT without(plain);
+  save_weights(without, ours);
+  REQUIRE_THROWS_SAYING(load_weights(trained, ours), ValueError, "positions");
+  load_weights(trained, ours, {.skip = {"positions"}});
 }
 
 TEST_CASE("weight files: another model's PyTorch file is refused", "[weights]") {

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include <heed/backends/cpu/dispatch.h>
 #include <heed/backends/optimizer.h>
@@ -39,6 +40,14 @@ void begin_step(double learning_rate, const Array& step_state) {
   if (state.failed_step != 0) return;
   state.learning_rate = learning_rate;
   state.step_number += 1;
+}
+
+void restore_if_failed(std::span<const Array> values, std::span<const Array> kept,
+                       const Array& step_state) {
+  if (of(step_state).failed_step == 0) return;
+  for (size_t i = 0; i < values.size(); ++i)
+    if (values[i].numel() > 0)
+      std::memcpy(values[i].raw(), kept[i].raw(), static_cast<size_t>(values[i].bytes()));
 }
 
 }  // namespace heed::kernels::common

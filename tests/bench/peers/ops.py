@@ -46,8 +46,21 @@ def rows(torch):
     yield "op/exp_1000000", lambda: forward(torch, torch.exp, (1_000_000,))
     yield "op/softmax_2048x2048_train", lambda: forward_backward(torch, softmax, square)
     yield "op/layer_norm_4096x512_train", lambda: forward_backward(torch, norm, x, row, row)
+    yield "op/cumsum_2048x2048", lambda: forward(torch, lambda x: x.cumsum(-1), square)
+    yield "op/cumsum_outer_2048x2048", lambda: forward(torch, lambda x: x.cumsum(0), square)
     yield ("op/dropout_4096x512_train", lambda:
            forward_backward(torch, lambda x: F.dropout(x, 0.1), x))
+
+
+def maps(torch):
+    F = torch.nn.functional
+    x, row = (128, 16, 28, 28), (16,)
+    batch = lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True)
+    yield "op/batch_norm_128x16x28x28_train", lambda: forward_backward(torch, batch, x, row, row)
+    yield ("op/batch_norm_add_relu_128x16x28x28_train", lambda: forward_backward(
+        torch, lambda x, w, b, r: F.relu(batch(x, w, b) + r), x, row, row, x))
+    yield ("op/group_norm_128x16x28x28_train", lambda: forward_backward(
+        torch, lambda x, w, b: F.group_norm(x, 4, w, b), x, row, row))
 
 
 def losses(torch):
@@ -82,4 +95,4 @@ def chain(torch):
 
 
 if __name__ == "__main__":
-    time_families(__doc__.splitlines()[0], (matmuls, rows, losses, attention, chain))
+    time_families(__doc__.splitlines()[0], (matmuls, rows, maps, losses, attention, chain))

@@ -1,0 +1,180 @@
+#include <heed/autograd/ops/conv.h>
+
+#include <algorithm>
+
+#include <heed/autograd/flop_counter.h>
+#include <heed/autograd/ops/operand.h>
+#include <heed/autograd/ops/pool_windows.h>
+#include <heed/autograd/ops/reduce.h>
+#include <heed/autograd/ops/views.h>
+#include <heed/autograd/tape.h>
+#include <heed/backends/conv.h>
+
+namespace heed {
+namespace {
+
+// A convolution is linear in x and in the weight, so its two gradients and it are the gradients of
+// one another. Each knows the shapes of all three operands.
+struct Convolved {
+  ConvGeometry geometry;
+  Shape x, weight, out;  // with three axes
+
+  void count() const {
+    FlopCounter::add(2 * out.numel() * weight.numel() / std::max<int64_t>(1, weight[0]));
+  }
+};
+
+Tensor input_gradient(const Convolved& c, const Tensor& cotangent, const Tensor& weight);
+Tensor weight_gradient(const Convolved& c, const Tensor& x, const Tensor& cotangent);
+
+struct Conv {
+  static constexpr const char* name = "conv";
+  static constexpr unsigned saves = 0b011;
+  Convolved c;
+
+  Array forward(Inputs in) {
+    Array out = in[0].new_empty(c.out);
+    Array bias = in.tensor(2).defined() ? packed(in[2]) : Array();
+    kernels::conv(packed(in[0]), packed(in[1]), bias, c.geometry, out);
+    c.count();
+    return out;
+  }
+
+  void vjp(Vjp& v) {
+    const Tensor& g = v.cotangent();
+    if (v.needs(0)) v.add(0, input_gradient(c, g, v.input(1)));
+    if (v.needs(1)) v.add(1, weight_gradient(c, v.input(0), g));
+    if (v.needs(2)) v.add(2, sum(g, {0, 2, 3, 4}));
+  }
+};
+
+// Inputs: cotangent, weight.
+struct ConvInputGradient {
+  static constexpr const char* name = "conv_input_gradient";
+  static constexpr unsigned saves = kAllInputs;
+  Convolved c;
+
+  Array forward(Inputs in) {
+    Array dx = in[0].new_empty(c.x);
+    kernels::conv_input_gradient(packed(in[0]), packed(in[1]), c.geometry, dx);
+    c.count();
+    return dx;
+  }
+
+  void vjp(Vjp& v) {
+    const Tensor& g = v.cotangent();  // like x
+    if (v.needs(0)) v.add(0, apply(Conv{c}, g, v.input(1), Tensor()));
+    if (v.needs(1)) v.add(1, weight_gradient(c, g, v.input(0)));
+  }
+};
+
+// Inputs: x, cotangent.
+struct ConvWeightGradient {
+  static constexpr const char* name = "conv_weight_gradient";
+  static constexpr unsigned saves = kAllInputs;
+  Convolved c;
+
+  Array forward(Inputs in) {
+    Array dweight = in[0].new_empty(c.weight);
+    kernels::conv_weight_gradient(packed(in[0]), packed(in[1]), c.geometry, dweight);
+    c.count();
+    return dweight;
+  }
+
+  void vjp(Vjp& v) {
+    const Tensor& g = v.cotangent();  // like the weight
+    if (v.needs(0)) v.add(0, input_gradient(c, v.input(1), g));
+    if (v.needs(1)) v.add(1, apply(Conv{c}, v.input(0), g, Tensor()));
+  }
+};
+
+Tensor input_gradient(const Convolved& c, const Tensor& cotangent, const Tensor& weight) {
+  return apply(ConvInputGradient{c}, cotangent, weight);
+}
+Tensor weight_gradient(const Convolved& c, const Tensor& x, const Tensor& cotangent) {
+  return apply(ConvWeightGradient{c}, x, cotangent);
+}
+
+// One size for all axes, or one per axis, as the last of three.
+void spread(const char* op, const char* what, const Shape& sizes, int axes, int64_t least,
+            int64_t (&out)[3]) {
+  const Shape each = per_axis(op, what, sizes, axes);
+  for (int i = 0; i < axes; ++i) {
+    int64_t size = each[i];
+    if (size < least) throw ValueError(str(op, ": ", what, " is ", size, ", expected >= ", least));
+    out[3 - axes + i] = size;
+  }
+}
+
+void check_operands(const char* op, int axes, const Tensor& x, const Tensor& weight,
+                    const Tensor& bias, int64_t groups) {
+  require_floating(op, x.array());
+  if (x.rank() != axes + 2 || weight.rank() != axes + 2)
+    throw ShapeError(str(op, ": x and weight with ", axes + 2, " axes expected, [B, C, ", axes,
+                         " sizes] and [O, C / groups, ", axes, " sizes], got ", x.shape(), " and ",
+                         weight.shape()));
+  if (weight.dtype() != x.dtype())
+    throw DTypeError(str(op, ": x is ", x.dtype(), ", weight is ", weight.dtype()));
+  if (groups < 1) throw ValueError(str(op, ": groups is ", groups, ", expected >= 1"));
+  if (x.dim(1) != weight.dim(1) * groups)
+    throw ShapeError(str(op, ": x ", x.shape(), " has ", x.dim(1), " channels, weight ",
+                         weight.shape(), " with groups = ", groups, " reads ",
+                         weight.dim(1) * groups));
+  if (weight.dim(0) % groups != 0)
+    throw ShapeError(str(op, ": groups = ", groups, " does not divide the ", weight.dim(0),
+                         " output channels of weight ", weight.shape()));
+  require_vector(op, "bias", bias, weight.dim(0), x.dtype());
+}
+
+// The shape with leading spatial sizes of 1, so that there are three.
+Shape with_three_axes(const Shape& s) {
+  Shape out{s[0], s[1]};
+  for (int i = s.rank(); i < 5; ++i) out.push_back(1);
+  for (int i = 2; i < s.rank(); ++i) out.push_back(s[i]);
+  return out;
+}
+
+Tensor convolution(const char* op, int axes, const Tensor& x, const Tensor& weight,
+                   const Tensor& bias, const ConvOptions& options) {
+  check_operands(op, axes, x, weight, bias, options.groups);
+  Convolved c;
+  c.geometry.groups = options.groups;
+  spread(op, "stride", options.stride, axes, 1, c.geometry.stride);
+  spread(op, "padding", options.padding, axes, 0, c.geometry.padding);
+  spread(op, "dilation", options.dilation, axes, 1, c.geometry.dilation);
+  c.x = with_three_axes(x.shape());
+  c.weight = with_three_axes(weight.shape());
+  c.out = {x.dim(0), weight.dim(0)};
+  Shape shape = c.out;
+  for (int i = 0; i < 3; ++i) {
+    const int64_t size = c.x[2 + i] + 2 * c.geometry.padding[i], k = c.weight[2 + i];
+    if (k < 1) throw ShapeError(str(op, ": weight ", weight.shape(), " has a kernel of size 0"));
+    const int64_t reach = c.geometry.dilation[i] * (k - 1) + 1;
+    if (reach > size)
+      throw ShapeError(str(op, ": the kernel covers ", reach, ", more than the padded input's ",
+                           size, ": x ", x.shape(), ", weight ", weight.shape()));
+    c.out.push_back((size - reach) / c.geometry.stride[i] + 1);
+    if (i >= 3 - axes) shape.push_back(c.out[2 + i]);
+  }
+  if (axes == 3) return apply(Conv{c}, x, weight, bias);
+  return reshape(apply(Conv{c}, reshape(x, c.x), reshape(weight, c.weight), bias), shape);
+}
+
+}  // namespace
+
+Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias,
+              const ConvOptions& options) {
+  return convolution("conv1d", 1, x, weight, bias, options);
+}
+
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
+              const ConvOptions& options) {
+  return convolution("conv2d", 2, x, weight, bias, options);
+}
+
+Tensor conv3d(const Tensor& x, const Tensor& weight, const Tensor& bias,
+              const ConvOptions& options) {
+  return convolution("conv3d", 3, x, weight, bias, options);
+}
+
+}  // namespace heed

@@ -1,0 +1,25 @@
+// The windows of pooling ops, checked. Not for users.
+#pragma once
+
+#include <heed/autograd/ops/pool_options.h>
+#include <heed/autograd/ops/windows.h>
+#include <heed/autograd/tensor.h>
+
+namespace heed {
+
+// Those of `axes` axes, after x's [B, C]. `max`: without weights and with dilation; otherwise the
+// weights of the mean.
+std::vector<Windows> pool_windows(const char* op, const Tensor& x, int axes, const Shape& kernel,
+                                  const PoolOptions& options, bool max);
+std::vector<Windows> adaptive_windows(const char* op, const Tensor& x, int axes,
+                                      const Shape& output_size);
+
+// The most outputs of an axis: beyond, windows are not planned but a mistake is suspected.
+inline constexpr int64_t kLargestAxis = int64_t{1} << 31;
+
+// DTypeError or ShapeError unless x is floating, [B, C] and `axes` axes that are not empty.
+void require_map(const char* op, const Tensor& x, int axes);
+// `sizes` as one for each axis.
+Shape per_axis(const char* op, const char* what, const Shape& sizes, int axes);
+
+}  // namespace heed

@@ -1,0 +1,116 @@
+// Copies a task's operands to where a convolution's products read them (conv_plan.h).
+#pragma once
+
+#include <heed/backends/cpu/conv_plan.h>
+#include <heed/backends/cpu/vectors.h>
+#include <heed/core/array.h>
+
+namespace heed::kernels::HEED_ISA_NAMESPACE {
+namespace {
+
+using common::ConvPlan;
+using common::ConvSteps;
+using common::ConvTap;
+using common::ConvTask;
+using common::ConvVector;
+using common::ConvVectors;
+
+// The request of source [B, C, D, H, W] -> result [B, O, ..], its axes still to be set.
+template <class T>
+common::ConvRequest conv_request(const Array& source, const Array& result, int64_t groups) {
+  common::ConvRequest r{};
+  r.batch = source.dim(0);
+  r.groups = groups;
+  r.source_channels = source.dim(1) / groups;
+  r.result_channels = result.dim(1) / groups;
+  r.lanes = Vec<T>::width;
+  r.element_bytes = static_cast<int64_t>(sizeof(T));
+  return r;
+}
+
+// One packed row: elements start, start + step, .. of a row of `source` elements; 0 outside it. Up
+// to a vector less one element is written beyond the row: rows are packed in order.
+template <class T>
+inline void pack_row(const T* from, int64_t source, int64_t start, int64_t step, int64_t count,
+                     T* to) {
+  constexpr int64_t w = Vec<T>::width;
+  int64_t i = 0;
+  if (start < 0) {
+    const int64_t before = (-start + step - 1) / step;
+    for (; i < before && i < count; i += w) Vec<T>(0.0).store(to + i);
+    i = before;
+  }
+  int64_t end = start < source ? (source - start + step - 1) / step : 0;
+  if (end > count) end = count;
+  if (step == 1) {
+    for (; i + w <= end; i += w) Vec<T>::load(from + start + i).store(to + i);
+    if (i < end) load(from + start + i, PartVec{end - i}).store(to + i), i += w;
+  } else {
+    for (; i < end; ++i) to[i] = from[start + i * step];
+  }
+  for (; i < count; i += w) Vec<T>(0.0).store(to + i);
+}
+
+// The block of one image and group. `from`: its source channels [C, D, H, W].
+template <class T>
+void pack_source(const ConvPlan& p, const ConvTask& task, const T* from, T* to) {
+  const ConvSteps &z = p.depth, &y = p.height, &x = p.width;
+  const int64_t image_plane = y.source * x.source, rows = p.plane / p.row;
+  for (int64_t c = 0; c < p.request.source_channels; ++c) {
+    for (int64_t k = 0; k < z.taps; ++k) {
+      const int64_t depth = (task.depth + z.tap[k].shift) * z.step + z.start[z.tap[k].phase];
+      const bool inside = depth >= 0 && depth < z.source;
+      const T* plane = from + (c * z.source + depth) * image_plane;
+      for (int64_t a = 0; a < y.phases; ++a)
+        for (int64_t b = 0; b < x.phases; ++b, to += p.plane)
+          for (int64_t r = 0; r < rows; ++r) {
+            const int64_t at = (task.block * p.rows + r) * y.step + y.start[a];
+            if (inside && at >= 0 && at < y.source)
+              pack_row(plane + at * x.source, x.source, x.start[b], x.step, p.row, to + r * p.row);
+            else
+              for (int64_t i = 0; i < p.row; i += Vec<T>::width)
+                Vec<T>(0.0).store(to + r * p.row + i);
+          }
+    }
+  }
+  Vec<T>(0.0).store(to);
+}
+
+// How weights are laid out: element (group, row, source channel, tap).
+template <class T>
+struct ConvWeights {
+  const T* data;
+  int64_t group, row, channel;  // strides; taps lie side by side
+};
+
+// Weights as the tiles read them: for `count` rows, [terms, count].
+template <class T>
+void pack_weights(const ConvPlan& p, const ConvWeights<T>& w, int64_t group, int64_t first,
+                  int64_t count, T* to) {
+  for (int64_t c = 0; c < p.request.source_channels; ++c)
+    for (int64_t t = 0; t < p.taps; ++t, to += count) {
+      const T* from = w.data + group * w.group + first * w.row + c * w.channel + p.tap[t];
+      for (int64_t r = 0; r < count; ++r) to[r] = from[r * w.row];
+    }
+}
+
+inline const ConvVectors& vectors_of(const ConvPlan& p, const ConvTask& task) {
+  return task.block == p.blocks - 1 ? p.last : p.full;
+}
+
+// Where, in a plane of results, the block of a task begins.
+inline int64_t block_place(const ConvPlan& p, const ConvTask& task) {
+  const int64_t y = p.height.place + task.block * p.rows * p.height.place_step;
+  return y * p.request.axis[2].result + p.width.place;
+}
+
+// The plane of results of channel 0 of an image and group, in [B, groups, channels, D, H, W].
+inline int64_t result_plane(const ConvPlan& p, const ConvTask& task, int64_t image) {
+  const common::ConvRequest& r = p.request;
+  const int64_t channel = (image * r.groups + task.group) * r.result_channels;
+  const int64_t depth = p.depth.place + task.depth * p.depth.place_step;
+  return (channel * r.axis[0].result + depth) * r.axis[1].result * r.axis[2].result;
+}
+
+}  // namespace
+}  // namespace heed::kernels::HEED_ISA_NAMESPACE

@@ -1,0 +1,92 @@
+// How a convolution is brought to products of small matrices without a column matrix. All strides
+// are taken out by packing: every stride-th element of the padded source goes to a plane of its
+// own (a phase), so that each tap of the kernel reads one plane at a constant shift:
+//
+//   result[m] = sum over channels and taps of weight * packed[phase][m + shift]
+//
+// A row of packed elements is `margin` longer than a row of results. Vectors of lanes run over the
+// rows of a plane as one flat stretch, and lanes that fall on a margin are dropped when results are
+// stored; or each row has vectors of its own, if that takes fewer.
+//
+// The gradient by the input is the same with other taps: for each residue of the input's index
+// modulo the stride, the results are a convolution of the cotangent with every stride-th tap.
+//
+// Planned once per call, for all instruction-set levels (cpu/common/conv_plan.cpp): plain numbers.
+#pragma once
+
+#include <cstdint>
+
+#include <heed/core/parallel.h>
+
+namespace heed::kernels::common {
+
+// One axis of a convolution as the caller knows it: `source` is the axis that is read. residue < 0:
+// a convolution; otherwise the gradient by its input, of the elements with (index + padding) %
+// stride == residue.
+struct ConvAxis {
+  int64_t source, result, kernel, stride, padding, dilation, residue;
+};
+
+struct ConvRequest {
+  ConvAxis axis[3];
+  int64_t batch, groups, source_channels, result_channels;  // channels of one group
+  int64_t lanes, element_bytes;
+};
+
+struct ConvTap {
+  int64_t index, phase, shift;  // index: in the kernel
+};
+
+// One axis, planned. Packed element r of a phase is source element r * step + start[phase];
+// result m is element place + m * place_step of the axis that is written.
+struct ConvSteps {
+  int64_t count, place, place_step;  // results
+  int64_t step, phases, margin;
+  int64_t source;
+  const int64_t* start;
+  int64_t taps;
+  const ConvTap* tap;
+};
+
+// `lanes` results: their operands stand at packed elements source, source + 1, ..
+struct ConvVector {
+  int64_t source;
+  int64_t place;  // of the first result that is kept
+  int64_t kept;
+  bool dense;  // the results that are kept lie side by side
+  bool wide;   // and as many elements as a vector has belong to this vector and those after it
+};
+
+// The vectors of a block of rows. For result i that vector v keeps: its lane, and where it goes;
+// for lane l: the result that it is, or -1.
+struct ConvVectors {
+  int64_t count;
+  const ConvVector* vector;
+  const int32_t *lane, *place, *result;  // [count, lanes]
+};
+
+struct ConvPlan {
+  ConvRequest request;
+  ConvSteps depth, height, width;
+  int64_t terms;           // products in a result: source channels times taps
+  const int64_t* offset;   // [terms], of packed elements
+  int64_t taps;            // of all axes
+  const int64_t* tap;      // [taps]: index in the kernel
+  int64_t rows, blocks;    // a plane of results is cut into blocks of rows
+  int64_t row, plane;      // packed elements of a row, and of a phase's plane
+  int64_t packed;          // packed elements of an image's block, a vector of zeros at the end
+  int64_t images, stacks;  // images of a task, and how many such stacks there are
+  int64_t tasks;           // stacks x groups x depth x blocks
+  ConvVectors full, last;  // of a block, and of the last block
+};
+
+// Calls f with the plan; not at all if there are no results.
+void with_conv_plan(const ConvRequest& request, FunctionRef<void(const ConvPlan&)> f);
+
+// What a task works on.
+struct ConvTask {
+  int64_t first_image, images, group, depth, block;
+};
+ConvTask conv_task(const ConvPlan& plan, int64_t index);
+
+}  // namespace heed::kernels::common

@@ -1,0 +1,90 @@
+// What is refused, and what a convolution does not read.
+#include <cmath>
+#include <limits>
+
+#include <heed/autograd/backward.h>
+#include <heed/autograd/flop_counter.h>
+#include <heed/autograd/ops/conv.h>
+#include <heed/autograd/ops/reduce.h>
+#include <heed/core/parallel.h>
+#include <heed/core/random.h>
+#include <heed/nn/conv.h>
+#include <heed/tests/support/catch.h>
+
+using namespace heed;
+using namespace heed::test;
+
+TEST_CASE("conv: what is refused, and why") {
+  Tensor x = zeros({2, 4, 6, 5}), w = zeros({6, 4, 3, 3});
+  REQUIRE_THROWS_SAYING(conv2d(zeros({4, 6, 5}), w), ShapeError, "4 axes expected");
+  REQUIRE_THROWS_SAYING(conv1d(x, w), ShapeError, "conv1d");
+  REQUIRE_THROWS_SAYING(conv2d(zeros({2, 3, 6, 5}), w), ShapeError, "has 3 channels");
+  REQUIRE_THROWS_SAYING(conv2d(x, zeros({5, 2, 3, 3}), {}, {.groups = 2}), ShapeError,
+                        "groups = 2");
+  REQUIRE_THROWS_SAYING(conv2d(x, w, {}, {.groups = 0}), ValueError, "groups is 0");
+  REQUIRE_THROWS_SAYING(conv2d(x, w, {}, {.stride = {0}}), ValueError, "stride is 0");
+  REQUIRE_THROWS_SAYING(conv2d(x, w, {}, {.padding = {1, -1}}), ValueError, "padding is -1");
+  REQUIRE_THROWS_SAYING(conv2d(x, w, {}, {.dilation = {0}}), ValueError, "dilation is 0");
+  REQUIRE_THROWS_SAYING(conv2d(x, w, {}, {.stride = {1, 1, 1}}), ShapeError,
+                        "stride [1, 1, 1] has 3 sizes, expected 1 or 2");
+  REQUIRE_THROWS_SAYING(conv2d(x, w, {}, {.dilation = {1, 3}}), ShapeError, "covers 7");
+  REQUIRE_THROWS_SAYING(conv2d(x, zeros({6, 4, 0, 3})), ShapeError, "size 0");
+  REQUIRE_THROWS_SAYING(conv2d(x, w, zeros({5})), ShapeError, "bias");
+  REQUIRE_THROWS_AS(conv2d(x, w.to(DType::f64)), DTypeError);
+  REQUIRE_THROWS_AS(conv2d(x.to(DType::i64), w.to(DType::i64)), DTypeError);
+}
+
+TEST_CASE("conv: a value that is not finite stays within its reach") {
+  Tensor x = zeros({1, 1, 9, 9}), w = ones({4, 1, 3, 3});
+  x.array().data<float>()[0] = std::numeric_limits<float>::quiet_NaN();
+  std::vector<double> y = conv2d(x, w, Tensor(), {.padding = {1}}).to_vector();
+  for (int64_t i = 0; i < 81; ++i) {
+    INFO(i);
+    const bool near = i / 9 < 2 && i % 9 < 2;
+    REQUIRE(std::isnan(y[static_cast<size_t>(i)]) == near);
+  }
+}
+
+TEST_CASE("conv: the number of threads does not change a result") {
+  manual_seed(3);
+  Tensor x = randn({5, 6, 20, 19}), w = randn({7, 6, 3, 3});
+  const int before = num_threads();
+  std::vector<double> expected;
+  for (int threads : {1, 2, 3}) {
+    set_num_threads(threads);
+    std::vector<double> got = conv2d(x, w, Tensor(), {.stride = {2}, .padding = {1}}).to_vector();
+    if (expected.empty()) expected = got;
+    REQUIRE(got == expected);
+  }
+  set_num_threads(before);
+}
+
+TEST_CASE("conv: multiply-adds are counted, forward and backward") {
+  Tensor x = randn({2, 4, 8, 8}), w = randn({6, 2, 3, 3});
+  x.set_requires_grad(true);
+  w.set_requires_grad(true);
+  FlopCounter counter;
+  Tensor y = conv2d(x, w, Tensor(), {.padding = {1}, .groups = 2});
+  const int64_t forward = 2 * y.numel() * 2 * 9;
+  REQUIRE(counter.flops() == forward);
+  sum(y).backward();
+  REQUIRE(counter.flops() == 3 * forward);
+}
+
+TEST_CASE("conv layers: names, shapes, first values") {
+  manual_seed(1);
+  nn::Conv2d conv(4, 6, {3, 5}, {.stride = {2}, .padding = {1, 2}, .groups = 2});
+  REQUIRE(conv.weight.shape() == Shape{6, 2, 3, 5});
+  REQUIRE(conv.forward(randn({2, 4, 9, 8})).shape() == Shape{2, 6, 5, 4});
+  REQUIRE(conv.type_name() == "Conv2d(4, 6, kernel [3, 5], stride [2], padding [1, 2], groups 2)");
+  const double bound = 1 / std::sqrt(2.0 * 15);
+  for (const Tensor& t : {conv.weight, conv.bias})
+    for (double value : t.to_vector()) REQUIRE(std::abs(value) <= bound);
+  REQUIRE(nn::Conv1d(2, 3, {4}, {.bias = false}).forward(randn({1, 2, 9})).shape() ==
+          Shape{1, 3, 6});
+  REQUIRE(nn::Conv3d(1, 2, {2}).forward(randn({1, 1, 3, 4, 5})).shape() == Shape{1, 2, 2, 3, 4});
+  REQUIRE_THROWS_SAYING(nn::Conv2d(3, 4, {3}, {.groups = 2}), ValueError, "groups = 2 must divide");
+  REQUIRE_THROWS_AS(nn::Conv2d(3, 0, {3}), ValueError);
+  REQUIRE_THROWS_AS(nn::Conv2d(3, 4, {3, 3, 3}), ValueError);
+  REQUIRE_THROWS_AS(nn::Conv2d(3, 4, {0}), ValueError);
+}
