@@ -10,6 +10,7 @@
 #include <heed/core/error.h>
 #include <heed/data/images.h>
 #include <heed/data/write_file.h>
+#include <heed/viz/base64.h>
 
 namespace heed::viz {
 
@@ -31,19 +32,6 @@ std::string extent(double width, double height) {
   if (width < 0 || height < 0)
     throw ValueError(heed::str("Svg: sizes of at least 0 expected, got ", width, " x ", height));
   return fmt::format(" width=\"{}\" height=\"{}\"", number(width), number(height));
-}
-
-std::string base64(std::string_view bytes) {
-  constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t three = 0;
-    for (size_t k = 0; k < 3; ++k)
-      three = three << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0u);
-    for (size_t k = 0; k < 4; ++k)
-      out.push_back(i + k <= bytes.size() ? kDigits[three >> (18 - 6 * k) & 63] : '=');
-  }
-  return out;
 }
 
 // Each pixel as a square of several: programs that smooth images whatever they are told (librsvg

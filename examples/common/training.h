@@ -42,7 +42,7 @@ inline Settings settings_of(TrainingSettings& s) {
       {"accumulate", &s.accumulate, "batches a step"},
       {"keep-last", &s.keep_last, "checkpoints to keep", kMayChange},
       {"patience", &s.patience,
-       "stop after so many evaluations without a better validation loss; 0 = never", kMayChange},
+       "stop after so many evaluations without a better one; 0 = never", kMayChange},
       {"seed", &s.seed, "of weights, batches and dropout"},
       {"threads", &s.threads, "0 = all processors"},
       {"out", &s.out, "directory for checkpoints and metrics", kMayChange},

@@ -1,0 +1,139 @@
+#include "page.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <numeric>
+
+#include <heed/autograd/ops/reduce.h>
+#include <heed/autograd/ops/softmax.h>
+#include <heed/autograd/ops/views.h>
+#include <heed/core/error.h>
+#include <heed/data/image_statistics.h>
+#include <heed/models/attention_maps.h>
+
+namespace heed::examples {
+
+namespace {
+constexpr int64_t kMostMaps = 64;  // more heads than that are shown as their mean
+
+Tensor batch_of(const Classifier& classifier, const data::ImageInfo& info, const Array& image) {
+  return classifier.input(data::normalise(image, info.statistics).unsqueeze(0));
+}
+
+// u8 [C, H, W] -> [H, W] or [H, W, 3]; the frames of a clip [C, T, H, W] stand side by side.
+Array shown(const Array& image) {
+  Array clip = image.rank() == 4 ? image : image.unsqueeze(1);
+  int64_t channels = clip.dim(0), frames = clip.dim(1), height = clip.dim(2), width = clip.dim(3);
+  Array pixels = clip.permute({2, 1, 3, 0}).contiguous().reshape({height, frames * width, channels});
+  return channels == 1 ? pixels.select(2, 0) : pixels;
+}
+
+// [rows, columns] or [frames, rows, columns] -> the latter's frames side by side.
+Array map_of(const Tensor& weights) {
+  Array a = weights.to(kCpu).array();
+  if (a.rank() == 2) return a;
+  int64_t rows = a.dim(1), columns = a.dim(0) * a.dim(2);
+  return a.permute({1, 0, 2}).contiguous().reshape({rows, columns});
+}
+
+// [H, ..] -> one map a head, or their mean.
+void add_maps(std::vector<viz::PictureMap>& maps, const std::string& title, const Tensor& heads,
+              bool mean_only) {
+  int64_t count = heads.dim(0);
+  if (mean_only && count > 1) {
+    maps.push_back({str(title, ", mean of ", count, " heads"), map_of(mean(heads, {0}))});
+    return;
+  }
+  for (int64_t h = 0; h < count; ++h)
+    maps.push_back({count == 1 ? title : str(title, ", head ", h + 1), map_of(select(heads, 0, h))});
+}
+
+void add_vit(viz::PicturePanel& panel, const models::ViT& vit, const Tensor& images,
+             const Pixel& pixel, bool class_token) {
+  int64_t patch = vit.config().patch, token = 0;
+  int64_t row = pixel.second / patch, column = pixel.first / patch;
+  if (!class_token) {
+    token = vit.first_patch() + row * vit.grid().columns + column;
+    panel.query = viz::PictureRegion{column * patch, row * patch, patch, patch};
+  }
+  std::vector<Tensor> layers = models::attention_maps(vit, images);
+  int64_t maps = 0;
+  for (const Tensor& layer : layers) maps += layer.dim(1);
+  for (size_t i = 0; i < layers.size(); ++i)
+    add_maps(panel.maps, str("layer ", i + 1),
+             select(models::patch_weights(vit, layers[i], token), 0, 0), maps > kMostMaps);
+}
+
+// Which cell of an axis of `cells` a pixel of `pixels` lies in.
+int64_t cell_of(int64_t pixel, int64_t cells, int64_t pixels) { return pixel * cells / pixels; }
+
+void add_resnet(viz::PicturePanel& panel, const models::ResNet& resnet,
+                const data::ImageInfo& info, const Tensor& images, const Pixel& pixel) {
+  int64_t frame = info.frames() / 2;
+  for (int64_t i = 0; i < resnet.slots(); ++i) {
+    const nn::NonLocalBlock& slot = resnet.slot(i);
+    if (!slot.attention().traits().weights) continue;
+    Tensor x = resnet.slot_input(images, i);  // [1, C, H, W] or [1, C, T, H, W]
+    int64_t height = x.dim(-2), width = x.dim(-1), frames = info.of_clips() ? x.dim(2) : 1;
+    int64_t row = cell_of(pixel.second, height, info.height());
+    int64_t column = cell_of(pixel.first, width, info.width());
+    int64_t position =
+        (cell_of(frame, frames, info.frames()) * height + row) * width + column;
+    Tensor weights = select(select(slot.weights(x, {position}), 0, 0), 1, 0);  // [heads, keys]
+    int64_t window = resnet.config().non_local.subsample;
+    int64_t rows = height / std::min(window, height), columns = width / std::min(window, width);
+    std::vector<int64_t> extents{weights.dim(0), rows, columns};
+    if (info.of_clips()) extents.insert(extents.begin() + 1, frames);
+    Tensor maps = weights.reshape(Shape(extents.data(), static_cast<int>(extents.size())));
+    add_maps(panel.maps, str("slot ", i + 1, ", map ", height, " x ", width), maps, false);
+    if (panel.query) continue;  // the frame shows a cell of the deepest map, the largest one
+    int64_t cell_height = std::max<int64_t>(1, info.height() / height);
+    int64_t cell_width = std::max<int64_t>(1, info.width() / width);
+    panel.query = viz::PictureRegion{
+        std::min(frame * info.width() + column * cell_width,
+                 info.frames() * info.width() - cell_width),
+        std::min(row * cell_height, info.height() - cell_height), cell_width, cell_height};
+  }
+}
+}  // namespace
+
+std::vector<Guess> best_guesses(const Classifier& classifier, const data::ImageInfo& info,
+                                const Array& image, int64_t count) {
+  NoGrad guard;
+  Tensor logits = classifier.forward(batch_of(classifier, info, image));
+  std::vector<double> p = softmax(logits.to(DType::f64), -1).to_vector();
+  std::vector<size_t> order(p.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return p[a] > p[b]; });
+  std::vector<Guess> best;
+  for (size_t i = 0; i < std::min(order.size(), static_cast<size_t>(count)); ++i)
+    best.push_back({info.class_names[order[i]], p[order[i]]});
+  return best;
+}
+
+std::string to_string(const Guess& guess) {
+  char text[32];
+  std::snprintf(text, sizeof text, " %.1f %%", 100 * guess.probability);
+  return guess.name + text;
+}
+
+viz::PicturePanel panel_of(const Classifier& classifier, const data::ImageInfo& info,
+                           const Array& image, const std::string& title,
+                           const std::optional<Pixel>& query) {
+  NoGrad guard;
+  if (query && (query->first < 0 || query->first >= info.width() || query->second < 0 ||
+                query->second >= info.height()))
+    throw ValueError(str("--query ", query->first, ",", query->second, ": a pixel of ",
+                         info.width(), " x ", info.height(), " expected, counted from 0,0"));
+  viz::PicturePanel panel;
+  panel.picture = shown(image);
+  panel.title = title;
+  Tensor images = batch_of(classifier, info, image);
+  Pixel pixel = query.value_or(Pixel{info.width() / 2, info.height() / 2});
+  if (const models::ViT* vit = classifier.vit())
+    add_vit(panel, *vit, images, pixel, !query && vit->first_patch() > 0);
+  else add_resnet(panel, *classifier.resnet(), info, images, pixel);
+  return panel;
+}
+
+}  // namespace heed::examples

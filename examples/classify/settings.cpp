@@ -1,0 +1,148 @@
+#include "settings.h"
+
+#include <charconv>
+
+#include <heed/data/augment.h>
+
+#include "../common/checks.h"
+#include "../common/layer_settings.h"
+#include "classifier.h"
+
+namespace heed::examples {
+
+Settings data_settings(DataSettings& s) {
+  constexpr bool kMayChange = false;
+  return {
+      {"data", &s.data, "a directory, or files with commas between them; without it: shapes",
+       kMayChange},
+      {"data-format", &s.data_format,
+       "idx, cifar, folder, shapes or clips; without it: as the files look"},
+      {"size", &s.size, "side of the pictures of a folder or a generator; 0 = as they come"},
+      {"channels", &s.channels, "of the pictures of a folder: 1 (grey) or 3; 0 = 3"},
+      {"count", &s.count, "pictures that a generator draws for training"},
+      {"valid", &s.valid, "training pictures held out for validation; 0 = a tenth"},
+      {"test-every", &s.test_every,
+       "where there are no test files: every so many-th picture is for the test; 0 = none"},
+  };
+}
+
+Settings settings_of(ClassifySettings& s) {
+  constexpr bool kMayChange = false;
+  Settings first = {
+      {"batch", &s.batch, "pictures a batch"},
+      {"augment", &s.augment,
+       "shift, crop, flip, erase with commas between them, or none; default: shift for files"},
+      {"arch", &s.arch, "resnet, resnet3d (for clips) or vit"},
+      {"preset", &s.preset, "resnet20 or resnet18; nano, tiny, small, base or large of vit"},
+      {"attention", &s.attention, "name:key=value,..; of a resnet in its slots"},
+      {"slots", &s.slots, "resnet: blocks of attention, from the deepest; 0 = none"},
+      {"strides", &s.strides, "resnet: of each stage, as 1,2,2; 1,1,1 keeps the map's size"},
+      {"subsample", &s.subsample, "resnet: keys and values are the largest of such windows"},
+      {"heads", &s.heads, "of the attention; 0 = 1 of a resnet, the preset's of a vit"},
+      {"patch", &s.patch, "vit: side of a patch; 0 = about an eighth of the picture's side"},
+      {"positions", &s.positions, "vit: learned, sinusoidal, rope or none"},
+      {"pooling", &s.pooling, "vit: class_token or mean"},
+  };
+  Settings last = {
+      {"init-from", &s.init_from,
+       "a run, a checkpoint, or a file in torchvision's layout; other classes: all but the head",
+       kMayChange},
+      {"optimizer", &s.optimizer, "sgd (with momentum 0.9, Nesterov's) or adamw"},
+      {"weight-decay", &s.weight_decay, "of matrices and convolutions"},
+      {"label-smoothing", &s.label_smoothing, "part of the target given to all classes"},
+  };
+  return joined({data_settings(s.data), first, precision_settings(s.layer, s.precision),
+                 layer_settings(s.layer, s.recompute), last, settings_of(s.training)});
+}
+
+ClassifySettings defaults_for(const std::string& arch) {
+  require_one_of("--arch", arch, {"resnet", "resnet3d", "vit"});
+  ClassifySettings s;
+  s.arch = arch;
+  bool vit = arch == "vit";
+  s.preset = vit ? "nano" : arch == "resnet3d" ? "resnet3d" : "resnet20";
+  s.attention = vit ? "dense" : "embedded_gaussian";
+  s.optimizer = vit ? "adamw" : "sgd";
+  s.weight_decay = vit ? 0.05 : 5e-4;
+  s.training.lr = vit ? 0.002 : 0.1;
+  s.training.warmup = 200;
+  s.training.epochs = 20;
+  return s;
+}
+
+void check(const DataSettings& s) {
+  std::vector<std::string> formats = {"idx", "cifar", "folder", "shapes", "clips"};
+  if (!s.data_format.empty()) require_one_of("--data-format", s.data_format, formats);
+  bool generated = s.data_format == "shapes" || s.data_format == "clips";
+  require(!generated || s.data.empty(),
+          str("--data ", s.data, ": --data-format ", s.data_format, " draws its pictures itself"));
+  require(generated || s.data_format.empty() || !s.data.empty(),
+          str("--data-format ", s.data_format, " needs --data"));
+  require_in_range({{"--size", s.size, 0, 4096},
+                    {"--count", s.count, 10, 10'000'000},
+                    {"--valid", s.valid, 0},
+                    {"--test-every", s.test_every, 0, 1'000'000}});
+  require(s.test_every != 1, "--test-every 1: at least 2 expected, or 0 for none");
+  require(s.channels == 0 || s.channels == 1 || s.channels == 3,
+          str("--channels ", s.channels, ": 1 or 3 expected"));
+}
+
+std::vector<int64_t> parse_strides(const std::string& text) {
+  std::vector<int64_t> strides;
+  const char *at = text.data(), *end = at + text.size();
+  while (true) {
+    int64_t value = 0;
+    auto [behind, error] = std::from_chars(at, end, value);
+    require(error == std::errc() && value >= 1 && value <= 16,
+            str("--strides ", text, ": whole numbers from 1 to 16 with commas between them, such "
+                "as 1,2,2, expected"));
+    strides.push_back(value);
+    if (behind == end) return strides;
+    require(*behind == ',', str("--strides ", text, ": commas between numbers expected"));
+    at = behind + 1;
+  }
+}
+
+namespace {
+void check(const ClassifySettings& s) {
+  check(s.data);
+  bool vit = s.arch == "vit";
+  std::vector<std::string> presets = vit ? models::vit_presets() : resnet_presets_for(s.arch);
+  require_one_of("--preset", s.preset, presets);
+  require_one_of("--optimizer", s.optimizer, {"sgd", "adamw"});
+  check_precision(s.precision);
+  if (s.augment != "default") data::parse_augmentation(s.augment);
+  require_in_range({{"--batch", s.batch, 1, 1'000'000},
+                    {"--slots", s.slots, 0, 1000},
+                    {"--subsample", s.subsample, 1, 64},
+                    {"--heads", s.heads, 0, 1024},
+                    {"--patch", s.patch, 0, 4096}});
+  if (vit) {
+    require(s.slots == 0 && s.strides.empty() && s.subsample == 1,
+            "--slots, --strides and --subsample are of --arch resnet, this is vit");
+    require_one_of("--positions", s.positions, {"learned", "sinusoidal", "rope", "none"});
+    require_one_of("--pooling", s.pooling, {"class_token", "mean"});
+  } else {
+    ClassifySettings none;
+    require(s.patch == 0 && s.positions == none.positions && s.pooling == none.pooling,
+            str("--patch, --positions and --pooling are of --arch vit, this is ", s.arch));
+    require(s.layer.dropout == 0 && !s.layer.attention.dropout && !s.layer.attention.qk_norm,
+            str("--dropout, --attention-dropout and --qk-norm are of --arch vit, this is ",
+                s.arch));
+    if (!s.strides.empty()) parse_strides(s.strides);
+  }
+  check_dropout(s.layer);
+  require_probability({{"--label-smoothing", s.label_smoothing}});
+  require_not_negative({{"--weight-decay", s.weight_decay}});
+  check(s.training);
+}
+}  // namespace
+
+void complete(ClassifySettings& s, const Settings& settings) {
+  complete(s, settings, defaults_for(s.arch), check_classifier_json);
+  if (s.data.data.empty() && s.data.data_format.empty())
+    s.data.data_format = s.arch == "resnet3d" ? "clips" : "shapes";
+  check(s);
+}
+
+}  // namespace heed::examples

@@ -1,0 +1,122 @@
+#include "source.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include <heed/core/error.h>
+#include <heed/data/cifar.h>
+#include <heed/data/clips.h>
+#include <heed/data/idx.h>
+#include <heed/data/image_folder.h>
+#include <heed/data/shapes.h>
+
+namespace heed::examples {
+
+namespace {
+namespace fs = std::filesystem;
+
+std::vector<std::string> files_of(const std::string& data) {
+  std::vector<std::string> files;
+  for (size_t begin = 0; begin <= data.size();) {
+    size_t end = std::min(data.find(',', begin), data.size());
+    files.push_back(data.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return files;
+}
+
+bool any_file(const fs::path& directory, auto&& good) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(directory, error))
+    if (good(entry.path().filename().string())) return true;
+  return false;
+}
+
+// What the files look like.
+std::string format_of(const std::string& data) {
+  if (!fs::is_directory(data)) return files_of(data)[0].ends_with(".bin") ? "cifar" : "idx";
+  auto idx = [](const std::string& name) { return name.find("idx3-ubyte") != std::string::npos; };
+  auto cifar = [](const std::string& name) {
+    return name == "cifar-10-batches-bin" || name == "test_batch.bin" ||
+           name.starts_with("data_batch_");
+  };
+  if (any_file(data, idx)) return "idx";
+  return any_file(data, cifar) ? "cifar" : "folder";
+}
+
+template <class Images, class Options>
+data::ImageParts generated(const DataSettings& s, uint64_t seed) {
+  auto part = [&](data::ImagePart which, int64_t count) {
+    Options options{.count = count, .seed = seed, .part = which};
+    if (s.size > 0) options.size = s.size;
+    return std::make_shared<const Images>(options);
+  };
+  int64_t less = s.valid > 0 ? s.valid : std::max<int64_t>(s.count / 10, 4);
+  data::ImageParts parts;
+  parts.train = part(data::ImagePart::train, s.count);
+  parts.validation = part(data::ImagePart::validation, less);
+  parts.test = part(data::ImagePart::test, less);
+  return parts;
+}
+
+data::ImageParts read(const DataSettings& s, const std::string& format) {
+  if (format == "folder") {
+    data::ImageFolderOptions options;
+    options.height = options.width = s.size;
+    if (s.channels > 0) options.channels = s.channels;
+    return data::read_image_folder(s.data, options);
+  }
+  if (s.size > 0 || s.channels > 0)
+    throw ValueError(str("--size and --channels: ", format, " files have sizes of their own"));
+  if (fs::is_directory(s.data))
+    return format == "idx" ? data::read_idx_folder(s.data) : data::read_cifar_folder(s.data);
+  std::vector<std::string> files = files_of(s.data);
+  data::ImageParts parts;
+  if (format == "cifar") {
+    parts.train = data::read_cifar_files(files);
+  } else {
+    if (files.size() != 2)
+      throw ValueError(str("--data ", s.data, ": a directory, or a file of images and one of labels "
+                           "with a comma between them, expected for idx"));
+    parts.train = data::read_idx_set(files[0], files[1]);
+  }
+  return parts;
+}
+}  // namespace
+
+data::ImageParts open_images(const DataSettings& s, uint64_t seed) {
+  std::string format = s.data_format;
+  if (format.empty()) format = s.data.empty() ? "shapes" : format_of(s.data);
+  if (format == "shapes") return generated<data::ShapeImages, data::ShapeOptions>(s, seed);
+  if (format == "clips") return generated<data::ClipImages, data::ClipOptions>(s, seed);
+  data::ImageParts parts = read(s, format);
+  // A directory may have only one of the two; a test set alone serves where every n-th is the test.
+  if (!parts.train && s.test_every > 0) std::swap(parts.train, parts.test);
+  if (s.test_every > 0) {
+    if (parts.test)
+      throw ValueError(str("--test-every ", s.test_every, ": ", s.data, " has test pictures"));
+    data::ImageSplit split = data::split_every(*parts.train, s.test_every);
+    parts.test = data::subset(parts.train, split.held_out);
+    parts.train = data::subset(parts.train, split.rest);
+  }
+  if (parts.train && !parts.validation) {
+    int64_t held_out = s.valid > 0 ? s.valid : std::max<int64_t>(parts.train->size() / 10, 1);
+    if (held_out >= parts.train->size())
+      throw ValueError(str("--valid ", held_out, ": less than the ", parts.train->size(),
+                           " training pictures expected"));
+    data::ImageSplit split = data::split_by_class(*parts.train, held_out, seed);
+    parts.validation = data::subset(parts.train, split.held_out);
+    parts.train = data::subset(parts.train, split.rest);
+  } else if (s.valid > 0 && parts.validation) {
+    throw ValueError(str("--valid ", s.valid, ": ", s.data, " has validation pictures"));
+  }
+  return parts;
+}
+
+std::string describe(const data::ImageParts& parts) {
+  return str(parts.train->size(), " pictures to learn from, ", parts.validation->size(),
+             " for validation; ", parts.train->classes(), " classes, shape ",
+             parts.train->image_shape());
+}
+
+}  // namespace heed::examples
