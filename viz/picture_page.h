@@ -34,8 +34,8 @@ struct PictureRegion {  // in pixels
 struct PicturePanel {
   Array picture;  // u8 [H, W] or [H, W, 3], any strides
   std::string title;
-  std::vector<std::string> lines = {};       // paragraphs: the classes that it may be
-  std::optional<PictureRegion> query = {};   // who looks; none: nobody in the picture
+  std::vector<std::string> lines = {};      // paragraphs: the classes that it may be
+  std::optional<PictureRegion> query = {};  // who looks; none: nobody in the picture
   std::vector<PictureMap> maps = {};
 };
 

@@ -45,15 +45,16 @@ std::string Classifier::attention() const {
   if (vit()) return describe(vit()->encoder().layer(0).self_attn);
   int64_t slots = resnet()->slots();
   if (slots == 0) return "none";
-  return str(resnet()->config().non_local.attention, " in ", slots, slots == 1 ? " slot" : " slots");
+  return str(resnet()->config().non_local.attention, " in ", slots,
+             slots == 1 ? " slot" : " slots");
 }
 
 Classifier::Config classifier_from_json(std::string_view json) {
   std::string model = models::config_model(json);
   if (model == "vit") return models::vit_from_json(json);
   if (model == "resnet") return models::resnet_from_json(json);
-  throw ValueError(
-      str("config: a checkpoint of model 'vit' or 'resnet' expected, this is one of '", model, "'"));
+  throw ValueError(str("config: a checkpoint of model 'vit' or 'resnet' expected, this is one of '",
+                       model, "'"));
 }
 
 void check_classifier_json(std::string_view json) { classifier_from_json(json); }
@@ -97,8 +98,8 @@ models::ResNetConfig resnet_config(const ClassifySettings& s, const data::ImageI
   if (clips != info.of_clips())
     throw ValueError(str("--arch ", s.arch, ": ", clips ? "clips" : "pictures",
                          " expected, the data are ", info.of_clips() ? "clips" : "pictures",
-                         " of shape ", info.shape, "; --arch ", clips ? "resnet or vit" : "resnet3d",
-                         " takes them"));
+                         " of shape ", info.shape, "; --arch ",
+                         clips ? "resnet or vit" : "resnet3d", " takes them"));
   models::ResNetConfig c;
   models::set_preset_sizes(c, s.preset);
   if (!s.strides.empty()) c.strides = parse_strides(s.strides);
@@ -122,8 +123,8 @@ Classifier::Config classifier_config(const ClassifySettings& s, const data::Imag
 
 std::string init_from(Classifier& classifier, const std::string& path) {
   bool file = path.ends_with(".safetensors");
-  std::string weights = file ? path : train::find_checkpoint(path, /*best=*/true) +
-                                          "/weights.safetensors";
+  std::string weights =
+      file ? path : train::find_checkpoint(path, /*best=*/true) + "/weights.safetensors";
   std::string theirs = !file || classifier.resnet() ? classifier.head() : "heads.head";
   nn::StateDict state = train::read_state(weights);
   int64_t rows = -1;

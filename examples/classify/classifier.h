@@ -29,9 +29,9 @@ class Classifier {
   Tensor input(const Array& images) const;
   std::string to_json() const;
   std::string head() const { return vit() ? "head" : "fc"; }  // the layer that gives the classes
-  std::string attention() const;  // for the first line of a run
-  const models::ViT* vit() const;        // null: a ResNet
-  const models::ResNet* resnet() const;  // null: a ViT
+  std::string attention() const;                              // for the first line of a run
+  const models::ViT* vit() const;                             // null: a ResNet
+  const models::ResNet* resnet() const;                       // null: a ViT
 
  private:
   std::variant<std::unique_ptr<models::ViT>, std::unique_ptr<models::ResNet>> model_;

@@ -62,7 +62,8 @@ void print_report(const Evaluation& evaluation, const std::vector<std::string>& 
   for (int64_t j = 0; j < classes; ++j) std::printf(" %5lld", static_cast<long long>(j));
   for (int64_t i = 0; i < classes; ++i) {
     std::printf("\n  %3lld", static_cast<long long>(i));
-    for (int64_t j = 0; j < classes; ++j) std::printf(" %5lld", static_cast<long long>(c.count(i, j)));
+    for (int64_t j = 0; j < classes; ++j)
+      std::printf(" %5lld", static_cast<long long>(c.count(i, j)));
   }
   std::printf("\n");
 }

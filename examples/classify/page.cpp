@@ -24,7 +24,8 @@ Tensor batch_of(const Classifier& classifier, const data::ImageInfo& info, const
 Array shown(const Array& image) {
   Array clip = image.rank() == 4 ? image : image.unsqueeze(1);
   int64_t channels = clip.dim(0), frames = clip.dim(1), height = clip.dim(2), width = clip.dim(3);
-  Array pixels = clip.permute({2, 1, 3, 0}).contiguous().reshape({height, frames * width, channels});
+  Array pixels =
+      clip.permute({2, 1, 3, 0}).contiguous().reshape({height, frames * width, channels});
   return channels == 1 ? pixels.select(2, 0) : pixels;
 }
 
@@ -45,7 +46,8 @@ void add_maps(std::vector<viz::PictureMap>& maps, const std::string& title, cons
     return;
   }
   for (int64_t h = 0; h < count; ++h)
-    maps.push_back({count == 1 ? title : str(title, ", head ", h + 1), map_of(select(heads, 0, h))});
+    maps.push_back(
+        {count == 1 ? title : str(title, ", head ", h + 1), map_of(select(heads, 0, h))});
 }
 
 void add_vit(viz::PicturePanel& panel, const models::ViT& vit, const Tensor& images,
@@ -67,8 +69,8 @@ void add_vit(viz::PicturePanel& panel, const models::ViT& vit, const Tensor& ima
 // Which cell of an axis of `cells` a pixel of `pixels` lies in.
 int64_t cell_of(int64_t pixel, int64_t cells, int64_t pixels) { return pixel * cells / pixels; }
 
-void add_resnet(viz::PicturePanel& panel, const models::ResNet& resnet,
-                const data::ImageInfo& info, const Tensor& images, const Pixel& pixel) {
+void add_resnet(viz::PicturePanel& panel, const models::ResNet& resnet, const data::ImageInfo& info,
+                const Tensor& images, const Pixel& pixel) {
   int64_t frame = info.frames() / 2;
   for (int64_t i = 0; i < resnet.slots(); ++i) {
     const nn::NonLocalBlock& slot = resnet.slot(i);
@@ -77,8 +79,7 @@ void add_resnet(viz::PicturePanel& panel, const models::ResNet& resnet,
     int64_t height = x.dim(-2), width = x.dim(-1), frames = info.of_clips() ? x.dim(2) : 1;
     int64_t row = cell_of(pixel.second, height, info.height());
     int64_t column = cell_of(pixel.first, width, info.width());
-    int64_t position =
-        (cell_of(frame, frames, info.frames()) * height + row) * width + column;
+    int64_t position = (cell_of(frame, frames, info.frames()) * height + row) * width + column;
     Tensor weights = select(select(slot.weights(x, {position}), 0, 0), 1, 0);  // [heads, keys]
     int64_t window = resnet.config().non_local.subsample;
     int64_t rows = height / std::min(window, height), columns = width / std::min(window, width);
@@ -89,10 +90,10 @@ void add_resnet(viz::PicturePanel& panel, const models::ResNet& resnet,
     if (panel.query) continue;  // the frame shows a cell of the deepest map, the largest one
     int64_t cell_height = std::max<int64_t>(1, info.height() / height);
     int64_t cell_width = std::max<int64_t>(1, info.width() / width);
-    panel.query = viz::PictureRegion{
-        std::min(frame * info.width() + column * cell_width,
-                 info.frames() * info.width() - cell_width),
-        std::min(row * cell_height, info.height() - cell_height), cell_width, cell_height};
+    panel.query = viz::PictureRegion{std::min(frame * info.width() + column * cell_width,
+                                              info.frames() * info.width() - cell_width),
+                                     std::min(row * cell_height, info.height() - cell_height),
+                                     cell_width, cell_height};
   }
 }
 }  // namespace

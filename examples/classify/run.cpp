@@ -63,8 +63,7 @@ int run_command(const RunSettings& s) {
   SavedClassifier saved = load_classifier(s.model);
   std::vector<viz::PicturePanel> panels;
   for (const Shown& shown : load_images(s.pictures, saved.info)) {
-    viz::PicturePanel panel =
-        panel_of(*saved.model, saved.info, shown.image, shown.title, query);
+    viz::PicturePanel panel = panel_of(*saved.model, saved.info, shown.image, shown.title, query);
     std::printf("%s\n", shown.title.c_str());
     for (const Guess& guess : best_guesses(*saved.model, saved.info, shown.image, s.top)) {
       std::printf("  %5.1f %%  %s\n", 100 * guess.probability, guess.name.c_str());

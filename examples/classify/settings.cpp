@@ -94,7 +94,8 @@ std::vector<int64_t> parse_strides(const std::string& text) {
     int64_t value = 0;
     auto [behind, error] = std::from_chars(at, end, value);
     require(error == std::errc() && value >= 1 && value <= 16,
-            str("--strides ", text, ": whole numbers from 1 to 16 with commas between them, such "
+            str("--strides ", text,
+                ": whole numbers from 1 to 16 with commas between them, such "
                 "as 1,2,2, expected"));
     strides.push_back(value);
     if (behind == end) return strides;
@@ -126,9 +127,9 @@ void check(const ClassifySettings& s) {
     ClassifySettings none;
     require(s.patch == 0 && s.positions == none.positions && s.pooling == none.pooling,
             str("--patch, --positions and --pooling are of --arch vit, this is ", s.arch));
-    require(s.layer.dropout == 0 && !s.layer.attention.dropout && !s.layer.attention.qk_norm,
-            str("--dropout, --attention-dropout and --qk-norm are of --arch vit, this is ",
-                s.arch));
+    require(
+        s.layer.dropout == 0 && !s.layer.attention.dropout && !s.layer.attention.qk_norm,
+        str("--dropout, --attention-dropout and --qk-norm are of --arch vit, this is ", s.arch));
     if (!s.strides.empty()) parse_strides(s.strides);
   }
   check_dropout(s.layer);

@@ -28,8 +28,8 @@ struct ClassifySettings {
   std::string augment = "default";  // shift for files, none for generators
   // Model.
   std::string arch = "resnet", preset, attention, strides;
-  int64_t slots = 0, heads = 0, subsample = 1;              // of a ResNet's slots
-  int64_t patch = 0;                                        // of a ViT, as the next two
+  int64_t slots = 0, heads = 0, subsample = 1;  // of a ResNet's slots
+  int64_t patch = 0;                            // of a ViT, as the next two
   std::string positions = "learned", pooling = "class_token";
   nn::TransformerLayerConfig layer{.dropout = 0};
   bool recompute = false;

@@ -76,7 +76,8 @@ data::ImageParts read(const DataSettings& s, const std::string& format) {
     parts.train = data::read_cifar_files(files);
   } else {
     if (files.size() != 2)
-      throw ValueError(str("--data ", s.data, ": a directory, or a file of images and one of labels "
+      throw ValueError(str("--data ", s.data,
+                           ": a directory, or a file of images and one of labels "
                            "with a comma between them, expected for idx"));
     parts.train = data::read_idx_set(files[0], files[1]);
   }

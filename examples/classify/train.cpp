@@ -56,8 +56,7 @@ void ClassifyRun::prepare() {
   set_threads(t.threads);
   auto seed = static_cast<uint64_t>(t.seed);
   parts_ = open_images(s_.data, seed);
-  if (!parts_.train)
-    throw ValueError(str("--data ", s_.data.data, ": no training pictures there"));
+  if (!parts_.train) throw ValueError(str("--data ", s_.data.data, ": no training pictures there"));
   info_.class_names = parts_.train->class_names();
   info_.shape = parts_.train->image_shape();
   manual_seed(seed);
@@ -176,8 +175,7 @@ void ClassifyRun::finish(const train::TrainState& state) {
   std::vector<viz::PicturePanel> panels;
   for (int64_t i = 0; i < std::min<int64_t>(4, parts_.validation->size()); ++i) {
     Array image = parts_.validation->image(i);
-    std::string name =
-        info_.class_names[static_cast<size_t>(parts_.validation->label(i))];
+    std::string name = info_.class_names[static_cast<size_t>(parts_.validation->label(i))];
     panels.push_back(panel_of(*model_, info_, image, "a validation picture: " + name, {}));
     for (const Guess& guess : best_guesses(*model_, info_, image, 3))
       panels.back().lines.push_back(to_string(guess));

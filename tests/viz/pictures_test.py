@@ -102,6 +102,19 @@ def check_page(path):
     expect(len(list(root.iter(XHTML + "label"))) == 4, "page: four labelled controls")
 
 
+def check_picture_page(path):
+    root = ElementTree.parse(path).getroot()
+    check_references(root, "picture page")
+    expect(not list(root.iter(XHTML + "script")), "picture page: a script")
+    images = list(root.iter(XHTML + "img"))
+    expect(len(images) == 2 * (1 + len(SHOWN)), f"picture page: {len(images)} images")
+    expect(all(image.get("alt") for image in images), "picture page: an image without a text")
+    captions = [caption.text or "" for caption in root.iter(XHTML + "figcaption")]
+    for text in SHOWN:
+        found = sum(caption.startswith(text + ": at most ") for caption in captions)
+        expect(found >= 2, f"picture page: {text!r} is not shown")
+
+
 with tempfile.TemporaryDirectory() as folder:
     pictures = make_pictures(sys.argv[1], folder)
     check_svg(pictures / "maps.svg", SHOWN, 0)
@@ -110,6 +123,7 @@ with tempfile.TemporaryDirectory() as folder:
     check_svg(pictures / "lines.svg", SHOWN[:8], 0)
     check_svg(pictures / "bars.svg", SHOWN[:8], 0)
     check_page(pictures / "page.html")
+    check_picture_page(pictures / "pictures.html")
 for failure in failures:
     print("  " + failure)
 print(f"{len(failures)} failures")

@@ -8,6 +8,7 @@
 #include <heed/viz/attention_maps.h>
 #include <heed/viz/attention_page.h>
 #include <heed/viz/chart.h>
+#include <heed/viz/picture_page.h>
 
 using namespace heed;
 using namespace heed::viz;
@@ -55,6 +56,12 @@ void write(const std::string& directory, const std::vector<std::string>& tokens)
       {"cross", few, tokens, {weights(2, 3, n), weights(3, 3, n)}},
       {tokens[0], tokens, tokens, {weights(2, n, n)}}};
   save_attention_page(directory + "/page.html", groups, {.title = tokens[0], .lines = tokens});
+
+  Array picture = Array::zeros({20, 30, 3}, DType::u8, kCpu);
+  PicturePanel panel{picture, tokens[0], tokens, PictureRegion{3, 4, 5, 5}, {}};
+  for (const std::string& token : tokens) panel.maps.push_back({token, first(weights(1, 4, 5))});
+  save_picture_page(directory + "/pictures.html", {panel, panel},
+                    {.title = tokens[0], .lines = tokens});
 }
 }  // namespace
 
