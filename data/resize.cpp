@@ -97,7 +97,7 @@ Array fit_picture(const Array& picture, int64_t height, int64_t width) {
   double scale = std::max(static_cast<double>(height) / static_cast<double>(picture.dim(0)),
                           static_cast<double>(width) / static_cast<double>(picture.dim(1)));
   auto scaled = [scale](int64_t size, int64_t least) {
-    return std::max(least, std::llround(scale * static_cast<double>(size)));
+    return std::max(least, static_cast<int64_t>(std::llround(scale * static_cast<double>(size))));
   };
   Array covering = resize(picture, scaled(picture.dim(0), height), scaled(picture.dim(1), width));
   return center_crop(covering, height, width);

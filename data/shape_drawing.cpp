@@ -52,7 +52,8 @@ xt::xtensor<int16_t, 1> noise_of(size_t count, Generator& random) {
 xt::xtensor<bool, 2> mask_of(int kind, int64_t side) {
   auto d = static_cast<int>(side);
   xt::xtensor<int, 1> steps = 2 * xt::arange<int>(d) + 1 - d;
-  auto a = xt::view(steps, xt::newaxis(), xt::all()), b = xt::view(steps, xt::all(), xt::newaxis());
+  auto a = xt::view(steps, xt::newaxis(), xt::all());
+  auto b = xt::view(steps, xt::all(), xt::newaxis());
   switch (kind) {
     case 0: return xt::abs(a) + xt::abs(b) < 2 * d;                 // square: all of them
     case 1: return a * a + b * b <= d * d;                          // disc
