@@ -6,19 +6,12 @@
 
 #include <heed/core/error.h>
 #include <heed/data/byte_source.h>
+#include <heed/data/hex_bytes.h>
 
 namespace heed::data {
 
 namespace {
 constexpr int64_t kMostPixels = int64_t{1} << 40;
-
-std::string hex_bytes(const std::string& bytes) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string out;
-  for (unsigned char c : bytes)
-    out.append(out.empty() ? "" : " ").append({kDigits[c >> 4], kDigits[c & 15]});
-  return out;
-}
 
 // The sizes; the header is the first 4 + 4 D bytes.
 Shape parse_idx_header(const std::string& path, const std::string& bytes) {

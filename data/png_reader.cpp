@@ -1,0 +1,127 @@
+#include <heed/data/picture_decoders.h>
+
+#include <png.h>
+
+#include <csetjmp>
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+#include <heed/core/error.h>
+
+namespace heed::data {
+
+namespace {
+// What the callbacks of libpng see.
+struct PngInput {
+  const char* next;
+  size_t left;
+  char fault[160];
+};
+
+[[noreturn]] void png_fault(png_structp png, png_const_charp message) {
+  auto* input = static_cast<PngInput*>(png_get_error_ptr(png));
+  std::snprintf(input->fault, sizeof input->fault, "%s", message);
+  png_longjmp(png, 1);
+}
+// What concerns the pixels is an error (png_set_benign_errors below).
+void png_no_warning(png_structp, png_const_charp) {}
+
+void png_take(png_structp png, png_bytep out, size_t count) {
+  auto* input = static_cast<PngInput*>(png_get_io_ptr(png));
+  if (count > input->left) png_error(png, "it ends early: the file is truncated");
+  std::memcpy(out, input->next, count);
+  input->next += count;
+  input->left -= count;
+}
+
+class PngReader {
+ public:
+  PngReader(const std::string& name, std::string_view bytes)
+      : input_{bytes.data(), bytes.size(), {}},
+        png_(png_create_read_struct(PNG_LIBPNG_VER_STRING, &input_, png_fault, png_no_warning)),
+        info_(png_ ? png_create_info_struct(png_) : nullptr) {
+    if (!info_) {
+      png_destroy_read_struct(&png_, nullptr, nullptr);
+      throw IoError(str(name, ": libpng cannot start"));
+    }
+    png_set_read_fn(png_, &input_, png_take);
+  }
+  ~PngReader() { png_destroy_read_struct(&png_, &info_, nullptr); }
+  PngReader(const PngReader&) = delete;
+  PngReader& operator=(const PngReader&) = delete;
+
+  const char* fault() const { return input_.fault; }
+
+  // Up to the pixels. False: fault() says why. The same for pixels().
+  bool header() {
+    if (setjmp(png_jmpbuf(png_))) return false;
+    png_set_user_limits(png_, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // the caller has looked
+    png_set_benign_errors(png_, 0);
+    png_set_crc_action(png_, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
+    // Of all chunks but those of the pixels only the checksum is looked at.
+    png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
+    png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER,
+                                reinterpret_cast<png_const_bytep>("tRNS"), 1);
+    png_read_info(png_, info_);
+    return true;
+  }
+  // Bytes that the pixels take in the file before they are compressed, filter bytes apart.
+  uint64_t raw_bytes() const {
+    return uint64_t{png_get_rowbytes(png_, info_)} * png_get_image_height(png_, info_);
+  }
+  int64_t channels() const {
+    return png_get_color_type(png_, info_) & PNG_COLOR_MASK_COLOR ? 3 : 1;
+  }
+  bool pixels(png_bytepp rows, size_t row_bytes) {
+    if (setjmp(png_jmpbuf(png_))) return false;
+    if (png_get_color_type(png_, info_) == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(png_);
+    if (png_get_color_type(png_, info_) == PNG_COLOR_TYPE_GRAY)
+      png_set_expand_gray_1_2_4_to_8(png_);
+    png_set_strip_16(png_);
+    png_set_strip_alpha(png_);
+    png_set_interlace_handling(png_);
+    png_read_update_info(png_, info_);
+    if (png_get_rowbytes(png_, info_) != row_bytes) png_error(png_, "rows of unexpected length");
+    png_read_image(png_, rows);
+    png_read_end(png_, nullptr);
+    return true;
+  }
+
+ private:
+  PngInput input_;
+  png_structp png_;
+  png_infop info_;
+};
+
+int64_t big_endian_size(std::string_view bytes, size_t at) {
+  int64_t size = 0;
+  for (char c : bytes.substr(at, 4)) size = size << 8 | static_cast<unsigned char>(c);
+  return size;
+}
+}  // namespace
+
+Array decode_png(const std::string& name, std::string_view bytes) {
+  // The sizes come first: signature (8 bytes), length and name of the chunk IHDR (8), then these.
+  constexpr size_t kSizesAt = 16;
+  constexpr uint64_t kMostInflated = 1032;  // bytes out of one: deflate's limit
+  auto refuse = [&](const char* why) { throw IoError(str(name, ": cannot read this PNG: ", why)); };
+  if (bytes.size() < kSizesAt + 8) refuse("it ends early: the file is truncated");
+  if (bytes.substr(12, 4) != "IHDR") refuse("it does not begin with an IHDR chunk");
+  int64_t width = big_endian_size(bytes, kSizesAt), height = big_endian_size(bytes, kSizesAt + 4);
+  require_picture_size(name, height, width);
+
+  PngReader reader(name, bytes);
+  if (!reader.header()) refuse(reader.fault());
+  if (reader.raw_bytes() > bytes.size() * kMostInflated)
+    throw IoError(str(name, ": a PNG of ", height, " x ", width, " pixels is longer than ",
+                      bytes.size(), " bytes: the file is truncated or corrupt"));
+  Array picture = Array::empty({height, width, reader.channels()}, DType::u8, kCpu);
+  size_t row_bytes = static_cast<size_t>(width * reader.channels());
+  std::vector<png_bytep> rows(static_cast<size_t>(height));
+  for (size_t y = 0; y < rows.size(); ++y) rows[y] = picture.data<uint8_t>() + y * row_bytes;
+  if (!reader.pixels(rows.data(), row_bytes)) refuse(reader.fault());
+  return picture;
+}
+
+}  // namespace heed::data
