@@ -58,6 +58,7 @@
 #include <heed/models/attention_maps.h>
 #include <heed/models/beam_search.h>
 #include <heed/models/language_model.h>
+#include <heed/models/resnet.h>
 #include <heed/models/sample.h>
 #include <heed/models/seq2seq.h>
 #include <heed/models/transformer.h>

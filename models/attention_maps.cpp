@@ -54,4 +54,29 @@ Tensor patch_weights(const ViT& model, const Tensor& map, int64_t token) {
   return row.reshape({map.dim(0), map.dim(1), model.grid().rows, model.grid().columns});
 }
 
+SlotWeights slot_weights(const ResNet& model, const Tensor& images, int64_t slot,
+                         const std::vector<int64_t>& positions) {
+  require_eval(model);
+  NoGrad guard;
+  const nn::NonLocalBlock& block = model.slot(slot);
+  Tensor x = model.slot_input(images, slot);           // [B, C, ..]
+  SlotWeights found{block.weights(x, positions), {}};  // [B, H, P, S]
+  found.map = Shape(x.shape().begin() + 2, x.rank() - 2);
+  Shape shape(found.weights.shape().begin(), 3);
+  for (int64_t size : block.key_extents(found.map)) shape.push_back(size);
+  found.weights = found.weights.reshape(shape);  // [B, H, P, ..]
+  return found;
+}
+
+int64_t slot_position(const ResNet& model, int64_t slot, const Shape& picture, const Shape& pixel) {
+  const Shape map = model.slot_extents(slot, picture);
+  int64_t position = 0;
+  for (int i = 0; i < map.rank(); ++i) {
+    if (pixel.rank() != map.rank() || pixel[i] < 0 || pixel[i] >= picture[i])
+      throw ValueError(str("slot_position: pixel ", pixel, " of a picture ", picture));
+    position = position * map[i] + pixel[i] * map[i] / picture[i];
+  }
+  return position;
+}
+
 }  // namespace heed::models

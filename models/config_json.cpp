@@ -47,6 +47,10 @@ void set(const ConfigValue& value, const std::string& name, const Json& json) {
         } else if constexpr (std::is_same_v<T, std::string>) {
           require(json.is_string(), "a string");
           *v = json.get<std::string>();
+        } else if constexpr (std::is_same_v<T, std::vector<int64_t>>) {
+          require(json.is_array(), "a list of integers");
+          for (const Json& entry : json) require(entry.is_number_integer(), "a list of integers");
+          *v = json.get<std::vector<int64_t>>();
         } else {
           require(json.is_null() || json.is_number(), "a number or null");
           v->reset();

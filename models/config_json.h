@@ -17,8 +17,9 @@
 
 namespace heed::models {
 
-using ConfigValue =
-    std::variant<bool*, int64_t*, double*, std::string*, std::optional<double>*>;  // empty: null
+using ConfigValue = std::variant<bool*, int64_t*, double*, std::string*,
+                                 std::optional<double>*,  // empty: null
+                                 std::vector<int64_t>*>;
 using ConfigFields = std::vector<std::pair<std::string, ConfigValue>>;
 using RenamedFields = std::vector<std::pair<std::string, std::string>>;  // in older files, and now
 

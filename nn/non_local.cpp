@@ -61,12 +61,18 @@ Tensor project_channels(const Linear& linear, const Tensor& flat) {
   return linear.bias.defined() ? y + linear.bias.unsqueeze(1) : y;
 }
 
-Tensor max_pool(const Tensor& x, int64_t factor) {
+// Of sub-sampling, for a map of these sizes.
+Shape window_of(const Shape& map, int64_t factor) {
   Shape window;
-  for (int i = 2; i < x.rank(); ++i) {
-    const bool kept = x.rank() == 5 && i == 2;
-    window.push_back(kept ? 1 : std::min(factor, x.dim(i)));
+  for (int i = 0; i < map.rank(); ++i) {
+    const bool kept = map.rank() == 3 && i == 0;
+    window.push_back(kept ? 1 : std::min(factor, map[i]));
   }
+  return window;
+}
+
+Tensor max_pool(const Tensor& x, int64_t factor) {
+  const Shape window = window_of(Shape(x.shape().begin() + 2, x.rank() - 2), factor);
   if (x.rank() == 3) return max_pool1d(x, window);
   if (x.rank() == 4) return max_pool2d(x, window);
   return max_pool3d(x, window);
@@ -169,6 +175,13 @@ Tensor NonLocalBlock::weights(const Tensor& x, const std::vector<int64_t>& posit
   check(x);
   const Heads h = project(x, false);
   return attention_->weights(h.q, h.k, make_call(h), positions);  // [B, H, R, S]
+}
+
+Shape NonLocalBlock::key_extents(const Shape& map) const {
+  Shape extents = map;
+  const Shape window = window_of(map, config_.subsample);
+  for (int i = 0; i < map.rank(); ++i) extents[i] = window[i] > 0 ? map[i] / window[i] : 0;
+  return extents;
 }
 
 std::string NonLocalBlock::type_name() const {

@@ -55,6 +55,8 @@ class NonLocalBlock : public Module {
   // The map that is applied, for some positions (row-major numbers): [B, heads, R, S], S the number
   // of positions after sub-sampling.
   Tensor weights(const Tensor& x, const std::vector<int64_t>& positions) const;
+  // The size of the keys' map, whose positions are the S: sizes of x's map -> sub-sampled.
+  Shape key_extents(const Shape& map) const;
   const Attention& attention() const { return *attention_; }
   std::string type_name() const override;
 

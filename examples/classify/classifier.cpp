@@ -102,7 +102,7 @@ models::ResNetConfig resnet_config(const ClassifySettings& s, const data::ImageI
                          clips ? "resnet or vit" : "resnet3d", " takes them"));
   models::ResNetConfig c;
   models::set_preset_sizes(c, s.preset);
-  if (!s.strides.empty()) c.strides = parse_strides(s.strides);
+  if (!s.strides.empty()) c.strides = s.strides;
   c.channels = info.channels();
   c.classes = static_cast<int64_t>(info.class_names.size());
   c.slots = s.slots;

@@ -12,7 +12,7 @@
 namespace heed::examples {
 
 data::ImageBatchOptions evaluation_batches(const data::ImageInfo& info) {
-  return {.batch = 256, .shuffle = false, .statistics = info.statistics};
+  return {.batch = 256, .shuffle = false, .statistics = info.statistics, .augmentation = {}};
 }
 
 Evaluation evaluate(const Classifier& classifier, const data::ImageBatches& batches,

@@ -20,12 +20,13 @@ Tensor batch_of(const Classifier& classifier, const data::ImageInfo& info, const
   return classifier.input(data::normalise(image, info.statistics).unsqueeze(0));
 }
 
+Array packed(const Array& a) { return Tensor(a).contiguous().array(); }
+
 // u8 [C, H, W] -> [H, W] or [H, W, 3]; the frames of a clip [C, T, H, W] stand side by side.
 Array shown(const Array& image) {
   Array clip = image.rank() == 4 ? image : image.unsqueeze(1);
   int64_t channels = clip.dim(0), frames = clip.dim(1), height = clip.dim(2), width = clip.dim(3);
-  Array pixels =
-      clip.permute({2, 1, 3, 0}).contiguous().reshape({height, frames * width, channels});
+  Array pixels = packed(clip.permute({2, 1, 3, 0})).view({height, frames * width, channels});
   return channels == 1 ? pixels.select(2, 0) : pixels;
 }
 
@@ -34,7 +35,7 @@ Array map_of(const Tensor& weights) {
   Array a = weights.to(kCpu).array();
   if (a.rank() == 2) return a;
   int64_t rows = a.dim(1), columns = a.dim(0) * a.dim(2);
-  return a.permute({1, 0, 2}).contiguous().reshape({rows, columns});
+  return packed(a.permute({1, 0, 2})).view({rows, columns});
 }
 
 // [H, ..] -> one map a head, or their mean.

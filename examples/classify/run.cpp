@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
 #include <heed/data/picture_file.h>
 #include <heed/data/resize.h>
@@ -33,7 +34,8 @@ std::optional<Pixel> parse_query(const std::string& text) {
 // u8 [C, H, W] as the model takes it.
 Array load_picture(const std::string& path, const data::ImageInfo& info) {
   Array picture = data::read_picture(path, info.channels());
-  return data::fit_picture(picture, info.height(), info.width()).permute({2, 0, 1}).contiguous();
+  Array fitted = data::fit_picture(picture, info.height(), info.width());
+  return Tensor(fitted.permute({2, 0, 1})).contiguous().array();
 }
 
 struct Shown {
@@ -49,10 +51,9 @@ std::vector<Shown> load_images(const std::vector<std::string>& paths, const data
   require(static_cast<int64_t>(paths.size()) == info.frames(),
           str("the model takes clips: ", info.frames(),
               " pictures, the frames of one clip, expected, got ", paths.size()));
-  Array clip = Array::empty(info.shape, DType::u8, kCpu);
-  for (int64_t t = 0; t < info.frames(); ++t)
-    clip.select(1, t).copy_from(images[static_cast<size_t>(t)].image);
-  return {{clip, str(paths.front(), " to ", paths.back())}};
+  std::vector<Tensor> frames;
+  for (const Shown& frame : images) frames.push_back(Tensor(frame.image));
+  return {{stack(frames, 1).array(), str(paths.front(), " to ", paths.back())}};
 }
 }  // namespace
 

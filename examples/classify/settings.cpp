@@ -1,7 +1,5 @@
 #include "settings.h"
 
-#include <charconv>
-
 #include <heed/data/augment.h>
 
 #include "../common/checks.h"
@@ -87,23 +85,6 @@ void check(const DataSettings& s) {
           str("--channels ", s.channels, ": 1 or 3 expected"));
 }
 
-std::vector<int64_t> parse_strides(const std::string& text) {
-  std::vector<int64_t> strides;
-  const char *at = text.data(), *end = at + text.size();
-  while (true) {
-    int64_t value = 0;
-    auto [behind, error] = std::from_chars(at, end, value);
-    require(error == std::errc() && value >= 1 && value <= 16,
-            str("--strides ", text,
-                ": whole numbers from 1 to 16 with commas between them, such "
-                "as 1,2,2, expected"));
-    strides.push_back(value);
-    if (behind == end) return strides;
-    require(*behind == ',', str("--strides ", text, ": commas between numbers expected"));
-    at = behind + 1;
-  }
-}
-
 namespace {
 void check(const ClassifySettings& s) {
   check(s.data);
@@ -130,7 +111,8 @@ void check(const ClassifySettings& s) {
     require(
         s.layer.dropout == 0 && !s.layer.attention.dropout && !s.layer.attention.qk_norm,
         str("--dropout, --attention-dropout and --qk-norm are of --arch vit, this is ", s.arch));
-    if (!s.strides.empty()) parse_strides(s.strides);
+    for (int64_t stride : s.strides)
+      require(stride >= 1 && stride <= 16, str("--strides ", stride, ": 1 to 16 expected"));
   }
   check_dropout(s.layer);
   require_probability({{"--label-smoothing", s.label_smoothing}});

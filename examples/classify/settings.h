@@ -27,7 +27,8 @@ struct ClassifySettings {
   int64_t batch = 128;
   std::string augment = "default";  // shift for files, none for generators
   // Model.
-  std::string arch = "resnet", preset, attention, strides;
+  std::string arch = "resnet", preset, attention;
+  std::vector<int64_t> strides;                 // of a ResNet; empty: the preset's
   int64_t slots = 0, heads = 0, subsample = 1;  // of a ResNet's slots
   int64_t patch = 0;                            // of a ViT, as the next two
   std::string positions = "learned", pooling = "class_token";
@@ -51,7 +52,5 @@ ClassifySettings defaults_for(const std::string& arch);
 void complete(ClassifySettings& s, const Settings& settings);
 
 void check(const DataSettings& s);
-// "1,2,2". ValueError.
-std::vector<int64_t> parse_strides(const std::string& text);
 
 }  // namespace heed::examples

@@ -21,6 +21,8 @@ template <class T>
 CLI::Option* add_value(CLI::App& app, const std::string& flag, T& value, const std::string& help) {
   CLI::Option* option = app.add_option(flag, value, help);
   if constexpr (std::is_same_v<T, int64_t>) option->check(fits);
+  if constexpr (std::is_same_v<T, std::vector<int64_t>>)  // "1,2,2"
+    option->delimiter(',')->allow_extra_args(false)->check(fits);
   return option;
 }
 

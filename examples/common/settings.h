@@ -47,9 +47,16 @@ inline models::ConfigFields config_fields(const Settings& settings) {
 inline std::string to_string(const models::ConfigValue& value) {
   return std::visit(
       [](auto* v) {
-        if constexpr (std::is_same_v<std::decay_t<decltype(*v)>, std::optional<double>>)
+        using T = std::decay_t<decltype(*v)>;
+        if constexpr (std::is_same_v<T, std::optional<double>>) {
           return *v ? str(**v) : std::string("none");
-        else return str(*v);
+        } else if constexpr (std::is_same_v<T, std::vector<int64_t>>) {
+          std::string list;
+          for (int64_t number : *v) list += (list.empty() ? "" : ",") + std::to_string(number);
+          return list;
+        } else {
+          return str(*v);
+        }
       },
       value);
 }

@@ -7,6 +7,7 @@
 #include <heed/models/translate.h>
 #include <heed/models/vit.h>
 #include <heed/tests/models/small_models.h>
+#include <heed/tests/models/small_resnet.h>
 #include <heed/tests/support/test_device.h>
 
 using namespace heed;
@@ -106,7 +107,37 @@ Run classify_on(Device device, const std::string& positions) {
   return run;
 }
 
+Run classify_on(Device device, const models::ResNetConfig& config, const Shape& images) {
+  DefaultDevice on(device);
+  manual_seed(9);
+  models::ResNet model(config);
+  Tensor x = randn(images), labels = integers({2, 0, 1, 2}, {4});
+  Run run;
+  run.reads = train(model, [&] { return cross_entropy(model.forward(x), labels); });
+  run.weights = bits(model);
+  for (const auto& [name, t] : model.named_buffers())
+    for (double value : t.to_vector()) run.weights.push_back(value);
+  return run;
+}
+
 }  // namespace
+
+TEST_CASE("a residual network with slots trains on another device", "[device]") {
+  auto check = [](const models::ResNetConfig& config, const Shape& images) {
+    Run here = classify_on(kCpu, config, images),
+        there = classify_on(test_device(), config, images);
+    REQUIRE(there == here);
+    REQUIRE(there.reads == 0);
+  };
+  models::ResNetConfig config = small_resnet(2);
+  config.non_local.attention = GENERATE("embedded_gaussian", "efficient");
+  config.non_local.subsample = 2;
+  config.recompute = GENERATE(false, true);
+  check(config, {4, 2, 7, 12});
+  models::ResNetConfig clips = small_clips(1);
+  clips.non_local.attention = config.non_local.attention;
+  check(clips, {4, 2, 3, 4, 5});
+}
 
 TEST_CASE("a vision transformer trains on another device", "[device]") {
   std::string positions = GENERATE("learned", "sinusoidal", "rope");

@@ -1,6 +1,7 @@
 // Weight files, heed's and PyTorch's.
 #include <heed/train/weights.h>
 
+#include <heed/models/resnet.h>
 #include <heed/models/vit.h>
 #include <heed/nn/batch_norm.h>
 #include <heed/nn/init.h>
@@ -39,6 +40,13 @@ models::ViTConfig small_vit(int64_t classes) {
   c.stack.layer.width = 8, c.stack.layer.hidden = 16;
   c.stack.layer.attention.heads = 2;
   c.stack.layers = 2;
+  return c;
+}
+
+models::ResNetConfig small_resnet(int64_t classes) {
+  models::ResNetConfig c = models::resnet_preset("resnet18");
+  c.blocks = {1, 1, 1, 1};
+  c.width = 2, c.classes = classes;
   return c;
 }
 
@@ -88,6 +96,30 @@ TEST_CASE("weight files: PyTorch's norms with running statistics in and out", "[
 TEST_CASE("weight files: torchvision's VisionTransformer in and out", "[weights]") {
   models::ViT model(small_vit(5));
   require_round_trip(model, "state_dict_vit");
+}
+
+TEST_CASE("weight files: torchvision's ResNet in and out", "[weights]") {
+  models::ResNet model(small_resnet(5));
+  require_round_trip(model, "state_dict_resnet");
+
+  // Into a network for other classes, with slots.
+  models::ResNetConfig c = small_resnet(7);
+  c.slots = 2;
+  models::ResNet other(c);
+  auto before = bits(other.state_dict());
+  fs::path theirs = kGolden / "state_dict_resnet.safetensors";
+  REQUIRE_THROWS_SAYING(load_pytorch(other, theirs, {.skip = {"slots"}}), ValueError,
+                        "fc.bias: [7] expected, got [5]");
+  REQUIRE_THROWS_SAYING(load_pytorch(other, theirs, {.skip = {"fc"}}), ValueError,
+                        "slots.1.g.bias");
+  REQUIRE(bits(other.state_dict()) == before);
+  load_pytorch(other, theirs, {.skip = {"fc", "slots"}});
+  auto expected = bits(model.state_dict());
+  for (const auto& [name, values] : bits(other.state_dict())) {
+    INFO(name);
+    const bool own = name.starts_with("fc.") || name.starts_with("slots.");
+    REQUIRE(values == (own ? before : expected).at(name));
+  }
 }
 
 TEST_CASE("weight files: parts of a model that are not loaded keep their values", "[weights]") {
