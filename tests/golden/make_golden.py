@@ -7,7 +7,7 @@ import importlib
 import sys
 
 FAMILIES = ["attention", "layers", "ops", "pool", "optim", "safetensors", "bleu", "philox", "lm",
-            "recurrent", "image_norm", "conv", "peers", "vit", "resnet", "pictures"]
+            "recurrent", "image_norm", "conv", "peers", "vit", "resnet", "pictures", "resize"]
 
 
 def main(chosen):
