@@ -56,8 +56,12 @@ TEST_CASE("pictures: what is no PNG or JPEG is called what it is") {
       {"BM\x46\0\0\0"s, "BMP"},
       {"RIFF\x10\0\0\0WEBPVP8 "s, "WebP"},
       {"II*\0\x08\0\0\0"s, "TIFF"},
-      {"\0\0\0\x1c" "ftypavif"s, "AVIF"},
-      {"\0\0\0\x18" "ftypheic"s, "HEIF"},
+      {"\0\0\0\x1c"
+       "ftypavif"s,
+       "AVIF"},
+      {"\0\0\0\x18"
+       "ftypheic"s,
+       "HEIF"},
       {"\0\0\0\x0cjP  \r\n"s, "JPEG 2000"},
       {"\xff\x0a\x01\x02", "JPEG XL"},
       {"%PDF-1.7", "PDF"},
