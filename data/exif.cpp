@@ -13,8 +13,8 @@ class TiffBytes {
     if (at > bytes_.size() || size > bytes_.size() - at) return 0;
     uint32_t value = 0;
     for (size_t i = 0; i < size; ++i)
-      value = value << 8 |
-              static_cast<unsigned char>(bytes_[at + (big_endian_ ? i : size - 1 - i)]);
+      value =
+          value << 8 | static_cast<unsigned char>(bytes_[at + (big_endian_ ? i : size - 1 - i)]);
     return value;
   }
 
@@ -52,8 +52,7 @@ Array turn_upright(const Array& picture, int orientation) {
   bool top_down = orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
   bool right_left = orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
   Array turned = picture;
-  if (exchanged)
-    turned = from_xtensor(xt::transpose(as_xtensor<uint8_t, 3>(turned), {1, 0, 2}));
+  if (exchanged) turned = from_xtensor(xt::transpose(as_xtensor<uint8_t, 3>(turned), {1, 0, 2}));
   if (top_down) turned = from_xtensor(xt::flip(as_xtensor<uint8_t, 3>(turned), 0));
   if (right_left) turned = from_xtensor(xt::flip(as_xtensor<uint8_t, 3>(turned), 1));
   return turned;

@@ -96,7 +96,7 @@ int64_t choose_colours(const std::string& name, jpeg_decompress_struct& jpeg) {
 Array inverted_cmyk_to_rgb(const Array& cmyk) {
   auto in = xt::cast<int32_t>(as_xtensor<uint8_t, 3>(cmyk));
   auto ink = 255 - xt::view(in, xt::all(), xt::all(), xt::range(0, 3));
-  auto light = xt::view(in, xt::all(), xt::all(), xt::range(3, 4));
+  xt::xtensor<int32_t, 3> light = xt::view(in, xt::all(), xt::all(), xt::range(3, 4));  // [H, W, 1]
   auto product = ink * light + 128;
   return from_xtensor(xt::cast<uint8_t>(light - ((product >> 8) + product) / 256));
 }

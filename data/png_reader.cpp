@@ -5,6 +5,7 @@
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
+#include <span>
 #include <vector>
 
 #include <heed/core/error.h>
@@ -70,12 +71,20 @@ class PngReader {
   uint64_t raw_bytes() const {
     return uint64_t{png_get_rowbytes(png_, info_)} * png_get_image_height(png_, info_);
   }
+  bool palette() const { return png_get_color_type(png_, info_) == PNG_COLOR_TYPE_PALETTE; }
+  // Of the pixels as they are read: one for the indices of a palette.
   int64_t channels() const {
-    return png_get_color_type(png_, info_) & PNG_COLOR_MASK_COLOR ? 3 : 1;
+    return !palette() && png_get_color_type(png_, info_) & PNG_COLOR_MASK_COLOR ? 3 : 1;
+  }
+  std::span<const png_color> colours() const {
+    png_colorp colours = nullptr;
+    int count = 0;
+    png_get_PLTE(png_, info_, &colours, &count);
+    return {colours, static_cast<size_t>(count)};
   }
   bool pixels(png_bytepp rows, size_t row_bytes) {
     if (setjmp(png_jmpbuf(png_))) return false;
-    if (png_get_color_type(png_, info_) == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(png_);
+    if (palette()) png_set_packing(png_);
     if (png_get_color_type(png_, info_) == PNG_COLOR_TYPE_GRAY)
       png_set_expand_gray_1_2_4_to_8(png_);
     png_set_strip_16(png_);
@@ -93,6 +102,23 @@ class PngReader {
   png_structp png_;
   png_infop info_;
 };
+
+// libpng would make up a colour for an index that has none.
+Array look_up(const std::string& name, const Array& indices, std::span<const png_color> colours) {
+  Array out = Array::empty({indices.dim(0), indices.dim(1), 3}, DType::u8, kCpu);
+  uint8_t* to = out.data<uint8_t>();
+  const uint8_t* from = indices.data<uint8_t>();
+  for (int64_t i = 0; i < indices.numel(); ++i, to += 3) {
+    if (from[i] >= colours.size())
+      throw IoError(str(name, ": cannot read this PNG: palette index ", from[i], " in row ",
+                        i / indices.dim(1), ", but there are ", colours.size(), " colours"));
+    const png_color& colour = colours[from[i]];
+    to[0] = colour.red;
+    to[1] = colour.green;
+    to[2] = colour.blue;
+  }
+  return out;
+}
 
 int64_t big_endian_size(std::string_view bytes, size_t at) {
   int64_t size = 0;
@@ -121,7 +147,7 @@ Array decode_png(const std::string& name, std::string_view bytes) {
   std::vector<png_bytep> rows(static_cast<size_t>(height));
   for (size_t y = 0; y < rows.size(); ++y) rows[y] = picture.data<uint8_t>() + y * row_bytes;
   if (!reader.pixels(rows.data(), row_bytes)) refuse(reader.fault());
-  return picture;
+  return reader.palette() ? look_up(name, picture, reader.colours()) : picture;
 }
 
 }  // namespace heed::data

@@ -32,8 +32,8 @@ inline std::string big_endian(uint64_t number) {
 inline std::string png_chunk(std::string_view type, std::string_view content) {
   std::string body = std::string(type).append(content);
   return big_endian(content.size()) + body +
-         big_endian(crc32(0, reinterpret_cast<const Bytef*>(body.data()),
-                          static_cast<uInt>(body.size())));
+         big_endian(
+             crc32(0, reinterpret_cast<const Bytef*>(body.data()), static_cast<uInt>(body.size())));
 }
 inline std::string png_header(uint64_t width, uint64_t height, int bits, int colour) {
   std::string content = big_endian(width) + big_endian(height);
