@@ -7,7 +7,7 @@ import importlib
 import sys
 
 FAMILIES = ["attention", "layers", "ops", "pool", "optim", "safetensors", "bleu", "philox", "lm",
-            "recurrent", "image_norm", "conv", "peers", "vit", "resnet"]
+            "recurrent", "image_norm", "conv", "peers", "vit", "resnet", "non_local"]
 
 
 def main(chosen):
