@@ -2,7 +2,7 @@
 import torch
 from torch import nn
 
-from golden_io import generator, normal, params, randomise, record, save
+from golden_io import generator, normal, randomise, randomise_statistics, record, save
 
 CHANNELS = 6
 CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
@@ -48,8 +48,9 @@ def make():
         for case, axes, options, shape in [
                 ("plain", 2, {}, (4, 5)), ("sampled", 2, {"sub_sample": True}, (5, 7)),
                 ("line", 1, {"bn_layer": False}, (9,)), ("clip", 3, {"sub_sample": True}, (3, 4, 5))]:
-            block = randomise(NonLocal(kind, axes, **options), g)
-            tensors |= {f"{case}.{n}": t for n, t in params(block).items()}
+            block = randomise_statistics(randomise(NonLocal(kind, axes, **options), g), g)
+            block.train(case != "clip")
+            tensors |= {f"{case}.param.{n}": t.clone() for n, t in block.state_dict().items()}
             x, cotangent = normal(g, 2, CHANNELS, *shape), normal(g, 2, CHANNELS, *shape)
             tensors |= record(case, {"x": x}, lambda x: block(x), cotangent, block)
         save(f"non_local_{kind}", tensors)
