@@ -87,6 +87,7 @@ ResNet::ResNet(const ResNetConfig& config)
   const Shape picture = picture_of(config_);
   for (int64_t i = 0; i < config_.slots; ++i) {
     nn::NonLocalConfig c = config_.non_local;
+    c.axes = axes;
     c.max_length = slot_extents(i, picture).numel();
     const int64_t width = channels[channels.size() - 1 - static_cast<size_t>(i)];
     slots_.push_back(std::make_unique<nn::NonLocalBlock>(width, c, &shared_));

@@ -39,7 +39,7 @@ struct ResNetConfig {
   // Slots are filled from the deepest: slot 0 follows the last residual block, slot 1 the one
   // before. At most one a residual block.
   int64_t slots = 0;
-  nn::NonLocalConfig non_local{};  // of each slot; the model sets max_length
+  nn::NonLocalConfig non_local{};  // of each slot; the model sets axes and max_length
   // The size of the pictures, which only variants with a longest length need (linformer); 0: any.
   int64_t image_height = 0, image_width = 0;
   int64_t frames = 0;      // of clips

@@ -21,6 +21,8 @@ int64_t inner_of(int64_t channels, const NonLocalConfig& c) {
   if (c.inner_channels < 0 || c.heads < 1 || c.subsample < 1)
     throw ValueError(str("NonLocalBlock: heads and subsample must be positive, got ", c.heads,
                          " and ", c.subsample, ", inner_channels ", c.inner_channels));
+  if (c.axes < 1 || c.axes > 3)
+    throw ValueError(str("NonLocalBlock: one to three axes expected, got ", c.axes));
   const int64_t inner =
       c.inner_channels > 0 ? c.inner_channels : std::max<int64_t>(1, channels / 2);
   if (inner % c.heads != 0)
@@ -182,6 +184,19 @@ Shape NonLocalBlock::key_extents(const Shape& map) const {
   const Shape window = window_of(map, config_.subsample);
   for (int i = 0; i < map.rank(); ++i) extents[i] = window[i] > 0 ? map[i] / window[i] : 0;
   return extents;
+}
+
+std::vector<PyTorchName> NonLocalBlock::pytorch_names() const {
+  const int axes = static_cast<int>(config_.axes);
+  const std::string pooled = config_.subsample > 1 ? ".0" : "";
+  std::vector<PyTorchName> names = {{"theta", "theta", axes},
+                                    {"phi", "phi" + pooled, axes},
+                                    {"g", "g" + pooled, axes},
+                                    {"w", norm ? "W.0" : "W", axes},
+                                    {"norm", "W.1"}};
+  if (attention_->name() == std::string("concatenation"))
+    names.push_back({"attention", "concat_project.0", 2});  // over pairs, on any map
+  return names;
 }
 
 std::string NonLocalBlock::type_name() const {

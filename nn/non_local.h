@@ -16,8 +16,8 @@
 // The block starts as the identity: the batch norm after W starts with weight 0, and without it W
 // starts at 0. f32, f64, bf16.
 //
-// ValueError: heads do not divide the inner channels (raw_qk: the channels), or the variant cannot
-// do what is asked, with its reason. ShapeError: another number of channels, no or more than three
+// ValueError: heads do not divide the inner channels (raw_qk: the channels), axes other than 1 to 3,
+// or the variant cannot do what is asked, with its reason. ShapeError: another number of channels, no or more than three
 // spatial axes.
 #pragma once
 
@@ -29,6 +29,7 @@
 #include <heed/nn/attention/catalog.h>
 #include <heed/nn/batch_norm.h>
 #include <heed/nn/linear.h>
+#include <heed/nn/pytorch_names.h>
 
 namespace heed::nn {
 
@@ -44,9 +45,11 @@ struct NonLocalConfig {
   int64_t max_length = 0;  // positions, for variants that need to know; 0: not known
   // Of the scores, where the variant has one; empty: the variant's own.
   std::optional<float> scale = 1.0f;
+  // Of the map. The block works on one to three alike; weights for PyTorch are written for so many.
+  int64_t axes = 2;
 };
 
-class NonLocalBlock : public Module {
+class NonLocalBlock : public Module, public PyTorchTwin {
  public:
   explicit NonLocalBlock(int64_t channels, const NonLocalConfig& config = {},
                          SharedParameters* shared = nullptr);
@@ -59,6 +62,9 @@ class NonLocalBlock : public Module {
   Shape key_extents(const Shape& map) const;
   const Attention& attention() const { return *attention_; }
   std::string type_name() const override;
+  // The usual module there has convolutions theta, phi, g (phi.0 and g.0 before a pooling layer),
+  // W.0 with the batch norm W.1, or W without, and concat_project.0 of the concatenation.
+  std::vector<PyTorchName> pytorch_names() const override;
 
   std::unique_ptr<Linear> theta, phi;  // [inner, C]; empty where the variant has raw_qk
   Linear g, w;                         // [inner, C], [C, inner]

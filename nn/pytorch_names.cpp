@@ -2,6 +2,7 @@
 
 #include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
+#include <heed/nn/batch_norm.h>
 #include <heed/nn/multi_head_attention.h>
 
 namespace heed::nn {
@@ -49,28 +50,58 @@ std::vector<std::vector<PyTorchName>> twins(Module& root) {
     if (!twin) return;
     list.push_back(twin->pytorch_names());
     if (path.empty()) return;
-    for (PyTorchName& name : list.back()) name = {path + "." + name.ours, path + "." + name.theirs};
+    for (PyTorchName& name : list.back()) {
+      name.ours = path + "." + name.ours;
+      name.theirs = path + "." + name.theirs;
+    }
   });
   return list;
+}
+
+// A weight [out, in] as that of a convolution of size 1, or back.
+Tensor with_unit_axes(Tensor weight, int axes) {
+  NoGrad guard;
+  if (weight.rank() == 2)
+    for (int i = 0; i < axes; ++i) weight = weight.unsqueeze(-1);
+  return weight;
+}
+Tensor without_unit_axes(Tensor weight) {
+  NoGrad guard;
+  while (weight.rank() > 2 && weight.dim(-1) == 1) weight = weight.squeeze(-1);
+  return weight;
 }
 
 // Each entry at or below the path `from` of one of the pairs, once.
 StateDict moved(const StateDict& state, const std::vector<PyTorchName>& names,
                 std::string PyTorchName::*from, std::string PyTorchName::*to) {
   StateDict out;
-  for (const auto& [name, tensor] : state) {
+  for (const auto& [name, value] : state) {
     std::string now = name;
+    Tensor tensor = value;
     for (const PyTorchName& pair : names) {
       const std::string& path = pair.*from;
       if (!name.starts_with(path) || !(name.size() == path.size() || name[path.size()] == '.'))
         continue;
       now = pair.*to + name.substr(path.size());
+      if (pair.unit_axes > 0)
+        tensor = from == &PyTorchName::ours ? with_unit_axes(tensor, pair.unit_axes)
+                                            : without_unit_axes(tensor);
       break;
     }
     if (!out.emplace(now, tensor).second)
       throw ValueError(str("from_pytorch: ", now, " is there under two names"));
   }
   return out;
+}
+
+// PyTorch before 0.4.1 did not count batches.
+void count_batches(StateDict& state, Module& root) {
+  root.visit([&](const std::string& path, Module& module) {
+    auto* norm = dynamic_cast<BatchNorm*>(&module);
+    const std::string prefix = path.empty() ? "" : path + ".";
+    if (norm && norm->num_batches_tracked.defined() && state.count(prefix + "running_mean"))
+      state.emplace(prefix + "num_batches_tracked", norm->num_batches_tracked.clone());
+  });
 }
 
 }  // namespace
@@ -88,6 +119,7 @@ StateDict from_pytorch(const StateDict& input, Module& module) {
     for (const char* p : kProjections)
       rename(state, prefix + p + "_weight", prefix + p + ".weight");
   }
+  count_batches(state, module);
   return state;
 }
 

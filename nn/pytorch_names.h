@@ -6,8 +6,10 @@
 //     k_proj_weight and v_proj_weight
 //   in_proj_bias [3 d]                             q_proj.bias, k_proj.bias, v_proj.bias
 //
-// A module whose twin there has other names yet is a PyTorchTwin. All other names are the same.
-// Reading and writing files is train's business.
+// A module whose twin there has other names yet is a PyTorchTwin. A linear layer may be a
+// convolution of size 1 there, weight [out, in, 1, 1]: the twin says with how many axes. A file from
+// before PyTorch 0.4.1 lacks num_batches_tracked of batch norms, which keep theirs. All other names
+// are the same. Reading and writing files is train's business.
 #pragma once
 
 #include <string>
@@ -20,6 +22,7 @@ namespace heed::nn {
 // A path of a submodule or parameter, "encoder.norm", or how it is called there, "encoder.ln".
 struct PyTorchName {
   std::string ours, theirs;
+  int unit_axes = 0;  // at the end of the weights there: 2 of a convolution over pictures
 };
 
 // Implemented by a Module, models::ViT for example.

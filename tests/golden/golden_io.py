@@ -29,6 +29,19 @@ def randomise(module, g):
     return module.double().train()
 
 
+def randomise_statistics(module, g):
+    """The running statistics of batch norms too."""
+    with torch.no_grad():
+        for name, b in module.named_buffers():
+            if name.endswith("running_mean"):
+                b.copy_(normal(g, *b.shape, scale=0.3))
+            elif name.endswith("running_var"):
+                b.copy_(torch.exp(normal(g, *b.shape, scale=0.3)))
+            else:
+                b.fill_(7)
+    return module
+
+
 def params(module):
     return {f"param.{n}": p for n, p in module.named_parameters()}
 

@@ -4,7 +4,8 @@ import torch
 from torch import nn
 from torchvision.models.resnet import BasicBlock, ResNet, resnet18
 
-from golden_io import generator, normal, params, randomise, record, save, save_json
+from golden_io import (generator, normal, params, randomise, randomise_statistics, record, save,
+                       save_json)
 
 CLASSES = 5
 
@@ -63,16 +64,7 @@ class PlainNet(nn.Module):
 
 
 def randomise_all(net, g):
-    randomise(net, g)
-    with torch.no_grad():
-        for name, b in net.named_buffers():
-            if name.endswith("running_mean"):
-                b.copy_(normal(g, *b.shape, scale=0.3))
-            elif name.endswith("running_var"):
-                b.copy_(torch.exp(normal(g, *b.shape, scale=0.3)))
-            else:
-                b.fill_(7)
-    return net
+    return randomise_statistics(randomise(net, g), g)
 
 
 def cases(net, g, images):

@@ -7,7 +7,8 @@ import importlib
 import sys
 
 FAMILIES = ["attention", "layers", "ops", "pool", "optim", "safetensors", "bleu", "philox", "lm",
-            "recurrent", "image_norm", "conv", "peers", "vit", "resnet", "pictures", "resize"]
+            "recurrent", "image_norm", "conv", "peers", "vit", "resnet", "pictures", "resize",
+            "non_local"]
 
 
 def main(chosen):

@@ -58,6 +58,23 @@ TEST_CASE("resnet slots: start as the identity, and leave the other numbers alon
   REQUIRE(difference(with->forward(x), without->forward(x)) > 1e-3);
 }
 
+TEST_CASE("resnet slots: PyTorch's names and shapes, and back", "[resnet]") {
+  const bool clips = GENERATE(false, true);
+  models::ResNet model(clips ? small_clips(1) : small_resnet(1));
+  randomise(model);
+  nn::StateDict out = nn::to_pytorch(model);
+  REQUIRE(out.size() == model.state_dict().size());
+  REQUIRE(out.at("slots.0.theta.weight").shape() ==
+          (clips ? Shape{4, 8, 1, 1, 1} : Shape{4, 8, 1, 1}));
+  REQUIRE(out.at("slots.0.W.0.bias").shape() == Shape{8});
+  REQUIRE(out.count("slots.0.W.1.running_var") == 1);
+  REQUIRE(out.at("layer2.0.downsample.0.weight").rank() == (clips ? 5 : 4));
+  models::ResNet again(clips ? small_clips(1) : small_resnet(1));
+  again.load_state_dict(nn::from_pytorch(out, again));
+  for (const auto& [name, t] : model.state_dict())
+    REQUIRE(again.state_dict().at(name).to_vector() == t.to_vector());
+}
+
 TEST_CASE("resnet slots: every variant of the catalogue, forward and backward", "[resnet]") {
   int64_t refused = 0, run = 0;
   auto check = [&](models::ResNetConfig c, const Shape& images, const std::string& spec) {
@@ -106,6 +123,10 @@ TEST_CASE("resnet slots: every variant of the catalogue, forward and backward", 
   models::ResNetConfig c = small_resnet(1);
   c.non_local.attention = "linformer";
   REQUIRE_THROWS_SAYING(models::ResNet(c), ValueError, "max_length");
+  c.image_height = 7, c.image_width = 12;
+  models::ResNet model(c);
+  model.forward(zeros({2, 2, 5, 12}));  // smaller ones are fine
+  REQUIRE_THROWS_SAYING(model.forward(zeros({2, 2, 9, 12})), ValueError, "30");
 }
 
 TEST_CASE("resnet slots: what a pixel attends to", "[resnet]") {

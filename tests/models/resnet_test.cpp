@@ -113,6 +113,26 @@ TEST_CASE("resnet: recomputing changes neither gradients nor statistics", "[resn
   REQUIRE(result(true) == result(false));
 }
 
+TEST_CASE("resnet: bf16 is f32, rounded", "[resnet]") {
+  manual_seed(6);
+  models::ResNetConfig c = small_resnet(2);
+  models::ResNet narrow(c), wide(c);
+  randomise(narrow);
+  narrow.to(DType::bf16);
+  wide.load_state_dict(narrow.state_dict());
+  Tensor x = randn({4, 2, 7, 12}, DType::bf16), labels = integers({0, 2, 1, 1}, {4});
+  Tensor loss = cross_entropy(narrow.forward(x), labels);
+  Tensor expected = cross_entropy(wide.forward(x.to(DType::f32)), labels);
+  REQUIRE(loss.item() == Approx(expected.item()).epsilon(0.03));
+  loss.backward();
+  for (const auto& [name, t] : narrow.named_parameters()) {
+    INFO(name);
+    REQUIRE((t.grad().dtype() == DType::bf16 && all_finite(t.grad())));
+  }
+  for (const auto& [name, t] : narrow.named_buffers())
+    REQUIRE(t.dtype() == (name.ends_with("tracked") ? DType::i64 : DType::f32));
+}
+
 TEST_CASE("resnet: settings as JSON, there and back", "[resnet]") {
   models::ResNetConfig c = small_resnet(2);
   c.non_local = {.attention = "window:left=3,right=3",

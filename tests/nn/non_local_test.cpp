@@ -7,10 +7,12 @@
 #include <heed/autograd/ops/matmul.h>
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/softmax.h>
+#include <heed/core/device_memory.h>
 #include <heed/core/random.h>
 #include <heed/nn/init.h>
 #include <heed/tests/support/catch.h>
 #include <heed/tests/support/opcase.h>
+#include <heed/tests/support/test_device.h>
 
 using namespace heed;
 using namespace heed::test;
@@ -144,6 +146,58 @@ TEST_CASE("non-local block: variants of the catalogue are drop-ins", "[non_local
   REQUIRE(count >= 19);
 }
 
+TEST_CASE("non-local block: bf16 is f32, rounded", "[non_local]") {
+  manual_seed(6);
+  for (const char* name :
+       {"gaussian", "embedded_gaussian", "dot_product", "concatenation", "efficient"})
+    for (int64_t subsample : {1, 2}) {
+      INFO(name << ", subsample " << subsample);
+      NonLocalBlock narrow(8, {.attention = name, .heads = 2, .subsample = subsample});
+      randomise(narrow);
+      narrow.to(DType::bf16);
+      NonLocalBlock wide(8, {.attention = name, .heads = 2, .subsample = subsample});
+      wide.load_state_dict(narrow.state_dict());
+      Tensor x = randn({2, 8, 4, 6}, DType::bf16);
+      Tensor y = x.to(DType::f32);
+      x.set_requires_grad(true);
+      y.set_requires_grad(true);
+      Tensor got = narrow.forward(x), want = wide.forward(y);
+      REQUIRE(got.dtype() == DType::bf16);
+      REQUIRE(narrow.norm->running_mean.dtype() == DType::f32);
+      REQUIRE(close(got.to_vector(), want.to_vector(), 2e-2, 1));
+      Tensor cotangent = randn(x.shape(), DType::bf16);
+      got.backward(cotangent);
+      want.backward(cotangent.to(DType::f32));
+      REQUIRE(close(x.grad().to_vector(), y.grad().to_vector(), 4e-2, 1));
+    }
+}
+
+TEST_CASE("non-local block: the same bits on another device, nothing read back", "[non_local]") {
+  auto run = [](Device device, const char* name, int64_t subsample) {
+    DefaultDevice on(device);
+    manual_seed(7);
+    NonLocalBlock block(8, {.attention = name, .heads = 2, .subsample = subsample});
+    randomise(block);
+    Tensor x = randn({2, 8, 4, 6});
+    x.set_requires_grad(true);
+    const int64_t before = transfer_counts(test_device()).to_host;
+    Tensor y = block.forward(x);
+    sum(square(y)).backward();
+    REQUIRE(transfer_counts(test_device()).to_host == before);
+    Tensor map = block.weights(x, {0, 23});
+    std::vector<std::vector<double>> all = {y.to_vector(), x.grad().to_vector(), map.to_vector()};
+    for (const Tensor& t : block.parameters()) all.push_back(t.grad().to_vector());
+    for (const auto& [buffer, t] : block.named_buffers()) all.push_back(t.to_vector());
+    return all;
+  };
+  for (const char* name :
+       {"gaussian", "embedded_gaussian", "dot_product", "concatenation", "efficient"})
+    for (int64_t subsample : {1, 2}) {
+      INFO(name << ", subsample " << subsample);
+      REQUIRE(run(test_device(), name, subsample) == run(kCpu, name, subsample));
+    }
+}
+
 TEST_CASE("non-local block: what is refused, and why", "[non_local]") {
   REQUIRE_THROWS_SAYING(NonLocalBlock(0), ValueError, "channels must be positive");
   REQUIRE_THROWS_SAYING(NonLocalBlock(6, {.heads = 2}), ValueError,
@@ -151,6 +205,7 @@ TEST_CASE("non-local block: what is refused, and why", "[non_local]") {
   REQUIRE_THROWS_SAYING(
       NonLocalBlock(6, {.attention = "gaussian", .heads = 4, .inner_channels = 4}), ValueError,
       "4 heads do not divide the 6 channels");
+  REQUIRE_THROWS_SAYING(NonLocalBlock(6, {.axes = 4}), ValueError, "one to three axes");
   REQUIRE_THROWS_SAYING(NonLocalBlock(6, {.subsample = 0}), ValueError, "subsample");
   REQUIRE_THROWS_SAYING(NonLocalBlock(6, {.attention = "nonlocal"}), ValueError, "nonlocal");
   REQUIRE_THROWS_SAYING(NonLocalBlock(6, {.attention = "lsh", .subsample = 2}), ValueError,

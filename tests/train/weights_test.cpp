@@ -120,6 +120,23 @@ TEST_CASE("weight files: torchvision's ResNet in and out", "[weights]") {
     const bool own = name.starts_with("fc.") || name.starts_with("slots.");
     REQUIRE(values == (own ? before : expected).at(name));
   }
+
+  // Files from before PyTorch 0.4.1 do not say how many batches a norm has seen.
+  nn::StateDict older = read_state(theirs);
+  const size_t removed = std::erase_if(
+      older, [](const auto& entry) { return entry.first.ends_with("num_batches_tracked"); });
+  REQUIRE(removed == 12);
+  TempDir directory;
+  save_state(older, directory / "older.safetensors");
+  models::ResNet loaded(small_resnet(5));
+  load_pytorch(loaded, directory / "older.safetensors");
+  expected = bits(model.state_dict());
+  for (const auto& [name, values] : bits(loaded.state_dict()))
+    if (!name.ends_with("num_batches_tracked")) REQUIRE(values == expected.at(name));
+  older.erase("layer2.0.bn1.running_mean");
+  save_state(older, directory / "older.safetensors");
+  REQUIRE_THROWS_SAYING(load_pytorch(loaded, directory / "older.safetensors"), ValueError,
+                        "layer2.0.bn1.num_batches_tracked");
 }
 
 TEST_CASE("weight files: parts of a model that are not loaded keep their values", "[weights]") {
