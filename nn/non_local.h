@@ -16,9 +16,9 @@
 // The block starts as the identity: the batch norm after W starts with weight 0, and without it W
 // starts at 0. f32, f64, bf16.
 //
-// ValueError: heads do not divide the inner channels (raw_qk: the channels), axes other than 1 to 3,
-// or the variant cannot do what is asked, with its reason. ShapeError: another number of channels, no or more than three
-// spatial axes.
+// ValueError: heads do not divide the inner channels (raw_qk: the channels), axes is not 1 to 3, or
+// the variant cannot do what is asked, with its reason. ShapeError: another number of channels, no
+// or more than three spatial axes.
 #pragma once
 
 #include <memory>

@@ -7,9 +7,9 @@
 //   in_proj_bias [3 d]                             q_proj.bias, k_proj.bias, v_proj.bias
 //
 // A module whose twin there has other names yet is a PyTorchTwin. A linear layer may be a
-// convolution of size 1 there, weight [out, in, 1, 1]: the twin says with how many axes. A file from
-// before PyTorch 0.4.1 lacks num_batches_tracked of batch norms, which keep theirs. All other names
-// are the same. Reading and writing files is train's business.
+// convolution of size 1 there, weight [out, in, 1, 1]: the twin says with how many axes. A file
+// from before PyTorch 0.4.1 lacks num_batches_tracked of batch norms, which keep theirs. All other
+// names are the same. Reading and writing files is train's business.
 #pragma once
 
 #include <string>

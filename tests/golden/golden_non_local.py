@@ -47,7 +47,8 @@ def make():
         g, tensors = generator(950 + seed), {}
         for case, axes, options, shape in [
                 ("plain", 2, {}, (4, 5)), ("sampled", 2, {"sub_sample": True}, (5, 7)),
-                ("line", 1, {"bn_layer": False}, (9,)), ("clip", 3, {"sub_sample": True}, (3, 4, 5))]:
+                ("line", 1, {"bn_layer": False}, (9,)),
+                ("clip", 3, {"sub_sample": True}, (3, 4, 5))]:
             block = randomise_statistics(randomise(NonLocal(kind, axes, **options), g), g)
             block.train(case != "clip")
             tensors |= {f"{case}.param.{n}": t.clone() for n, t in block.state_dict().items()}

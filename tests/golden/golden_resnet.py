@@ -11,7 +11,7 @@ CLASSES = 5
 
 
 def torchvision_net(width=2):
-    """torchvision's layout with one block a stage; its widths are fixed from 64 on, these are not."""
+    """torchvision's layout with one block a stage; its own widths begin at 64."""
     net = ResNet(BasicBlock, [1, 1, 1, 1], num_classes=CLASSES)
     net.inplanes = width
     net.conv1, net.bn1 = nn.Conv2d(3, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width)
