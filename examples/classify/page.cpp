@@ -67,34 +67,28 @@ void add_vit(viz::PicturePanel& panel, const models::ViT& vit, const Tensor& ima
              select(models::patch_weights(vit, layers[i], token), 0, 0), maps > kMostMaps);
 }
 
-// Which cell of an axis of `cells` a pixel of `pixels` lies in.
-int64_t cell_of(int64_t pixel, int64_t cells, int64_t pixels) { return pixel * cells / pixels; }
-
 void add_resnet(viz::PicturePanel& panel, const models::ResNet& resnet, const data::ImageInfo& info,
                 const Tensor& images, const Pixel& pixel) {
-  int64_t frame = info.frames() / 2;
+  int64_t frame = info.frames() / 2;  // 0 of a picture
+  Shape size{info.height(), info.width()}, where{pixel.second, pixel.first};
+  if (info.of_clips()) {
+    size = {info.frames(), info.height(), info.width()};
+    where = {frame, pixel.second, pixel.first};
+  }
   for (int64_t i = 0; i < resnet.slots(); ++i) {
-    const nn::NonLocalBlock& slot = resnet.slot(i);
-    if (!slot.attention().traits().weights) continue;
-    Tensor x = resnet.slot_input(images, i);  // [1, C, H, W] or [1, C, T, H, W]
-    int64_t height = x.dim(-2), width = x.dim(-1), frames = info.of_clips() ? x.dim(2) : 1;
-    int64_t row = cell_of(pixel.second, height, info.height());
-    int64_t column = cell_of(pixel.first, width, info.width());
-    int64_t position = (cell_of(frame, frames, info.frames()) * height + row) * width + column;
-    Tensor weights = select(select(slot.weights(x, {position}), 0, 0), 1, 0);  // [heads, keys]
-    int64_t window = resnet.config().non_local.subsample;
-    int64_t rows = height / std::min(window, height), columns = width / std::min(window, width);
-    std::vector<int64_t> extents{weights.dim(0), rows, columns};
-    if (info.of_clips()) extents.insert(extents.begin() + 1, frames);
-    Tensor maps = weights.reshape(Shape(extents.data(), static_cast<int>(extents.size())));
-    add_maps(panel.maps, str("slot ", i + 1, ", map ", height, " x ", width), maps, false);
-    if (panel.query) continue;  // the frame shows a cell of the deepest map, the largest one
-    int64_t cell_height = std::max<int64_t>(1, info.height() / height);
-    int64_t cell_width = std::max<int64_t>(1, info.width() / width);
-    panel.query = viz::PictureRegion{std::min(frame * info.width() + column * cell_width,
-                                              info.frames() * info.width() - cell_width),
-                                     std::min(row * cell_height, info.height() - cell_height),
-                                     cell_width, cell_height};
+    if (!resnet.slot(i).attention().traits().weights) continue;
+    int64_t position = models::slot_position(resnet, i, size, where);
+    auto [weights, map] = models::slot_weights(resnet, images, i, {position});
+    Tensor heads = select(select(weights, 0, 0), 1, 0);  // [H, ..size of the keys' map]
+    int64_t rows = map.dim(-2), columns = map.dim(-1);
+    add_maps(panel.maps, str("slot ", i + 1, ", map ", rows, " x ", columns), heads, false);
+    if (panel.query) continue;  // the frame is a cell of the deepest map, the largest one
+    int64_t row = position / columns % rows, column = position % columns;
+    int64_t height = std::max<int64_t>(1, info.height() / rows);
+    int64_t width = std::max<int64_t>(1, info.width() / columns);
+    int64_t left = std::min(column * info.width() / columns, info.width() - width);
+    int64_t top = std::min(row * info.height() / rows, info.height() - height);
+    panel.query = viz::PictureRegion{frame * info.width() + left, top, width, height};
   }
 }
 }  // namespace

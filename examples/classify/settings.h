@@ -39,7 +39,7 @@ struct ClassifySettings {
   // Training.
   std::string optimizer;
   double weight_decay = -1, label_smoothing = 0;
-  TrainingSettings training{.out = "classify-run"};
+  TrainingSettings training{.keep_last = 1, .out = "classify-run"};
 };
 
 Settings data_settings(DataSettings& s);
