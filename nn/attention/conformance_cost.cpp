@@ -7,6 +7,7 @@
 #include <heed/core/error.h>
 #include <heed/core/live_bytes.h>
 #include <heed/core/memory.h>
+#include <heed/core/parallel.h>
 #include <heed/nn/attention/conformance_case.h>
 
 namespace heed::nn::conformance {
@@ -83,6 +84,14 @@ std::string name_of(const Setup& s) {
              " heads over ", s.kv_heads);
 }
 
+// Scratch memory is each thread's own, and which thread takes which task is chance: with several,
+// the peak would depend on how many processors there are and on what else they do.
+struct OneThread {
+  const int before = num_threads();
+  OneThread() { set_num_threads(1); }
+  ~OneThread() { set_num_threads(before); }
+};
+
 // The highest number of bytes held during forward and backward, inputs included.
 int64_t peak_of(const Case& c, const Attention& a, int64_t n) {
   release_cached_memory(kCpu);  // cached blocks may be twice as large as what is asked for
@@ -147,6 +156,7 @@ void check_activations(Case& c) {
 // Fits peak bytes ~ N^x: x must not exceed the exponent of activation_bytes.
 void check_memory(Case& c) {
   constexpr int64_t small = 128, large = 512;
+  OneThread one_thread;
   for (bool causal : c.forms) {
     auto a = c.make(config_of(c, {causal, large, large}));
     require_model(c, *a);
@@ -157,7 +167,7 @@ void check_memory(Case& c) {
     auto exponent = [](double at_small, double at_large) {
       return std::log(at_large / at_small) / std::log(double(large) / double(small));
     };
-    peak_of(c, *a, large);  // fills scratch of threads and caches of the layer
+    peak_of(c, *a, large);  // fills scratch and caches of the layer
     double peak_small = static_cast<double>(peak_of(c, *a, small));
     double measured = exponent(peak_small, static_cast<double>(peak_of(c, *a, large)));
     double implied = exponent(bytes(small), bytes(large));
