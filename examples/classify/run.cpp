@@ -79,7 +79,7 @@ int run_command(const RunSettings& s) {
   return 0;
 }
 
-int eval_command(EvalSettings s, const Settings& settings) {
+int eval_command(EvalSettings& s, const Settings& settings) {
   set_threads(s.threads);
   SavedClassifier saved = load_classifier(s.model);
   ClassifySettings run;
