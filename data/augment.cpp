@@ -45,9 +45,8 @@ Box random_box(int64_t height, int64_t width, double low, double high, double r,
   return box;
 }
 
-Array part_of(const Array& planes, const Box& box) {
-  return planes.slice(1, box.y, box.y + box.height).slice(2, box.x, box.x + box.width);
-}
+auto rows_of(const Box& box) { return xt::range(box.y, box.y + box.height); }
+auto columns_of(const Box& box) { return xt::range(box.x, box.x + box.width); }
 
 void shift_planes(const Array& planes, Generator& random) {
   auto step = [&random](int64_t size) {
@@ -61,16 +60,15 @@ void shift_planes(const Array& planes, Generator& random) {
   auto pixels = as_xtensor<float, 3>(planes);
   xt::xtensor<float, 3> before = pixels;
   pixels.fill(0);
-  auto rows = [](const Box& b) { return xt::range(b.y, b.y + b.height); };
-  auto columns = [](const Box& b) { return xt::range(b.x, b.x + b.width); };
-  xt::noalias(xt::view(pixels, xt::all(), rows(to), columns(to))) =
-      xt::view(before, xt::all(), rows(from), columns(from));
+  xt::noalias(xt::view(pixels, xt::all(), rows_of(to), columns_of(to))) =
+      xt::view(before, xt::all(), rows_of(from), columns_of(from));
 }
 
 void crop_planes(const Array& planes, Generator& random) {
   int64_t height = planes.dim(1), width = planes.dim(2);
   Box box = random_box(height, width, 0.25, 1, 4.0 / 3, random);
-  Array sized = resize_planes(part_of(planes, box), height, width);
+  Array part = planes.slice(1, box.y, box.y + box.height).slice(2, box.x, box.x + box.width);
+  Array sized = resize_planes(part, height, width);
   xt::noalias(as_xtensor<float, 3>(planes)) = as_xtensor<float, 3>(sized);
 }
 
@@ -83,7 +81,7 @@ void flip_planes(const Array& planes, Generator& random) {
 void erase_planes(const Array& planes, Generator& random) {
   if (random.integer(2) == 0) return;
   Box box = random_box(planes.dim(1), planes.dim(2), 0.02, 0.25, 3, random);
-  as_xtensor<float, 3>(part_of(planes, box)).fill(0);
+  xt::view(as_xtensor<float, 3>(planes), xt::all(), rows_of(box), columns_of(box)) = 0;
 }
 }  // namespace
 

@@ -2,8 +2,9 @@
 //
 //   shift   moved by up to 1/8 of height and width (whole pixels); what comes in from outside has
 //           the channel's mean (zero)
-//   crop    a random part of 1/4 to all of the area, of 3:4 to 4:3 in proportion, resized to the
-//           whole (the random resized crop of Szegedy et al. 2015, with a larger least area)
+//   crop    a random part of 1/4 to all of the area, of 3:4 to 4:3 in proportion (in pixels; what
+//           does not fit into the picture is cut off), resized to the whole (the random resized
+//           crop of Szegedy et al. 2015, with a larger least area)
 //   flip    mirrored, left for right, in one of two cases
 //   erase   in one of two cases a rectangle of 1/50 to 1/4 of the area, of 1:3 to 3:1 in proportion,
 //           has the channel's mean (random erasing, Zhong et al. 2017)

@@ -38,9 +38,9 @@ struct ImageBatchOptions {
   int64_t batch = 128;
   uint64_t seed = 0;
   bool shuffle = true;
-  ImageStatistics statistics;  // of the training images, for each part
-  Augmentation augmentation;   // none for validation and test
-  bool drop_last = false;      // leave out a last batch that is smaller (unless it is the only one)
+  ImageStatistics statistics{};  // of the training images, for each part
+  Augmentation augmentation{};   // none for validation and test
+  bool drop_last = false;  // leave out a last batch that is smaller (unless it is the only one)
 };
 
 class ImageBatches {

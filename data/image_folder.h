@@ -20,9 +20,9 @@
 //
 // IoError, which names the file or folder: not a directory, no class folders, a class folder without
 // a picture, only one class to train with, a class in a part that training does not have, a broken
-// link, a class whose name is no UTF-8, what read_picture refuses, a picture so long and thin that
-// covering height x width would take more than kMostPicturePixels. ValueError: a height without a
-// width, below 1 or more pixels than that; channels other than 1 and 3; a negative limit.
+// link, a class whose name is no UTF-8, what read_picture refuses, a picture of more than
+// kMostPicturePixels / height columns. ValueError: a height without a width, below 1 or of together
+// more pixels than that; channels other than 1 and 3; a negative limit.
 #pragma once
 
 #include <cstdint>

@@ -15,13 +15,19 @@ struct Taps {  // of one output pixel: inputs from `first` on, weights adding up
   std::vector<float> weight;
 };
 
-std::vector<Taps> triangle_taps(int64_t in, int64_t out) {
-  double step = static_cast<double>(in) / static_cast<double>(out), reach = std::max(step, 1.0);
+// An axis from `in` to `out` pixels, of which only those from `begin` to `end` are wanted.
+struct AxisResize {
+  int64_t in, out, begin, end;
+};
+
+std::vector<Taps> triangle_taps(const AxisResize& axis) {
+  double step = static_cast<double>(axis.in) / static_cast<double>(axis.out),
+         reach = std::max(step, 1.0);
   std::vector<Taps> all;
-  for (int64_t x = 0; x < out; ++x) {
+  for (int64_t x = axis.begin; x < axis.end; ++x) {
     double centre = (static_cast<double>(x) + 0.5) * step;
     auto first = std::max<int64_t>(0, static_cast<int64_t>(std::floor(centre - reach)));
-    auto end = std::min<int64_t>(in, static_cast<int64_t>(std::ceil(centre + reach)));
+    auto end = std::min<int64_t>(axis.in, static_cast<int64_t>(std::ceil(centre + reach)));
     std::vector<double> weights;
     double sum = 0;
     for (int64_t i = first; i < end; ++i) {
@@ -36,11 +42,11 @@ std::vector<Taps> triangle_taps(int64_t in, int64_t out) {
   return all;
 }
 
-// [N, H, M] -> [N, out, M]: whole rows are weighted and added.
-Array resize_rows(const Array& in, int64_t out_size) {
-  Array out = Array::empty({in.dim(0), out_size, in.dim(2)}, DType::f32, kCpu);
+// [N, H, M] -> [N, rows, M]: whole rows are weighted and added.
+Array resize_rows(const Array& in, const AxisResize& axis) {
+  Array out = Array::empty({in.dim(0), axis.end - axis.begin, in.dim(2)}, DType::f32, kCpu);
   auto from = as_xtensor<float, 3>(in), to = as_xtensor<float, 3>(out);
-  auto taps = triangle_taps(in.dim(1), out_size);
+  auto taps = triangle_taps(axis);
   for (size_t n = 0; n < from.shape(0); ++n)
     for (size_t y = 0; y < taps.size(); ++y) {
       auto row = xt::view(to, n, y, xt::all());
@@ -52,6 +58,24 @@ Array resize_rows(const Array& in, int64_t out_size) {
   return out;
 }
 
+// [P, H, W] -> [P, rows, columns].
+Array resize_axes(const Array& planes, const AxisResize& height, const AxisResize& width) {
+  Array rows = resize_rows(planes, height);
+  auto turned = from_xtensor(xt::transpose(as_xtensor<float, 3>(rows), {0, 2, 1}));
+  return resize_rows(turned, width).transpose(1, 2);
+}
+
+// u8 [H, W, C] to u8 [rows, columns, C].
+Array resize_pixels(const Array& picture, const AxisResize& height, const AxisResize& width) {
+  Array planes =
+      from_xtensor(xt::cast<float>(xt::transpose(as_xtensor<uint8_t, 3>(picture), {2, 0, 1})));
+  Array sized = resize_axes(planes, height, width);
+  return from_xtensor(
+      xt::cast<uint8_t>(xt::transpose(as_xtensor<float, 3>(sized), {1, 2, 0}) + 0.5f));
+}
+
+AxisResize whole_axis(int64_t in, int64_t out) { return {in, out, 0, out}; }
+
 void require_picture(const char* op, const Array& picture) {
   if (!picture.defined() || picture.dtype() != DType::u8)
     throw DTypeError(str(op, ": u8 expected, got ",
@@ -59,26 +83,26 @@ void require_picture(const char* op, const Array& picture) {
   if (picture.rank() != 3 || picture.numel() == 0)
     throw ShapeError(str(op, ": a picture [H, W, C] expected, got ", picture.shape()));
 }
+
+void require_size(const char* op, int64_t height, int64_t width) {
+  if (height < 1 || width < 1)
+    throw ShapeError(str(op, ": a size of 1 x 1 or more expected, got ", height, " x ", width));
+}
 }  // namespace
 
 Array resize_planes(const Array& planes, int64_t height, int64_t width) {
   if (planes.rank() != 3 || planes.numel() == 0 || height < 1 || width < 1)
     throw ShapeError(str("resize: [P, H, W] and a size of 1 x 1 or more expected, got ",
                          planes.shape(), " and ", height, " x ", width));
-  // Rows first where that leaves less for the second pass.
-  Array rows = resize_rows(planes, height);
-  auto turned = from_xtensor(xt::transpose(as_xtensor<float, 3>(rows), {0, 2, 1}));
-  return resize_rows(turned, width).transpose(1, 2);
+  return resize_axes(planes, whole_axis(planes.dim(1), height), whole_axis(planes.dim(2), width));
 }
 
 Array resize(const Array& picture, int64_t height, int64_t width) {
   require_picture("resize", picture);
+  require_size("resize", height, width);
   if (picture.dim(0) == height && picture.dim(1) == width) return picture;
-  Array planes =
-      from_xtensor(xt::cast<float>(xt::transpose(as_xtensor<uint8_t, 3>(picture), {2, 0, 1})));
-  Array sized = resize_planes(planes, height, width);
-  return from_xtensor(
-      xt::cast<uint8_t>(xt::transpose(as_xtensor<float, 3>(sized), {1, 2, 0}) + 0.5f));
+  return resize_pixels(picture, whole_axis(picture.dim(0), height),
+                       whole_axis(picture.dim(1), width));
 }
 
 Array center_crop(const Array& picture, int64_t height, int64_t width) {
@@ -90,17 +114,19 @@ Array center_crop(const Array& picture, int64_t height, int64_t width) {
   return picture.slice(0, y, y + height).slice(1, x, x + width);
 }
 
+// Only the middle is computed: of a picture that is long and thin the rest could be too much.
 Array fit_picture(const Array& picture, int64_t height, int64_t width) {
   require_picture("fit_picture", picture);
-  if (height < 1 || width < 1)
-    throw ShapeError(str("fit_picture: 1 x 1 or more expected, got ", height, " x ", width));
+  require_size("fit_picture", height, width);
   double scale = std::max(static_cast<double>(height) / static_cast<double>(picture.dim(0)),
                           static_cast<double>(width) / static_cast<double>(picture.dim(1)));
-  auto scaled = [scale](int64_t size, int64_t least) {
-    return std::max(least, static_cast<int64_t>(std::llround(scale * static_cast<double>(size))));
+  auto middle = [scale](int64_t in, int64_t wanted) {
+    int64_t out = std::max<int64_t>(wanted, std::llround(scale * static_cast<double>(in)));
+    int64_t begin = (out - wanted) / 2;
+    return AxisResize{in, out, begin, begin + wanted};
   };
-  Array covering = resize(picture, scaled(picture.dim(0), height), scaled(picture.dim(1), width));
-  return center_crop(covering, height, width);
+  if (picture.dim(0) == height && picture.dim(1) == width) return picture;
+  return resize_pixels(picture, middle(picture.dim(0), height), middle(picture.dim(1), width));
 }
 
 }  // namespace heed::data

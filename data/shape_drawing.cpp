@@ -75,8 +75,8 @@ void draw_shape(const Array& pixels, int kind, int colour, int64_t x, int64_t y,
                 Generator& random) {
   auto box = as_xtensor<uint8_t, 3>(pixels.slice(1, y, y + side).slice(2, x, x + side));
   auto mask = mask_of(kind, side);
-  auto noise = noise_of(static_cast<size_t>(side * side), random);
-  noise.reshape({static_cast<size_t>(side), static_cast<size_t>(side)});
+  auto flat = noise_of(static_cast<size_t>(side * side), random);
+  auto noise = xt::reshape_view(flat, {side, side});
   for (size_t c = 0; c < 3; ++c) {
     auto plane = xt::view(box, c, xt::all(), xt::all());
     plane = xt::where(mask, xt::cast<uint8_t>(noise + (kColours[colour][c] - 16)), plane);

@@ -239,11 +239,13 @@ TEST_CASE("picture folders: the first broken picture is named, at once or when i
   CHECK_NOTHROW(parts.train->image(0));
   REQUIRE_THROWS_SAYING(parts.train->image(1), IoError, "cat/2.png: PNG or JPEG expected");
 
-  Pictures thin;  // to cover 100 x 100 it would be 100 x 6000000
-  thin.add_two_classes();
-  thin.add("cat/thin.png", 1, 1, 60000);
-  CHECK_THAT(thin.says({.height = 100, .width = 100}),
-             ContainsSubstring("cat/thin.png: a picture of 1 x 60000 pixels is too long and thin"));
+  Pictures wide;  // 5000 rows of 60000 pixels would be held in between
+  wide.add_two_classes();
+  wide.add("cat/2.png", 1, 1, 60000);
+  parts = wide.read({.height = 5000, .width = 4, .memory_limit = 0});
+  REQUIRE_THROWS_SAYING(
+      parts.train->image(1), IoError,
+      "cat/2.png: a picture of 1 x 60000 pixels is too wide to be fitted to 5000");
 }
 
 TEST_CASE("picture folders: options that make no sense") {

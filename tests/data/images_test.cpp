@@ -6,7 +6,7 @@
 #include <vector>
 
 #include <heed/core/error.h>
-#include <heed/core/random.h>
+#include <heed/tests/data/random_images.h>
 #include <heed/tests/data/temp_dir.h>
 #include <heed/tests/support/catch.h>
 
@@ -28,14 +28,6 @@ std::vector<uint8_t> decode(const std::string& bytes, unsigned format, unsigned&
   REQUIRE(png_image_finish_read(&image, nullptr, pixels.data(), 0, nullptr));
   REQUIRE(image.warning_or_error == 0);
   return pixels;
-}
-
-Array random_image(const Shape& shape) {
-  Array image = Array::empty(shape, DType::u8, kCpu);
-  Generator g(4);
-  for (int64_t i = 0; i < image.numel(); ++i)
-    image.data<uint8_t>()[i] = static_cast<uint8_t>(g.integer(256));
-  return image;
 }
 }  // namespace
 

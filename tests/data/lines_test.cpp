@@ -1,9 +1,8 @@
 #include <heed/data/lines.h>
 
-#include <zlib.h>
-
 #include <heed/core/error.h>
 #include <heed/data/utf8.h>
+#include <heed/tests/data/gzip.h>
 #include <heed/tests/data/temp_dir.h>
 #include <heed/tests/support/catch.h>
 
@@ -11,22 +10,6 @@ using namespace heed;
 using namespace heed::data;
 using namespace heed::test;
 using Texts = std::vector<std::string>;
-
-namespace {
-std::string gzip(std::string_view text) {
-  z_stream z = {};
-  deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
-  std::string out(deflateBound(&z, text.size()), '\0');
-  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  z.avail_in = static_cast<uInt>(text.size());
-  z.next_out = reinterpret_cast<Bytef*>(out.data());
-  z.avail_out = static_cast<uInt>(out.size());
-  deflate(&z, Z_FINISH);
-  out.resize(z.total_out);
-  deflateEnd(&z);
-  return out;
-}
-}  // namespace
 
 TEST_CASE("UTF-8: what is valid, and where it stops being valid") {
   const auto npos = std::string_view::npos;

@@ -7,7 +7,7 @@ import importlib
 import sys
 
 FAMILIES = ["attention", "layers", "ops", "pool", "optim", "safetensors", "bleu", "philox", "lm",
-            "recurrent", "image_norm", "conv", "peers", "vit", "pictures"]
+            "recurrent", "image_norm", "conv", "resize", "peers", "vit", "pictures"]
 
 
 def main(chosen):
