@@ -45,8 +45,11 @@
 #include <heed/core/random.h>
 #include <heed/data/batches.h>
 #include <heed/data/bleu.h>
+#include <heed/data/cifar.h>
 #include <heed/data/corpus.h>
+#include <heed/data/image_folder.h>
 #include <heed/data/images.h>
+#include <heed/data/picture_file.h>
 #include <heed/data/prefetch.h>
 #include <heed/data/safetensors.h>
 #include <heed/data/sentence_piece.h>
