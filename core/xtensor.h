@@ -53,8 +53,8 @@ Array from_xtensor(const xt::xexpression<E>& expression) {
   return out;
 }
 
-// A view of the array's memory, strides included; DTypeError when T is not its dtype. (xtensor's own
-// fill() goes through memory, not by strides: of what is not row-major assign to an xt::view.)
+// A view of the array's memory, strides included; DTypeError when T is not its dtype.
+// (Its fill() goes through memory, not by strides: if not row-major, assign to an xt::view of it.)
 template <class T>
 auto as_xtensor(const Array& array) {
   std::vector<std::size_t> shape(array.shape().begin(), array.shape().end());

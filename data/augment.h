@@ -6,8 +6,8 @@
 //           does not fit into the picture is cut off), resized to the whole (the random resized
 //           crop of Szegedy et al. 2015, with a larger least area)
 //   flip    mirrored, left for right, in one of two cases
-//   erase   in one of two cases a rectangle of 1/50 to 1/4 of the area, of 1:3 to 3:1 in proportion,
-//           has the channel's mean (random erasing, Zhong et al. 2017)
+//   erase   in one of two cases a rectangle of 1/50 to 1/4 of the area, of 1:3 to 3:1 in
+//           proportion, has the channel's mean (random erasing, Zhong et al. 2017)
 //
 // They are done in this order, whichever order they are named in. What happens to image i is a pure
 // function of (seed, epoch, i), and of shift nothing changes when flip is added. All frames of a

@@ -21,8 +21,8 @@ namespace heed::data {
 Array read_idx(const std::string& path);  // u8
 
 // Grey images [1, H, W] from a file of three axes [N, H, W] and one of labels [N]. The classes are
-// called "0", "1", ...: as many as `classes` says, or if that is 0 up to the largest label, and then
-// each of them must have an image.
+// called "0", "1", ...: as many as `classes` says, or if that is 0 up to the largest label, and
+// then each of them must have an image.
 ImageSetPtr read_idx_set(const std::string& images, const std::string& labels, int64_t classes = 0);
 
 // The standard names in a directory: train-images-idx3-ubyte, train-labels-idx1-ubyte,

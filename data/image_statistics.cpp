@@ -1,5 +1,6 @@
 #include <heed/data/image_statistics.h>
 
+#include <array>
 #include <cmath>
 
 #include <heed/core/error.h>
@@ -50,11 +51,15 @@ ChannelScale channel_scale(const ImageStatistics& statistics, int64_t channels) 
 
 void normalise_into(const Array& image, const ChannelScale& s, const Array& out) {
   int64_t channels = image.dim(0), plane = image.numel() / channels;
-  auto from = as_xtensor<uint8_t, 2>(image.view({channels, plane}));
-  auto to = as_xtensor<float, 2>(out.view({channels, plane}));
-  for (size_t c = 0; c < s.scale.size(); ++c)
-    xt::noalias(xt::view(to, c, xt::all())) =
-        xt::cast<float>(xt::view(from, c, xt::all())) * s.scale[c] + s.offset[c];
+  const uint8_t* from = image.data<uint8_t>();
+  float* to = out.data<float>();
+  for (size_t c = 0; c < s.scale.size(); ++c, from += plane, to += plane) {
+    auto n = static_cast<size_t>(plane);
+    std::array<size_t, 1> shape{n};
+    auto pixels = xt::adapt(from, n, xt::no_ownership(), shape);
+    xt::noalias(xt::adapt(to, n, xt::no_ownership(), shape)) =
+        xt::cast<float>(pixels) * s.scale[c] + s.offset[c];
+  }
 }
 
 Array normalise(const Array& image, const ImageStatistics& statistics) {

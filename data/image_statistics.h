@@ -1,5 +1,5 @@
-// Mean and deviation of each channel of a set, in the unit interval (255 counts as 1), and what they
-// are for: x' = (x / 255 - mean) / deviation, zero on average, of variance one.
+// Mean and deviation of each channel of a set, in the unit interval (255 counts as 1), and what
+// they are for: x' = (x / 255 - mean) / deviation, zero on average, of variance one.
 //
 //   ImageStatistics s = image_statistics(*train);
 //   Array x = normalise(train->image(0), s);     // f32

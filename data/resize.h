@@ -1,5 +1,5 @@
-// Other sizes of a picture: bilinear with antialiasing, as PIL's BILINEAR: where the picture shrinks
-// the triangle filter is as wide as the step between output pixels, so every pixel counts.
+// Other sizes of a picture: bilinear with antialiasing, as Pillow's BILINEAR. Where the picture
+// shrinks the triangle filter is as wide as the step between output pixels, so every pixel counts.
 //
 //   out(x) = sum_i w_i in(i) / sum_i w_i,   w_i = max(0, 1 - |i + 1/2 - (x + 1/2) s| / max(s, 1)),
 //   s = input size / output size,           along both axes

@@ -133,9 +133,13 @@ TEST_CASE("shift: whole pixels, up to an eighth, zeros from outside, each shift 
   std::map<std::pair<int, int>, int> seen;
   for (int64_t i = 0; i < 1400; ++i) {
     Pixels after = augmented(image, kShift, i);
+    // Where a pixel of the middle has gone says which shift it was.
     for (int down = -2; down <= 2; ++down)
       for (int right = -3; right <= 3; ++right)
-        if (after == shifted(before, down, right)) ++seen[{down, right}];
+        if (after(0, 8 + down, 12 + right) == before(0, 8, 12)) {
+          REQUIRE(same(after, shifted(before, down, right)));
+          ++seen[{down, right}];
+        }
   }
   int all = 0;
   REQUIRE(seen.size() == 35);
@@ -196,22 +200,21 @@ TEST_CASE("crop: a part of the picture, resized to the whole") {
   double smallest = 1e9, largest = 0;
   for (int64_t i = 0; i < 60; ++i) {
     Pixels after = augmented(image, kCrop, i);
-    // The middle of the ramps says where the middle of the part was; its size is then tried.
-    std::optional<Box> found;
-    for (int64_t h = 1; h <= 16 && !found; ++h)
-      for (int64_t w = 1; w <= 20 && !found; ++w) {
-        double y = (after(0, 0, 0) + after(0, 15, 0)) / 2 - static_cast<double>(h - 1) / 2,
-               x = (after(1, 0, 0) + after(1, 0, 19)) / 2 - static_cast<double>(w - 1) / 2;
-        Box box{std::llround(y), std::llround(x), h, w};
-        if (box.y < 0 || box.x < 0 || box.y + h > 16 || box.x + w > 20) continue;
-        Array part = image.slice(1, box.y, box.y + h).slice(2, box.x, box.x + w);
-        Array sized = resize_planes(part, 16, 20);
-        if (xt::amax(xt::abs(as_xtensor<float, 3>(sized) - after))() < 1e-5f) found = box;
-      }
-    REQUIRE(found);
+    // The slope of the ramps says how large the part was, their middle where it was.
+    auto middle = [](float a, float b) { return (static_cast<double>(a) + b) / 2; };
+    int64_t h = std::llround(16 * (after(0, 8, 0) - after(0, 7, 0))),
+            w = std::llround(20 * (after(1, 0, 10) - after(1, 0, 9)));
+    double y = middle(after(0, 7, 0), after(0, 8, 0)) - static_cast<double>(h - 1) / 2,
+           x = middle(after(1, 0, 9), after(1, 0, 10)) - static_cast<double>(w - 1) / 2;
+    Box box{std::llround(y), std::llround(x), h, w};
+    REQUIRE((h >= 1 && box.y >= 0 && box.y + h <= 16));
+    REQUIRE((w >= 1 && box.x >= 0 && box.x + w <= 20));
+    Array part = image.slice(1, box.y, box.y + h).slice(2, box.x, box.x + w);
+    Array sized = resize_planes(part, 16, 20);
+    REQUIRE(xt::amax(xt::abs(as_xtensor<float, 3>(sized) - after))() < 1e-5f);
     // A part that does not fit is cut off: at most its width or height.
-    check_box(*found, 320, 0.25 * 0.75, 1, 20.0 / 12);
-    auto area = static_cast<double>(found->height * found->width);
+    check_box(box, 320, 0.25 * 0.75, 1, 20.0 / 12);
+    auto area = static_cast<double>(h * w);
     smallest = std::min(smallest, area), largest = std::max(largest, area);
   }
   CHECK(smallest < 320 * 0.4);

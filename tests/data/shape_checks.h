@@ -1,5 +1,5 @@
-// What the tests of shapes and of clips share: the class by another way than the generator's, shapes
-// recognised in pictures, and marginals counted.
+// What the tests of shapes and of clips share: the class by another way than the generator's,
+// shapes recognised in pictures, and marginals counted.
 #pragma once
 
 #include <array>
