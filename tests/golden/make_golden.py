@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes every golden file beside this script; `make_golden.py ops optim` only those families.
 
-Needs torch, torchvision, numpy, safetensors and sacrebleu. The tests only read the files.
+Needs torch, torchvision, numpy, pillow, safetensors and sacrebleu. The tests only read the files.
 """
 import importlib
 import sys
