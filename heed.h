@@ -46,14 +46,17 @@
 #include <heed/data/augment.h>
 #include <heed/data/batches.h>
 #include <heed/data/bleu.h>
+#include <heed/data/cifar.h>
 #include <heed/data/clips.h>
 #include <heed/data/confusion.h>
 #include <heed/data/corpus.h>
 #include <heed/data/idx.h>
 #include <heed/data/image_batches.h>
+#include <heed/data/image_folder.h>
 #include <heed/data/image_set.h>
 #include <heed/data/image_statistics.h>
 #include <heed/data/images.h>
+#include <heed/data/picture_file.h>
 #include <heed/data/prefetch.h>
 #include <heed/data/resize.h>
 #include <heed/data/safetensors.h>

@@ -1,5 +1,7 @@
-#include <heed/core/xtensor.h>
 #include <heed/data/picture_decoders.h>
+
+#include <algorithm>
+#include <utility>
 
 namespace heed::data {
 
@@ -45,16 +47,31 @@ int exif_orientation(std::string_view app1) {
   return 1;
 }
 
-// Which way each orientation lies: the rows are the columns in 5 to 8, and after exchanging them
-// the picture is mirrored along none, one or both axes.
+// The rows are the columns in orientations 5 to 8; after exchanging them the picture is mirrored
+// along none, one or both axes. A plain loop: the same with xtensor takes seven times as long as
+// decoding.
 Array turn_upright(const Array& picture, int orientation) {
-  bool exchanged = orientation >= 5;
-  bool top_down = orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
-  bool right_left = orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
-  Array turned = picture;
-  if (exchanged) turned = from_xtensor(xt::transpose(as_xtensor<uint8_t, 3>(turned), {1, 0, 2}));
-  if (top_down) turned = from_xtensor(xt::flip(as_xtensor<uint8_t, 3>(turned), 0));
-  if (right_left) turned = from_xtensor(xt::flip(as_xtensor<uint8_t, 3>(turned), 1));
+  if (orientation == 1) return picture;
+  int64_t height = picture.dim(0), width = picture.dim(1), channels = picture.dim(2);
+  int64_t row = picture.strides()[0], column = picture.strides()[1];
+  if (orientation >= 5) {
+    std::swap(height, width);
+    std::swap(row, column);
+  }
+  const uint8_t* first = picture.data<uint8_t>();
+  if (orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8) {
+    first += (height - 1) * row;
+    row = -row;
+  }
+  if (orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7) {
+    first += (width - 1) * column;
+    column = -column;
+  }
+  Array turned = picture.new_empty({height, width, channels});
+  uint8_t* to = turned.data<uint8_t>();
+  for (int64_t y = 0; y < height; ++y)
+    for (int64_t x = 0; x < width; ++x, to += channels)
+      std::copy_n(first + y * row + x * column, channels, to);
   return turned;
 }
 

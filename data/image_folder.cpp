@@ -1,6 +1,5 @@
 #include <heed/data/image_folder.h>
 
-#include <cmath>
 #include <cstring>
 #include <exception>
 #include <mutex>
@@ -18,12 +17,10 @@ namespace {
 // [C, height, width] of a file.
 Array read_fitted(const std::string& path, const ImageFolderOptions& options) {
   Array picture = read_picture(path, options.channels);
-  auto h = static_cast<double>(picture.dim(0)), w = static_cast<double>(picture.dim(1));
-  double scale =
-      std::max(static_cast<double>(options.height) / h, static_cast<double>(options.width) / w);
-  if (scale > 1 && scale * h * scale * w > static_cast<double>(kMostPicturePixels))
+  // Resizing starts with the rows: this is what it holds in between.
+  if (options.height > kMostPicturePixels / picture.dim(1))
     throw IoError(str(path, ": a picture of ", picture.dim(0), " x ", picture.dim(1),
-                      " pixels is too long and thin to be fitted to ", options.height, " x ",
+                      " pixels is too wide to be fitted to ", options.height, " x ",
                       options.width));
   Array fitted = fit_picture(picture, options.height, options.width);
   return from_xtensor(xt::transpose(as_xtensor<uint8_t, 3>(fitted), {2, 0, 1}));

@@ -6,9 +6,9 @@
 //
 //   ImageParts flowers = read_image_folder("flowers", {.height = 64, .width = 64});
 //
-// The validation folder may also be called valid or validation, and any part may be missing. Classes
-// are sorted by the bytes of their names and are the same in every part: those of train, or if that
-// is missing, of all parts together. Pictures are the files named .png, .jpg or .jpeg
+// The validation folder may also be called valid or validation, and any part may be missing.
+// Classes are sorted by the bytes of their names and are the same in every part: those of train, or
+// if that is missing, of all parts together. Pictures are the files named .png, .jpg or .jpeg
 // (picture_file.h says what of them can be read), sorted by class and then by name. Symbolic links
 // are followed. Skipped are hidden entries (with a dot at the beginning) and, with a note, other
 // files and what lies deeper.
@@ -18,11 +18,11 @@
 // once, in parallel, into memory; else each time that they are asked for, and a broken one is an
 // error only then.
 //
-// IoError, which names the file or folder: not a directory, no class folders, a class folder without
-// a picture, only one class to train with, a class in a part that training does not have, a broken
-// link, a class whose name is no UTF-8, what read_picture refuses, a picture so long and thin that
-// covering height x width would take more than kMostPicturePixels. ValueError: a height without a
-// width, below 1 or more pixels than that; channels other than 1 and 3; a negative limit.
+// IoError, which names the file or folder: not a directory, no class folders, a class folder
+// without a picture, only one class to train with, a class in a part that training does not have, a
+// broken link, a class whose name is no UTF-8, what read_picture refuses, a picture of more than
+// kMostPicturePixels / height columns. ValueError: a height without a width, below 1 or of together
+// more pixels than that; channels other than 1 and 3; a negative limit.
 #pragma once
 
 #include <cstdint>

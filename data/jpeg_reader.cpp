@@ -6,7 +6,6 @@
 #include <jpeglib.h>
 
 #include <heed/core/error.h>
-#include <heed/core/xtensor.h>
 
 namespace heed::data {
 
@@ -92,13 +91,18 @@ int64_t choose_colours(const std::string& name, jpeg_decompress_struct& jpeg) {
   }
 }
 
-// Adobe's inverted CMYK to RGB: c k / 255, rounded as PIL does in two steps, its CMYK first.
+// Adobe's inverted CMYK to RGB: c k / 255, rounded as PIL does by way of plain CMYK. A plain loop:
+// with xtensor it takes ten times as long as decoding.
 Array inverted_cmyk_to_rgb(const Array& cmyk) {
-  auto in = xt::cast<int32_t>(as_xtensor<uint8_t, 3>(cmyk));
-  auto ink = 255 - xt::view(in, xt::all(), xt::all(), xt::range(0, 3));
-  xt::xtensor<int32_t, 3> light = xt::view(in, xt::all(), xt::all(), xt::range(3, 4));  // [H, W, 1]
-  auto product = ink * light + 128;
-  return from_xtensor(xt::cast<uint8_t>(light - ((product >> 8) + product) / 256));
+  Array rgb = Array::empty({cmyk.dim(0), cmyk.dim(1), 3}, DType::u8, kCpu);
+  const uint8_t* from = cmyk.data<uint8_t>();
+  uint8_t* to = rgb.data<uint8_t>();
+  for (uint8_t* end = to + rgb.numel(); to != end; to += 3, from += 4)
+    for (int c = 0; c < 3; ++c) {
+      unsigned light = from[3], taken = (255u - from[c]) * light + 128;  // times 255
+      to[c] = static_cast<uint8_t>(light - ((taken >> 8) + taken) / 256);
+    }
+  return rgb;
 }
 
 int orientation_of(const jpeg_decompress_struct& jpeg) {

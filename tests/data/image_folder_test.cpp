@@ -230,20 +230,26 @@ TEST_CASE("picture folders: broken links, pipes and files that cannot be read") 
 TEST_CASE("picture folders: the first broken picture is named, at once or when it is asked for") {
   Pictures dir;
   dir.add_two_classes();
-  dir.write("cat/2.png", "no picture");
-  for (int i = 0; i < 20; ++i) dir.write("dog/bad" + std::to_string(i) + ".png", "");
-  for (int i = 0; i < 10; ++i)
+  // Two that are cut short, met by two threads at once; the second takes longer.
+  for (int64_t i : {2, 3}) {
+    std::string name = "cat/" + std::to_string(i) + ".png";
+    std::string whole = encode_png(Array::zeros({i * i * 300, i * i * 300}, DType::u8, kCpu));
+    dir.write(name, std::string_view(whole).substr(0, whole.size() - 1));
+  }
+  for (int i = 0; i < 5; ++i)
     CHECK_THAT(dir.says({.height = 2, .width = 2}),
-               ContainsSubstring("cat/2.png: PNG or JPEG expected, this is text"));
+               ContainsSubstring("cat/2.png: cannot read this PNG: it ends early"));
   ImageParts parts = dir.read({.height = 2, .width = 2, .memory_limit = 0});
   CHECK_NOTHROW(parts.train->image(0));
-  REQUIRE_THROWS_SAYING(parts.train->image(1), IoError, "cat/2.png: PNG or JPEG expected");
+  REQUIRE_THROWS_SAYING(parts.train->image(1), IoError, "cat/2.png: cannot read this PNG");
 
-  Pictures thin;  // to cover 100 x 100 it would be 100 x 6000000
-  thin.add_two_classes();
-  thin.add("cat/thin.png", 1, 1, 60000);
-  CHECK_THAT(thin.says({.height = 100, .width = 100}),
-             ContainsSubstring("cat/thin.png: a picture of 1 x 60000 pixels is too long and thin"));
+  Pictures wide;  // 5000 rows of 60000 pixels would be held in between
+  wide.add_two_classes();
+  wide.add("cat/2.png", 1, 1, 60000);
+  parts = wide.read({.height = 5000, .width = 4, .memory_limit = 0});
+  REQUIRE_THROWS_SAYING(
+      parts.train->image(1), IoError,
+      "cat/2.png: a picture of 1 x 60000 pixels is too wide to be fitted to 5000");
 }
 
 TEST_CASE("picture folders: options that make no sense") {

@@ -50,6 +50,19 @@ TEST_CASE("pictures: content decides, the name does not") {
   CHECK_NOTHROW(read_picture(dir.write("c", golden_picture("grey.jpg") + "more"), 3));
 }
 
+TEST_CASE("PNG: chunks that do not concern the pixels may hold anything") {
+  std::string plain = golden_picture("rgb_8.png");
+  size_t behind_header = 8 + 25, pixels = plain.find("IDAT") - 4;
+  REQUIRE(pixels == behind_header);
+  for (const char* type : {"iCCP", "gAMA", "cHRM", "sBIT", "tRNS", "bKGD", "pHYs", "zTXt", "iTXt",
+                           "sPLT", "hIST", "eXIf", "tIME", "acTL", "abCd"}) {
+    CAPTURE(type);
+    std::string odd = plain;
+    odd.insert(pixels, png_chunk(type, "no such content"));
+    CHECK(largest_difference(decode_picture("x", odd, 3), decode_picture("x", plain, 3)) == 0);
+  }
+}
+
 TEST_CASE("pictures: turned upright in eight ways") {
   // 0 1 2
   // 3 4 5

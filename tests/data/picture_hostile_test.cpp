@@ -1,6 +1,7 @@
 // Files that are no pictures, or broken ones.
 #include <heed/core/error.h>
 #include <heed/data/picture_file.h>
+#include <heed/tests/data/gzip.h>
 #include <heed/tests/data/picture_bytes.h>
 #include <heed/tests/support/catch.h>
 
@@ -43,6 +44,8 @@ TEST_CASE("pictures: files that cannot be read") {
   CHECK_THAT(says(dir.write("zero.png", "")), ContainsSubstring("zero.png: the file is empty"));
   CHECK_THAT(says(dir.write("cut.gz", "\x1f\x8b\x08\0"s)), ContainsSubstring("truncated"));
   CHECK_THAT(says(dir.write("a.gz", golden_picture("rgb_8.png"))), ContainsSubstring("1f 8b"));
+  CHECK(says(dir.write("b.gz", gzip(golden_picture("rgb_8.png")))) == "");
+  CHECK_THAT(says(dir.write("c.gz", gzip("text, packed"))), ContainsSubstring("this is text"));
   CHECK_THROWS_AS(read_picture(dir / "a.png", 2), ValueError);
   CHECK_THROWS_AS(decode_picture("a", golden_picture("rgb_8.png"), 4), ValueError);
 }
