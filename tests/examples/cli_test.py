@@ -5,53 +5,9 @@ is wrong.
 cli_test.py BIN_DIR
 """
 import gzip
-import os
-import pathlib
-import subprocess
-import sys
-import tempfile
 import xml.etree.ElementTree as ElementTree
 
-BIN = pathlib.Path(sys.argv[1]).resolve()
-failures, count = [], 0
-
-
-def run(words, stdin=b"", env=None):
-    return subprocess.run([BIN / words[0], *words[1:]], input=stdin, capture_output=True,
-                          timeout=300, env={**os.environ, **(env or {})})
-
-
-def note(words, fault, result):
-    text = result.stderr.decode("utf-8", "replace")[:600]
-    failures.append(f"{' '.join(map(str, words))}\n    {fault}: {text}")
-
-
-def bad(says, *words, stdin=b"", env=None):
-    """Exit code 1, nothing but one line on stderr, which names the program and contains `says`."""
-    global count
-    count += 1
-    result = run(words, stdin, env)
-    lines = result.stderr.decode("utf-8", "replace").splitlines()
-    fault = None
-    if result.returncode != 1:
-        fault = f"exit code {result.returncode}"
-    elif len(lines) != 1:
-        fault = f"{len(lines)} lines on stderr"
-    elif not lines[0].startswith(words[0] + ": "):
-        fault = "the line does not begin with the program's name"
-    elif says not in lines[0]:
-        fault = f"'{says}' is not in the line"
-    if fault:
-        note(words, fault, result)
-
-
-def good(*words, stdin=b"", env=None):
-    global count
-    count += 1
-    result = run(words, stdin, env)
-    if result.returncode != 0:
-        note(words, f"exit code {result.returncode}", result)
-    return result.stdout.decode("utf-8", "replace")
+from command_line import bad, failures, good, test
 
 
 def main(work):
@@ -242,9 +198,4 @@ def main(work):
     bad("only one", "lm", "train", "--out", work / "lm2", "--steps", "3", "--minutes", "1")
 
 
-with tempfile.TemporaryDirectory() as folder:
-    main(pathlib.Path(folder))
-print(f"{count} command lines, {len(failures)} not as they should be")
-for failure in failures:
-    print("  " + failure)
-sys.exit(1 if failures or count < 50 else 0)
+test(main, least=50)
