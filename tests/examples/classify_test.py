@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""The program `classify`: it learns, goes on, is evaluated and shown, and says what is wrong with
+bad command lines and bad data.
+
+classify_test.py BIN_DIR
+"""
+import gzip
+import json
+import random
+import struct
+import xml.etree.ElementTree as ElementTree
+import zlib
+
+from command_line import bad, failures, good, test
+
+XHTML = "{http://www.w3.org/1999/xhtml}"
+
+
+def expect(fact, what):
+    if not fact:
+        failures.append(what)
+
+
+def picture(side, label, rng):
+    """Grey pixels: noise, with a bright third, whose place is the class."""
+    third = side // 3
+    return [[min(255, rng.randrange(60) + (180 if y // third == label else 0))
+             for _ in range(side)] for y in range(side)]
+
+
+def png(rows):
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(
+            ">I", zlib.crc32(kind + content))
+    header = struct.pack(">IIBBBBB", len(rows[0]), len(rows), 8, 0, 0, 0, 0)
+    raw = b"".join(b"\0" + bytes(row) for row in rows)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw)) + \
+        chunk(b"IEND", b"")
+
+
+def idx(images, labels):
+    side = len(images[0])
+    return (struct.pack(">IIII", 0x803, len(images), side, side) +
+            b"".join(bytes(row) for image in images for row in image),
+            struct.pack(">II", 0x801, len(labels)) + bytes(labels))
+
+
+def main(work):
+    rng = random.Random(1)
+    quick = ["--quiet", "--threads", "1"]
+    small = ["--batch", "16", "--epochs", "1", *quick]
+    out = ["--out", work / "never"]
+
+    def images(count):
+        labels = [i % 3 for i in range(count)]
+        return [picture(12, label, rng) for label in labels], labels
+
+    mnist = work / "mnist"
+    mnist.mkdir()
+    for name, count in (("train", 96), ("t10k", 30)):
+        pixels, labels = idx(*images(count))
+        (mnist / f"{name}-images-idx3-ubyte.gz").write_bytes(gzip.compress(pixels))
+        (mnist / f"{name}-labels-idx1-ubyte").write_bytes(labels)
+    folder = work / "Bilder 猫"
+    for part, count in (("train", 12), ("test", 6)):
+        for i in range(count):
+            directory = folder / part / f"class {i % 3}"
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / f"{i}.png").write_bytes(png(picture(12, i % 3, rng)))
+
+    # The command line.
+    bad("required", "classify")
+    bad("one of train, eval, run", "classify", "learn")
+    bad("resnet, resnet3d, vit", "classify", "train", *out, "--arch", "alexnet")
+    bad("resnet20, resnet18", "classify", "train", *out, "--preset", "resnet3d")
+    bad("--epochs 0", "classify", "train", *out, "--epochs", "0")
+    bad("only one", "classify", "train", *out, "--epochs", "1", "--steps", "1")
+    bad("--strides 0", "classify", "train", *out, "--strides", "1,0,2")
+    bad("--strides", "classify", "train", *out, "--strides", "1,x")
+    bad("strides", "classify", "train", *out, "--count", "20", "--strides", "1,1")
+    bad("--slots", "classify", "train", *out, "--arch", "vit", "--slots", "1")
+    bad("--patch", "classify", "train", *out, "--patch", "4")
+    bad("--dropout", "classify", "train", *out, "--dropout", "0.1")
+    bad("learned, sinusoidal, rope, none", "classify", "train", *out, "--arch", "vit",
+        "--positions", "alibi")
+    bad("class_token, mean", "classify", "train", *out, "--arch", "vit", "--pooling", "max")
+    bad("sgd, adamw", "classify", "train", *out, "--optimizer", "lion")
+    bad("shift, crop, flip, erase", "classify", "train", *out, "--augment", "rotate")
+    bad("idx, cifar, folder, shapes, clips", "classify", "train", *out, "--data-format", "zip")
+    bad("needs --data", "classify", "train", *out, "--data-format", "idx")
+    bad("draws its pictures itself", "classify", "train", *out, "--data-format", "shapes",
+        "--data", mnist)
+    bad("--test-every 1", "classify", "train", *out, "--data", mnist, "--test-every", "1")
+    bad("has test pictures", "classify", "train", *out, "--data", mnist, "--test-every", "5")
+    bad("--valid 96", "classify", "train", *out, "--data", mnist, "--valid", "96")
+    bad("--size", "classify", "train", *out, "--data", mnist, "--size", "12")
+    bad("nowhere", "classify", "train", *out, "--data", work / "nowhere")
+    bad("comma", "classify", "train", *out, "--data", mnist / "train-images-idx3-ubyte.gz")
+    bad("nonesuch", "classify", "train", *out, "--slots", "1", "--attention", "nonesuch",
+        "--count", "20")
+    bad("slots", "classify", "train", *out, "--slots", "99", "--count", "20")
+    bad("heads", "classify", "train", *out, "--slots", "1", "--heads", "7", "--count", "20")
+    bad("patch", "classify", "train", *out, "--arch", "vit", "--patch", "64", "--count", "20")
+    bad("resnet3d", "classify", "train", *out, "--data-format", "clips", "--count", "20")
+    bad("resnet or vit", "classify", "train", *out, "--arch", "resnet3d", "--data-format",
+        "shapes", "--count", "20")
+    bad("HEED_DEVICE", "classify", "train", *out, env={"HEED_DEVICE": "cuda"})
+    expect(not (work / "never").exists() or not any((work / "never").glob("step-*")),
+           "a refused command left a checkpoint")
+
+    # Data that are not as they should be.
+    broken = work / "broken"
+    broken.mkdir()
+    for file in mnist.iterdir():
+        (broken / file.name).write_bytes(file.read_bytes())
+    (broken / "train-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, 5) + bytes(5))
+    bad("train-labels-idx1-ubyte", "classify", "train", *out, "--data", broken)
+    bad("no class folders", "classify", "train", *out, "--data", work / "mnist",
+        "--data-format", "folder")
+    (work / "Bilder 猫 2" / "train" / "a").mkdir(parents=True)
+    bad("a", "classify", "train", *out, "--data", work / "Bilder 猫 2")
+
+    # A run on IDX files: learns, is evaluated, goes on, is shown.
+    run = work / "run"
+    text = good("classify", "train", "--data", mnist, "--slots", "1", "--attention", "efficient",
+                "--strides", "1,1,1", "--out", run, *small)
+    for part in ("resnet20", "efficient in 1 slot", "87 pictures to learn from", "shift",
+                 "best validation accuracy"):
+        expect(part in text, f"train does not say '{part}': {text[:400]}")
+    info = json.loads((run / (run / "best").read_text().strip() / "images.json").read_text())
+    expect(info["classes"] == ["0", "1", "2"] and info["shape"] == [1, 12, 12],
+           f"images.json: {info}")
+    for name in ("attention.html", "losses.svg"):
+        ElementTree.parse(run / name)
+    bad("already holds checkpoints", "classify", "train", "--data", mnist, "--out", run, *small)
+    bad("--slots 2", "classify", "train", "--out", run, "--resume", "--slots", "2")
+    text = good("classify", "eval", "--model", run, "--threads", "1")
+    expect("(30 images)" in text and "confusion matrix" in text, f"eval: {text}")
+    rows = [line.split()[1:] for line in text.splitlines()[-3:]]
+    expect([sum(map(int, row)) for row in rows] == [10, 10, 10], f"confusion matrix: {rows}")
+    other = good("classify", "eval", "--model", run, "--data",
+                 f"{mnist / 't10k-images-idx3-ubyte.gz'},{mnist / 't10k-labels-idx1-ubyte'}")
+    expect(other.splitlines()[1:] == text.splitlines()[1:], "eval of the files is another")
+    bad("classes", "classify", "eval", "--model", run, "--data", folder, "--channels", "1")
+    good("classify", "train", "--out", run, "--resume", "--epochs", "2")
+
+    file = folder / "test" / "class 1" / "1.png"
+    page = work / "page.html"
+    text = good("classify", "run", "--model", run, file, file, "--query", "3,11", "--page", page)
+    expect(text.count("%") == 6, f"run: three classes a picture expected: {text}")
+    images_of = [image.get("alt") for image in ElementTree.parse(page).getroot().iter(XHTML + "img")]
+    expect(len(images_of) >= 2, f"the page shows {images_of}")
+    bad("--query 12,0", "classify", "run", "--model", run, file, "--query", "12,0")
+    bad("--query x", "classify", "run", "--model", run, file, "--query", "x")
+    bad("text.png", "classify", "run", "--model", run, *[text_file(work)])
+    bad("missing.png", "classify", "run", "--model", run, work / "missing.png")
+    bad("no such directory", "classify", "run", "--model", work / "nowhere", file)
+
+    # The same from one go as from two, whatever stopped it.
+    def weights(directory):
+        return (directory / (directory / "last").read_text().strip() /
+                "weights.safetensors").read_bytes()
+
+    same = ["--data", mnist, "--arch", "vit", "--augment", "shift,crop,flip,erase", "--batch", "16",
+            "--schedule", "constant", "--seed", "3", *quick]
+    good("classify", "train", *same, "--steps", "7", "--out", work / "once")
+    good("classify", "train", *same, "--steps", "3", "--out", work / "twice")
+    good("classify", "train", "--out", work / "twice", "--resume", "--steps", "7")
+    expect(weights(work / "once") == weights(work / "twice"), "a resumed run has other weights")
+
+    # Pictures in folders; weights from another run, with other classes too.
+    vit = work / "vit"
+    text = good("classify", "train", "--data", folder, "--arch", "vit", "--valid", "3",
+                "--channels", "1", "--init-from", work / "once", "--out", vit, *small)
+    expect("weights from" in text and "but not" not in text, f"init-from: {text}")
+    expect("(6 images)" in good("classify", "eval", "--model", vit), "eval of a folder")
+    good("classify", "run", "--model", vit, file, "--page", page)
+    text = good("classify", "train", "--arch", "vit", "--count", "40", "--data-format", "shapes",
+                "--size", "16", "--precision", "bf16", "--out", work / "bf16", *small)
+    expect("in bf16" in text, f"bf16: {text[:200]}")
+    for file in (folder / "train" / "class 2").iterdir():
+        file.unlink()
+    (folder / "train" / "class 2").rmdir()
+    for file in (folder / "test" / "class 2").iterdir():
+        file.unlink()
+    (folder / "test" / "class 2").rmdir()
+    text = good("classify", "train", "--data", folder, "--arch", "vit", "--valid", "2",
+                "--channels", "1", "--init-from", vit, "--out", work / "two", *small)
+    expect("but not head" in text, f"init-from with two classes: {text}")
+
+    # Clips.
+    clips = work / "clips"
+    good("classify", "train", "--arch", "resnet3d", "--slots", "1", "--count", "40", "--batch",
+         "16", "--steps", "2", "--out", clips, *quick)
+    expect("accuracy = " in good("classify", "eval", "--model", clips), "eval of clips")
+    frames = [work / f"frame{i}.png" for i in range(8)]
+    for frame in frames:
+        frame.write_bytes(png(picture(12, 0, rng)))
+    good("classify", "run", "--model", clips, *frames, "--page", page)
+    bad("8 pictures", "classify", "run", "--model", clips, *frames[:3])
+
+
+def text_file(work):
+    path = work / "text.png"
+    path.write_text("not a picture")
+    return path
+
+
+test(main, least=60)
