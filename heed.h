@@ -53,6 +53,7 @@
 #include <heed/data/idx.h>
 #include <heed/data/image_batches.h>
 #include <heed/data/image_folder.h>
+#include <heed/data/image_info.h>
 #include <heed/data/image_set.h>
 #include <heed/data/image_statistics.h>
 #include <heed/data/images.h>
@@ -92,4 +93,5 @@
 #include <heed/viz/attention_maps.h>
 #include <heed/viz/attention_page.h>
 #include <heed/viz/chart.h>
+#include <heed/viz/picture_page.h>
 #include <heed/viz/svg.h>
