@@ -5,7 +5,7 @@
 //   {"classes": ["cat", "dog"], "shape": [3, 32, 32], "mean": [0.5, 0.5, 0.4],
 //    "deviation": [0.2, 0.2, 0.3]}
 //
-//   ImageInfo info = image_info(*train);           // shape, names and statistics of the training set
+//   ImageInfo info = image_info(*train);           // of the training pictures
 //   save_image_info(info, "model/images.json");
 #pragma once
 

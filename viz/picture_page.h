@@ -1,13 +1,14 @@
-// What a model looks at in a picture: attention weights laid over it, as one HTML page that needs no
-// network, no script and no other file, prints well, and follows the reader's light or dark colours.
+// What a model looks at in a picture: attention weights laid over it, as one HTML page that needs
+// no network, no script and no other file, prints well, and follows the reader's light or dark
+// colours.
 //
 //   PicturePanel panel{picture, "cat.png", {"cat 93.1 %", "dog 5.0 %"}};
 //   panel.query = PictureRegion{8, 12, 4, 4};                     // the patch that looks
 //   panel.maps.push_back({"layer 1, head 1", weights});           // [rows, columns]
 //   save_picture_page("attention.html", {panel}, {.title = "What the class token attends to"});
 //
-// Each map stands beside the plain picture in the picture's own size times a whole number. A cell of
-// the map covers its part of the picture: the picture in grey, the more covered with orange the
+// Each map stands beside the plain picture in the picture's own size times a whole number. A cell
+// of the map covers its part of the picture: the picture in grey, the more covered with orange the
 // larger its weight; the largest weight of a map has full colour and is named below it. The region
 // that looks has a blue frame (both told apart by all kinds of colour vision).
 #pragma once

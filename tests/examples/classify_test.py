@@ -148,8 +148,8 @@ def main(work):
     page = work / "page.html"
     text = good("classify", "run", "--model", run, file, file, "--query", "3,11", "--page", page)
     expect(text.count("%") == 6, f"run: three classes a picture expected: {text}")
-    images_of = [image.get("alt") for image in ElementTree.parse(page).getroot().iter(XHTML + "img")]
-    expect(len(images_of) >= 2, f"the page shows {images_of}")
+    shown = [image.get("alt") for image in ElementTree.parse(page).getroot().iter(XHTML + "img")]
+    expect(len(shown) >= 2, f"the page shows {shown}")
     bad("--query 12,0", "classify", "run", "--model", run, file, "--query", "12,0")
     bad("--query x", "classify", "run", "--model", run, file, "--query", "x")
     bad("text.png", "classify", "run", "--model", run, *[text_file(work)])
