@@ -102,6 +102,8 @@ models::ResNetConfig resnet_config(const ClassifySettings& s, const data::ImageI
                          clips ? "resnet or vit" : "resnet3d", " takes them"));
   models::ResNetConfig c;
   models::set_preset_sizes(c, s.preset);
+  if (!s.blocks.empty()) c.blocks = s.blocks;
+  if (s.width > 0) c.width = s.width;
   if (!s.strides.empty()) c.strides = s.strides;
   c.channels = info.channels();
   c.classes = static_cast<int64_t>(info.class_names.size());

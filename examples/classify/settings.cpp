@@ -34,6 +34,8 @@ Settings settings_of(ClassifySettings& s) {
       {"preset", &s.preset, "resnet20 or resnet18; nano, tiny, small, base or large of vit"},
       {"attention", &s.attention, "name:key=value,..; of a resnet in its slots"},
       {"slots", &s.slots, "resnet: blocks of attention, from the deepest; 0 = none"},
+      {"blocks", &s.blocks, "resnet: residual blocks of each stage, as 3,3,3"},
+      {"width", &s.width, "resnet: channels of the first stage; 0 = the preset's"},
       {"strides", &s.strides, "resnet: of each stage, as 1,2,2; 1,1,1 keeps the map's size"},
       {"subsample", &s.subsample, "resnet: keys and values are the largest of such windows"},
       {"heads", &s.heads, "of the attention; 0 = 1 of a resnet, the preset's of a vit"},
@@ -96,12 +98,15 @@ void check(const ClassifySettings& s) {
   if (s.augment != "default") data::parse_augmentation(s.augment);
   require_in_range({{"--batch", s.batch, 1, 1'000'000},
                     {"--slots", s.slots, 0, 1000},
+                    {"--width", s.width, 0, 4096},
                     {"--subsample", s.subsample, 1, 64},
                     {"--heads", s.heads, 0, 1024},
                     {"--patch", s.patch, 0, 4096}});
   if (vit) {
-    require(s.slots == 0 && s.strides.empty() && s.subsample == 1,
-            "--slots, --strides and --subsample are of --arch resnet, this is vit");
+    require(
+        s.slots == 0 && s.strides.empty() && s.blocks.empty() && s.width == 0 && s.subsample == 1,
+        "--slots, --blocks, --width, --strides and --subsample are of --arch resnet, this is "
+        "vit");
     require_one_of("--positions", s.positions, {"learned", "sinusoidal", "rope", "none"});
     require_one_of("--pooling", s.pooling, {"class_token", "mean"});
   } else {
@@ -111,6 +116,8 @@ void check(const ClassifySettings& s) {
     require(
         s.layer.dropout == 0 && !s.layer.attention.dropout && !s.layer.attention.qk_norm,
         str("--dropout, --attention-dropout and --qk-norm are of --arch vit, this is ", s.arch));
+    for (int64_t blocks : s.blocks)
+      require(blocks >= 1 && blocks <= 100, str("--blocks ", blocks, ": 1 to 100 expected"));
     for (int64_t stride : s.strides)
       require(stride >= 1 && stride <= 16, str("--strides ", stride, ": 1 to 16 expected"));
   }

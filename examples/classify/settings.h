@@ -28,7 +28,8 @@ struct ClassifySettings {
   std::string augment = "default";  // shift for files, none for generators
   // Model.
   std::string arch = "resnet", preset, attention;
-  std::vector<int64_t> strides;                 // of a ResNet; empty: the preset's
+  std::vector<int64_t> blocks, strides;         // of a ResNet; empty: the preset's
+  int64_t width = 0;                            // of a ResNet's first stage; 0: the preset's
   int64_t slots = 0, heads = 0, subsample = 1;  // of a ResNet's slots
   int64_t patch = 0;                            // of a ViT, as the next two
   std::string positions = "learned", pooling = "class_token";

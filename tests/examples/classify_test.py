@@ -77,6 +77,7 @@ def main(work):
     bad("only one", "classify", "train", *out, "--epochs", "1", "--steps", "1")
     bad("--strides 0", "classify", "train", *out, "--strides", "1,0,2")
     bad("--strides", "classify", "train", *out, "--strides", "1,x")
+    bad("--blocks 0", "classify", "train", *out, "--blocks", "0,1")
     bad("strides", "classify", "train", *out, "--count", "20", "--strides", "1,1")
     bad("--slots", "classify", "train", *out, "--arch", "vit", "--slots", "1")
     bad("--patch", "classify", "train", *out, "--patch", "4")
