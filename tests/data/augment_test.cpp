@@ -239,6 +239,25 @@ TEST_CASE("augmentations do not change one another, and come in one order") {
   }
 }
 
+TEST_CASE("augmentations are drawn independently of each other") {
+  Array image = random_planes({1, 16, 16});
+  Pixels before = as_xtensor<float, 3>(image);
+  std::map<std::array<bool, 3>, int> counts;
+  for (int64_t i = 0; i < 800; ++i) {
+    Pixels moved = augmented(image, kShift, i);
+    bool up = same(moved, before) || moved(0, 15, 8) == 0;  // in about half of the cases
+    ++counts[{up, augmented(image, kFlip, i) != before, augmented(image, kErase, i) != before}];
+  }
+  int up = 0;
+  for (auto [what, count] : counts) up += what[0] ? count : 0;
+  for (bool flip : {false, true})
+    for (bool erase : {false, true}) {
+      int with = counts[{true, flip, erase}], without = counts[{false, flip, erase}];
+      CHECK_THAT(with, WithinAbs(up / 4.0, 45));  // deviation 8 to 9
+      CHECK_THAT(without, WithinAbs((800 - up) / 4.0, 45));
+    }
+}
+
 TEST_CASE("augment: all channels and frames alike") {
   Array frame = random_planes({1, 16, 16});
   Array clip = Array::empty({3, 4, 16, 16}, DType::f32, kCpu);

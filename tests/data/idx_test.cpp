@@ -61,6 +61,13 @@ TEST_CASE("IDX: every shape there and back, plain and gzip") {
   }
 }
 
+TEST_CASE("IDX: gzip that unpacks to a thousand times its size") {
+  TempDir dir;
+  std::string packed = gzip(idx(Array::zeros({2000, 28, 28}, DType::u8, kCpu)));
+  REQUIRE(packed.size() < 2000 * 28 * 28 / 1000);
+  CHECK(read_idx(dir.write("file", packed).string()).shape() == Shape{2000, 28, 28});
+}
+
 TEST_CASE("IDX: cut at every byte, plain and gzip") {
   TempDir dir;
   std::string whole = idx(random_image({2, 3, 4})), packed = gzip(whole);
