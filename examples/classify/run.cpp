@@ -1,7 +1,6 @@
 // `classify run` and `classify eval`.
 #include <charconv>
 #include <cstdio>
-#include <filesystem>
 
 #include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
@@ -88,12 +87,7 @@ int eval_command(EvalSettings& s, const Settings& settings) {
   if (s.data.data.empty() != run.data.data.empty() && !given(settings, "data-format"))
     s.data.data_format.clear();  // other data than the run's
   check(s.data);
-  data::ImageParts parts = open_images(s.data, static_cast<uint64_t>(run.training.seed));
-  bool named = parts.test == nullptr && given(settings, "data") &&
-               !std::filesystem::is_directory(s.data.data);
-  data::ImageSetPtr test = named ? parts.train : parts.test;
-  if (!test)
-    throw ValueError(str("--data ", s.data.data, ": no test pictures there (see --test-every)"));
+  data::ImageSetPtr test = open_test_images(s.data, static_cast<uint64_t>(run.training.seed));
   data::require_same_kind(saved.info, *test);
   std::string what = s.data.data.empty() ? s.data.data_format : s.data.data;
   std::printf("classify: %s on %lld test pictures of %s\n", saved.directory.c_str(),

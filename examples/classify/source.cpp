@@ -83,35 +83,49 @@ data::ImageParts read(const DataSettings& s, const std::string& format) {
   }
   return parts;
 }
-}  // namespace
-
-data::ImageParts open_images(const DataSettings& s, uint64_t seed) {
+// The parts that there are, and the test pictures taken out of the others where that is asked for.
+data::ImageParts all_parts(const DataSettings& s, uint64_t seed) {
   std::string format = s.data_format;
   if (format.empty()) format = s.data.empty() ? "shapes" : format_of(s.data);
   if (format == "shapes") return generated<data::ShapeImages, data::ShapeOptions>(s, seed);
   if (format == "clips") return generated<data::ClipImages, data::ClipOptions>(s, seed);
   data::ImageParts parts = read(s, format);
-  // A directory may have only one of the two; a test set alone serves where every n-th is the test.
-  if (!parts.train && s.test_every > 0) std::swap(parts.train, parts.test);
-  if (s.test_every > 0) {
-    if (parts.test)
-      throw ValueError(str("--test-every ", s.test_every, ": ", s.data, " has test pictures"));
-    data::ImageSplit split = data::split_every(*parts.train, s.test_every);
-    parts.test = data::subset(parts.train, split.held_out);
-    parts.train = data::subset(parts.train, split.rest);
-  }
-  if (parts.train && !parts.validation) {
-    int64_t held_out = s.valid > 0 ? s.valid : std::max<int64_t>(parts.train->size() / 10, 1);
-    if (held_out >= parts.train->size())
-      throw ValueError(str("--valid ", held_out, ": less than the ", parts.train->size(),
-                           " training pictures expected"));
-    data::ImageSplit split = data::split_by_class(*parts.train, held_out, seed);
-    parts.validation = data::subset(parts.train, split.held_out);
-    parts.train = data::subset(parts.train, split.rest);
-  } else if (s.valid > 0 && parts.validation) {
-    throw ValueError(str("--valid ", s.valid, ": ", s.data, " has validation pictures"));
-  }
+  if (s.test_every == 0) return parts;
+  // MNIST's test files alone may serve as the whole.
+  if (!parts.train) std::swap(parts.train, parts.test);
+  if (parts.test)
+    throw ValueError(str("--test-every ", s.test_every, ": ", s.data, " has test pictures"));
+  data::ImageSplit split = data::split_every(*parts.train, s.test_every);
+  parts.test = data::subset(parts.train, split.held_out);
+  parts.train = data::subset(parts.train, split.rest);
   return parts;
+}
+}  // namespace
+
+data::ImageParts open_images(const DataSettings& s, uint64_t seed) {
+  data::ImageParts parts = all_parts(s, seed);
+  if (!parts.train) throw ValueError(str("--data ", s.data, ": no training pictures there"));
+  if (parts.validation) {
+    if (s.valid > 0 && !s.data.empty())
+      throw ValueError(str("--valid ", s.valid, ": ", s.data, " has validation pictures"));
+    return parts;
+  }
+  int64_t held_out = s.valid > 0 ? s.valid : std::max<int64_t>(parts.train->size() / 10, 1);
+  if (held_out >= parts.train->size())
+    throw ValueError(str("--valid ", held_out, ": less than the ", parts.train->size(),
+                         " training pictures expected"));
+  data::ImageSplit split = data::split_by_class(*parts.train, held_out, seed);
+  parts.validation = data::subset(parts.train, split.held_out);
+  parts.train = data::subset(parts.train, split.rest);
+  return parts;
+}
+
+data::ImageSetPtr open_test_images(const DataSettings& s, uint64_t seed) {
+  data::ImageParts parts = all_parts(s, seed);
+  if (!parts.test && s.test_every == 0 && !fs::is_directory(s.data)) return parts.train;
+  if (!parts.test)
+    throw ValueError(str("--data ", s.data, ": no test pictures there (see --test-every)"));
+  return parts.test;
 }
 
 std::string describe(const data::ImageParts& parts) {

@@ -56,7 +56,6 @@ void ClassifyRun::prepare() {
   set_threads(t.threads);
   auto seed = static_cast<uint64_t>(t.seed);
   parts_ = open_images(s_.data, seed);
-  if (!parts_.train) throw ValueError(str("--data ", s_.data.data, ": no training pictures there"));
   info_.class_names = parts_.train->class_names();
   info_.shape = parts_.train->image_shape();
   manual_seed(seed);

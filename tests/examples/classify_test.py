@@ -142,7 +142,7 @@ def main(work):
     other = good("classify", "eval", "--model", run, "--data",
                  f"{mnist / 't10k-images-idx3-ubyte.gz'},{mnist / 't10k-labels-idx1-ubyte'}")
     expect(other.splitlines()[1:] == text.splitlines()[1:], "eval of the files is another")
-    bad("classes", "classify", "eval", "--model", run, "--data", folder, "--channels", "1")
+    bad("class 0 is '0'", "classify", "eval", "--model", run, "--data", folder, "--channels", "1")
     good("classify", "train", "--out", run, "--resume", "--epochs", "2")
 
     file = folder / "test" / "class 1" / "1.png"

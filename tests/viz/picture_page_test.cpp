@@ -88,7 +88,7 @@ TEST_CASE("picture page: what it refuses") {
   PicturePanel p = panel();
   p.picture = Array::from<float>({1}, {1, 1});
   refuse(p, "u8");
-  p = panel(), p.picture = grey(4, 6, 1).reshape({2, 3, 4});
+  p = panel(), p.picture = grey(4, 6, 1).view({2, 3, 4});
   refuse(p, "[H, W, 3]");
   p = panel(), p.maps[0].weights = Array::from<float>({1, 2, 3}, {3});
   refuse(p, "'head 1'");
