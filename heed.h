@@ -92,4 +92,5 @@
 #include <heed/viz/attention_maps.h>
 #include <heed/viz/attention_page.h>
 #include <heed/viz/chart.h>
+#include <heed/viz/picture_page.h>
 #include <heed/viz/svg.h>

@@ -7,7 +7,6 @@
 
 #include <heed/core/xtensor.h>
 #include <heed/heed.h>
-#include <heed/viz/picture_page.h>
 
 #include "common/program.h"
 
@@ -59,14 +58,14 @@ int main() {
     std::printf("picture %s = [batch, channels, rows, columns], tokens %s = [pixels, channels]\n",
                 to_string(image.shape()).c_str(), to_string(tokens.shape()).c_str());
 
-    // 3. A block z = x + W y is born as the identity (W = 0), so that it can join a trained network.
-    // Training moves it; here we set theta and phi, which make queries and keys, to the identity:
-    // a pixel looks for its own colour. W is random.
+    // 3. A block z = x + W y is born as the identity (W = 0), so that it can join a trained
+    // network. Training moves it; here we set theta and phi, which make queries and keys, to the
+    // identity: a pixel looks for its own colour. W is random.
     nn::NonLocalConfig config{.inner_channels = kChannels, .batch_norm = false, .bias = false};
     nn::NonLocalBlock gaussian(kChannels, config);  // the default: embedded_gaussian
     config.attention = "efficient";
     nn::NonLocalBlock efficient(kChannels, config);
-    std::printf("new block: largest |block(x) - x| = %g\n",
+    std::printf("a new block: largest |block(x) - x| = %g\n",
                 largest_difference(gaussian.forward(image), image));
     nn::init::normal_(gaussian.w.weight);
     for (nn::NonLocalBlock* block : {&gaussian, &efficient}) {
@@ -86,16 +85,16 @@ int main() {
     std::printf("by hand and by the block, largest difference: embedded_gaussian %.1e",
                 largest_difference(add_to_image(matmul(weights, v)), gaussian.forward(image)));
 
-    // 5. Efficient attention: softmax of keys over pixels, of queries over channels. Key channel d is
-    // one map of the whole picture, which gathers one global context vector; each pixel mixes these
-    // D vectors. Keys meet values first, and no map of N x N exists.
+    // 5. Efficient attention: softmax of keys over pixels, of queries over channels. Key channel d
+    // is one map of the whole picture, which gathers one global context vector; each pixel mixes
+    // these D vectors. Keys meet values first, and no map of N x N exists.
     Tensor gather = softmax(k, 0).transpose(0, 1);  // [D, N]
     Tensor context = matmul(gather, v);             // [D, D], a row is a context vector
     Tensor mix = softmax(q, 1);                     // [N, D]
     std::printf(", efficient %.1e\n",
                 largest_difference(add_to_image(matmul(mix, context)), efficient.forward(image)));
     for (int64_t d = 0; d < kChannels; ++d) {
-      std::printf("context vector %lld: ", static_cast<long long>(d));
+      std::printf("context vector %lld:", static_cast<long long>(d));
       for (double number : context[d].to_vector()) std::printf("%6.2f", number);
       std::printf("\n");
     }
@@ -105,8 +104,8 @@ int main() {
     const std::vector<int64_t> pixels = {3 * kSide + 3, 3 * kSide + 12, 13 * kSide + 3};
     const char* const who[] = {"red disc", "green disc", "background"};
     auto map_of = [](const Tensor& w) { return w.contiguous().array().view({kSide, kSide}); };
-    std::printf("\n%-29s red disc  red square  green disc  background\n",
-                "a pixel of .. attends to");
+    std::printf("\n%-29s%12s%12s%12s%12s\n", "a pixel of .. attends to", "red disc", "red square",
+                "green disc", "background");
     std::vector<viz::PicturePanel> panels;
     Array shown = from_xtensor(xt::cast<uint8_t>(xt::transpose(picture, {1, 2, 0})));  // [H, W, 3]
     for (size_t i = 0; i < pixels.size(); ++i) {
@@ -118,7 +117,7 @@ int main() {
         panels.back().maps.push_back({name, map});
         std::printf("%-11s%-18s", who[i], name);
         for (const Plane& thing : things)
-          std::printf("%7.1f %%  ", 100 * xt::sum(as_xtensor<float, 2>(map) * thing)());
+          std::printf("%10.1f %%", 100 * xt::sum(as_xtensor<float, 2>(map) * thing)());
         std::printf("\n");
       }
     }
@@ -127,14 +126,13 @@ int main() {
       panels.back().maps.push_back({str("channel ", d), map_of(gather[d])});
     viz::save_picture_page("non_local.html", panels, {.title = "What a pixel attends to"});
 
-    // 7. On larger pictures, with 32 inner channels: 4 N N bytes of map, or 4 x 32 x 32 of contexts.
-    // The fused kernel of embedded_gaussian never stores its map either (form=naive does); it saves
-    // memory, but still computes N x N scores.
-    for (int64_t n : {16 * 16, 64 * 64, 256 * 256})
-      std::printf("\n%5lld pixels: map %11lld bytes, context vectors %d", static_cast<long long>(n),
-                  static_cast<long long>(4 * n * n), 4 * 32 * 32);
-    std::printf("\npeak of a block of 64 channels on 64 x 64 pixels:");
+    // 7. On larger pictures. The fused kernel of embedded_gaussian never stores its map either
+    // (form=naive does), but it computes all N x N scores; efficient needs N x D x D products.
     Tensor large = randn({1, 64, 64, 64});
+    std::printf("\na map of N x N: 64 x 64 pixels %lld bytes, 256 x 256 pixels %lld bytes\n",
+                64LL * 64 * 64 * 64 * 4, 256LL * 256 * 256 * 256 * 4);
+    std::printf("32 context vectors: %d bytes, whatever the size\n", 32 * 32 * 4);
+    std::printf("peak of a block, 64 channels (32 inside), on 64 x 64 pixels:");
     for (const char* attention : {"embedded_gaussian:form=naive", "embedded_gaussian", "efficient"})
       std::printf("\n  %-30s%6.1f MiB", attention, peak_of(attention, large));
     std::printf("\n\nwritten: non_local.html\n");
