@@ -12,7 +12,7 @@ foreach(entry IN LISTS entries)
   endif()
   if(sources)
     add_executable(${name} ${sources})
-    target_link_libraries(${name} PRIVATE heed_flags heed CLI11::CLI11)
+    target_link_libraries(${name} PRIVATE heed_flags heed heed::xtensor CLI11::CLI11)
     # The library does the work; CLI11 at -O3 takes longer to compile than kernels do.
     target_compile_options(${name} PRIVATE $<$<CONFIG:Debug>:-O0> $<$<CONFIG:Release>:-O1>)
   endif()

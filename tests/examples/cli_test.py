@@ -63,7 +63,7 @@ def main(work):
     bad("HEED_THREADS", "translate", "train", *out, env={"HEED_THREADS": "many"})
     for name in ("01_tensor", "02_autograd", "03_linear_regression", "04_classifier",
                  "05_attention", "06_language_model", "07_recurrent_attention",
-                 "my_attention", "figures"):
+                 "08_images", "09_vision_transformer", "my_attention", "figures"):
         for variable in ("HEED_ISA", "HEED_LOG", "HEED_THREADS"):
             bad(variable, name, env={variable: "abacus"})
 
