@@ -127,6 +127,10 @@ constexpr Shown kShown[] = {{"dense", ""},
                             {"linformer", "k=12"},
                             {"nystrom", "landmarks=8"},
                             {"svd", "rank=4"},
+                            {"gaussian", ""},
+                            {"embedded_gaussian", ""},
+                            {"dot_product", ""},
+                            {"concatenation", ""},
                             {"additive", ""},
                             {"luong", "score=general"}};
 

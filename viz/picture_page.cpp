@@ -91,12 +91,17 @@ double finite_weight(const Array& weights, int64_t row, int64_t column) {
   return std::isfinite(w) ? w : 0;
 }
 
-double largest_weight(const Array& weights) {
-  double largest = 0;
+struct Range {
+  double low, high;
+};
+Range range_of(const Array& weights) {
+  Range range{finite_weight(weights, 0, 0), 0};
   for (int64_t i = 0; i < weights.dim(0); ++i)
-    for (int64_t j = 0; j < weights.dim(1); ++j)
-      largest = std::max(largest, finite_weight(weights, i, j));
-  return largest;
+    for (int64_t j = 0; j < weights.dim(1); ++j) {
+      double w = finite_weight(weights, i, j);
+      range = {std::min(range.low, w), std::max(range.high, w)};
+    }
+  return range;
 }
 
 // A frame of 2 pixels around the enlarged region.
@@ -136,8 +141,9 @@ std::string panel_text(const PicturePanel& panel, const std::string& name) {
   out += figure(framed(plain), "the picture");
   for (const PictureMap& map : panel.maps) {
     check_weights(map.weights, picture, str(name, ", '", map.title, "': "));
+    Range range = range_of(map.weights);
     out += figure(framed(lay_over(picture, map.weights, enlarge)),
-                  fmt::format("{}: at most {:.3g}", map.title, largest_weight(map.weights)));
+                  fmt::format("{}: {:.3g} to {:.3g}", map.title, range.low, range.high));
   }
   return out + "</div>\n</section>\n";
 }
@@ -147,11 +153,11 @@ Array lay_over(const Array& picture, const Array& weights, int64_t enlarge) {
   check_picture(picture, "lay_over: ");
   check_weights(weights, picture, "lay_over: ");
   check_enlarge(picture, enlarge);
-  double largest = std::max(largest_weight(weights), 1e-300);
+  double largest = std::max(range_of(weights).high, 1e-300);
   int64_t height = picture.dim(0), width = picture.dim(1);
   return painted(picture, enlarge, [&](int64_t y, int64_t x) {
     double w = finite_weight(weights, y * weights.dim(0) / height, x * weights.dim(1) / width);
-    double cover = 0.9 * std::clamp(w / largest, 0.0, 1.0);
+    double cover = 0.75 * std::clamp(w / largest, 0.0, 1.0);
     // A pale grey picture leaves its outlines visible below the colour.
     double grey = 0.299 * channel(picture, y, x, 0) + 0.587 * channel(picture, y, x, 1) +
                   0.114 * channel(picture, y, x, 2);

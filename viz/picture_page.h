@@ -9,8 +9,9 @@
 //
 // Each map stands beside the plain picture in the picture's own size times a whole number. A cell
 // of the map covers its part of the picture: the picture in grey, the more covered with orange the
-// larger its weight; the largest weight of a map has full colour and is named below it. The region
-// that looks has a blue frame (both told apart by all kinds of colour vision).
+// larger its weight; the largest weight of a map has full colour. Below a map stands the range of
+// its weights. The region that looks has a blue frame (both told apart by all kinds of colour
+// vision).
 #pragma once
 
 #include <cstdint>

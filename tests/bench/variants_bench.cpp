@@ -46,6 +46,9 @@ HEED_VARIANT(efficient, "efficient", false, kTokens);
 HEED_VARIANT(window_w128, "window:left=128,right=128", false, kTokens);
 HEED_VARIANT(window_w128_causal, "window:left=128", true, kTokens);
 HEED_VARIANT(topk_k32, "topk:k=32", false, kTokens);
+HEED_VARIANT(embedded_gaussian, "embedded_gaussian", false, kTokens);
+HEED_VARIANT(dot_product, "dot_product", false, kTokens);
+HEED_VARIANT(concatenation, "concatenation", false, kTokens);
 
 }  // namespace
 }  // namespace heed

@@ -2,6 +2,7 @@
 // variants beside them must pass the same checks.
 #include <heed/nn/attention/conformance.h>
 #include <heed/tests/nn/attention/mutants/linear_mutants.h>
+#include <heed/tests/nn/attention/mutants/non_local_mutants.h>
 #include <heed/tests/nn/attention/mutants/nystrom_mutants.h>
 #include <heed/tests/nn/attention/mutants/sparse_mutants.h>
 #include <heed/tests/support/catch.h>
@@ -95,6 +96,18 @@ std::vector<MutantRow> published_defects() {
               std::function<Body()>([] { return window_body(true); })),
        {"memoryless"},
        {"determinism", "causality"}},
+      {mutant(
+           "13a_dot_product_counts_padding", open,
+           [](const Seen& s) { return divided_by_count(s, true); },
+           [](const Seen& s) { return divided_by_count(s, false); }),
+       {"padding", "lengths", "exact-limit"},
+       {"batch", "linearity"}},
+      {mutant(
+           "13b_relu_of_query_and_key_alone", open,
+           [](const Seen& s) { return added_scores(s, true); },
+           [](const Seen& s) { return added_scores(s, false); }),
+       {"exact-limit"},
+       {"padding", "linearity"}},
       {mutant("lsh_chunks_used_causally", of_lsh(true), causal_chunks), {"causality"}},
   };
 }
@@ -104,6 +117,8 @@ std::vector<nn::AttentionEntry> controls() {
   std::vector<nn::AttentionEntry> list = {
       mutant("kernel", both, kernel_attention, kernel_attention),
       mutant("efficient", both, efficient_attention, efficient_attention),
+      mutant("dot_product", traits_of(false),
+             [](const Seen& s) { return divided_by_count(s, false); }),
       mutant("nystrom", traits_of(false), nystrom_body(NystromFlaw::none)),
       mutant("nystrom_with_convolution", traits_of(false),
              [](const Seen& s) { return nystrom_with_convolution(s, false); }),
@@ -112,8 +127,11 @@ std::vector<nn::AttentionEntry> controls() {
           lsh_explicit),
       mutant("topk", both, [](const Seen& s) { return topk_attention(s, TopkFlaw::none); }),
       mutant("window", both, std::function<Body()>([] { return window_body(false); })),
+      mutant("concatenation", traits_of(false),
+             [](const Seen& s) { return added_scores(s, false); }),
   };
-  for (size_t i = 4; i < list.size(); ++i) list[i].family = "sparse";
+  // Keys that no query reads (relu leaves some out too).
+  for (size_t i = 5; i < list.size(); ++i) list[i].family = "sparse";
   return list;
 }
 
