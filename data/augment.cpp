@@ -97,7 +97,7 @@ Augmentation parse_augmentation(std::string_view names) {
       throw ValueError(
           str("augmentation '", name, "' is unknown; there are shift, crop, flip, erase and none"));
     if (std::exchange(out.*row->second, true))
-      throw ValueError(str("augmentation '", name, "' stands twice in '", names, "'"));
+      throw ValueError(str("augmentation '", name, "' is given twice in '", names, "'"));
   }
   return out;
 }

@@ -13,6 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kPixels = 3 * 32 * 32, kRecord = 1 + kPixels;
+constexpr size_t kMostBytes = size_t{1} << 30;
 constexpr int64_t kClasses = 10;
 
 bool is_there(const fs::path& path) {
@@ -23,11 +24,15 @@ bool is_there(const fs::path& path) {
 std::string read_records(const std::string& path) {
   ByteSource source(path);
   std::string bytes;
-  while (source.read(bytes)) continue;
+  while (source.read(bytes))
+    if (bytes.size() > kMostBytes)
+      throw IoError(
+          str(path, ": more than ", kMostBytes, " bytes; a file of CIFAR-10 has 30730000"));
   if (bytes.empty()) throw IoError(str(path, ": the file is empty, CIFAR-10 images expected"));
   if (bytes.size() % kRecord != 0)
-    throw IoError(str(path, ": ", bytes.size(), " bytes are no whole number of CIFAR-10 images of ",
-                      kRecord, " bytes; ", bytes.size() % kRecord, " are left over"));
+    throw IoError(str(path, ": ", bytes.size(),
+                      " bytes are not a whole number of CIFAR-10 images of ", kRecord, " bytes; ",
+                      bytes.size() % kRecord, " are left over"));
   for (size_t at = 0; at < bytes.size(); at += kRecord)
     if (auto label = static_cast<unsigned char>(bytes[at]); label >= kClasses)
       throw IoError(str(path, ": label ", label, " of image ", at / kRecord, ", at byte ", at,

@@ -32,7 +32,7 @@ std::vector<Entry> visible_entries(const std::string& directory) {
     if (type == fs::file_type::not_found)
       throw IoError(str(path, ": a broken symbolic link, to ",
                         fs::read_symlink(path, ignored).string(), ", which is not there"));
-    if (no_status) throw IoError(str(path, ": cannot be looked at: ", no_status.message()));
+    if (no_status) throw IoError(str(path, ": cannot be examined: ", no_status.message()));
     entries.push_back({std::move(name), std::move(path), type});
   }
   if (error) throw IoError(str(directory, ": cannot be listed: ", error.message()));
@@ -135,7 +135,7 @@ class Lister {
     for (auto* classes : {&train, &validation, &test})
       for (auto& folder : *classes) {
         if (utf8_error(folder.name) != std::string_view::npos)
-          throw IoError(str(folder.path, ": a class has a name in UTF-8, this is none"));
+          throw IoError(str(folder.path, ": the name of a class must be valid UTF-8"));
         if (classes == &train || train.empty()) names.insert(folder.name);
         else if (!names.contains(folder.name))
           throw IoError(str(folder.path, ": class \"", folder.name,

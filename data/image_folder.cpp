@@ -13,19 +13,17 @@
 
 namespace heed::data {
 
-namespace {
-// [C, height, width] of a file.
-Array read_fitted(const std::string& path, const ImageFolderOptions& options) {
-  Array picture = read_picture(path, options.channels);
+Array read_fitted(const std::string& path, int64_t channels, int64_t height, int64_t width) {
+  Array picture = read_picture(path, channels);
   // Resizing starts with the rows: this is what it holds in between.
-  if (options.height > kMostPicturePixels / picture.dim(1))
+  if (height > kMostPicturePixels / picture.dim(1))
     throw IoError(str(path, ": a picture of ", picture.dim(0), " x ", picture.dim(1),
-                      " pixels is too wide to be fitted to ", options.height, " x ",
-                      options.width));
-  Array fitted = fit_picture(picture, options.height, options.width);
+                      " pixels is too wide to be fitted to ", height, " x ", width));
+  Array fitted = fit_picture(picture, height, width);
   return from_xtensor(xt::transpose(as_xtensor<uint8_t, 3>(fitted), {2, 0, 1}));
 }
 
+namespace {
 class FolderImages final : public ImageSet {
  public:
   FolderImages(FolderPart part, std::vector<std::string> class_names,
@@ -38,7 +36,8 @@ class FolderImages final : public ImageSet {
   }
   int64_t label(int64_t i) const override { return part_.labels[static_cast<size_t>(i)]; }
   Array image(int64_t i) const override {
-    return read_fitted(part_.paths[static_cast<size_t>(i)], options_);
+    return read_fitted(part_.paths[static_cast<size_t>(i)], options_.channels, options_.height,
+                       options_.width);
   }
 
  private:
@@ -108,6 +107,7 @@ ImageParts read_image_folder(const std::string& directory, const ImageFolderOpti
   FolderListing listing = list_image_folder(directory);
   ImageParts out;
   out.notes = std::move(listing.notes);
+  if (options.test_only) listing.train = listing.validation = {};
   FolderPart* parts[] = {&listing.train, &listing.validation, &listing.test};
   int64_t count = 0;
   for (auto* part : parts) {
@@ -119,6 +119,7 @@ ImageParts read_image_folder(const std::string& directory, const ImageFolderOpti
     out.notes.push_back(str("pictures are fitted to ", chosen.height, " x ", chosen.width,
                             " pixels (height x width), the size of ", part->paths[0]));
   }
+  if (count == 0) return out;
   int64_t image_bytes = chosen.channels * chosen.height * chosen.width;
   bool in_memory = image_bytes <= chosen.memory_limit / count;
   if (!in_memory)

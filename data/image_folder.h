@@ -36,8 +36,12 @@ struct ImageFolderOptions {
   int64_t height = 0, width = 0;  // both 0: those of the first picture, with a note
   int64_t channels = 3;           // 1: grey
   int64_t memory_limit = int64_t{2} << 30;
+  bool test_only = false;  // the pictures of the other parts are not read; their classes count
 };
 
 ImageParts read_image_folder(const std::string& directory, const ImageFolderOptions& options = {});
+
+// One picture as those of a folder: u8 [channels, height, width].
+Array read_fitted(const std::string& path, int64_t channels, int64_t height, int64_t width);
 
 }  // namespace heed::data

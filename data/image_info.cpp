@@ -1,7 +1,5 @@
 #include <heed/data/image_info.h>
 
-#include <cmath>
-
 #include <nlohmann/json.hpp>
 
 #include <heed/core/error.h>
@@ -40,8 +38,7 @@ void save_image_info(const ImageInfo& info, const std::string& file) {
                {"shape", std::vector<int64_t>(info.shape.begin(), info.shape.end())},
                {"mean", info.statistics.mean},
                {"deviation", info.statistics.deviation}};
-  // Names of classes come from the names of folders, whose bytes need not be UTF-8.
-  write_file(file, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  write_file(file, json.dump(2) + "\n");
 }
 
 ImageInfo load_image_info(const std::string& file) {
@@ -50,12 +47,12 @@ ImageInfo load_image_info(const std::string& file) {
   ImageInfo info;
   info.class_names = read_list<std::string>(json, file, "classes");
   std::vector<int64_t> shape = read_list<int64_t>(json, file, "shape");
-  info.shape = Shape(shape.data(), static_cast<int>(shape.size()));
   info.statistics.mean = read_list<double>(json, file, "mean");
   info.statistics.deviation = read_list<double>(json, file, "deviation");
   bool good = shape.size() == 3 || shape.size() == 4;
   for (int64_t size : shape) good = good && size >= 1 && size <= 65535;
   if (!good) throw IoError(str(file, ": \"shape\": [C, H, W] or [C, T, H, W] expected"));
+  info.shape = Shape(shape.data(), static_cast<int>(shape.size()));
   for (const auto* list : {&info.statistics.mean, &info.statistics.deviation})
     if (static_cast<int64_t>(list->size()) != shape[0])
       throw IoError(str(file, ": a mean and a deviation for each of ", shape[0],

@@ -37,7 +37,7 @@ void save_image_info(const ImageInfo& info, const std::string& file);  // IoErro
 // wrong.
 ImageInfo load_image_info(const std::string& file);
 
-// ValueError where `set` has other classes (their names and order count) or another shape: it lists
+// ValueError where `set` has other classes (their names and order count) or another shape: it names
 // the first difference.
 void require_same_kind(const ImageInfo& info, const ImageSet& set);
 

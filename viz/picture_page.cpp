@@ -62,7 +62,7 @@ void check_weights(const Array& weights, const Array& picture, const std::string
 
 void check_enlarge(const Array& picture, int64_t enlarge) {
   if (enlarge < 1 || picture.dim(0) > kMostPixels / enlarge / enlarge / picture.dim(1))
-    throw ValueError(str("picture_page: at most 2^26 pixels expected, got ", picture.dim(0), " x ",
+    throw ValueError(str("a picture of at most 2^26 pixels expected, got ", picture.dim(0), " x ",
                          picture.dim(1), ", enlarged ", enlarge, " times"));
 }
 

@@ -45,7 +45,8 @@ struct PicturePanel {
 // The checks are those of picture_page.
 Array lay_over(const Array& picture, const Array& weights, int64_t enlarge);
 
-// ValueError: no panels, a region outside its picture, more than 2^26 pixels in all. ShapeError,
+// ValueError: no panels, a region outside its picture, a picture of more than 2^26 pixels when
+// enlarged. ShapeError,
 // DTypeError: pictures and maps that are not as said above, a map with more cells than the picture
 // has pixels along an axis.
 std::string picture_page(const std::vector<PicturePanel>& panels, const PageText& text = {});

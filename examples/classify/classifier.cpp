@@ -85,7 +85,7 @@ models::ViTConfig vit_config(const ClassifySettings& s, const data::ImageInfo& i
   c.classes = static_cast<int64_t>(info.class_names.size());
   c.pooling = s.pooling, c.positions = s.positions;
   c.patch = s.patch;
-  if (c.patch == 0) {  // the largest size up to an eighth of the shorter side that divides both
+  if (c.patch == 0) {  // the largest size up to a seventh of the shorter side that divides both
     int64_t side = std::min(c.image_height, c.image_width);
     for (int64_t p = 1; p <= std::max<int64_t>(1, side / 7); ++p)
       if (c.image_height % p == 0 && c.image_width % p == 0) c.patch = p;
@@ -138,10 +138,13 @@ std::string init_from(Classifier& classifier, const std::string& path) {
     if (name == classifier.head() + ".weight" && value.dim(0) != rows)
       options.skip.push_back(classifier.head());
   // Blocks in slots that the file does not have start as the identity.
-  bool has_slots = std::any_of(state.begin(), state.end(),
-                               [](const auto& entry) { return entry.first.starts_with("slots."); });
-  if (classifier.resnet() && classifier.resnet()->slots() > 0 && !has_slots)
-    options.skip.push_back("slots");
+  if (const models::ResNet* resnet = classifier.resnet())
+    for (int64_t i = 0; i < resnet->slots(); ++i) {
+      std::string slot = str("slots.", i);
+      if (std::none_of(state.begin(), state.end(),
+                       [&](const auto& entry) { return entry.first.starts_with(slot + "."); }))
+        options.skip.push_back(slot);
+    }
   if (file) train::load_pytorch(classifier.module(), weights, options);
   else train::load_weights(classifier.module(), weights, options);
   std::string kept;

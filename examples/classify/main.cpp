@@ -17,7 +17,7 @@ int main(int argc, char** argv) {
   ClassifySettings train;
   Settings settings = settings_of(train);
   CLI::App* train_app =
-      app.add_subcommand("train", "learn from pictures; without --data: from generated shapes");
+      app.add_subcommand("train", "learn from pictures; without --data from generated ones");
   add_settings(*train_app, settings);
 
   EvalSettings eval;
@@ -31,9 +31,11 @@ int main(int argc, char** argv) {
       "run", "name the most likely classes, and draw what the model looks at as a page");
   run_app->add_option("pictures", run.pictures, "PNG or JPEG; of a model for clips: the frames")
       ->required();
-  run_app->add_option("--query", run.query,
-                      "X,Y: whose attention is shown, a pixel as the page shows the picture; "
-                      "without it the class token or the middle");
+  run_app->add_option(
+      "--query", run.query,
+      "X,Y: whose attention is shown, a pixel of the picture as the model takes it, of "
+      "a clip in its middle frame; "
+      "without it the class token or the middle");
   run_app->add_option("--page", run.page, "the page's file");
   add_value(*run_app, "--top", run.top, "classes to name");
 

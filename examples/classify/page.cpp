@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <numeric>
 
+#include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/softmax.h>
 #include <heed/autograd/ops/views.h>
@@ -30,25 +31,28 @@ Array shown(const Array& image) {
   return channels == 1 ? pixels.select(2, 0) : pixels;
 }
 
-// [rows, columns] or [frames, rows, columns] -> the latter's frames side by side.
-Array map_of(const Tensor& weights) {
-  Array a = weights.to(kCpu).array();
-  if (a.rank() == 2) return a;
+// [rows, columns], or [map frames, rows, columns] -> a map for each of the clip's frames side by
+// side: that of the map's frame that the clip's frame lies in.
+Array map_of(const Tensor& weights, int64_t frames) {
+  if (weights.rank() == 2) return weights.to(kCpu).array();
+  std::vector<int64_t> which;
+  for (int64_t f = 0; f < frames; ++f) which.push_back(f * weights.dim(0) / frames);
+  Array a = index_select(weights, 0, which).to(kCpu).array();
   int64_t rows = a.dim(1), columns = a.dim(0) * a.dim(2);
   return packed(a.permute({1, 0, 2})).view({rows, columns});
 }
 
 // [H, ..] -> one map a head, or their mean.
 void add_maps(std::vector<viz::PictureMap>& maps, const std::string& title, const Tensor& heads,
-              bool mean_only) {
+              int64_t frames, bool mean_only) {
   int64_t count = heads.dim(0);
   if (mean_only && count > 1) {
-    maps.push_back({str(title, ", mean of ", count, " heads"), map_of(mean(heads, {0}))});
+    maps.push_back({str(title, ", mean of ", count, " heads"), map_of(mean(heads, {0}), frames)});
     return;
   }
   for (int64_t h = 0; h < count; ++h)
     maps.push_back(
-        {count == 1 ? title : str(title, ", head ", h + 1), map_of(select(heads, 0, h))});
+        {count == 1 ? title : str(title, ", head ", h + 1), map_of(select(heads, 0, h), frames)});
 }
 
 void add_vit(viz::PicturePanel& panel, const models::ViT& vit, const Tensor& images,
@@ -64,7 +68,7 @@ void add_vit(viz::PicturePanel& panel, const models::ViT& vit, const Tensor& ima
   for (const Tensor& layer : layers) maps += layer.dim(1);
   for (size_t i = 0; i < layers.size(); ++i)
     add_maps(panel.maps, str("layer ", i + 1),
-             select(models::patch_weights(vit, layers[i], token), 0, 0), maps > kMostMaps);
+             select(models::patch_weights(vit, layers[i], token), 0, 0), 1, maps > kMostMaps);
 }
 
 void add_resnet(viz::PicturePanel& panel, const models::ResNet& resnet, const data::ImageInfo& info,
@@ -81,7 +85,8 @@ void add_resnet(viz::PicturePanel& panel, const models::ResNet& resnet, const da
     auto [weights, map] = models::slot_weights(resnet, images, i, {position});
     Tensor heads = select(select(weights, 0, 0), 1, 0);  // [H, ..size of the keys' map]
     int64_t rows = map.dim(-2), columns = map.dim(-1);
-    add_maps(panel.maps, str("slot ", i + 1, ", map ", rows, " x ", columns), heads, false);
+    add_maps(panel.maps, str("slot ", i + 1, ", map ", rows, " x ", columns), heads, info.frames(),
+             false);
     if (panel.query) continue;  // the frame is a cell of the deepest map, the largest one
     int64_t row = position / columns % rows, column = position % columns;
     int64_t height = std::max<int64_t>(1, info.height() / rows);
@@ -130,6 +135,13 @@ viz::PicturePanel panel_of(const Classifier& classifier, const data::ImageInfo& 
     add_vit(panel, *vit, images, pixel, !query && vit->first_patch() > 0);
   else add_resnet(panel, *classifier.resnet(), info, images, pixel);
   return panel;
+}
+
+void print_page(const std::vector<viz::PicturePanel>& panels, const std::string& file) {
+  viz::save_picture_page(file, panels, {.title = "What the model looks at"});
+  bool maps = !panels.front().maps.empty();
+  std::printf("%s: %s\n", maps ? "what it looks at" : "no attention weights to show; the pictures",
+              file.c_str());
 }
 
 }  // namespace heed::examples

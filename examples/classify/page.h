@@ -33,4 +33,7 @@ viz::PicturePanel panel_of(const Classifier& classifier, const data::ImageInfo& 
                            const Array& image, const std::string& title,
                            const std::optional<Pixel>& query);
 
+// Writes the page, and says on stdout where it is.
+void print_page(const std::vector<viz::PicturePanel>& panels, const std::string& file);
+
 }  // namespace heed::examples

@@ -4,8 +4,7 @@
 
 #include <heed/autograd/ops/views.h>
 #include <heed/core/error.h>
-#include <heed/data/picture_file.h>
-#include <heed/data/resize.h>
+#include <heed/data/image_folder.h>
 
 #include "../common/checks.h"
 #include "commands.h"
@@ -30,13 +29,6 @@ std::optional<Pixel> parse_query(const std::string& text) {
   return pixel;
 }
 
-// u8 [C, H, W] as the model takes it.
-Array load_picture(const std::string& path, const data::ImageInfo& info) {
-  Array picture = data::read_picture(path, info.channels());
-  Array fitted = data::fit_picture(picture, info.height(), info.width());
-  return Tensor(fitted.permute({2, 0, 1})).contiguous().array();
-}
-
 struct Shown {
   Array image;
   std::string title;
@@ -45,7 +37,8 @@ struct Shown {
 // Each picture is an image; of a model for clips all of them together are one, frame by frame.
 std::vector<Shown> load_images(const std::vector<std::string>& paths, const data::ImageInfo& info) {
   std::vector<Shown> images;
-  for (const std::string& path : paths) images.push_back({load_picture(path, info), path});
+  for (const std::string& path : paths)
+    images.push_back({data::read_fitted(path, info.channels(), info.height(), info.width()), path});
   if (!info.of_clips()) return images;
   require(static_cast<int64_t>(paths.size()) == info.frames(),
           str("the model takes clips: ", info.frames(),
@@ -71,10 +64,7 @@ int run_command(const RunSettings& s) {
     }
     panels.push_back(std::move(panel));
   }
-  bool maps = !panels.front().maps.empty();
-  viz::save_picture_page(s.page, panels, {.title = "What the model looks at"});
-  std::printf("%s: %s\n", maps ? "what it looks at" : "no attention weights to show; the pictures",
-              s.page.c_str());
+  print_page(panels, s.page);
   return 0;
 }
 
@@ -83,11 +73,16 @@ int eval_command(EvalSettings& s, const Settings& settings) {
   SavedClassifier saved = load_classifier(s.model);
   ClassifySettings run;
   read_run(settings_of(run), saved.directory, check_classifier_json);
-  fill(settings, data_settings(run.data));
-  if (s.data.data.empty() != run.data.data.empty() && !given(settings, "data-format"))
-    s.data.data_format.clear();  // other data than the run's
+  bool others = given(settings, "data") || given(settings, "data-format");
+  if (!others) {  // the run's own data, and of those what training left out
+    require(!given(settings, "test-every") || s.data.test_every == run.data.test_every,
+            str("--test-every ", s.data.test_every, ": the run was trained with ",
+                run.data.test_every, ", other pictures are no test; name others with --data"));
+    fill(settings, data_settings(run.data));
+  }
   check(s.data);
-  data::ImageSetPtr test = open_test_images(s.data, static_cast<uint64_t>(run.training.seed));
+  data::ImageSetPtr test =
+      open_test_images(s.data, static_cast<uint64_t>(run.training.seed), saved.info, !others);
   data::require_same_kind(saved.info, *test);
   std::string what = s.data.data.empty() ? s.data.data_format : s.data.data;
   std::printf("classify: %s on %lld test pictures of %s\n", saved.directory.c_str(),

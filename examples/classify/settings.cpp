@@ -11,7 +11,9 @@ namespace heed::examples {
 Settings data_settings(DataSettings& s) {
   constexpr bool kMayChange = false;
   return {
-      {"data", &s.data, "a directory, or files with commas between them; without it: shapes",
+      {"data", &s.data,
+       "a directory, or files with commas between them; without it generated shapes (clips for "
+       "resnet3d)",
        kMayChange},
       {"data-format", &s.data_format,
        "idx, cifar, folder, shapes or clips; without it: as the files look"},
@@ -31,7 +33,8 @@ Settings settings_of(ClassifySettings& s) {
       {"augment", &s.augment,
        "shift, crop, flip, erase with commas between them, or none; default: shift for files"},
       {"arch", &s.arch, "resnet, resnet3d (for clips) or vit"},
-      {"preset", &s.preset, "resnet20 or resnet18; nano, tiny, small, base or large of vit"},
+      {"preset", &s.preset,
+       "resnet20 or resnet18; resnet3d; of vit nano, tiny, small, base or large"},
       {"attention", &s.attention, "name:key=value,..; of a resnet in its slots"},
       {"slots", &s.slots, "resnet: blocks of attention, from the deepest; 0 = none"},
       {"blocks", &s.blocks, "resnet: residual blocks of each stage, as 3,3,3"},
@@ -39,7 +42,7 @@ Settings settings_of(ClassifySettings& s) {
       {"strides", &s.strides, "resnet: of each stage, as 1,2,2; 1,1,1 keeps the map's size"},
       {"subsample", &s.subsample, "resnet: keys and values are the largest of such windows"},
       {"heads", &s.heads, "of the attention; 0 = 1 of a resnet, the preset's of a vit"},
-      {"patch", &s.patch, "vit: side of a patch; 0 = about an eighth of the picture's side"},
+      {"patch", &s.patch, "vit: side of a patch; 0 = at most a seventh of the picture's side"},
       {"positions", &s.positions, "vit: learned, sinusoidal, rope or none"},
       {"pooling", &s.pooling, "vit: class_token or mean"},
   };
@@ -60,6 +63,7 @@ ClassifySettings defaults_for(const std::string& arch) {
   ClassifySettings s;
   s.arch = arch;
   bool vit = arch == "vit";
+  s.slots = vit ? 0 : 1;
   s.preset = vit ? "nano" : arch == "resnet3d" ? "resnet3d" : "resnet20";
   s.attention = vit ? "dense" : "embedded_gaussian";
   s.optimizer = vit ? "adamw" : "sgd";
@@ -82,6 +86,8 @@ void check(const DataSettings& s) {
                     {"--count", s.count, 10, 10'000'000},
                     {"--valid", s.valid, 0},
                     {"--test-every", s.test_every, 0, 1'000'000}});
+  require(!s.data.empty() || (s.test_every == 0 && s.channels == 0),
+          "--test-every and --channels are of pictures from files, these are generated");
   require(s.test_every != 1, "--test-every 1: at least 2 expected, or 0 for none");
   require(s.channels == 0 || s.channels == 1 || s.channels == 3,
           str("--channels ", s.channels, ": 1 or 3 expected"));
@@ -130,6 +136,10 @@ void check(const ClassifySettings& s) {
 
 void complete(ClassifySettings& s, const Settings& settings) {
   complete(s, settings, defaults_for(s.arch), check_classifier_json);
+  bool of_slots =
+      given(settings, "attention") || given(settings, "heads") || given(settings, "subsample");
+  require(s.arch == "vit" || s.slots > 0 || !of_slots,
+          "--attention, --heads and --subsample are of what is in --slots, and there are none");
   if (s.data.data.empty() && s.data.data_format.empty())
     s.data.data_format = s.arch == "resnet3d" ? "clips" : "shapes";
   check(s);

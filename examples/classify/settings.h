@@ -30,7 +30,7 @@ struct ClassifySettings {
   std::string arch = "resnet", preset, attention;
   std::vector<int64_t> blocks, strides;         // of a ResNet; empty: the preset's
   int64_t width = 0;                            // of a ResNet's first stage; 0: the preset's
-  int64_t slots = 0, heads = 0, subsample = 1;  // of a ResNet's slots
+  int64_t slots = 0, heads = 0, subsample = 1;  // a ResNet's, and of what is in them
   int64_t patch = 0;                            // of a ViT, as the next two
   std::string positions = "learned", pooling = "class_token";
   nn::TransformerLayerConfig layer{.dropout = 0};

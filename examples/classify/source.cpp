@@ -34,6 +34,8 @@ bool any_file(const fs::path& directory, auto&& good) {
 
 // What the files look like.
 std::string format_of(const std::string& data) {
+  if (!fs::exists(files_of(data)[0]))
+    throw IoError(str("--data ", files_of(data)[0], ": no such file or directory"));
   if (!fs::is_directory(data)) return files_of(data)[0].ends_with(".bin") ? "cifar" : "idx";
   auto idx = [](const std::string& name) { return name.find("idx3-ubyte") != std::string::npos; };
   auto cifar = [](const std::string& name) {
@@ -45,25 +47,33 @@ std::string format_of(const std::string& data) {
 }
 
 template <class Images, class Options>
-data::ImageParts generated(const DataSettings& s, uint64_t seed) {
+data::ImageParts generated(const DataSettings& s, uint64_t seed, const data::ImageInfo* tested) {
   auto part = [&](data::ImagePart which, int64_t count) {
     Options options{.count = count, .seed = seed, .part = which};
     if (s.size > 0) options.size = s.size;
+    if (tested) options.size = tested->width();
     return std::make_shared<const Images>(options);
   };
-  int64_t less = s.valid > 0 ? s.valid : std::max<int64_t>(s.count / 10, 4);
+  int64_t less = std::max<int64_t>(s.count / 10, 4);
   data::ImageParts parts;
   parts.train = part(data::ImagePart::train, s.count);
-  parts.validation = part(data::ImagePart::validation, less);
+  parts.validation = part(data::ImagePart::validation, s.valid > 0 ? s.valid : less);
   parts.test = part(data::ImagePart::test, less);
   return parts;
 }
 
-data::ImageParts read(const DataSettings& s, const std::string& format) {
+// `tested`: what a model expects of its test pictures, which alone are read then; null for training.
+data::ImageParts read(const DataSettings& s, const std::string& format,
+                      const data::ImageInfo* tested) {
   if (format == "folder") {
     data::ImageFolderOptions options;
     options.height = options.width = s.size;
     if (s.channels > 0) options.channels = s.channels;
+    if (tested) {
+      options.height = tested->height(), options.width = tested->width();
+      options.channels = tested->channels();
+      options.test_only = true;
+    }
     return data::read_image_folder(s.data, options);
   }
   if (s.size > 0 || s.channels > 0)
@@ -79,17 +89,19 @@ data::ImageParts read(const DataSettings& s, const std::string& format) {
       throw ValueError(str("--data ", s.data,
                            ": a directory, or a file of images and one of labels "
                            "with a comma between them, expected for idx"));
-    parts.train = data::read_idx_set(files[0], files[1]);
+    parts.train = data::read_idx_set(files[0], files[1],
+                                     tested ? static_cast<int64_t>(tested->class_names.size()) : 0);
   }
   return parts;
 }
 // The parts that there are, and the test pictures taken out of the others where that is asked for.
-data::ImageParts all_parts(const DataSettings& s, uint64_t seed) {
+data::ImageParts all_parts(const DataSettings& s, uint64_t seed,
+                           const data::ImageInfo* tested = nullptr) {
   std::string format = s.data_format;
   if (format.empty()) format = s.data.empty() ? "shapes" : format_of(s.data);
-  if (format == "shapes") return generated<data::ShapeImages, data::ShapeOptions>(s, seed);
-  if (format == "clips") return generated<data::ClipImages, data::ClipOptions>(s, seed);
-  data::ImageParts parts = read(s, format);
+  if (format == "shapes") return generated<data::ShapeImages, data::ShapeOptions>(s, seed, tested);
+  if (format == "clips") return generated<data::ClipImages, data::ClipOptions>(s, seed, tested);
+  data::ImageParts parts = read(s, format, s.test_every == 0 ? tested : nullptr);
   if (s.test_every == 0) return parts;
   // MNIST's test files alone may serve as the whole.
   if (!parts.train) std::swap(parts.train, parts.test);
@@ -112,7 +124,7 @@ data::ImageParts open_images(const DataSettings& s, uint64_t seed) {
   }
   int64_t held_out = s.valid > 0 ? s.valid : std::max<int64_t>(parts.train->size() / 10, 1);
   if (held_out >= parts.train->size())
-    throw ValueError(str("--valid ", held_out, ": less than the ", parts.train->size(),
+    throw ValueError(str("--valid ", held_out, ": fewer than the ", parts.train->size(),
                          " training pictures expected"));
   data::ImageSplit split = data::split_by_class(*parts.train, held_out, seed);
   parts.validation = data::subset(parts.train, split.held_out);
@@ -120,12 +132,13 @@ data::ImageParts open_images(const DataSettings& s, uint64_t seed) {
   return parts;
 }
 
-data::ImageSetPtr open_test_images(const DataSettings& s, uint64_t seed) {
-  data::ImageParts parts = all_parts(s, seed);
-  if (!parts.test && s.test_every == 0 && !fs::is_directory(s.data)) return parts.train;
-  if (!parts.test)
-    throw ValueError(str("--data ", s.data, ": no test pictures there (see --test-every)"));
-  return parts.test;
+data::ImageSetPtr open_test_images(const DataSettings& s, uint64_t seed,
+                                   const data::ImageInfo& info, bool trained_on) {
+  data::ImageParts parts = all_parts(s, seed, &info);
+  if (parts.test) return parts.test;
+  if (!trained_on && !fs::is_directory(s.data)) return parts.train;
+  throw ValueError(str("--data ", s.data, ": no test pictures there",
+                       trained_on ? "; name others with --data, or train with --test-every" : ""));
 }
 
 std::string describe(const data::ImageParts& parts) {

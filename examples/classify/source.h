@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include <heed/data/image_info.h>
 #include <heed/data/image_set.h>
 
 #include "settings.h"
@@ -12,11 +13,13 @@ namespace heed::examples {
 // Training and validation pictures; `seed` chooses what is held out for validation, and what
 // generators draw. IoError, ValueError.
 data::ImageParts open_images(const DataSettings& s, uint64_t seed);
-// The test pictures of a directory or a generator; of files that were named, all. IoError,
-// ValueError.
-data::ImageSetPtr open_test_images(const DataSettings& s, uint64_t seed);
+// The test pictures of a directory or a generator. Of files, all: unless the model was trained on
+// them (`trained_on`), which is an error where training left out none. IoError, ValueError.
+data::ImageSetPtr open_test_images(const DataSettings& s, uint64_t seed,
+                                   const data::ImageInfo& info, bool trained_on);
 
-// "Fashion: 55000 to learn from, 5000 for validation", for the first lines of a run.
+// "9000 pictures to learn from, 1000 for validation; 10 classes, ..", for the first lines of a
+// run.
 std::string describe(const data::ImageParts& parts);
 
 }  // namespace heed::examples

@@ -1,5 +1,4 @@
 // `classify train`: from pictures to a classifier.
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -45,9 +44,10 @@ class ClassifyRun {
   std::unique_ptr<data::ImageBatches> batches_, valid_batches_;
   std::unique_ptr<train::BatchAhead<data::ImageBatch>> ahead_;
 
-  // Of the epoch that is running, for its report.
-  Tensor loss_, epoch_loss_;  // epoch_loss_: f64, losses times pictures, summed on the device
-  int64_t loss_pictures_ = 0, epoch_pictures_ = 0;
+  // Of the update and of the epoch that are running: f64, losses times pictures, summed on the
+  // device, and how many pictures.
+  Tensor update_loss_, epoch_loss_;
+  int64_t update_pictures_ = 0, epoch_pictures_ = 0;
   std::optional<Evaluation> evaluation_;
 };
 
@@ -93,10 +93,9 @@ void ClassifyRun::print_first_lines() const {
               num_threads(), config_value("instruction set").c_str(), model_->attention().c_str());
   if (!started_from_.empty()) std::printf("%s\n", started_from_.c_str());
   for (const std::string& note : parts_.notes) std::printf("note: %s\n", note.c_str());
-  std::string augmentation = data::to_string(augmentation_);
   std::printf("%s: %s; augmentation: %s; %lld batches an epoch\n",
               s_.data.data.empty() ? s_.data.data_format.c_str() : s_.data.data.c_str(),
-              describe(parts_).c_str(), augmentation.empty() ? "none" : augmentation.c_str(),
+              describe(parts_).c_str(), data::to_string(augmentation_).c_str(),
               static_cast<long long>(batches_->count(0)));
   std::fflush(stdout);
 }
@@ -115,17 +114,22 @@ train::TrainTask ClassifyRun::make_task() {
   task.batches = [this](int64_t epoch) { return batches_->count(epoch); };
   task.step = [this](int64_t epoch, int64_t index) -> train::StepResult {
     const data::ImageBatch& batch = ahead_->get(epoch, index);
-    loss_pictures_ = static_cast<int64_t>(batch.labels.size());
-    Tensor labels = on_device(Array::from(batch.labels, {loss_pictures_}));
-    loss_ = cross_entropy(model_->forward(model_->input(batch.images)), labels,
-                          {.label_smoothing = s_.label_smoothing});
-    return {loss_, loss_pictures_};
+    auto pictures = static_cast<int64_t>(batch.labels.size());
+    Tensor labels = on_device(Array::from(batch.labels, {pictures}));
+    Tensor loss = cross_entropy(model_->forward(model_->input(batch.images)), labels,
+                                {.label_smoothing = s_.label_smoothing});
+    NoGrad guard;
+    Tensor weighted = loss.detach().to(DType::f64) * static_cast<double>(pictures);
+    update_loss_ = update_loss_.defined() ? update_loss_ + weighted : weighted;
+    update_pictures_ += pictures;
+    return {loss, pictures};
   };
   task.on_step = [this](const train::TrainState&) {
     NoGrad guard;
-    Tensor weighted = loss_.detach().to(DType::f64) * static_cast<double>(loss_pictures_);
-    epoch_loss_ = epoch_loss_.defined() ? epoch_loss_ + weighted : weighted;
-    epoch_pictures_ += loss_pictures_;
+    epoch_loss_ = epoch_loss_.defined() ? epoch_loss_ + update_loss_ : update_loss_;
+    epoch_pictures_ += update_pictures_;
+    update_loss_ = Tensor();
+    update_pictures_ = 0;
   };
   task.higher_is_better = true;
   task.evaluate = [this] {
@@ -152,8 +156,7 @@ std::string ClassifyRun::epoch_report(const train::TrainState& state,
               {"epoch", state.epoch},
               {"train_loss", train_loss},
               {"valid_loss", evaluation.loss},
-              {"valid_accuracy", accuracy},
-              {"seconds", state.seconds}});
+              {"valid_accuracy", accuracy}});
   epoch_loss_ = Tensor();
   epoch_pictures_ = 0;
   char text[160];
@@ -179,8 +182,7 @@ void ClassifyRun::finish(const train::TrainState& state) {
     for (const Guess& guess : best_guesses(*model_, info_, image, 3))
       panels.back().lines.push_back(to_string(guess));
   }
-  viz::save_picture_page(out / "attention.html", panels, {.title = "What the model looks at"});
-  std::printf("what it looks at: %s\n", (out / "attention.html").c_str());
+  print_page(panels, (out / "attention.html").string());
   if (train::save_loss_chart(out / "metrics.jsonl", out / "losses.svg", "valid_loss"))
     std::printf("losses: %s\n", (out / "losses.svg").c_str());
   std::printf("to see how it does on the test pictures: classify eval --model %s\n",

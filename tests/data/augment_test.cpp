@@ -104,7 +104,7 @@ TEST_CASE("augmentations by name") {
     REQUIRE_THROWS_SAYING(parse_augmentation(names), ValueError,
                           "is unknown; there are shift, crop, flip, erase and none");
   REQUIRE_THROWS_SAYING(parse_augmentation("shift,flip,shift"), ValueError,
-                        "'shift' stands twice in 'shift,flip,shift'");
+                        "'shift' is given twice in 'shift,flip,shift'");
 }
 
 TEST_CASE("augment: none changes nothing, and each is a pure function of seed, epoch and index") {

@@ -80,12 +80,13 @@ TEST_CASE("CIFAR-10: files that are not so") {
   std::string two = record(3, 0) + record(4, 0);
   CHECK(says(two) == "");
   CHECK_THAT(says(""), ContainsSubstring("x.bin: the file is empty"));
-  CHECK_THAT(says("label"), ContainsSubstring("x.bin: 5 bytes are no whole number"));
-  CHECK_THAT(says(two + "x"), ContainsSubstring("6147 bytes are no whole number of CIFAR-10 images "
-                                                "of 3073 bytes; 1 are left over"));
+  CHECK_THAT(says("label"), ContainsSubstring("x.bin: 5 bytes are not a whole number"));
+  CHECK_THAT(says(two + "x"),
+             ContainsSubstring("6147 bytes are not a whole number of CIFAR-10 images "
+                               "of 3073 bytes; 1 are left over"));
   for (size_t n = 1; n < two.size(); n += 61)
     if (n != two.size() / 2)
-      CHECK_THAT(says(std::string_view(two).substr(0, n)), ContainsSubstring("no whole number"));
+      CHECK_THAT(says(std::string_view(two).substr(0, n)), ContainsSubstring("not a whole number"));
   CHECK_THAT(says(record(3, 0) + record(10, 0)),
              ContainsSubstring("x.bin: label 10 of image 1, at byte 3073; 0 to 9 expected"));
   CHECK_THAT(says(record(255, 0)), ContainsSubstring("label 255 of image 0"));

@@ -100,6 +100,9 @@ def main(work):
     bad("nonesuch", "classify", "train", *out, "--slots", "1", "--attention", "nonesuch",
         "--count", "20")
     bad("slots", "classify", "train", *out, "--slots", "99", "--count", "20")
+    bad("there are none", "classify", "train", *out, "--slots", "0", "--heads", "2")
+    bad("these are generated", "classify", "train", *out, "--test-every", "5")
+    bad("no such file", "classify", "train", *out, "--data", "nowhere")
     bad("heads", "classify", "train", *out, "--slots", "1", "--heads", "7", "--count", "20")
     bad("patch", "classify", "train", *out, "--arch", "vit", "--patch", "64", "--count", "20")
     bad("resnet3d", "classify", "train", *out, "--data-format", "clips", "--count", "20")
@@ -119,7 +122,8 @@ def main(work):
     bad("no class folders", "classify", "train", *out, "--data", work / "mnist",
         "--data-format", "folder")
     (work / "Bilder 猫 2" / "train" / "a").mkdir(parents=True)
-    bad("a", "classify", "train", *out, "--data", work / "Bilder 猫 2")
+    bad("no picture in this class folder", "classify", "train", *out, "--data",
+        work / "Bilder 猫 2")
 
     # A run on IDX files: learns, is evaluated, goes on, is shown.
     run = work / "run"
@@ -145,34 +149,48 @@ def main(work):
     bad("class 0 is '0'", "classify", "eval", "--model", run, "--data", folder, "--channels", "1")
     good("classify", "train", "--out", run, "--resume", "--epochs", "2")
 
+    # Without test files: none of the pictures that were learned from serves as a test.
+    pair = f"{mnist / 't10k-images-idx3-ubyte.gz'},{mnist / 't10k-labels-idx1-ubyte'}"
+    good("classify", "train", "--data", pair, "--slots", "0", "--out", work / "untested", *small)
+    bad("train with --test-every", "classify", "eval", "--model", work / "untested")
+    bad("no test; name others", "classify", "eval", "--model", work / "untested",
+        "--test-every", "5")
+    good("classify", "train", "--data", pair, "--test-every", "5", "--out", work / "fifth", *small)
+    expect("(6 images)" in good("classify", "eval", "--model", work / "fifth"), "every fifth")
+    expect("(30 images)" in good("classify", "eval", "--model", work / "fifth", "--data", pair),
+           "files named for eval are read as a whole")
+
     file = folder / "test" / "class 1" / "1.png"
     page = work / "page.html"
     text = good("classify", "run", "--model", run, file, file, "--query", "3,11", "--page", page)
     expect(text.count("%") == 6, f"run: three classes a picture expected: {text}")
     shown = [image.get("alt") for image in ElementTree.parse(page).getroot().iter(XHTML + "img")]
-    expect(len(shown) >= 2, f"the page shows {shown}")
+    expect(len(shown) == 4 and shown[1].startswith("slot 1, map 12 x 12: "),
+           f"the page shows {shown}")
     bad("--query 12,0", "classify", "run", "--model", run, file, "--query", "12,0")
     bad("--query x", "classify", "run", "--model", run, file, "--query", "x")
     bad("text.png", "classify", "run", "--model", run, *[text_file(work)])
     bad("missing.png", "classify", "run", "--model", run, work / "missing.png")
     bad("no such directory", "classify", "run", "--model", work / "nowhere", file)
 
-    # The same from one go as from two, whatever stopped it.
+    # The same from one go as from two.
     def weights(directory):
         return (directory / (directory / "last").read_text().strip() /
                 "weights.safetensors").read_bytes()
 
-    same = ["--data", mnist, "--arch", "vit", "--augment", "shift,crop,flip,erase", "--batch", "16",
+    same = ["--data", mnist, "--augment", "shift,crop,flip,erase", "--batch", "16",
             "--schedule", "constant", "--seed", "3", *quick]
-    good("classify", "train", *same, "--steps", "7", "--out", work / "once")
-    good("classify", "train", *same, "--steps", "3", "--out", work / "twice")
-    good("classify", "train", "--out", work / "twice", "--resume", "--steps", "7")
-    expect(weights(work / "once") == weights(work / "twice"), "a resumed run has other weights")
+    for arch in ("resnet", "vit"):
+        once, twice = work / f"once-{arch}", work / f"twice-{arch}"
+        good("classify", "train", *same, "--arch", arch, "--steps", "7", "--out", once)
+        good("classify", "train", *same, "--arch", arch, "--steps", "3", "--out", twice)
+        good("classify", "train", "--arch", arch, "--out", twice, "--resume", "--steps", "7")
+        expect(weights(once) == weights(twice), f"a resumed run of {arch} has other weights")
 
     # Pictures in folders; weights from another run, with other classes too.
     vit = work / "vit"
     text = good("classify", "train", "--data", folder, "--arch", "vit", "--valid", "3",
-                "--channels", "1", "--init-from", work / "once", "--out", vit, *small)
+                "--channels", "1", "--init-from", work / "once-vit", "--out", vit, *small)
     expect("weights from" in text and "but not" not in text, f"init-from: {text}")
     expect("(6 images)" in good("classify", "eval", "--model", vit), "eval of a folder")
     good("classify", "run", "--model", vit, file, "--page", page)
