@@ -62,7 +62,7 @@ data::ImageParts generated(const DataSettings& s, uint64_t seed, const data::Ima
   return parts;
 }
 
-// `tested`: what a model expects of its test pictures, which alone are read then; null for training.
+// `tested`: what a model expects of its test pictures, which alone are read then; null to train.
 data::ImageParts read(const DataSettings& s, const std::string& format,
                       const data::ImageInfo* tested) {
   if (format == "folder") {

@@ -49,6 +49,7 @@ def main(work):
     rng = random.Random(1)
     quick = ["--quiet", "--threads", "1"]
     small = ["--batch", "16", "--epochs", "1", *quick]
+    tiny = ["--blocks", "1,1,1", "--width", "4"]  # of a resnet
     out = ["--out", work / "never"]
 
     def images(count):
@@ -128,7 +129,7 @@ def main(work):
     # A run on IDX files: learns, is evaluated, goes on, is shown.
     run = work / "run"
     text = good("classify", "train", "--data", mnist, "--slots", "1", "--attention", "efficient",
-                "--strides", "1,1,1", "--out", run, *small)
+                "--strides", "1,1,1", "--out", run, *tiny, *small)
     for part in ("resnet20", "efficient in 1 slot", "87 pictures to learn from", "shift",
                  "best validation accuracy"):
         expect(part in text, f"train does not say '{part}': {text[:400]}")
@@ -151,11 +152,13 @@ def main(work):
 
     # Without test files: none of the pictures that were learned from serves as a test.
     pair = f"{mnist / 't10k-images-idx3-ubyte.gz'},{mnist / 't10k-labels-idx1-ubyte'}"
-    good("classify", "train", "--data", pair, "--slots", "0", "--out", work / "untested", *small)
+    good("classify", "train", "--data", pair, "--slots", "0", "--out", work / "untested", *tiny,
+         *small)
     bad("train with --test-every", "classify", "eval", "--model", work / "untested")
     bad("no test; name others", "classify", "eval", "--model", work / "untested",
         "--test-every", "5")
-    good("classify", "train", "--data", pair, "--test-every", "5", "--out", work / "fifth", *small)
+    good("classify", "train", "--data", pair, "--test-every", "5", "--out", work / "fifth", *tiny,
+         *small)
     expect("(6 images)" in good("classify", "eval", "--model", work / "fifth"), "every fifth")
     expect("(30 images)" in good("classify", "eval", "--model", work / "fifth", "--data", pair),
            "files named for eval are read as a whole")
@@ -180,10 +183,10 @@ def main(work):
 
     same = ["--data", mnist, "--augment", "shift,crop,flip,erase", "--batch", "16",
             "--schedule", "constant", "--seed", "3", *quick]
-    for arch in ("resnet", "vit"):
+    for arch, size in (("resnet", tiny), ("vit", [])):
         once, twice = work / f"once-{arch}", work / f"twice-{arch}"
-        good("classify", "train", *same, "--arch", arch, "--steps", "7", "--out", once)
-        good("classify", "train", *same, "--arch", arch, "--steps", "3", "--out", twice)
+        good("classify", "train", *same, "--arch", arch, *size, "--steps", "7", "--out", once)
+        good("classify", "train", *same, "--arch", arch, *size, "--steps", "3", "--out", twice)
         good("classify", "train", "--arch", arch, "--out", twice, "--resume", "--steps", "7")
         expect(weights(once) == weights(twice), f"a resumed run of {arch} has other weights")
 
@@ -210,7 +213,7 @@ def main(work):
     # Clips.
     clips = work / "clips"
     good("classify", "train", "--arch", "resnet3d", "--slots", "1", "--count", "40", "--batch",
-         "16", "--steps", "2", "--out", clips, *quick)
+         "16", "--steps", "2", "--width", "4", "--out", clips, *quick)
     expect("accuracy = " in good("classify", "eval", "--model", clips), "eval of clips")
     frames = [work / f"frame{i}.png" for i in range(8)]
     for frame in frames:
