@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <heed/backends/windows.h>
 #include <heed/core/plan.h>
 
 namespace heed {

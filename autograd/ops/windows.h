@@ -3,9 +3,12 @@
 
 #include <vector>
 
-#include <heed/backends/windows.h>
+#include <heed/core/device.h>
+#include <heed/core/dtype.h>
 
 namespace heed {
+
+struct WindowAxis;  // backends/windows.h
 
 // Output o sees the elements begin[o] + k step, k < count[o]; the default is the axis of one
 // element that 1-D and 2-D maps lack.
