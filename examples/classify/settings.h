@@ -45,8 +45,9 @@ struct ClassifySettings {
 
 Settings data_settings(DataSettings& s);
 Settings settings_of(ClassifySettings& s);
-// Learning rate, optimizer and what else depends on it. ValueError: no such architecture.
-ClassifySettings defaults_for(const std::string& arch);
+// Sizes, optimizer and what else depends on the architecture and on whether the pictures are
+// generated ones. ValueError: no such architecture.
+ClassifySettings defaults_for(const std::string& arch, bool generated);
 
 // Fills in defaults, or with `resume` what the run's last checkpoint says, and checks all of it.
 // `settings` are those of `s`, with what the command line gave marked. ValueError names the flag.

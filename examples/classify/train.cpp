@@ -87,8 +87,12 @@ void ClassifyRun::prepare() {
 }
 
 void ClassifyRun::print_first_lines() const {
+  std::string sizes = s_.preset;
+  std::vector<int64_t> blocks = s_.blocks;
+  if (!s_.blocks.empty()) sizes += " with blocks " + to_string(models::ConfigValue(&blocks));
+  if (s_.width > 0) sizes += str(" of width ", s_.width);
   std::printf("classify: %s %s, %lld parameters in %s, %d threads, %s, attention: %s\n",
-              s_.arch.c_str(), s_.preset.c_str(),
+              s_.arch.c_str(), sizes.c_str(),
               static_cast<long long>(model_->module().parameter_count()), s_.precision.c_str(),
               num_threads(), config_value("instruction set").c_str(), model_->attention().c_str());
   if (!started_from_.empty()) std::printf("%s\n", started_from_.c_str());
