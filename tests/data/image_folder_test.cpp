@@ -171,7 +171,7 @@ TEST_CASE("picture folders: names in any script, and links") {
   CHECK(parts.train->class_names() == Names{"Bär", "link", "медведь", "دب", "熊"});
   CHECK(content(*parts.train) == Content{{0, 1}, {1, 1}, {2, 3}, {3, 2}, {4, 2}});
   dir.add("\xc3(/1.png", 4);
-  CHECK_THAT(dir.says(), ContainsSubstring("a class has a name in UTF-8"));
+  CHECK_THAT(dir.says(), ContainsSubstring("the name of a class must be valid UTF-8"));
 }
 
 TEST_CASE("picture folders: no folder, no class, no picture") {
