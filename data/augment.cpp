@@ -5,8 +5,8 @@
 #include <utility>
 
 #include <heed/core/error.h>
-#include <heed/core/random.h>
 #include <heed/core/xtensor.h>
+#include <heed/data/keyed_generator.h>
 #include <heed/data/resize.h>
 
 namespace heed::data {
@@ -20,11 +20,7 @@ constexpr std::pair<const char*, bool Augmentation::*> kAugmentations[] = {
 
 // Numbers that differ for every (seed, epoch, image, augmentation).
 Generator augmentation_generator(uint64_t seed, int64_t epoch, int64_t index, uint32_t purpose) {
-  auto block = philox(
-      {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)},
-      {static_cast<uint32_t>(index), static_cast<uint32_t>(static_cast<uint64_t>(index) >> 32),
-       static_cast<uint32_t>(epoch), 0x61756700 + purpose});
-  return Generator(uint64_t{block[1]} << 32 | block[0]);
+  return keyed_generator(seed, index, static_cast<uint32_t>(epoch), 0x61756700 + purpose);
 }
 
 struct Box {

@@ -1,5 +1,5 @@
 // Keeps what was computed for the epoch that was last asked for. Safe to call from several threads.
-// For batches.cpp and windows.cpp.
+// For batches.cpp, image_batches.cpp and windows.cpp.
 #pragma once
 
 #include <cstdint>

@@ -1,17 +1,12 @@
 #include <heed/data/shape_drawing.h>
 
-#include <cstring>
-
 #include <heed/core/xtensor.h>
+#include <heed/data/keyed_generator.h>
 
 namespace heed::data {
 
 Generator picture_generator(uint64_t seed, ImagePart part, int64_t index, uint32_t purpose) {
-  auto block = philox(
-      {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)},
-      {static_cast<uint32_t>(index), static_cast<uint32_t>(static_cast<uint64_t>(index) >> 32),
-       static_cast<uint32_t>(part), purpose});
-  return Generator(uint64_t{block[1]} << 32 | block[0]);
+  return keyed_generator(seed, index, static_cast<uint32_t>(part), purpose);
 }
 
 int64_t between(Generator& random, int64_t low, int64_t high) {

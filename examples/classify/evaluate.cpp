@@ -26,7 +26,7 @@ Evaluation evaluate(const Classifier& classifier, const data::ImageBatches& batc
     data::ImageBatch batch = batches.get(0, i);
     auto rows = static_cast<int64_t>(batch.labels.size());
     Tensor logits = classifier.forward(classifier.input(batch.images));
-    Tensor labels(Array::from(batch.labels, {rows}).to(default_device()));
+    Tensor labels = on_device(Array::from(batch.labels, {rows}));
     sum += cross_entropy(logits, labels).item() * static_cast<double>(rows);
     std::vector<int64_t> predicted;
     for (double label : argmax(logits, -1).to_vector())

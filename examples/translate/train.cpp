@@ -49,10 +49,10 @@ class TranslationRun {
   std::unique_ptr<models::Transformer> model_;
   std::string config_;
 
-  // Of the epoch that is running, for its report.
-  Tensor loss_;
-  int64_t loss_tokens_ = 0, epoch_tokens_ = 0;
-  Tensor epoch_loss_;  // f64: losses times tokens, summed on the device
+  // Of the update and of the epoch that are running, for the epoch's report: f64, losses times
+  // tokens, summed on the device, and how many tokens.
+  Tensor update_loss_, epoch_loss_;
+  int64_t update_tokens_ = 0, epoch_tokens_ = 0;
   double epoch_seconds_ = 0;
   Clock::time_point step_began_;
 };
@@ -112,17 +112,21 @@ train::TrainTask TranslationRun::make_task() {
   train::TrainTask task;
   task.batches = [this](int64_t epoch) { return batches_->count(epoch); };
   task.step = [this](int64_t epoch, int64_t index) -> train::StepResult {
-    step_began_ = Clock::now();
+    if (update_tokens_ == 0) step_began_ = Clock::now();  // the first batch of the update
     const data::PairBatch& batch = ahead_->get(epoch, index);
-    loss_ = model_->loss(to_tensors(batch), s_.label_smoothing);
-    loss_tokens_ = batch.target_tokens;
-    return {loss_, batch.target_tokens};
+    Tensor loss = model_->loss(to_tensors(batch), s_.label_smoothing);
+    NoGrad guard;
+    Tensor weighted = loss.detach().to(DType::f64) * static_cast<double>(batch.target_tokens);
+    update_loss_ = update_loss_.defined() ? update_loss_ + weighted : weighted;
+    update_tokens_ += batch.target_tokens;
+    return {loss, batch.target_tokens};
   };
   task.on_step = [this](const train::TrainState&) {
     NoGrad guard;
-    Tensor weighted = loss_.detach().to(DType::f64) * static_cast<double>(loss_tokens_);
-    epoch_loss_ = epoch_loss_.defined() ? epoch_loss_ + weighted : weighted;
-    epoch_tokens_ += loss_tokens_;
+    epoch_loss_ = epoch_loss_.defined() ? epoch_loss_ + update_loss_ : update_loss_;
+    epoch_tokens_ += update_tokens_;
+    update_loss_ = Tensor();
+    update_tokens_ = 0;
     epoch_seconds_ += seconds_since(step_began_);
   };
   task.evaluate = [this] { return validation_loss(); };
