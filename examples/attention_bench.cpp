@@ -4,11 +4,15 @@
 //   attention_bench linear efficient --decode --tokens 1024,8192,65536
 // `composed` is dense attention of primitives (scores, softmax, product), `dense` the fused kernel.
 // Each figure is the median of --runs; memory is the most that was held beyond the operands; `work`
-// is the share of dense attention's contractions, as cost() has it.
+// is the share of dense attention's contractions, as cost() has it. A `-` stands for what does not
+// fit into memory (--memory-limit). With several lengths the last lines say with which power of
+// the length the time grows: the slope of log time over log length, by least squares.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -34,12 +38,14 @@ namespace {
 struct Request {
   std::vector<std::string> specs;
   std::vector<int64_t> tokens{4096};
-  int64_t batch = 1, heads = 8, head_dim = 64, runs = 5, threads = 0;
+  int64_t batch = 1, heads = 8, head_dim = 64, runs = 5, threads = 0, memory_limit = 0;
   bool causal = false, train = false, decode = false;
 };
 
-struct Figure {
-  double milliseconds = 0, mebibytes = 0;
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
+struct Figure {  // NaN: it does not fit into memory
+  double milliseconds = kNone, mebibytes = kNone;
 };
 
 double median(std::vector<double> x) {
@@ -47,7 +53,7 @@ double median(std::vector<double> x) {
   return x[x.size() / 2];
 }
 
-Figure measure(int64_t runs, const std::function<void()>& f) {
+Figure measure(int64_t runs, const std::function<void()>& f) try {
   f();
   Figure figure;
   std::vector<double> times;
@@ -62,7 +68,53 @@ Figure measure(int64_t runs, const std::function<void()>& f) {
   }
   figure.milliseconds = median(times);
   return figure;
+} catch (const OutOfMemoryError&) {
+  release_cached_memory();
+  return {};
 }
+
+// A number in so many columns, or a dash.
+std::string column(const char* format, int width, double x) {
+  char text[32];
+  if (std::isnan(x)) std::snprintf(text, sizeof text, "%*s", width, "-");
+  else std::snprintf(text, sizeof text, format, width, x);
+  return text;
+}
+
+// With which power of the length the time grows.
+class Growth {
+ public:
+  void add(const std::string& name, int64_t tokens, double milliseconds) {
+    if (std::isnan(milliseconds)) return;
+    auto found = std::find_if(all_.begin(), all_.end(), [&](auto& x) { return x.name == name; });
+    if (found == all_.end()) found = all_.insert(all_.end(), {name, {}});
+    found->points.emplace_back(std::log(static_cast<double>(tokens)), std::log(milliseconds));
+  }
+
+  void print() const {
+    for (const auto& [name, points] : all_)
+      if (points.size() > 1)
+        std::printf("time grows with tokens^%.2f (%zu lengths): %s\n", slope(points),
+                    points.size(), name.c_str());
+  }
+
+ private:
+  using Points = std::vector<std::pair<double, double>>;
+  struct Series {
+    std::string name;
+    Points points;
+  };
+
+  static double slope(const Points& points) {
+    double x = 0, y = 0, xx = 0, xy = 0;
+    for (auto [a, b] : points) x += a, y += b;
+    x /= static_cast<double>(points.size()), y /= static_cast<double>(points.size());
+    for (auto [a, b] : points) xx += (a - x) * (a - x), xy += (a - x) * (b - y);
+    return xy / xx;
+  }
+
+  std::vector<Series> all_;
+};
 
 // One call, forward or forward and backward, on [B, H, N, D] as projections give it.
 class Call {
@@ -131,16 +183,20 @@ void calls(const Request& r) {
               r.causal ? ", causal" : "", num_threads());
   std::printf("%8s  %-32s %10s %10s  %13s %14s  %10s %7s\n", "tokens", "attention", "ms", "MiB",
               "composed / ms", "composed / MiB", "dense / ms", "work");
+  Growth growth;
   for (int64_t n : r.tokens) {
     Call call(r, n);
     auto dense = nn::make_attention("dense", config_for(r, n));
     Figure composed = call.of(*dense, true), fused = call.of(*dense);
     auto line = [&](const char* name, Figure f, double share) {
-      std::printf("%8lld  %-32s %10.2f %10.1f  %13.2f %14.2f  %10.2f %7.4f\n",
-                  static_cast<long long>(n), name, f.milliseconds, f.mebibytes,
-                  composed.milliseconds / f.milliseconds, composed.mebibytes / f.mebibytes,
-                  fused.milliseconds / f.milliseconds, share);
+      std::printf("%8lld  %-32s %s %s  %s %s  %s %7.4f\n", static_cast<long long>(n), name,
+                  column("%*.2f", 10, f.milliseconds).c_str(),
+                  column("%*.1f", 10, f.mebibytes).c_str(),
+                  column("%*.2f", 13, composed.milliseconds / f.milliseconds).c_str(),
+                  column("%*.2f", 14, composed.mebibytes / f.mebibytes).c_str(),
+                  column("%*.2f", 10, fused.milliseconds / f.milliseconds).c_str(), share);
       std::fflush(stdout);
+      growth.add(name, n, f.milliseconds);
     };
     line("composed", composed, 1);
     line("dense", fused, 1);
@@ -149,6 +205,7 @@ void calls(const Request& r) {
       line(spec.c_str(), call.of(*attention), work(r, *attention, *dense, n));
     }
   }
+  growth.print();
 }
 
 // A state that holds n tokens, and the time of one more; every measured step is undone.
@@ -220,6 +277,7 @@ int main(int argc, char** argv) {
   app.add_option("--head-dim", r.head_dim);
   app.add_option("--runs", r.runs, "each figure is the median of so many");
   app.add_option("--threads", r.threads, "0 = all processors");
+  app.add_option("--memory-limit", r.memory_limit, "MiB of tensors at most; 0 = no limit");
   app.add_flag("--causal", r.causal);
   app.add_flag("--train", r.train, "forward and backward");
   app.add_flag("--decode", r.decode, "one token more after so many, with the decoding state");
@@ -227,9 +285,11 @@ int main(int argc, char** argv) {
     examples::require_in_range({{"--batch", r.batch, 1},
                                 {"--heads", r.heads, 1},
                                 {"--head-dim", r.head_dim, 1},
-                                {"--runs", r.runs, 1}});
+                                {"--runs", r.runs, 1},
+                                {"--memory-limit", r.memory_limit, 0, examples::kMostMebibytes}});
     for (int64_t n : r.tokens) examples::require_in_range({{"--tokens", n, 1}});
     examples::set_threads(r.threads);
+    examples::limit_memory(r.memory_limit);
     if (r.decode) decoding(r);
     else calls(r);
     return 0;

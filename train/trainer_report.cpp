@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <heed/autograd/ops/range_flag.h>
+#include <heed/core/memory.h>
 #include <heed/train/evaluation_mode.h>
 
 namespace heed::train {
@@ -65,6 +66,7 @@ bool Trainer::Loop::evaluate() {
                            {"step", state.step},
                            {"epoch", state.epoch},
                            {config.metric_name, metric},
+                           {"peak_bytes", memory_stats(optimizer.device()).peak_bytes},
                            {"seconds", seconds()}};
   if (state.best)
     fields.insert(fields.end() - 1, {{"best", *state.best}, {"best_step", state.best_step}});

@@ -53,7 +53,7 @@ class ClassifyRun {
 
 void ClassifyRun::prepare() {
   const TrainingSettings& t = s_.training;
-  set_threads(t.threads);
+  use_machine(t);
   auto seed = static_cast<uint64_t>(t.seed);
   parts_ = open_images(s_.data, seed);
   info_.class_names = parts_.train->class_names();

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <heed/core/error.h>
+#include <heed/core/memory.h>
 #include <heed/core/parallel.h>
 
 namespace heed::examples {
@@ -63,5 +64,9 @@ inline void set_threads(int64_t threads) {
           str("--threads ", threads, ": 1 to 1024 expected, or 0 for all"));
   set_num_threads(static_cast<int>(threads));
 }
+
+// Tensors of the default device may take so many MiB; more is an OutOfMemoryError. 0: no limit.
+constexpr int64_t kMostMebibytes = int64_t{1} << 40;
+inline void limit_memory(int64_t mebibytes) { set_memory_limit(mebibytes << 20); }
 
 }  // namespace heed::examples

@@ -23,7 +23,7 @@ struct TrainingSettings {
   double lr = 0, clip = 1;
   std::string schedule = "cosine";
   int64_t warmup = 0, accumulate = 1, keep_last = 0, patience = 0;
-  int64_t seed = 1, threads = 0;
+  int64_t seed = 1, threads = 0, memory_limit = 0;
   std::string out;
   bool resume = false, quiet = false;
 };
@@ -45,6 +45,8 @@ inline Settings settings_of(TrainingSettings& s) {
        kMayChange},
       {"seed", &s.seed, "of weights, batches and dropout"},
       {"threads", &s.threads, "0 = all processors"},
+      {"memory-limit", &s.memory_limit,
+       "MiB of tensors at most, more is an error; 0 = no limit", kMayChange},
       {"out", &s.out, "directory for checkpoints and metrics", kMayChange},
       {"resume", &s.resume, "go on with the run in --out", kMayChange},
       {"quiet", &s.quiet, "no progress", kMayChange},
@@ -67,13 +69,19 @@ inline void check(const TrainingSettings& s) {
                     {"--keep-last", s.keep_last, 1},
                     {"--patience", s.patience, 0},
                     {"--seed", s.seed, 0, kAnyHigh},
-                    {"--threads", s.threads, 0}});
+                    {"--threads", s.threads, 0},
+                    {"--memory-limit", s.memory_limit, 0, kMostMebibytes}});
   require_positive("--lr", s.lr);
   require_not_negative({{"--clip", s.clip}, {"--minutes", s.minutes}});
   require(s.epochs > 0 || s.steps > 0 || s.minutes > 0,
           "--epochs, --steps or --minutes above 0 expected");
   require(s.schedule != "cosine" || s.epochs > 0 || s.steps > 0,
           "--schedule cosine needs --epochs or --steps, which say where it ends");
+}
+
+inline void use_machine(const TrainingSettings& s) {
+  set_threads(s.threads);
+  limit_memory(s.memory_limit);
 }
 
 // Fills in what the command line did not give: from `base`, or with --resume from what the run's

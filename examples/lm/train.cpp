@@ -61,7 +61,7 @@ double mean_loss(const models::LanguageModel& model, const data::TokenWindows& w
 int train_command(const LmSettings& s) {
   const TrainingSettings& t = s.training;
   int64_t context = s.model.context;
-  set_threads(t.threads);
+  use_machine(t);
   // Whatever can be wrong with the model is found before the data is read.
   models::LanguageModel probe(model_config(s, 4));
   std::string text = load_text(s);

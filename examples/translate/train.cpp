@@ -58,7 +58,7 @@ class TranslationRun {
 };
 
 void TranslationRun::prepare() {
-  set_threads(s_.training.threads);
+  use_machine(s_.training);
   manual_seed(static_cast<uint64_t>(s_.training.seed));
   // Whatever can be wrong with the model is found before the data is read.
   models::Transformer probe(model_config(s_, 4));

@@ -39,6 +39,8 @@ def main(work):
     bad("--dropout 1", "translate", "train", *out, "--dropout", "1")
     bad("--attention-dropout", "translate", "train", *out, "--attention-dropout", "-0.1")
     bad("--threads", "translate", "train", *out, "--threads", "5000")
+    bad("--memory-limit", "translate", "train", *out, "--memory-limit", "-1")
+    bad("limit 1048576", "translate", "train", *out, *quick, "--memory-limit", "1")
     bad("--seed", "translate", "train", *out, "--seed", "-1")
     bad("too large", "translate", "train", *out, "--seed", "99999999999999999999")
     bad("at most", "translate", "train", *out, "--epochs", "999999999999")
@@ -70,6 +72,15 @@ def main(work):
     bad("nonesuch", "attention_bench", "nonesuch", "--tokens", "8")
     bad("--tokens 0", "attention_bench", "dense", "--tokens", "0")
     bad("linformer", "attention_bench", "linformer", "--tokens", "8", "--causal")
+    bad("--memory-limit -1", "attention_bench", "dense", "--memory-limit", "-1")
+    # What does not fit is a dash; the growth is that of what was measured.
+    text = good("attention_bench", "embedded_gaussian:form=naive", "efficient", "--tokens",
+                "64,1024", "--heads", "1", "--runs", "1", "--threads", "1", "--memory-limit", "4")
+    rows = [line.split() for line in text.splitlines()]
+    assert [row[2] for row in rows if row[:2] == ["1024", "embedded_gaussian:form=naive"]] == ["-"]
+    assert [row[2] for row in rows if row[:2] == ["1024", "efficient"]] != ["-"]
+    growth = [line for line in text.splitlines() if line.startswith("time grows")]
+    assert [line.split()[-1] for line in growth] == ["dense", "efficient"], growth
     bad("one directory", "figures", work / "a", work / "b")
     bad("one directory", "figures", "--help")
     bad("PAIRS '--help'", "07_recurrent_attention", "--help")
