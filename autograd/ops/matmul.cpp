@@ -39,11 +39,17 @@ void add_product(Vjp& v, int i, const Array& a, const Array& b) {
 }
 
 // A gradient with its operand's memory layout saves a strided copy where the transposition is
-// undone. Not if a batch axis is shared: then the usual order is one product of all rows.
-bool lies_transposed(const Array& x, const Array& other) {
-  if (x.rank() < 3 || other.rank() != x.rank()) return false;
-  for (int i = 0; i < x.rank() - 2; ++i)
-    if (x.dim(i) != other.dim(i)) return false;
+// undone. Not if a batch axis of small matrices shares the other operand: then the usual order is
+// one product of all rows. `work`: multiply-adds of one matrix.
+bool lies_transposed(const Array& x, const Array& other, const Array& cotangent, int64_t work) {
+  constexpr int64_t kLarge = 1 << 18;
+  if (x.rank() < 3 || cotangent.rank() != x.rank()) return false;
+  bool shared = other.rank() != x.rank();
+  for (int i = 0; i < x.rank() - 2; ++i) {
+    if (x.dim(i) != cotangent.dim(i)) return false;
+    shared = shared || x.dim(i) != other.dim(i);
+  }
+  if (shared && work < kLarge) return false;
   return x.strides()[x.rank() - 2] == 1 && x.dim(-2) > 1 && x.dim(-1) > 1;
 }
 
@@ -80,15 +86,16 @@ struct MatMul {
     const Tensor& g = v.cotangent();
     Tensor a = v.input(0), b = v.input(1);
     bool plain = !v.create_graph() && a.rank() == 2 && b.rank() == 2;
+    const int64_t work = a.dim(-2) * a.dim(-1) * b.dim(-1);
     if (v.needs(0)) {
       if (plain) add_product(v, 0, g.array(), b.array().transpose(0, 1));
-      else if (lies_transposed(a.array(), b.array()))  // dA^T = B dC^T
+      else if (lies_transposed(a.array(), b.array(), g.array(), work))  // dA^T = B dC^T
         v.add(0, transpose(matmul(b, transpose(g, -1, -2)), -1, -2));
       else v.add(0, sum_to(matmul(g, transpose(b, -1, -2)), v.shape(0)));
     }
     if (v.needs(1)) {
       if (plain) add_product(v, 1, a.array().transpose(0, 1), g.array());
-      else if (lies_transposed(b.array(), a.array()))  // dB^T = dC^T A
+      else if (lies_transposed(b.array(), a.array(), g.array(), work))  // dB^T = dC^T A
         v.add(1, transpose(matmul(transpose(g, -1, -2), a), -1, -2));
       else v.add(1, sum_to(matmul(transpose(a, -1, -2), g), v.shape(1)));
     }
