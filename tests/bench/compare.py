@@ -5,7 +5,8 @@ compare.py HEED_BENCH PEERS_PYTHON THREADS ROUNDS [FILTER]
 
 A round runs heed's half and the peers' half, so that a slow minute of the machine affects both.
 Values are medians of the rounds; so is the ratio, with the lowest and the highest behind it.
-ratio > 1: heed is faster. Times are better when lower, figures per second when higher.
+ratio > 1: heed is faster. Times are better when lower, figures per second when higher. Of memory
+the ratio is heed's share of what the peer takes.
 """
 import json
 import pathlib
@@ -17,10 +18,11 @@ SECONDS = {"s": 1, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
 def ratio(value, unit, peer, peer_unit):
-    """How many times faster heed is, or None where the two figures are not speeds of one kind."""
+    """How many times faster heed is, or its share of the memory; None for figures of two kinds."""
     if unit in SECONDS and peer_unit in SECONDS:
         return peer * SECONDS[peer_unit] / (value * SECONDS[unit])
-    return value / peer if unit == peer_unit and unit.endswith("/s") else None
+    comparable = unit == peer_unit and (unit.endswith("/s") or unit == "MiB")
+    return value / peer if comparable else None
 
 
 def median(figures):

@@ -7,10 +7,10 @@ better one counts.
 """
 import argparse
 
-from timing import emit, median_seconds, need_torch, wanted
+from timing import emit, median_seconds, need_torch, peak_mebibytes, wanted
 
 BATCH, SIDE, CLASSES, WIDTH, BLOCKS = 128, 28, 10, 16, 3
-NAME = "step/resnet"
+NAME, MEMORY = "step/resnet", "memory/resnet"
 
 
 def build(torch):
@@ -46,7 +46,8 @@ def build(torch):
                          nn.Linear(inputs, CLASSES)).train()
 
 
-def seconds_a_step(torch, steps, memory_format):
+def training(torch, memory_format):
+    """The step, and the number of parameters."""
     torch.manual_seed(1)
     model = build(torch).to(memory_format=memory_format)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01)
@@ -61,8 +62,7 @@ def seconds_a_step(torch, steps, memory_format):
         optimizer.step()
         loss.item()
 
-    count = sum(p.numel() for p in model.parameters())
-    return median_seconds(step, seconds=0, least=steps), count
+    return step, sum(p.numel() for p in model.parameters())
 
 
 def main():
@@ -71,12 +71,17 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=10, help="timed steps (the median counts)")
     args = parser.parse_args()
-    if not wanted(args.filter, NAME):
+    if not wanted(args.filter, NAME) and not wanted(args.filter, MEMORY):
         return
     torch = need_torch(args.threads)
-    runs = [seconds_a_step(torch, args.steps, form)
-            for form in (torch.contiguous_format, torch.channels_last)]
-    seconds, count = min(runs)
+    forms = (torch.contiguous_format, torch.channels_last)
+    if wanted(args.filter, MEMORY):
+        emit(MEMORY, min(peak_mebibytes(lambda: training(torch, form)[0]) for form in forms), "MiB")
+    if not wanted(args.filter, NAME):
+        return
+    steps = [training(torch, form) for form in forms]
+    seconds = min(median_seconds(step, seconds=0, least=args.steps) for step, _ in steps)
+    count = steps[0][1]
     emit(f"{NAME}_parameters", count, "parameters")
     emit(NAME, BATCH / seconds, "images/s")
     emit(f"{NAME}_time", seconds * 1e3, "ms")

@@ -1,6 +1,7 @@
 """Shared by the peer benchmarks: settings, one way to time, one way to print."""
 import argparse
 import json
+import os
 import re
 import statistics
 import sys
@@ -35,6 +36,33 @@ def median_seconds(run, seconds=1.0, least=5, most=200):
         run()
         taken.append(time.perf_counter() - start)
     return statistics.median(taken)
+
+
+def mebibytes_of(field):
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith(field)) / 1024
+
+
+def peak_mebibytes(make):
+    """The highest resident size while make() builds a training step and it runs three times, above
+    the size before (torch is imported by then). As tests/bench/peak_memory.h measures. In a process
+    of its own, so that what was measured before leaves nothing behind."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")  # forgets the highest size so far
+        before = mebibytes_of("VmRSS")
+        step = make()
+        for _ in range(3):
+            step()
+        os.write(write, json.dumps(mebibytes_of("VmHWM") - before).encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as file:
+        figure = json.loads(file.read())
+    os.waitpid(child, 0)
+    return figure
 
 
 def emit(name, value, unit):

@@ -8,9 +8,10 @@ channels_last, the better one counts.
 """
 import argparse
 
-from timing import emit, median_seconds, need_torch, wanted
+from timing import emit, median_seconds, need_torch, peak_mebibytes, wanted
 
 BATCH, SIDE, PATCH, CLASSES, HEADS = 128, 28, 4, 10, 4
+MEMORY = "memory/vit"  # of step/vit
 SIZES = {"step/vit": (128, 6, 0.1), "step/vit_small": (64, 4, 0.0)}  # width, layers, dropout
 
 
@@ -40,7 +41,8 @@ def build(torch, width, layers, dropout):
     return ViT().train()
 
 
-def seconds_a_step(torch, size, steps, memory_format):
+def training(torch, size, memory_format):
+    """The step, and the number of parameters."""
     torch.manual_seed(1)
     model = build(torch, *size).to(memory_format=memory_format)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01)
@@ -55,8 +57,7 @@ def seconds_a_step(torch, size, steps, memory_format):
         optimizer.step()
         loss.item()
 
-    count = sum(p.numel() for p in model.parameters())
-    return median_seconds(step, seconds=0, least=steps), count
+    return step, sum(p.numel() for p in model.parameters())
 
 
 def main():
@@ -66,14 +67,19 @@ def main():
     parser.add_argument("--steps", type=int, default=10, help="timed steps (the median counts)")
     args = parser.parse_args()
     chosen = {name: size for name, size in SIZES.items() if wanted(args.filter, name)}
-    if not chosen:
+    memory = wanted(args.filter, MEMORY)
+    if not chosen and not memory:
         return
     torch = need_torch(args.threads)
+    forms = (torch.contiguous_format, torch.channels_last)
+    if memory:
+        size = SIZES["step/vit"]
+        emit(MEMORY, min(peak_mebibytes(lambda: training(torch, size, form)[0]) for form in forms),
+             "MiB")
     for name, size in chosen.items():
-        runs = [seconds_a_step(torch, size, args.steps, form)
-                for form in (torch.contiguous_format, torch.channels_last)]
-        seconds, count = min(runs)
-        emit(f"{name}_parameters", count, "parameters")
+        steps = [training(torch, size, form) for form in forms]
+        seconds = min(median_seconds(step, seconds=0, least=args.steps) for step, _ in steps)
+        emit(f"{name}_parameters", steps[0][1], "parameters")
         emit(name, BATCH / seconds, "images/s")
         emit(f"{name}_time", seconds * 1e3, "ms")
 
