@@ -159,3 +159,24 @@ TEST_CASE("pictures: broken JPEG") {
   CHECK_THAT(message, StartsWith("x.png: "));
   CHECK_THAT(message, ContainsSubstring(says));
 }
+
+TEST_CASE("JPEG: 500 scans are read, one more is refused") {
+  const std::string picture = golden_picture("progressive.jpg"), start_of_scan = "\xff\xda";
+  int scans = 0;
+  for (size_t at = 0; (at = picture.find(start_of_scan, at)) != std::string::npos; ++at) ++scans;
+  // The first scan holds the DC coefficients without their last bit. Said to hold all bits, it may
+  // follow the others as often as one likes.
+  size_t begin = picture.find(start_of_scan), end = begin + 2;
+  while (picture[end] != '\xff' || picture[end + 1] == '\0') ++end;
+  std::string again = picture.substr(begin, end - begin);
+  again[static_cast<size_t>(1 + again[3])] =
+      0;  // the end of its header: no bit before, none missing
+  auto with_scans = [&](int count) {
+    std::string more = picture.substr(0, picture.size() - 2);
+    for (int i = scans; i < count; ++i) more += again;
+    return decoding(more + "\xff\xd9");
+  };
+  REQUIRE(scans > 1);
+  CHECK(with_scans(500) == "");
+  CHECK(with_scans(501) == "x.png: cannot read this JPEG: more than 500 scans");
+}
