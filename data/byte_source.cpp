@@ -6,15 +6,19 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
 
 #include <heed/core/error.h>
 
 namespace heed::data {
 
 static constexpr size_t kChunk = size_t{1} << 16;
-static constexpr uint64_t kMostInflated = 1032;  // bytes out of one: deflate's limit
 static constexpr uint64_t kUnknownSize = ~uint64_t{0} / kMostInflated;  // of a pipe
+
+bool is_there(const std::filesystem::path& path) {
+  std::error_code ignored;
+  return std::filesystem::symlink_status(path, ignored).type() !=
+         std::filesystem::file_type::not_found;
+}
 
 struct ByteSource::State {
   explicit State(const std::string& path) : name_(path) {

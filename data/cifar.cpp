@@ -16,11 +16,6 @@ constexpr size_t kPixels = 3 * 32 * 32, kRecord = 1 + kPixels;
 constexpr size_t kMostBytes = size_t{1} << 30;
 constexpr int64_t kClasses = 10;
 
-bool is_there(const fs::path& path) {
-  std::error_code ignored;  // a broken link is there: opening it says what is wrong
-  return fs::symlink_status(path, ignored).type() != fs::file_type::not_found;
-}
-
 std::string read_records(const std::string& path) {
   ByteSource source(path);
   std::string bytes;

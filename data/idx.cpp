@@ -88,11 +88,8 @@ std::vector<int64_t> read_idx_labels(const std::string& path, int64_t& classes) 
 std::optional<std::string> find_idx(const std::filesystem::path& directory, std::string name) {
   std::string dotted = name;
   dotted[dotted.find("-idx")] = '.';
-  std::error_code ignored;
   for (const std::string& form : {name, name + ".gz", dotted, dotted + ".gz"})
-    if (auto status = std::filesystem::symlink_status(directory / form, ignored);
-        status.type() != std::filesystem::file_type::not_found)
-      return (directory / form).string();
+    if (is_there(directory / form)) return (directory / form).string();
   return std::nullopt;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <heed/core/error.h>
+#include <heed/data/byte_source.h>
 
 namespace heed::data {
 
@@ -130,7 +131,6 @@ int64_t big_endian_size(std::string_view bytes, size_t at) {
 Array decode_png(const std::string& name, std::string_view bytes) {
   // The sizes come first: signature (8 bytes), length and name of the chunk IHDR (8), then these.
   constexpr size_t kSizesAt = 16;
-  constexpr uint64_t kMostInflated = 1032;  // bytes out of one: deflate's limit
   auto refuse = [&](const char* why) { throw IoError(str(name, ": cannot read this PNG: ", why)); };
   if (bytes.size() < kSizesAt + 8) refuse("it ends early: the file is truncated");
   if (bytes.substr(12, 4) != "IHDR") refuse("it does not begin with an IHDR chunk");
