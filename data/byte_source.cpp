@@ -57,7 +57,7 @@ struct ByteSource::State {
       int status = inflate(&z_, Z_NO_FLUSH);
       if (status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR)
         throw IoError(str(name_, ": corrupt gzip data near offset ", offset(), ": ",
-                          z_.msg ? z_.msg : "zlib cannot go on"));
+                          z_.msg ? z_.msg : "zlib cannot continue"));
       out.append(reinterpret_cast<char*>(block), kChunk - z_.avail_out);
       if (status == Z_STREAM_END) next_member();
       if (z_.avail_out < kChunk) return true;
@@ -86,7 +86,7 @@ struct ByteSource::State {
     z_ = {};
     z_.next_in = raw_;
     z_.avail_in = static_cast<uInt>(have_);
-    if (inflateInit2(&z_, 15 + 16) != Z_OK) throw IoError(str(name_, ": zlib cannot start"));
+    if (inflateInit2(&z_, 15 + 16) != Z_OK) throw IoError(str(name_, ": zlib cannot be set up"));
     inflating_ = true;
   }
   void next_member() {
@@ -96,7 +96,7 @@ struct ByteSource::State {
     } else {
       if (*z_.next_in != 0x1f)
         throw IoError(
-            str(name_, ": something that is not gzip follows the gzip data, at offset ", offset()));
+            str(name_, ": the gzip data are followed by other bytes, at offset ", offset()));
       inflateReset(&z_);
     }
   }
