@@ -90,8 +90,7 @@ Augmentation parse_augmentation(std::string_view names) {
     auto* row = std::find_if(std::begin(kAugmentations), std::end(kAugmentations),
                              [&](const auto& known) { return name == known.first; });
     if (row == std::end(kAugmentations))
-      throw ValueError(
-          str("augmentation '", name, "' is unknown; there are shift, crop, flip, erase and none"));
+      throw ValueError(str("augmentation '", name, "': shift, crop, flip, erase or none expected"));
     if (std::exchange(out.*row->second, true))
       throw ValueError(str("augmentation '", name, "' is given twice in '", names, "'"));
   }

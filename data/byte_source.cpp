@@ -6,15 +6,19 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
 
 #include <heed/core/error.h>
 
 namespace heed::data {
 
 static constexpr size_t kChunk = size_t{1} << 16;
-static constexpr uint64_t kMostInflated = 1032;  // bytes out of one: deflate's limit
 static constexpr uint64_t kUnknownSize = ~uint64_t{0} / kMostInflated;  // of a pipe
+
+bool is_there(const std::filesystem::path& path) {
+  std::error_code ignored;
+  return std::filesystem::symlink_status(path, ignored).type() !=
+         std::filesystem::file_type::not_found;
+}
 
 struct ByteSource::State {
   explicit State(const std::string& path) : name_(path) {
@@ -53,7 +57,7 @@ struct ByteSource::State {
       int status = inflate(&z_, Z_NO_FLUSH);
       if (status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR)
         throw IoError(str(name_, ": corrupt gzip data near offset ", offset(), ": ",
-                          z_.msg ? z_.msg : "zlib cannot go on"));
+                          z_.msg ? z_.msg : "zlib cannot continue"));
       out.append(reinterpret_cast<char*>(block), kChunk - z_.avail_out);
       if (status == Z_STREAM_END) next_member();
       if (z_.avail_out < kChunk) return true;
@@ -82,7 +86,7 @@ struct ByteSource::State {
     z_ = {};
     z_.next_in = raw_;
     z_.avail_in = static_cast<uInt>(have_);
-    if (inflateInit2(&z_, 15 + 16) != Z_OK) throw IoError(str(name_, ": zlib cannot start"));
+    if (inflateInit2(&z_, 15 + 16) != Z_OK) throw IoError(str(name_, ": zlib cannot be set up"));
     inflating_ = true;
   }
   void next_member() {
@@ -92,7 +96,7 @@ struct ByteSource::State {
     } else {
       if (*z_.next_in != 0x1f)
         throw IoError(
-            str(name_, ": something that is not gzip follows the gzip data, at offset ", offset()));
+            str(name_, ": the gzip data are followed by other bytes, at offset ", offset()));
       inflateReset(&z_);
     }
   }

@@ -7,18 +7,26 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 
 namespace heed::data {
+
+// The most bytes that deflate makes of one.
+inline constexpr uint64_t kMostInflated = 1032;
+
+// Whether a file or directory of that name is there. So is a broken link: opening it says what is
+// wrong.
+bool is_there(const std::filesystem::path& path);
 
 class ByteSource {
  public:
   explicit ByteSource(const std::string& path);
   ~ByteSource();
   bool read(std::string& out);  // appends some bytes; false at the end of the file
-  // The most bytes that there can be: the size of the file, of gzip data 1032 times that
-  // (deflate's limit). What a header promises beyond it is not worth allocating.
+  // The most bytes that there can be: the size of the file, of gzip data kMostInflated times that.
+  // What a header promises beyond it is not worth allocating.
   uint64_t most_bytes() const;
 
  private:

@@ -16,18 +16,12 @@ constexpr size_t kPixels = 3 * 32 * 32, kRecord = 1 + kPixels;
 constexpr size_t kMostBytes = size_t{1} << 30;
 constexpr int64_t kClasses = 10;
 
-bool is_there(const fs::path& path) {
-  std::error_code ignored;  // a broken link is there: opening it says what is wrong
-  return fs::symlink_status(path, ignored).type() != fs::file_type::not_found;
-}
-
 std::string read_records(const std::string& path) {
   ByteSource source(path);
   std::string bytes;
   while (source.read(bytes))
     if (bytes.size() > kMostBytes)
-      throw IoError(
-          str(path, ": more than ", kMostBytes, " bytes; a file of CIFAR-10 has 30730000"));
+      throw IoError(str(path, ": more than ", kMostBytes, " bytes; a CIFAR-10 file has 30730000"));
   if (bytes.empty()) throw IoError(str(path, ": the file is empty, CIFAR-10 images expected"));
   if (bytes.size() % kRecord != 0)
     throw IoError(str(path, ": ", bytes.size(),
@@ -36,7 +30,7 @@ std::string read_records(const std::string& path) {
   for (size_t at = 0; at < bytes.size(); at += kRecord)
     if (auto label = static_cast<unsigned char>(bytes[at]); label >= kClasses)
       throw IoError(str(path, ": label ", label, " of image ", at / kRecord, ", at byte ", at,
-                        "; 0 to 9 expected in a file of CIFAR-10"));
+                        ", is out of range; CIFAR-10 has the labels 0 to 9"));
   return bytes;
 }
 
@@ -52,7 +46,8 @@ std::vector<std::string> class_names_beside(const std::string& file) {
   if (names.size() != kClasses)
     throw IoError(str(path, ": ", kClasses, " class names expected, got ", names.size()));
   for (size_t i = 0; i < names.size(); ++i)
-    if (names[i].empty()) throw IoError(str(path, ":", i + 1, ": a class name expected"));
+    if (names[i].empty())
+      throw IoError(str(path, ":", i + 1, ": a class name expected, got an empty line"));
   return names;
 }
 
@@ -63,7 +58,8 @@ std::vector<std::string> all_or_none(const fs::path& directory,
   for (auto& name : names)
     (is_there(directory / name) ? paths : missing).push_back((directory / name).string());
   if (!paths.empty() && !missing.empty())
-    throw IoError(str(missing[0], ": not there, but ", paths[0], " is: ", missing.size(),
+    throw IoError(str(missing[0], ": no such file, although there is ", paths[0], ": ",
+                      missing.size(),
                       missing.size() == 1 ? " batch is missing" : " batches are missing"));
   return paths;
 }
@@ -75,7 +71,7 @@ const std::vector<std::string> kTestFiles = {"test_batch.bin"};
 }  // namespace
 
 ImageSetPtr read_cifar_files(const std::vector<std::string>& paths) {
-  if (paths.empty()) throw ValueError("read_cifar_files: no file");
+  if (paths.empty()) throw ValueError("read_cifar_files: at least one file expected");
   std::vector<std::string> files;
   size_t images = 0;
   for (auto& path : paths) {
@@ -96,7 +92,7 @@ ImageSetPtr read_cifar_files(const std::vector<std::string>& paths) {
 ImageParts read_cifar_folder(const std::string& directory) {
   std::error_code ignored;
   if (!fs::is_directory(directory, ignored))
-    throw IoError(str(directory, ": not a directory, the folder of CIFAR-10's files expected"));
+    throw IoError(str(directory, ": not a directory, the folder of the CIFAR-10 files expected"));
   fs::path place = directory;
   auto train = all_or_none(place, kTrainFiles), test = all_or_none(place, kTestFiles);
   if (train.empty() && test.empty()) {
@@ -108,9 +104,9 @@ ImageParts read_cifar_folder(const std::string& directory) {
     bool python = is_there(fs::path(directory) / "data_batch_1") ||
                   is_there(fs::path(directory) / "cifar-10-batches-py");
     throw IoError(str(directory,
-                      ": none of CIFAR-10's files data_batch_1.bin to data_batch_5.bin, "
+                      ": none of the CIFAR-10 files data_batch_1.bin to data_batch_5.bin and "
                       "test_batch.bin is here",
-                      python ? "; this is its version for Python, heed reads the binary one "
+                      python ? "; this is the Python version, heed reads the binary version "
                                "(cifar-10-binary.tar.gz)"
                              : ""));
   }
@@ -118,7 +114,7 @@ ImageParts read_cifar_folder(const std::string& directory) {
   if (!train.empty()) parts.train = read_cifar_files(train);
   if (!test.empty()) parts.test = read_cifar_files(test);
   for (auto* missing : {train.empty() ? "training" : nullptr, test.empty() ? "test" : nullptr})
-    if (missing) parts.notes.push_back(str(place.string(), ": no ", missing, " images are here"));
+    if (missing) parts.notes.push_back(str(place.string(), ": no ", missing, " images here"));
   return parts;
 }
 

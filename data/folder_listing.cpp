@@ -30,8 +30,8 @@ std::vector<Entry> visible_entries(const std::string& directory) {
     std::error_code no_status, ignored;
     fs::file_type type = fs::status(path, no_status).type();
     if (type == fs::file_type::not_found)
-      throw IoError(str(path, ": a broken symbolic link, to ",
-                        fs::read_symlink(path, ignored).string(), ", which is not there"));
+      throw IoError(str(path, ": a broken symbolic link: ",
+                        fs::read_symlink(path, ignored).string(), " does not exist"));
     if (no_status) throw IoError(str(path, ": cannot be examined: ", no_status.message()));
     entries.push_back({std::move(name), std::move(path), type});
   }
@@ -78,7 +78,7 @@ class Lister {
     add_pictures(validation, out_.validation);
     add_pictures(test, out_.test);
     if (train.size() == 1)
-      throw IoError(str(train[0].path, ": the only class folder; two or more classes expected"));
+      throw IoError(str(train[0].path, ": the only class folder; at least two classes expected"));
     note(loose_, "outside the class folders", "file", "files");
     note(files_, "not named .png, .jpg or .jpeg", "file", "files");
     note(nested_, "inside a class folder", "folder", "folders");
@@ -115,15 +115,15 @@ class Lister {
 
     for (auto& part : parts) {
       if (part.folders.size() > 1)
-        throw IoError(str(part.folders[1].path, ": the same part as ", part.folders[0].path,
-                          "; one of them expected"));
+        throw IoError(str(part.folders[1].path, ": this is the same part as ", part.folders[0].path,
+                          "; only one of the two expected"));
       if (!part.folders.empty() && part.classes.empty())
         throw IoError(str(part.folders[0].path, ": no class folders here; ", part.folders[0].path,
                           "/CLASS/*.png expected"));
     }
     for (auto& other : others)
       out_.notes.push_back(
-          str(other.path, " skipped: none of train, val, valid, validation, test"));
+          str(other.path, " skipped: not called train, val, valid, validation or test"));
     skip_files(inside);
     return true;
   }
@@ -139,7 +139,7 @@ class Lister {
         if (classes == &train || train.empty()) names.insert(folder.name);
         else if (!names.contains(folder.name))
           throw IoError(str(folder.path, ": class \"", folder.name,
-                            "\" has no folder among the training pictures, beside ",
+                            "\" has no training pictures: a folder of that name expected beside ",
                             train[0].path));
       }
     out_.class_names.assign(names.begin(), names.end());

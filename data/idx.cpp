@@ -17,13 +17,13 @@ constexpr int64_t kMostPixels = int64_t{1} << 40;
 Shape parse_idx_header(const std::string& path, const std::string& bytes) {
   std::string magic = bytes.substr(0, 4);
   if (magic.size() < 4)
-    throw IoError(str(path, ": not an IDX file: only ", bytes.size(), " bytes"));
+    throw IoError(str(path, ": not an IDX file: it has only ", bytes.size(), " bytes"));
   if (magic[0] != 0 || magic[1] != 0)
     throw IoError(str(path, ": not an IDX file: it begins with ", hex_bytes(magic),
                       ", 00 00 08 and the number of axes expected"));
   if (magic[2] != 8)
     throw IoError(str(path, ": IDX element type ", hex_bytes(magic.substr(2, 1)),
-                      ", only 08 (bytes without sign) can be read"));
+                      ", only 08 (unsigned bytes) can be read"));
   int axes = static_cast<unsigned char>(magic[3]);
   if (axes < 1 || axes > 4) throw IoError(str(path, ": IDX with ", axes, " axes, 1 to 4 expected"));
   if (bytes.size() < static_cast<size_t>(4 + 4 * axes))
@@ -38,7 +38,8 @@ Shape parse_idx_header(const std::string& path, const std::string& bytes) {
     if (size == 0) throw IoError(str(path, ": IDX axis ", axis, " has size 0"));
     shape.push_back(size);
     if (size > kMostPixels / count)
-      throw IoError(str(path, ": IDX sizes ", shape, " and on: more than any file holds"));
+      throw IoError(
+          str(path, ": IDX sizes that begin with ", shape, " are more than any file holds"));
     count *= size;
   }
   return shape;
@@ -68,7 +69,7 @@ namespace {
 std::vector<int64_t> read_idx_labels(const std::string& path, int64_t& classes) {
   Array bytes = read_idx(path);
   if (bytes.rank() != 1)
-    throw IoError(str(path, ": labels have one axis, this file has ", bytes.shape()));
+    throw IoError(str(path, ": labels have the shape [N], this file has ", bytes.shape()));
   std::vector<int64_t> labels(bytes.data<uint8_t>(), bytes.data<uint8_t>() + bytes.numel());
   auto largest = std::max_element(labels.begin(), labels.end());
   if (classes > 0 && *largest >= classes)
@@ -79,7 +80,7 @@ std::vector<int64_t> read_idx_labels(const std::string& path, int64_t& classes) 
     for (int64_t c = 0; c < classes; ++c)
       if (std::find(labels.begin(), labels.end(), c) == labels.end())
         throw IoError(str(path, ": label ", *largest, " of image ", largest - labels.begin(),
-                          " is out of range, or class ", c, " has no image"));
+                          " is out of range, or class ", c, " has no images"));
   }
   return labels;
 }
@@ -88,11 +89,8 @@ std::vector<int64_t> read_idx_labels(const std::string& path, int64_t& classes) 
 std::optional<std::string> find_idx(const std::filesystem::path& directory, std::string name) {
   std::string dotted = name;
   dotted[dotted.find("-idx")] = '.';
-  std::error_code ignored;
   for (const std::string& form : {name, name + ".gz", dotted, dotted + ".gz"})
-    if (auto status = std::filesystem::symlink_status(directory / form, ignored);
-        status.type() != std::filesystem::file_type::not_found)
-      return (directory / form).string();
+    if (is_there(directory / form)) return (directory / form).string();
   return std::nullopt;
 }
 
@@ -111,8 +109,7 @@ ImageSetPtr read_idx_set(const std::string& images, const std::string& labels, i
   std::vector<int64_t> numbers = read_idx_labels(labels, classes);
   Array pixels = read_idx(images);
   if (pixels.rank() != 3)
-    throw IoError(
-        str(images, ": images have three axes [N, H, W], this file has ", pixels.shape()));
+    throw IoError(str(images, ": images have the shape [N, H, W], this file has ", pixels.shape()));
   if (pixels.dim(0) != static_cast<int64_t>(numbers.size()))
     throw IoError(str(images, " has ", pixels.dim(0), " images, but ", labels, " has ",
                       numbers.size(), " labels"));
@@ -127,10 +124,10 @@ ImageParts read_idx_folder(const std::string& directory) {
   parts.test = find_idx_set(directory, "t10k", parts.train ? parts.train->classes() : 0);
   if (!parts.train && !parts.test)
     throw IoError(str(directory,
-                      ": none of the IDX files train-images-idx3-ubyte[.gz], "
+                      ": none of the IDX files train-images-idx3-ubyte[.gz] and "
                       "t10k-images-idx3-ubyte[.gz] is here"));
   if (parts.train && parts.test && parts.train->image_shape() != parts.test->image_shape())
-    throw IoError(str(directory, ": training images are ", parts.train->image_shape(),
+    throw IoError(str(directory, ": training images have the shape ", parts.train->image_shape(),
                       ", test images ", parts.test->image_shape()));
   return parts;
 }

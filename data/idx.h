@@ -1,6 +1,6 @@
 // IDX files, as MNIST and its relatives come in, plain or gzip (told apart by content):
 //
-//   00 00 08 D   four bytes: bytes without sign, D axes (1 to 4)
+//   00 00 08 D   four bytes: unsigned bytes, D axes (1 to 4)
 //   D x 4 bytes  the sizes, big-endian, none of them 0
 //   the rest     the values, row-major, one byte each, up to the end of the file
 //

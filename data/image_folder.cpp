@@ -91,13 +91,13 @@ ImageSetPtr read_into_memory(const ImageSet& set) {
 void require_options(const ImageFolderOptions& o) {
   bool none = o.height == 0 && o.width == 0;
   if (!none && (o.height < 1 || o.width < 1 || o.height > kMostPicturePixels / o.width))
-    throw ValueError(str("read_image_folder: a height and a width of together at most ",
-                         kMostPicturePixels, " pixels expected, or neither; got ", o.height, " x ",
-                         o.width));
+    throw ValueError(str("read_image_folder: a height and a width of at least 1 and at most ",
+                         kMostPicturePixels, " pixels in all expected, or neither; got ", o.height,
+                         " x ", o.width));
   if (o.channels != 1 && o.channels != 3)
-    throw ValueError(str("read_image_folder: 1 or 3 channels, not ", o.channels));
+    throw ValueError(str("read_image_folder: 1 or 3 channels expected, got ", o.channels));
   if (o.memory_limit < 0)
-    throw ValueError(str("read_image_folder: a memory limit of ", o.memory_limit, " bytes"));
+    throw ValueError(str("read_image_folder: memory_limit >= 0 expected, got ", o.memory_limit));
 }
 }  // namespace
 
@@ -125,7 +125,7 @@ ImageParts read_image_folder(const std::string& directory, const ImageFolderOpti
   if (!in_memory)
     out.notes.push_back(str(count, " pictures of ", image_bytes, " bytes do not fit into ",
                             chosen.memory_limit,
-                            " bytes of memory: each is read anew when it is needed"));
+                            " bytes of memory: each is read again whenever it is needed"));
   ImageSetPtr* sets[] = {&out.train, &out.validation, &out.test};
   for (size_t i = 0; i < std::size(parts); ++i) {
     if (parts[i]->paths.empty()) continue;

@@ -64,17 +64,15 @@ ImageInfo load_image_info(const std::string& file) {
 
 void require_same_kind(const ImageInfo& info, const ImageSet& set) {
   if (set.image_shape() != info.shape)
-    throw ValueError(str("images of shape ", info.shape,
-                         " expected, as the model was trained on, "
-                         "got ",
-                         set.image_shape()));
+    throw ValueError(
+        str("images of shape ", info.shape, " expected, as in training, got ", set.image_shape()));
   const std::vector<std::string>& names = set.class_names();
   if (names.size() != info.class_names.size())
     throw ValueError(
-        str(info.class_names.size(), " classes expected, as the model has, got ", names.size()));
+        str(info.class_names.size(), " classes expected, as in training, got ", names.size()));
   for (size_t i = 0; i < names.size(); ++i)
     if (names[i] != info.class_names[i])
-      throw ValueError(str("class ", i, " is '", info.class_names[i], "' for the model and '",
+      throw ValueError(str("class ", i, " is '", info.class_names[i], "' for the model, but '",
                            names[i], "' in the data"));
 }
 

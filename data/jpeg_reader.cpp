@@ -86,7 +86,7 @@ int64_t choose_colours(const std::string& name, jpeg_decompress_struct& jpeg) {
     case JCS_CMYK:
     case JCS_YCCK: jpeg.out_color_space = JCS_CMYK; return 4;
     default:
-      throw IoError(str(name, ": a JPEG of ", jpeg.num_components,
+      throw IoError(str(name, ": a JPEG with ", jpeg.num_components,
                         " components; grey, YCbCr, RGB, CMYK or YCCK expected"));
   }
 }

@@ -27,7 +27,7 @@ constexpr ForeignFormat kForeign[] = {
     {0, "II*\0"sv, "TIFF"},
     {0, "MM\0*"sv, "TIFF"},
     {4, "ftypavif"sv, "AVIF"},
-    {4, "ftyp"sv, "HEIF or a film"},
+    {4, "ftyp"sv, "HEIF or a video"},
     {4, "jP  "sv, "JPEG 2000"},
     {4, "JXL "sv, "JPEG XL"},
     {0, "\xff\x0a"sv, "JPEG XL"},
@@ -54,8 +54,9 @@ std::string describe_content(std::string_view bytes) {
 [[noreturn]] void refuse_format(const std::string& name, std::string_view bytes) {
   if (bytes.empty()) throw IoError(str(name, ": the file is empty, a PNG or JPEG expected"));
   if (kPngBegin.starts_with(bytes) || kJpegBegin.starts_with(bytes))
-    throw IoError(str(name, ": only ", bytes.size(), " bytes of a picture: the file is truncated"));
-  throw IoError(str(name, ": PNG or JPEG expected, this is ", describe_content(bytes)));
+    throw IoError(
+        str(name, ": only the first ", bytes.size(), " bytes of a picture: the file is truncated"));
+  throw IoError(str(name, ": PNG or JPEG expected, got ", describe_content(bytes)));
 }
 
 bool is_known(std::string_view bytes) {
@@ -80,13 +81,13 @@ Array to_channels(const Array& picture, int64_t channels) {
 
 void require_channels(int64_t channels) {
   if (channels != 1 && channels != 3)
-    throw ValueError(str("read_picture: 1 or 3 channels, not ", channels));
+    throw ValueError(str("read_picture: 1 or 3 channels expected, got ", channels));
 }
 }  // namespace
 
 void require_picture_size(const std::string& name, int64_t height, int64_t width) {
   if (height < 1 || width < 1)
-    throw IoError(str(name, ": a picture of ", height, " x ", width, " pixels: there is nothing"));
+    throw IoError(str(name, ": a picture of ", height, " x ", width, " pixels is empty"));
   if (height > kMostPicturePixels / width)
     throw IoError(str(name, ": a picture of ", height, " x ", width, " pixels; at most ",
                       kMostPicturePixels, " pixels can be read"));
@@ -108,7 +109,7 @@ Array read_picture(const std::string& path, int64_t channels) {
   auto most = static_cast<size_t>(kMostPictureBytes);
   while (bytes.size() <= most && source.read(bytes)) continue;
   if (bytes.size() > most)
-    throw IoError(str(path, ": longer than ", most, " bytes, the most that is read of a picture"));
+    throw IoError(str(path, ": more than ", most, " bytes, the limit for a picture"));
   return decode_picture(path, bytes, channels);
 }
 

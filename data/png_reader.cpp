@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <heed/core/error.h>
+#include <heed/data/byte_source.h>
 
 namespace heed::data {
 
@@ -30,7 +31,7 @@ void png_no_warning(png_structp, png_const_charp) {}
 
 void png_take(png_structp png, png_bytep out, size_t count) {
   auto* input = static_cast<PngInput*>(png_get_io_ptr(png));
-  if (count > input->left) png_error(png, "it ends early: the file is truncated");
+  if (count > input->left) png_error(png, "the file is truncated");
   std::memcpy(out, input->next, count);
   input->next += count;
   input->left -= count;
@@ -44,7 +45,7 @@ class PngReader {
         info_(png_ ? png_create_info_struct(png_) : nullptr) {
     if (!info_) {
       png_destroy_read_struct(&png_, nullptr, nullptr);
-      throw IoError(str(name, ": libpng cannot start"));
+      throw IoError(str(name, ": libpng cannot be set up"));
     }
     png_set_read_fn(png_, &input_, png_take);
   }
@@ -111,7 +112,8 @@ Array look_up(const std::string& name, const Array& indices, std::span<const png
   for (int64_t i = 0; i < indices.numel(); ++i, to += 3) {
     if (from[i] >= colours.size())
       throw IoError(str(name, ": cannot read this PNG: palette index ", from[i], " in row ",
-                        i / indices.dim(1), ", but there are ", colours.size(), " colours"));
+                        i / indices.dim(1), " is out of range: the palette has ", colours.size(),
+                        " colours"));
     const png_color& colour = colours[from[i]];
     to[0] = colour.red;
     to[1] = colour.green;
@@ -130,9 +132,8 @@ int64_t big_endian_size(std::string_view bytes, size_t at) {
 Array decode_png(const std::string& name, std::string_view bytes) {
   // The sizes come first: signature (8 bytes), length and name of the chunk IHDR (8), then these.
   constexpr size_t kSizesAt = 16;
-  constexpr uint64_t kMostInflated = 1032;  // bytes out of one: deflate's limit
   auto refuse = [&](const char* why) { throw IoError(str(name, ": cannot read this PNG: ", why)); };
-  if (bytes.size() < kSizesAt + 8) refuse("it ends early: the file is truncated");
+  if (bytes.size() < kSizesAt + 8) refuse("the file is truncated");
   if (bytes.substr(12, 4) != "IHDR") refuse("it does not begin with an IHDR chunk");
   int64_t width = big_endian_size(bytes, kSizesAt), height = big_endian_size(bytes, kSizesAt + 4);
   require_picture_size(name, height, width);
@@ -140,7 +141,7 @@ Array decode_png(const std::string& name, std::string_view bytes) {
   PngReader reader(name, bytes);
   if (!reader.header()) refuse(reader.fault());
   if (reader.raw_bytes() > bytes.size() * kMostInflated)
-    throw IoError(str(name, ": a PNG of ", height, " x ", width, " pixels is longer than ",
+    throw IoError(str(name, ": a PNG of ", height, " x ", width, " pixels cannot fit in ",
                       bytes.size(), " bytes: the file is truncated or corrupt"));
   Array picture = Array::empty({height, width, reader.channels()}, DType::u8, kCpu);
   size_t row_bytes = static_cast<size_t>(width * reader.channels());

@@ -151,9 +151,7 @@ const std::vector<std::string>& language_model_presets() {
 
 std::string to_json(const LanguageModelConfig& config) {
   LanguageModelConfig c = config;
-  require_kept("LanguageModel", c.stack.layer);
-  if (c.stack.positions != nn::PositionTerm::none)
-    throw ValueError("LanguageModel: config.json keeps no positions of the stack");
+  require_kept("LanguageModel", c.stack);
   return write_config("language_model", fields(c), later(c));
 }
 

@@ -19,4 +19,10 @@ void require_kept(const std::string& model, const nn::TransformerLayerConfig& la
     throw ValueError(model + ": config.json keeps no scale, rope, key_width or value_width");
 }
 
+void require_kept(const std::string& model, const nn::TransformerStackConfig& stack) {
+  require_kept(model, stack.layer);
+  if (stack.positions != nn::PositionTerm::none)
+    throw ValueError(model + ": config.json keeps no positions of the stack");
+}
+
 }  // namespace heed::models

@@ -1,11 +1,11 @@
-// The settings of a Transformer layer in a model's config.json, beside those that each model lists
-// in its own order.
+// The settings of a Transformer layer or stack in a model's config.json, beside those that each
+// model lists in its own order.
 #pragma once
 
 #include <string>
 
 #include <heed/models/config_json.h>
-#include <heed/nn/transformer_layer.h>
+#include <heed/nn/transformer.h>
 
 namespace heed::models {
 
@@ -13,5 +13,7 @@ namespace heed::models {
 ConfigFields later_fields(nn::TransformerLayerConfig& layer);
 // ValueError where the layer has a setting that no file keeps: scale, rope, key_width, value_width.
 void require_kept(const std::string& model, const nn::TransformerLayerConfig& layer);
+// The same for a stack's layer, and for its positions.
+void require_kept(const std::string& model, const nn::TransformerStackConfig& stack);
 
 }  // namespace heed::models

@@ -59,9 +59,7 @@ const std::vector<std::string>& vit_presets() {
 
 std::string to_json(const ViTConfig& config) {
   ViTConfig c = config;
-  require_kept("ViT", c.stack.layer);
-  if (c.stack.positions != nn::PositionTerm::none)
-    throw ValueError("ViT: config.json keeps no positions of the stack");
+  require_kept("ViT", c.stack);
   return write_config("vit", fields(c), later_fields(c.stack.layer));
 }
 

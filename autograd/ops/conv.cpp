@@ -4,8 +4,8 @@
 
 #include <heed/autograd/flop_counter.h>
 #include <heed/autograd/ops/operand.h>
-#include <heed/autograd/ops/pool_windows.h>
 #include <heed/autograd/ops/reduce.h>
+#include <heed/autograd/ops/spatial_axes.h>
 #include <heed/autograd/ops/views.h>
 #include <heed/autograd/tape.h>
 #include <heed/backends/conv.h>

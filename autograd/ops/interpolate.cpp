@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include <heed/autograd/ops/pool_windows.h>
 #include <heed/autograd/ops/resample.h>
+#include <heed/autograd/ops/spatial_axes.h>
 #include <heed/core/error.h>
 
 namespace heed {

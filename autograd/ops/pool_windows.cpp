@@ -2,14 +2,12 @@
 
 #include <algorithm>
 
-#include <heed/autograd/ops/operand.h>
+#include <heed/autograd/ops/spatial_axes.h>
 #include <heed/core/error.h>
 
 namespace heed {
 
 namespace {
-
-const char* const kMaps[] = {"[B, C, L]", "[B, C, H, W]", "[B, C, D, H, W]"};
 
 // One axis of a pooling op.
 struct PoolAxis {
@@ -61,23 +59,6 @@ void no_option(const char* op, const char* what, bool given) {
 }
 
 }  // namespace
-
-Shape per_axis(const char* op, const char* what, const Shape& sizes, int axes) {
-  if (sizes.rank() == axes) return sizes;
-  if (sizes.rank() == 1) return Shape::filled(axes, sizes[0]);
-  throw ShapeError(str(op, ": ", what, " ", sizes, " has ", sizes.rank(), " sizes, expected 1 or ",
-                       axes, ", one for each axis after [B, C]"));
-}
-
-void require_map(const char* op, const Tensor& x, int axes) {
-  require_floating(op, x.array());
-  if (x.rank() != axes + 2)
-    throw ShapeError(str(op, ": ", kMaps[axes - 1], " expected, got ", x.shape()));
-  for (int i = 0; i < axes; ++i)
-    if (x.dim(2 + i) == 0)
-      throw ShapeError(
-          str(op, ": an axis without elements in ", x.shape(), "; only B and C may be 0"));
-}
 
 std::vector<Windows> pool_windows(const char* op, const Tensor& x, int axes, const Shape& kernel,
                                   const PoolOptions& options, bool max) {

@@ -14,12 +14,4 @@ std::vector<Windows> pool_windows(const char* op, const Tensor& x, int axes, con
 std::vector<Windows> adaptive_windows(const char* op, const Tensor& x, int axes,
                                       const Shape& output_size);
 
-// The most outputs of an axis: beyond, windows are not planned but a mistake is suspected.
-inline constexpr int64_t kLargestAxis = int64_t{1} << 31;
-
-// DTypeError or ShapeError unless x is floating, [B, C] and `axes` axes that are not empty.
-void require_map(const char* op, const Tensor& x, int axes);
-// `sizes` as one for each axis.
-Shape per_axis(const char* op, const char* what, const Shape& sizes, int axes);
-
 }  // namespace heed

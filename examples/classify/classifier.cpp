@@ -7,6 +7,8 @@
 #include <heed/train/checkpoint.h>
 #include <heed/train/weights.h>
 
+#include "../common/saved_model.h"
+
 namespace heed::examples {
 
 Classifier::Classifier(const Config& config) {
@@ -155,12 +157,7 @@ std::string init_from(Classifier& classifier, const std::string& path) {
 SavedClassifier load_classifier(const std::string& path) {
   SavedClassifier saved;
   saved.directory = train::find_checkpoint(path, /*best=*/true);
-  std::string config = train::read_config(saved.directory);
-  try {
-    saved.model = std::make_unique<Classifier>(classifier_from_json(config));
-  } catch (const ValueError& error) {
-    throw ValueError(str(saved.directory, ": ", error.what()));
-  }
+  saved.model = make_model<Classifier>(saved.directory, classifier_from_json);
   saved.info = data::load_image_info(saved.directory + "/" + kImages);
   nn::Module& module = saved.model->module();
   train::load_checkpoint(saved.directory, module);

@@ -47,11 +47,11 @@ std::string format_of(const std::string& data) {
 }
 
 template <class Images, class Options>
-data::ImageParts generated(const DataSettings& s, uint64_t seed, const data::ImageInfo* tested) {
+data::ImageParts generated(const DataSettings& s, uint64_t seed, const data::ImageInfo* known) {
   auto part = [&](data::ImagePart which, int64_t count) {
     Options options{.count = count, .seed = seed, .part = which};
     if (s.size > 0) options.size = s.size;
-    if (tested) options.size = tested->width();
+    if (known) options.size = known->width();
     return std::make_shared<const Images>(options);
   };
   int64_t less = std::max<int64_t>(s.count / 10, 4);
@@ -62,18 +62,18 @@ data::ImageParts generated(const DataSettings& s, uint64_t seed, const data::Ima
   return parts;
 }
 
-// `tested`: what a model expects of its test pictures, which alone are read then; null to train.
+// `known`: what the model expects; null for one that is still to be made.
 data::ImageParts read(const DataSettings& s, const std::string& format,
-                      const data::ImageInfo* tested) {
+                      const data::ImageInfo* known, bool test_only) {
   if (format == "folder") {
     data::ImageFolderOptions options;
     options.height = options.width = s.size;
     if (s.channels > 0) options.channels = s.channels;
-    if (tested) {
-      options.height = tested->height(), options.width = tested->width();
-      options.channels = tested->channels();
-      options.test_only = true;
+    if (known) {
+      options.height = known->height(), options.width = known->width();
+      options.channels = known->channels();
     }
+    options.test_only = test_only;
     return data::read_image_folder(s.data, options);
   }
   if (s.size > 0 || s.channels > 0)
@@ -90,18 +90,19 @@ data::ImageParts read(const DataSettings& s, const std::string& format,
                            ": a directory, or a file of images and one of labels "
                            "with a comma between them, expected for idx"));
     parts.train = data::read_idx_set(files[0], files[1],
-                                     tested ? static_cast<int64_t>(tested->class_names.size()) : 0);
+                                     known ? static_cast<int64_t>(known->class_names.size()) : 0);
   }
   return parts;
 }
+
 // The parts that there are, and the test pictures taken out of the others where that is asked for.
-data::ImageParts all_parts(const DataSettings& s, uint64_t seed,
-                           const data::ImageInfo* tested = nullptr) {
+data::ImageParts all_parts(const DataSettings& s, uint64_t seed, const data::ImageInfo* known,
+                           bool test_only) {
   std::string format = s.data_format;
   if (format.empty()) format = s.data.empty() ? "shapes" : format_of(s.data);
-  if (format == "shapes") return generated<data::ShapeImages, data::ShapeOptions>(s, seed, tested);
-  if (format == "clips") return generated<data::ClipImages, data::ClipOptions>(s, seed, tested);
-  data::ImageParts parts = read(s, format, s.test_every == 0 ? tested : nullptr);
+  if (format == "shapes") return generated<data::ShapeImages, data::ShapeOptions>(s, seed, known);
+  if (format == "clips") return generated<data::ClipImages, data::ClipOptions>(s, seed, known);
+  data::ImageParts parts = read(s, format, known, test_only && s.test_every == 0);
   if (s.test_every == 0) return parts;
   // MNIST's test files alone may serve as the whole.
   if (!parts.train) std::swap(parts.train, parts.test);
@@ -114,8 +115,8 @@ data::ImageParts all_parts(const DataSettings& s, uint64_t seed,
 }
 }  // namespace
 
-data::ImageParts open_images(const DataSettings& s, uint64_t seed) {
-  data::ImageParts parts = all_parts(s, seed);
+data::ImageParts open_images(const DataSettings& s, uint64_t seed, const data::ImageInfo* known) {
+  data::ImageParts parts = all_parts(s, seed, known, /*test_only=*/false);
   if (!parts.train) throw ValueError(str("--data ", s.data, ": no training pictures there"));
   if (parts.validation) {
     if (s.valid > 0 && !s.data.empty())
@@ -134,7 +135,7 @@ data::ImageParts open_images(const DataSettings& s, uint64_t seed) {
 
 data::ImageSetPtr open_test_images(const DataSettings& s, uint64_t seed,
                                    const data::ImageInfo& info, bool trained_on) {
-  data::ImageParts parts = all_parts(s, seed, &info);
+  data::ImageParts parts = all_parts(s, seed, &info, /*test_only=*/true);
   if (parts.test) return parts.test;
   if (!trained_on && !fs::is_directory(s.data)) return parts.train;
   throw ValueError(str("--data ", s.data, ": no test pictures there",

@@ -55,19 +55,19 @@ void ClassifyRun::prepare() {
   const TrainingSettings& t = s_.training;
   use_machine(t);
   auto seed = static_cast<uint64_t>(t.seed);
-  parts_ = open_images(s_.data, seed);
-  info_.class_names = parts_.train->class_names();
-  info_.shape = parts_.train->image_shape();
+  if (t.resume) info_ = data::load_image_info(train::find_checkpoint(t.out) + "/" + kImages);
+  parts_ = open_images(s_.data, seed, t.resume ? &info_ : nullptr);
+  if (t.resume) {
+    data::require_same_kind(info_, *parts_.train);
+  } else {
+    info_.class_names = parts_.train->class_names();
+    info_.shape = parts_.train->image_shape();
+  }
   manual_seed(seed);
   model_ = std::make_unique<Classifier>(classifier_config(s_, info_));
   model_->module().to(dtype_from_name(s_.precision));
   if (!s_.init_from.empty() && !t.resume) started_from_ = init_from(*model_, s_.init_from);
-  if (t.resume) {
-    info_ = data::load_image_info(train::find_checkpoint(t.out) + "/" + kImages);
-    data::require_same_kind(info_, *parts_.train);
-  } else {
-    info_ = data::image_info(*parts_.train);  // reads every picture
-  }
+  if (!t.resume) info_ = data::image_info(*parts_.train);  // reads every picture
   config_ = run_config(model_->to_json(), settings_of(s_));
 
   bool drawn = s_.data.data.empty();

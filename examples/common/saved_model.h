@@ -28,18 +28,23 @@ struct SavedModel {
   std::filesystem::path directory;  // of the checkpoint
 };
 
-// from_json(text): the model's config. IoError or ValueError name the file or say what does not
-// fit.
+// The model that a checkpoint's config.json describes, without its weights. from_json(text): the
+// model's config. IoError or ValueError name the file or say what does not fit.
+template <class Model, class FromJson>
+std::unique_ptr<Model> make_model(const std::filesystem::path& checkpoint, FromJson&& from_json) {
+  std::string config = train::read_config(checkpoint);
+  try {
+    return std::make_unique<Model>(from_json(config));
+  } catch (const ValueError& error) {
+    throw ValueError(str(checkpoint.string(), ": ", error.what()));
+  }
+}
+
 template <class Model, class FromJson>
 SavedModel<Model> load_model(const std::filesystem::path& checkpoint, FromJson&& from_json) {
   SavedModel<Model> saved;
   saved.directory = checkpoint;
-  std::string config = train::read_config(checkpoint);
-  try {
-    saved.model = std::make_unique<Model>(from_json(config));
-  } catch (const ValueError& error) {
-    throw ValueError(str(checkpoint.string(), ": ", error.what()));
-  }
+  saved.model = make_model<Model>(checkpoint, from_json);
   saved.tokenizer = load_tokenizer(checkpoint);
   if (saved.tokenizer->size() != saved.model->config().vocab)
     throw ValueError(str(checkpoint.string(), ": a tokenizer of ", saved.tokenizer->size(),

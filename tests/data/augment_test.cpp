@@ -102,7 +102,7 @@ TEST_CASE("augmentations by name") {
   CHECK(to_string(parse_augmentation("flip,shift")) == "shift,flip");
   for (const char* names : {"turn", "shift,", ",shift", "shift, flip", "Shift", ",", "none,shift"})
     REQUIRE_THROWS_SAYING(parse_augmentation(names), ValueError,
-                          "is unknown; there are shift, crop, flip, erase and none");
+                          "shift, crop, flip, erase or none expected");
   REQUIRE_THROWS_SAYING(parse_augmentation("shift,flip,shift"), ValueError,
                         "'shift' is given twice in 'shift,flip,shift'");
 }

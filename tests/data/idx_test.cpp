@@ -128,7 +128,7 @@ TEST_CASE("IDX: files that cannot be read") {
   std::string corrupt = gzip(idx(random_image({400})));
   for (size_t i = 30; i < 60; ++i) corrupt[i] = static_cast<char>(~corrupt[i]);
   refuse_content(corrupt, "corrupt gzip data");
-  refuse_content(gzip(idx({1}, "x")) + "more", "not gzip follows the gzip data");
+  refuse_content(gzip(idx({1}, "x")) + "more", "gzip data are followed by other bytes");
 }
 
 TEST_CASE("IDX: names in any script") {
@@ -159,9 +159,9 @@ TEST_CASE("IDX pairs: images with their labels") {
       labels, [&] { read_idx_set(images, labels, 1); },
       "label 1 of image 1 is out of range: there are 1 classes");
   refuse(
-      labels, [&] { read_idx_set(labels, labels); }, "images have three axes");
+      labels, [&] { read_idx_set(labels, labels); }, "images have the shape [N, H, W]");
   refuse(
-      images, [&] { read_idx_set(images, images); }, "labels have one axis, this file has [3");
+      images, [&] { read_idx_set(images, images); }, "labels have the shape [N], this file has [3");
   auto label_file = [&](const std::string& content) {
     return dir.write("others", idx({static_cast<uint32_t>(content.size())}, content)).string();
   };
@@ -223,7 +223,8 @@ TEST_CASE("IDX folders: what is missing or does not fit") {
   dir.write("t10k-labels-idx1-ubyte", idx({3}, kThreeLabels));
   dir.write("t10k-images-idx3-ubyte", idx(random_image({3, 5, 4})));
   refuse(
-      name, [&] { read_idx_folder(name); }, "training images are [1, 4, 5], test images [1, 5, 4]");
+      name, [&] { read_idx_folder(name); },
+      "training images have the shape [1, 4, 5], test images [1, 5, 4]");
   // A broken link is not a missing file.
   std::filesystem::remove(images);
   std::filesystem::create_symlink("nowhere", images);

@@ -182,7 +182,7 @@ TEST_CASE("picture folders: no folder, no class, no picture") {
   CHECK_THAT(message_of<IoError>([&] { read_image_folder(dir.write("file", "")); }),
              ContainsSubstring("file: not a directory"));
   dir.add("cat/1.png", 1);
-  CHECK_THAT(dir.says(), ContainsSubstring("cat: the only class folder; two or more"));
+  CHECK_THAT(dir.says(), ContainsSubstring("cat: the only class folder; at least two"));
   std::filesystem::create_directory(dir / "dog");
   CHECK_THAT(dir.says(), ContainsSubstring("dog: no picture in this class folder"));
   dir.write("dog/picture.gif", "GIF89a");
@@ -199,7 +199,8 @@ TEST_CASE("picture folders: no folder, no class, no picture") {
   parts.add_two_classes("train/");
   CHECK(parts.says() == "");
   parts.add("test/zebra/1.png", 1);
-  CHECK_THAT(parts.says(), ContainsSubstring("test/zebra: class \"zebra\" has no folder among"));
+  CHECK_THAT(parts.says(),
+             ContainsSubstring("test/zebra: class \"zebra\" has no training pictures"));
   std::filesystem::remove_all(parts / "test");
   std::filesystem::create_directories(parts / "valid" / "cat");
   CHECK_THAT(parts.says(), ContainsSubstring("valid/cat: no picture in this class folder"));
@@ -217,7 +218,7 @@ TEST_CASE("picture folders: broken links, pipes and files that cannot be read") 
     return message;
   };
   CHECK_THAT(with_link("nowhere.png", "cat/2.png"),
-             ContainsSubstring("cat/2.png: a broken symbolic link, to nowhere.png"));
+             ContainsSubstring("cat/2.png: a broken symbolic link: nowhere.png does not exist"));
   CHECK_THAT(with_link("nowhere", "bear"), ContainsSubstring("bear: a broken symbolic link"));
   CHECK_THAT(with_link("2.png", "cat/2.png"), ContainsSubstring("Too many levels of symbolic"));
   CHECK_THAT(with_link("/proc/self/mem", "cat/2.png"),
@@ -238,7 +239,7 @@ TEST_CASE("picture folders: the first broken picture is named, at once or when i
   }
   for (int i = 0; i < 5; ++i)
     CHECK_THAT(dir.says({.height = 2, .width = 2}),
-               ContainsSubstring("cat/2.png: cannot read this PNG: it ends early"));
+               ContainsSubstring("cat/2.png: cannot read this PNG: the file is truncated"));
   ImageParts parts = dir.read({.height = 2, .width = 2, .memory_limit = 0});
   CHECK_NOTHROW(parts.train->image(0));
   REQUIRE_THROWS_SAYING(parts.train->image(1), IoError, "cat/2.png: cannot read this PNG");

@@ -49,7 +49,7 @@ TEST_CASE("image info: what it refuses to read names the file and the fault") {
       load_image_info(file);
       FAIL("read: " << text);
     } catch (const IoError& error) {
-      CHECK_THAT(error.what(), Catch::Contains(file) && Catch::Contains(says));
+      CHECK_THAT(error.what(), ContainsSubstring(file) && ContainsSubstring(says));
     }
   };
   CHECK_THROWS_AS(load_image_info(dir / "missing.json"), IoError);

@@ -11,7 +11,7 @@ import struct
 import xml.etree.ElementTree as ElementTree
 import zlib
 
-from command_line import bad, failures, good, test
+from command_line import bad, epoch_losses, failures, good, test
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
 
@@ -190,6 +190,16 @@ def main(work):
         good("classify", "train", "--arch", arch, "--out", twice, "--resume", "--steps", "7")
         expect(weights(once) == weights(twice), f"a resumed run of {arch} has other weights")
 
+    # The loss of an epoch is the mean over all its batches, however many make an update.
+    losses = {}
+    for accumulate in (1, 2, 4):
+        directory = work / f"accumulate-{accumulate}"
+        good("classify", "train", "--data", mnist, *tiny, "--batch", "4", "--epochs", "1", "--lr",
+             "1e-9", "--accumulate", str(accumulate), "--out", directory, *quick)
+        losses[accumulate] = epoch_losses(directory)
+    expect(all(len(each) == 1 and abs(each[0] - losses[1][0]) < 1e-5 for each in losses.values()),
+           f"train_loss depends on --accumulate: {losses}")
+
     # Pictures in folders; weights from another run, with other classes too.
     vit = work / "vit"
     text = good("classify", "train", "--data", folder, "--arch", "vit", "--valid", "3",
@@ -200,6 +210,17 @@ def main(work):
     text = good("classify", "train", "--arch", "vit", "--count", "40", "--data-format", "shapes",
                 "--size", "16", "--precision", "bf16", "--out", work / "bf16", *small)
     expect("in bf16" in text, f"bf16: {text[:200]}")
+
+    # The run knows the size of its pictures: the first of the folder may have become another.
+    good("classify", "train", "--data", folder / "train", "--test-every", "4", "--valid", "3",
+         "--channels", "1", "--out", work / "fourth", *tiny, *small)
+    first = folder / "train" / "class 0" / "0.png"
+    content = first.read_bytes()
+    first.write_bytes(png(picture(15, 0, rng)))
+    good("classify", "train", "--out", vit, "--resume", "--epochs", "2")
+    expect("(3 images)" in good("classify", "eval", "--model", work / "fourth"), "every fourth")
+    first.write_bytes(content)
+
     for file in (folder / "train" / "class 2").iterdir():
         file.unlink()
     (folder / "train" / "class 2").rmdir()

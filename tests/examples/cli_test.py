@@ -7,7 +7,7 @@ cli_test.py BIN_DIR
 import gzip
 import xml.etree.ElementTree as ElementTree
 
-from command_line import bad, failures, good, test
+from command_line import bad, epoch_losses, failures, good, test
 
 
 def main(work):
@@ -146,6 +146,17 @@ def main(work):
             failures.append(f"translate {command} --help lacks {flag}")
     bad("short.de", "translate", "eval", "--model", run_dir, "--src", src,
         "--ref", work / "short.de")
+
+    # The loss of an epoch is the mean over all its batches, however many make an update.
+    losses = {}
+    for accumulate in (1, 2, 3):
+        directory = work / f"accumulate-{accumulate}"
+        good("translate", "train", *files, "--max-tokens", "40", "--epochs", "1", "--lr", "1e-9",
+             "--dropout", "0", "--average", "1", "--beam", "1", "--accumulate", str(accumulate),
+             "--out", directory, *quick)
+        losses[accumulate] = epoch_losses(directory)
+    if any(len(each) != 1 or abs(each[0] - losses[1][0]) > 1e-5 for each in losses.values()):
+        failures.append(f"train_loss depends on --accumulate: {losses}")
 
     # In bf16: learns, draws, and its weights serve a model in f32.
     half = work / "half"

@@ -1,6 +1,7 @@
 """What the tests of command lines share: programs are run, and what is not as it should be is
 gathered. The first argument of a test is the directory of the programs.
 """
+import json
 import os
 import pathlib
 import subprocess
@@ -47,6 +48,13 @@ def good(*words, stdin=b"", env=None):
     if result.returncode != 0:
         note(words, f"exit code {result.returncode}", result)
     return result.stdout.decode("utf-8", "replace")
+
+
+def epoch_losses(run_directory):
+    """The training losses of the epochs of a run, one a validation."""
+    lines = (run_directory / "metrics.jsonl").read_text().splitlines()
+    entries = [json.loads(line) for line in lines]
+    return [entry["train_loss"] for entry in entries if entry["kind"] == "epoch"]
 
 
 def test(main, least):

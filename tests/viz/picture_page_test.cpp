@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include <heed/core/error.h>
+#include <heed/data/picture_file.h>
 #include <heed/tests/data/temp_dir.h>
 #include <heed/tests/support/catch.h>
 #include <heed/tests/viz/find.h>
@@ -28,6 +29,33 @@ PicturePanel panel() {
           {"cat 93 %"},
           {},
           {{"head 1", Array::from<float>({0, 1, 0.5f, 0, 0, 0}, {2, 3})}}};
+}
+
+std::string base64_decoded(std::string_view text) {
+  constexpr std::string_view kDigits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  uint32_t bits = 0;
+  int count = 0;
+  for (char c : text) {
+    if (c == '=') break;
+    REQUIRE(kDigits.find(c) != std::string_view::npos);
+    bits = bits << 6 | static_cast<uint32_t>(kDigits.find(c));
+    if ((count += 6) >= 8) out.push_back(static_cast<char>(bits >> (count -= 8) & 255));
+  }
+  return out;
+}
+
+// The pictures that a page shows: u8 [H, W, 3] each.
+std::vector<Array> shown(const std::string& page) {
+  constexpr std::string_view kBegin = "src=\"data:image/png;base64,";
+  std::vector<Array> out;
+  for (size_t at = 0; (at = page.find(kBegin, at)) != std::string::npos;) {
+    at += kBegin.size();
+    std::string png = base64_decoded(page.substr(at, page.find('"', at) - at));
+    out.push_back(data::decode_picture("the page", png, 3));
+  }
+  return out;
 }
 }  // namespace
 
@@ -75,13 +103,57 @@ TEST_CASE("picture page: says what it shows, loads nothing, and texts do no harm
   CHECK_THROWS_AS(save_picture_page(dir / "none/page.html", {p}), IoError);
 }
 
+TEST_CASE("picture page: a blue frame of two pixels lies just inside the region that looks") {
+  auto [height, width, region] = GENERATE(table<int64_t, int64_t, PictureRegion>({
+      {4, 6, {2, 1, 2, 1}},
+      {4, 6, {0, 0, 1, 1}},  // in each corner
+      {4, 6, {5, 0, 1, 1}},
+      {4, 6, {0, 3, 1, 1}},
+      {4, 6, {5, 3, 1, 1}},
+      {4, 6, {0, 0, 6, 4}},      // the whole picture
+      {200, 256, {7, 9, 5, 6}},  // not enlarged: 1 x 2 pixels remain free
+      {200, 256, {251, 194, 5, 6}},
+      {200, 256, {255, 199, 1, 1}},  // smaller than its frame
+      {200, 256, {10, 20, 9, 3}},
+  }));
+  CAPTURE(height, width, region.x, region.y, region.width, region.height);
+  PicturePanel p = panel();
+  p.picture = Array::empty({height, width, 3}, DType::u8, kCpu);
+  for (int64_t i = 0; i < p.picture.numel(); ++i)
+    p.picture.data<uint8_t>()[i] = static_cast<uint8_t>(37 * i + 11);
+  std::vector<Array> plain = shown(picture_page({p}));
+  p.query = region;
+  std::vector<Array> framed = shown(picture_page({p}));
+  REQUIRE(plain.size() == 2);  // the picture and a map
+  REQUIRE(framed.size() == 2);
+
+  int64_t enlarge = 256 / width;
+  for (size_t picture = 0; picture < 2; ++picture) {
+    CAPTURE(picture);
+    REQUIRE(plain[picture].shape() == Shape{height * enlarge, width * enlarge, 3});
+    REQUIRE(framed[picture].shape() == plain[picture].shape());
+    for (int64_t y = 0; y < height * enlarge; ++y)
+      for (int64_t x = 0; x < width * enlarge; ++x) {
+        int64_t top = region.y * enlarge, bottom = (region.y + region.height) * enlarge - 1;
+        int64_t left = region.x * enlarge, right = (region.x + region.width) * enlarge - 1;
+        bool inside = y >= top && y <= bottom && x >= left && x <= right;
+        bool deep = y >= top + 2 && y <= bottom - 2 && x >= left + 2 && x <= right - 2;
+        auto expected =
+            inside && !deep ? std::array<int, 3>{30, 110, 255} : pixel(plain[picture], y, x);
+        if (pixel(framed[picture], y, x) == expected) continue;
+        CAPTURE(y, x);
+        REQUIRE(pixel(framed[picture], y, x) == expected);
+      }
+  }
+}
+
 TEST_CASE("picture page: what it refuses") {
   auto refuse = [](PicturePanel p, const std::string& what) {
     try {
       picture_page({p});
       FAIL("taken: " << what);
     } catch (const Error& error) {
-      CHECK_THAT(error.what(), Catch::Contains(what));
+      CHECK_THAT(error.what(), ContainsSubstring(what));
     }
   };
   CHECK_THROWS_AS(picture_page({}), ValueError);
