@@ -50,8 +50,11 @@ xt::xtensor<bool, 2> mask_of(int kind, int64_t side) {
   auto a = xt::view(steps, xt::newaxis(), xt::all());
   auto b = xt::view(steps, xt::all(), xt::newaxis());
   switch (kind) {
-    case 0: return xt::abs(a) + xt::abs(b) < 2 * d;                 // square: all of them
-    case 1: return a * a + b * b <= d * d;                          // disc
+    case 0: return xt::abs(a) + xt::abs(b) < 2 * d;  // square: all of them
+    case 1: {
+      auto r = a * a + b * b;
+      return r <= d * d && 4 * r > d * d;  // ring
+    }
     case 2: return 2 * xt::abs(a) <= b + d;                         // triangle, point above
     default: return 5 * xt::abs(xt::abs(a) - xt::abs(b)) <= 2 * d;  // cross, diagonal
   }

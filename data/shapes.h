@@ -5,7 +5,7 @@
 //   0 "kind"     the same kind, different colours        2 "both"
 //   1 "colour"   the same colour, different kinds        3 "neither"
 //
-// Four kinds (square, disc, triangle, cross), four colours (red, green, blue, yellow). Within each
+// Four kinds (square, ring, triangle, cross), four colours (red, green, blue, yellow). Within each
 // class all combinations that fit are equally likely, so kind and colour of either shape, and both
 // together, have the same (uniform) distribution in every class; so have places, sizes and noise.
 // One shape alone says nothing of the class.

@@ -65,7 +65,7 @@ inline Sighting look_at(const Array& picture, int64_t x, int64_t y, int64_t side
   bool above_left = colour_at(0, 0) >= 0, below_left = colour_at(side - 1, 0) >= 0,
        above = colour_at(0, side / 2) >= 0;
   if (above_left) seen.kind = above ? 0 : 3;  // a square, or a cross
-  else seen.kind = below_left ? 2 : 1;        // a triangle, or a disc
+  else seen.kind = below_left ? 2 : 1;        // a triangle, or a ring
   return seen;
 }
 
