@@ -59,36 +59,61 @@ __attribute__((noinline)) void tile(const TileArgs<T>& a) {
     for (int n = 0; n < vecs; ++n) sum[r][n].store(a.out + (r * vecs + n) * Vec<T>::width);
 }
 
-// The lanes of a vector that are results, one after the other in the first `kept` lanes.
+// Brings the lanes of a vector that are results one after the other into the first lanes.
 template <class T>
-inline Vec<T> compressed(const T* from, const int32_t* lane) {
-#if defined(__AVX2__)
-  if constexpr (sizeof(T) == 4 && Vec<T>::width == 8) {
-    __m256i index = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(lane));
-    return typename Vec<T>::Batch(_mm256_permutevar8x32_ps(_mm256_loadu_ps(from), index));
-  }
-#endif
+class Compression {
+ public:
 #if defined(__AVX512F__)
-  if constexpr (sizeof(T) == 4) {
-    __m512i index = _mm512_loadu_si512(lane);
-    return typename Vec<T>::Batch(_mm512_permutexvar_ps(index, _mm512_loadu_ps(from)));
+  static constexpr bool kPermutes = sizeof(T) == 4;
+  explicit Compression(const int32_t* lane) : lane_(lane), index_(_mm512_loadu_si512(lane)) {}
+  Vec<T> permuted(const T* from) const {
+    return typename Vec<T>::Batch(_mm512_permutexvar_ps(index_, _mm512_loadu_ps(from)));
   }
+#elif defined(__AVX2__)
+  static constexpr bool kPermutes = sizeof(T) == 4;
+  explicit Compression(const int32_t* lane)
+      : lane_(lane), index_(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(lane))) {}
+  Vec<T> permuted(const T* from) const {
+    return typename Vec<T>::Batch(_mm256_permutevar8x32_ps(_mm256_loadu_ps(from), index_));
+  }
+#else
+  static constexpr bool kPermutes = false;
+  explicit Compression(const int32_t* lane) : lane_(lane) {}
 #endif
-  alignas(64) T buffer[Vec<T>::width];
-  for (int64_t i = 0; i < Vec<T>::width; ++i) buffer[i] = from[lane[i]];
-  return Vec<T>::load(buffer);
-}
+  Vec<T> operator()(const T* from) const {
+    if constexpr (kPermutes) return permuted(from);
+    alignas(64) T buffer[Vec<T>::width];
+    for (int64_t i = 0; i < Vec<T>::width; ++i) buffer[i] = from[lane_[i]];
+    return Vec<T>::load(buffer);
+  }
 
+ private:
+  const int32_t* lane_;
+#if defined(__AVX512F__)
+  __m512i index_;
+#elif defined(__AVX2__)
+  __m256i index_;
+#endif
+};
+
+// What a vector keeps of a tile's rows, to their planes.
 template <class T>
-inline void put(const T* from, const ConvVector& v, const int32_t* lane, const int32_t* place,
-                T* plane) {
+void put(const T* from, int64_t from_row, int64_t rows, const ConvVector& v, const int32_t* lane,
+         const int32_t* place, T* plane, int64_t plane_row) {
   constexpr int64_t w = Vec<T>::width;
   if (v.kept == w && v.dense) {
-    Vec<T>::load(from).store(plane + v.place);
+    T* to = plane + v.place;
+    for (int64_t r = 0; r < rows; ++r) Vec<T>::load(from + r * from_row).store(to + r * plane_row);
   } else if (v.wide) {  // what is beyond this vector's results is written by the vectors after it
-    compressed(from, lane).store(plane + v.place);
+    const Compression<T> compressed(lane);
+    T* to = plane + v.place;
+    for (int64_t r = 0; r < rows; ++r) compressed(from + r * from_row).store(to + r * plane_row);
   } else {
-    for (int64_t i = 0; i < v.kept; ++i) plane[place[i]] = from[lane[i]];
+    for (int64_t i = 0; i < v.kept; ++i) {
+      const T* source = from + lane[i];
+      T* to = plane + place[i];
+      for (int64_t r = 0; r < rows; ++r) to[r * plane_row] = source[r * from_row];
+    }
   }
 }
 
@@ -203,11 +228,8 @@ class Convolution {
     else run_rows<1>(a, rows);
     for (int64_t n = 0; n < aim.count; ++n) {
       const int64_t i = aim.index[n];
-      const ConvVector v = aim.list.vector[i];
-      const int32_t *lane = aim.list.lane + i * w, *place = aim.list.place + i * w;
-      T* plane = aim.plane[n] + row * channel_;
-      for (int64_t r = 0; r < rows; ++r)
-        put(results + (r * aim.count + n) * w, v, lane, place, plane + r * channel_);
+      put(results + n * w, aim.count * w, rows, aim.list.vector[i], aim.list.lane + i * w,
+          aim.list.place + i * w, aim.plane[n] + row * channel_, channel_);
     }
   }
 

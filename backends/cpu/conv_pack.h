@@ -28,25 +28,51 @@ common::ConvRequest conv_request(const Array& source, const Array& result, int64
   return r;
 }
 
+// Every second element of `from`, as many as a vector has; nothing beyond the last of them is read.
+template <class T>
+inline Vec<T> every_second(const T* from) {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    const __m256 low = _mm256_loadu_ps(from), high = _mm256_loadu_ps(from + 7);
+    const __m256 both = _mm256_shuffle_ps(low, high, 0xd8);  // 0 2 | 8 10 | 4 6 | 12 14
+    return typename Vec<T>::Batch(
+        _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(both), 0xd8)));
+  }
+#endif
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    const __m512i index =
+        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);
+    return typename Vec<T>::Batch(
+        _mm512_permutex2var_ps(_mm512_loadu_ps(from), index, _mm512_loadu_ps(from + 15)));
+  }
+#endif
+  return Vec<T>::load_strided(from, 2, Vec<T>::width);
+}
+
 // One packed row: elements start, start + step, .. of a row of `source` elements; 0 outside it. Up
 // to a vector less one element is written beyond the row: rows are packed in order.
 template <class T>
 inline void pack_row(const T* from, int64_t source, int64_t start, int64_t step, int64_t count,
                      T* to) {
   constexpr int64_t w = Vec<T>::width;
+  auto steps = [&](int64_t n) { return step == 1 ? n : (n + step - 1) / step; };
   int64_t i = 0;
   if (start < 0) {
-    const int64_t before = (-start + step - 1) / step;
+    const int64_t before = steps(-start);
     for (; i < before && i < count; i += w) Vec<T>(0.0).store(to + i);
     i = before;
   }
-  int64_t end = start < source ? (source - start + step - 1) / step : 0;
+  int64_t end = start < source ? steps(source - start) : 0;
   if (end > count) end = count;
+  from += start;
   if (step == 1) {
-    for (; i + w <= end; i += w) Vec<T>::load(from + start + i).store(to + i);
-    if (i < end) load(from + start + i, PartVec{end - i}).store(to + i), i += w;
+    for (; i + w <= end; i += w) Vec<T>::load(from + i).store(to + i);
+    if (i < end) load(from + i, PartVec{end - i}).store(to + i), i += w;
   } else {
-    for (; i < end; ++i) to[i] = from[start + i * step];
+    if (step == 2)
+      for (; i + w <= end; i += w) every_second(from + 2 * i).store(to + i);
+    for (; i < end; ++i) to[i] = from[i * step];
   }
   for (; i < count; i += w) Vec<T>(0.0).store(to + i);
 }
