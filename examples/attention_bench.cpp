@@ -94,8 +94,8 @@ class Growth {
   void print() const {
     for (const auto& [name, points] : all_)
       if (points.size() > 1)
-        std::printf("time grows with tokens^%.2f (%zu lengths): %s\n", slope(points),
-                    points.size(), name.c_str());
+        std::printf("time grows with tokens^%.2f (%zu lengths): %s\n", slope(points), points.size(),
+                    name.c_str());
   }
 
  private:

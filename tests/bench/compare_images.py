@@ -68,7 +68,8 @@ def run(options, common, spec, seed):
 
 
 def print_table(rows, specs):
-    print("| attention | parameters | seeds | accuracy | seconds | MiB |\n|---|---|---|---|---|---|")
+    print("| attention | parameters | seeds | accuracy | seconds | MiB |")
+    print("|---|---|---|---|---|---|")
     for spec in specs:
         own = [r for r in rows if r["attention"] == spec]
         fit = [r for r in own if r["accuracy"] is not None]
@@ -87,7 +88,8 @@ def main():
     options, common, specs = arguments(sys.argv[1:])
     options.dir.mkdir(parents=True, exist_ok=True)
     results = options.dir / "results.jsonl"
-    rows = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+    lines = results.read_text().splitlines() if results.exists() else []
+    rows = [json.loads(line) for line in lines]
     finished = {(r["attention"], r["seed"]) for r in rows}
     wanted = [(spec, seed) for seed in range(1, options.seeds + 1) for spec in specs]
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
