@@ -59,14 +59,14 @@ Settings settings_of(ClassifySettings& s) {
 }
 
 // Generated pictures are simple, and their question needs many steps rather than a large network:
-// a small one, small batches and AdamW learn most of it in two minutes.
+// a small one, small batches and AdamW learn it in two minutes.
 void set_generated_defaults(ClassifySettings& s) {
-  s.batch = 16;
+  s.batch = 32;
   s.optimizer = "adamw";
   s.weight_decay = 0.05;
   s.training.lr = 0.003;
   s.training.warmup = 100;
-  s.training.epochs = 12;
+  s.training.epochs = 10;
   if (s.arch == "vit") {
     s.training.lr = 0.001;
     return;
@@ -74,6 +74,7 @@ void set_generated_defaults(ClassifySettings& s) {
   s.blocks = {1, 1, 1};
   s.width = 8;
   s.slots = 2;
+  s.heads = 2;
   s.attention = "efficient";
 }
 
