@@ -93,7 +93,7 @@ Storage* Allocator::from_system(int cls, size_t bytes) {
 
 void Allocator::out_of_memory(size_t bytes) {
   std::string op = *OpName::current() ? str(" in ", OpName::current()) : "";
-  std::string limit = limit_ ? str(", limit ", limit_) : "";
+  std::string limit = limit_ ? str("; the limit is ", limit_) : "";
   throw OutOfMemoryError(str("out of memory", op, ": ", bytes, " bytes asked for, ",
                              stats_.current_bytes, " in use on ", to_string(device_), limit));
 }

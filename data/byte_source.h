@@ -16,8 +16,8 @@ namespace heed::data {
 // The most bytes that deflate makes of one.
 inline constexpr uint64_t kMostInflated = 1032;
 
-// Whether a file or directory of that name is there. So is a broken link: opening it says what is
-// wrong.
+// Whether there is a file or directory of that name. A broken link counts as there: opening it says
+// what is wrong.
 bool is_there(const std::filesystem::path& path);
 
 class ByteSource {

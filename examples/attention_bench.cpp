@@ -5,8 +5,9 @@
 // `composed` is dense attention of primitives (scores, softmax, product), `dense` the fused kernel.
 // Each figure is the median of --runs; memory is the most that was held beyond the operands; `work`
 // is the share of dense attention's contractions, as cost() has it. A `-` stands for what does not
-// fit into memory (--memory-limit). With several lengths the last lines say with which power of
-// the length the time grows: the slope of log time over log length, by least squares.
+// fit into memory (--memory-limit; with --decode that is an error). With several lengths the last
+// lines say with which power of the length the time of a call grows: the slope of log time over log
+// length, by least squares.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -14,7 +15,9 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <heed/autograd/backward.h>
@@ -185,9 +188,16 @@ void calls(const Request& r) {
               "composed / ms", "composed / MiB", "dense / ms", "work");
   Growth growth;
   for (int64_t n : r.tokens) {
-    Call call(r, n);
+    std::optional<Call> call;
+    try {
+      call.emplace(r, n);
+    } catch (const OutOfMemoryError&) {  // not even the operands fit
+    }
+    auto time = [&](const nn::Attention& attention, bool is_composed = false) {
+      return call ? call->of(attention, is_composed) : Figure{};
+    };
     auto dense = nn::make_attention("dense", config_for(r, n));
-    Figure composed = call.of(*dense, true), fused = call.of(*dense);
+    Figure composed = time(*dense, true), fused = time(*dense);
     auto line = [&](const char* name, Figure f, double share) {
       std::printf("%8lld  %-32s %s %s  %s %s  %s %7.4f\n", static_cast<long long>(n), name,
                   column("%*.2f", 10, f.milliseconds).c_str(),
@@ -201,8 +211,9 @@ void calls(const Request& r) {
     line("composed", composed, 1);
     line("dense", fused, 1);
     for (const std::string& spec : r.specs) {
+      if (spec == "dense") continue;  // it has its line
       auto attention = nn::make_attention(spec, config_for(r, n));
-      line(spec.c_str(), call.of(*attention), work(r, *attention, *dense, n));
+      line(spec.c_str(), time(*attention), work(r, *attention, *dense, n));
     }
   }
   growth.print();
@@ -288,6 +299,8 @@ int main(int argc, char** argv) {
                                 {"--runs", r.runs, 1},
                                 {"--memory-limit", r.memory_limit, 0, examples::kMostMebibytes}});
     for (int64_t n : r.tokens) examples::require_in_range({{"--tokens", n, 1}});
+    std::sort(r.tokens.begin(), r.tokens.end());
+    r.tokens.erase(std::unique(r.tokens.begin(), r.tokens.end()), r.tokens.end());
     examples::set_threads(r.threads);
     examples::limit_memory(r.memory_limit);
     if (r.decode) decoding(r);

@@ -80,6 +80,7 @@ std::optional<StopReason> Trainer::Loop::stop_reason() const {
 TrainResult Trainer::Loop::run() {
   InterruptGuard guard;
   start();
+  reset_peak_memory(optimizer.device());
   bool updated = false, save_due = state.evaluation_due;
   std::optional<StopReason> stop;
   while (true) {

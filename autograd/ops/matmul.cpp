@@ -39,10 +39,10 @@ void add_product(Vjp& v, int i, const Array& a, const Array& b) {
 }
 
 // A gradient with its operand's memory layout saves a strided copy where the transposition is
-// undone. Not if a batch axis of small matrices shares the other operand: then the usual order is
-// one product of all rows. `work`: multiply-adds of one matrix.
+// undone. Not where small matrices share the other operand along a batch axis: one product of all
+// rows is better then. `work`: multiply-adds of one matrix.
 bool lies_transposed(const Array& x, const Array& other, const Array& cotangent, int64_t work) {
-  constexpr int64_t kLarge = 1 << 18;
+  constexpr int64_t kLarge = 1 << 18;  // also what keeps a thread busy (backends/cpu/matmul.cpp)
   if (x.rank() < 3 || cotangent.rank() != x.rank()) return false;
   bool shared = other.rank() != x.rank();
   for (int i = 0; i < x.rank() - 2; ++i) {

@@ -63,25 +63,19 @@ __attribute__((noinline)) void tile(const TileArgs<T>& a) {
 template <class T>
 class Compression {
  public:
-#if defined(__AVX512F__)
-  static constexpr bool kPermutes = sizeof(T) == 4;
-  explicit Compression(const int32_t* lane) : lane_(lane), index_(_mm512_loadu_si512(lane)) {}
-  Vec<T> permuted(const T* from) const {
-    return typename Vec<T>::Batch(_mm512_permutexvar_ps(index_, _mm512_loadu_ps(from)));
-  }
-#elif defined(__AVX2__)
-  static constexpr bool kPermutes = sizeof(T) == 4;
-  explicit Compression(const int32_t* lane)
-      : lane_(lane), index_(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(lane))) {}
-  Vec<T> permuted(const T* from) const {
-    return typename Vec<T>::Batch(_mm256_permutevar8x32_ps(_mm256_loadu_ps(from), index_));
-  }
-#else
-  static constexpr bool kPermutes = false;
   explicit Compression(const int32_t* lane) : lane_(lane) {}
-#endif
+
   Vec<T> operator()(const T* from) const {
-    if constexpr (kPermutes) return permuted(from);
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4)
+      return typename Vec<T>::Batch(
+          _mm512_permutexvar_ps(_mm512_loadu_si512(lane_), _mm512_loadu_ps(from)));
+#elif defined(__AVX2__)
+    if constexpr (sizeof(T) == 4) {
+      const __m256i index = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(lane_));
+      return typename Vec<T>::Batch(_mm256_permutevar8x32_ps(_mm256_loadu_ps(from), index));
+    }
+#endif
     alignas(64) T buffer[Vec<T>::width];
     for (int64_t i = 0; i < Vec<T>::width; ++i) buffer[i] = from[lane_[i]];
     return Vec<T>::load(buffer);
@@ -89,11 +83,6 @@ class Compression {
 
  private:
   const int32_t* lane_;
-#if defined(__AVX512F__)
-  __m512i index_;
-#elif defined(__AVX2__)
-  __m256i index_;
-#endif
 };
 
 // What a vector keeps of a tile's rows, to their planes.

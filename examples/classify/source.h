@@ -11,8 +11,9 @@
 namespace heed::examples {
 
 // Training and validation pictures; `seed` chooses what is held out for validation, and what
-// generators draw. `known`: of the run that is resumed, else null: sizes are then those of the
-// first picture where neither the files nor the settings say them. IoError, ValueError.
+// generators draw. `known` is what the run that is resumed expects. It is null for a new run, whose
+// sizes are those of the first picture where neither the files nor the settings say them. IoError,
+// ValueError.
 data::ImageParts open_images(const DataSettings& s, uint64_t seed, const data::ImageInfo* known);
 // The test pictures of a directory or a generator. Of files, all: unless the model was trained on
 // them (`trained_on`), which is an error where training left out none. IoError, ValueError.

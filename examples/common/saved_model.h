@@ -40,6 +40,7 @@ std::unique_ptr<Model> make_model(const std::filesystem::path& checkpoint, FromJ
   }
 }
 
+// The same with weights and tokenizer, in eval mode. IoError or ValueError name the file.
 template <class Model, class FromJson>
 SavedModel<Model> load_model(const std::filesystem::path& checkpoint, FromJson&& from_json) {
   SavedModel<Model> saved;

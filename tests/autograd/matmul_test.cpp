@@ -35,5 +35,12 @@ TEST_CASE("matmul: the gradient of a transposed operand lies as that operand doe
     }
 }
 
+TEST_CASE("matmul: small matrices that share an operand are one product", "[matmul]") {
+  Tensor tokens = randn({2, 3, 8}).transpose(1, 2).detach(), weight = randn({3, 5});
+  tokens.set_requires_grad(true);
+  Tensor y = matmul(tokens, weight);
+  CHECK(grad({y}, {tokens}, {randn(y.shape())})[0].array().is_contiguous());
+}
+
 }  // namespace
 }  // namespace heed

@@ -97,6 +97,11 @@ std::vector<OpCase> conv_cases() {
   add2({"one tap", {}}, {{{2, 2, 3, 2}, {2, 2, 1, 1}}, {{2, 5, 7, 9}, {12, 5, 1, 1}}});
   add2({"stride", {.stride = {2}, .padding = {1}}},
        {{{1, 1, 5, 4}, {2, 1, 3, 3}}, {{2, 3, 28, 29}, {8, 3, 3, 3}}});
+  // Rows of every second element around the widths of vectors.
+  std::vector<std::vector<Shape>> halves = {{{1, 1, 3, 4}, {2, 1, 1, 2}}};
+  for (int64_t n : {15, 16, 17, 18, 31, 32, 33, 34, 63, 64, 65, 66})
+    halves.push_back({{2, 2, 4, n}, {3, 2, 1, 2}});
+  add2({"stride without padding", {.stride = {2}}}, halves);
   add2({"stride larger than the kernel", {.stride = {3}}},
        {{{1, 1, 5, 6}, {2, 1, 2, 1}}, {{1, 3, 14, 10}, {8, 3, 2, 2}}});
   add2({"an option per axis", {.stride = {2, 1}, .padding = {0, 2}, .dilation = {1, 3}}},

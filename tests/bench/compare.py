@@ -6,7 +6,7 @@ compare.py HEED_BENCH PEERS_PYTHON THREADS ROUNDS [FILTER]
 A round runs heed's half and the peers' half, so that a slow minute of the machine affects both.
 Values are medians of the rounds; so is the ratio, with the lowest and the highest behind it.
 ratio > 1: heed is faster. Times are better when lower, figures per second when higher. Of memory
-the ratio is heed's share of what the peer takes.
+it is the share of what the peer takes: below 1, heed takes less.
 """
 import json
 import pathlib
@@ -72,7 +72,7 @@ def text(name, ours, theirs):
     line += f" {peer:>12.5g} {peer_unit:<9}"
     ratios = [ratio(*o, *t) for o, t in both]
     if None not in ratios:
-        line += f" ratio = {statistics.median(ratios):.2f}"
+        line += f" {'share' if unit == 'MiB' else 'ratio'} = {statistics.median(ratios):.2f}"
         if len(ratios) > 1:
             line += f" ({min(ratios):.2f} to {max(ratios):.2f})"
     return line.rstrip()

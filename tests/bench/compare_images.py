@@ -10,6 +10,7 @@ spaces ('dense --slots 3'); `none` means --slots 0. Runs and results.jsonl, one 
 run, land in DIR. Finished runs are skipped, one that was cut off goes on. The accuracy is that of
 `classify eval` on the test pictures, by the best checkpoint; seconds are those of training, memory
 is the most that tensors held. A dash: more memory was needed than --memory-limit allows.
+compare_attention beside this does the same for `translate`.
 """
 import argparse
 import concurrent.futures
@@ -21,19 +22,28 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
+OWN = ("--seed", "--out", "--attention", "--resume", "--quiet")  # flags that this script sets
 
 
 def arguments(argv):
-    if "--" not in argv:
+    if "--" not in argv or not argv[argv.index("--") + 1:]:
         sys.exit("compare_images: '--' and the attentions are missing")
     at = argv.index("--")
-    parser = argparse.ArgumentParser(usage=__doc__)
+    parser = argparse.ArgumentParser(usage=__doc__, allow_abbrev=False)
     parser.add_argument("dir", type=pathlib.Path)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--classify", default=HERE.parents[1] / "build/release/bin/classify")
     options, common = parser.parse_known_args(argv[:at])
-    return options, common, argv[at + 1:]
+    specs = list(dict.fromkeys(argv[at + 1:]))
+    for word in common:
+        if word.split("=")[0] in OWN:
+            sys.exit(f"compare_images: {word} is not for CLASSIFY-ARGS: this script sets it")
+    if options.seeds < 1 or options.jobs < 1:
+        sys.exit("compare_images: --seeds and --jobs: at least 1 expected")
+    if not all(spec.strip() for spec in specs):
+        sys.exit("compare_images: an attention is empty")
+    return options, common, specs
 
 
 def records(out, kind):
@@ -44,19 +54,21 @@ def records(out, kind):
 def run(options, common, spec, seed):
     name, *own = spec.split()
     attention = ["--slots", "0"] if name == "none" else ["--attention", name]
-    out = options.dir / (re.sub(r"[^A-Za-z0-9]", "_", spec) + f"_seed{seed}")
+    out = options.dir / (re.sub(r"[^A-Za-z0-9:=,-]", "_", spec) + f"_seed{seed}")
     out.mkdir(parents=True, exist_ok=True)
-    command = [options.classify, "train", *common, *attention, *own, "--seed", str(seed), "--out",
-               out, "--quiet", *(["--resume"] if (out / "last").exists() else [])]
+    command = [str(word) for word in (
+        options.classify, "train", *common, *attention, *own, "--seed", seed, "--out", out,
+        "--quiet", *(["--resume"] if (out / "last").exists() else []))]
     train = subprocess.run(command, capture_output=True, text=True)
     (out / "train.txt").write_text(train.stdout + train.stderr)
-    row = {"attention": spec, "seed": seed, "accuracy": None}
+    row = {"attention": spec, "seed": seed, "arguments": common, "accuracy": None}
     if train.returncode != 0:
-        if "out of memory" not in train.stderr:
-            sys.exit(f"{' '.join(map(str, command))}\n{train.stderr}")
-        return row
-    test = subprocess.run([options.classify, "eval", "--model", out], capture_output=True,
-                          text=True, check=True).stdout
+        if "out of memory" in train.stderr:
+            return row
+        raise RuntimeError(f"{' '.join(command)}\n{train.stderr}")
+    threads = common[common.index("--threads"):][:2] if "--threads" in common else []
+    test = subprocess.run([options.classify, "eval", "--model", out, *threads],
+                          capture_output=True, text=True, check=True).stdout
     last = records(out, "eval")[-1]
     return row | {
         "accuracy": float(re.search(r"accuracy = ([0-9.]+) %", test)[1]),
@@ -89,17 +101,29 @@ def main():
     options.dir.mkdir(parents=True, exist_ok=True)
     results = options.dir / "results.jsonl"
     lines = results.read_text().splitlines() if results.exists() else []
-    rows = [json.loads(line) for line in lines]
+    rows = [row for row in map(json.loads, lines) if row["arguments"] == common]
+    if len(rows) < len(lines):
+        sys.exit(f"compare_images: {results} is of other arguments: {lines[0]}")
     finished = {(r["attention"], r["seed"]) for r in rows}
     wanted = [(spec, seed) for seed in range(1, options.seeds + 1) for spec in specs]
+    failure = None
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         runs = [pool.submit(run, options, common, *w) for w in wanted if w not in finished]
         for done in concurrent.futures.as_completed(runs):
+            if done.cancelled():
+                continue
+            if done.exception():  # what is running may finish, nothing else begins
+                failure = failure or done.exception()
+                for each in runs:
+                    each.cancel()
+                continue
             rows.append(done.result())
             with results.open("a") as file:
                 file.write(json.dumps(rows[-1]) + "\n")
             print(json.dumps(rows[-1]), file=sys.stderr)
     print_table(rows, specs)
+    if failure:
+        sys.exit(f"compare_images: {failure}")
 
 
 main()

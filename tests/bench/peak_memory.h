@@ -1,6 +1,8 @@
-// The most memory that a training step keeps, as the system sees it (Linux). peers/timing.py
-// measures the same way.
+// The most memory that a training step takes, as the system sees it (Linux), without the pages of
+// programs and libraries. peers/timing.py measures the same way.
 #pragma once
+
+#include <malloc.h>
 
 #include <fstream>
 #include <functional>
@@ -20,21 +22,24 @@ inline double mebibytes_of(const std::string& field) {  // of /proc/self/status
       status >> kibibytes;
       return kibibytes / 1024;
     }
-  throw ValueError("/proc/self/status: no " + field);
+  throw IoError("/proc/self/status: no " + field);
 }
 
 // make() builds model and optimizer and returns their step. The counter is the highest resident
-// size during building and three steps, above the size before.
+// size during building and three steps, above the size before, of memory that belongs to no file.
 inline void measure_peak(benchmark::State& state,
                          const std::function<std::function<void()>()>& make) {
   double mebibytes = 0;
   for (auto _ : state) {
     release_cached_memory();
-    std::ofstream("/proc/self/clear_refs") << 5;  // forgets the highest size so far
-    const double before = mebibytes_of("VmRSS");
+    malloc_trim(0);  // or what earlier runs left in the C library would be used again, uncounted
+    std::ofstream forget("/proc/self/clear_refs");
+    forget << 5 << std::flush;  // the highest size so far
+    if (!forget) throw IoError("/proc/self/clear_refs: cannot be written");
+    const double before = mebibytes_of("RssAnon");
     std::function<void()> step = make();
     for (int i = 0; i < 3; ++i) step();
-    mebibytes = mebibytes_of("VmHWM") - before;
+    mebibytes = mebibytes_of("VmHWM") - mebibytes_of("RssFile") - before;
   }
   state.counters["MiB"] = mebibytes;
 }

@@ -1,6 +1,8 @@
 // Every golden picture cut short at every byte, and with every byte changed.
-#include <algorithm>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include <heed/core/error.h>
 #include <heed/data/picture_file.h>

@@ -7,7 +7,7 @@ cli_test.py BIN_DIR
 import gzip
 import xml.etree.ElementTree as ElementTree
 
-from command_line import bad, epoch_losses, failures, good, test
+from command_line import bad, failures, good, same_loss_accumulated, test
 
 
 def main(work):
@@ -40,7 +40,7 @@ def main(work):
     bad("--attention-dropout", "translate", "train", *out, "--attention-dropout", "-0.1")
     bad("--threads", "translate", "train", *out, "--threads", "5000")
     bad("--memory-limit", "translate", "train", *out, "--memory-limit", "-1")
-    bad("limit 1048576", "translate", "train", *out, *quick, "--memory-limit", "1")
+    bad("the limit is 1048576", "translate", "train", *out, *quick, "--memory-limit", "1")
     bad("--seed", "translate", "train", *out, "--seed", "-1")
     bad("too large", "translate", "train", *out, "--seed", "99999999999999999999")
     bad("at most", "translate", "train", *out, "--epochs", "999999999999")
@@ -76,11 +76,17 @@ def main(work):
     # What does not fit is a dash; the growth is that of what was measured.
     text = good("attention_bench", "embedded_gaussian:form=naive", "efficient", "--tokens",
                 "64,1024", "--heads", "1", "--runs", "1", "--threads", "1", "--memory-limit", "4")
-    rows = [line.split() for line in text.splitlines()]
-    assert [row[2] for row in rows if row[:2] == ["1024", "embedded_gaussian:form=naive"]] == ["-"]
-    assert [row[2] for row in rows if row[:2] == ["1024", "efficient"]] != ["-"]
-    growth = [line for line in text.splitlines() if line.startswith("time grows")]
-    assert [line.split()[-1] for line in growth] == ["dense", "efficient"], growth
+    rows = {(row[0], row[1]): row[2] for row in map(str.split, text.splitlines()) if len(row) > 2}
+    growth = [line.split()[-1] for line in text.splitlines() if line.startswith("time grows")]
+    if (rows.get(("1024", "embedded_gaussian:form=naive")) != "-"
+            or float(rows.get(("1024", "efficient"), "-1")) <= 0
+            or growth != ["dense", "efficient"]):
+        failures.append(f"attention_bench does not say what fits: {text}")
+    # Nor do the operands of so many tokens; dense is timed once, though it was asked for.
+    text = good("attention_bench", "dense", "--tokens", "64,64,128,100000", "--heads", "1",
+                "--runs", "1", "--threads", "1", "--memory-limit", "4")
+    if "(2 lengths): dense" not in text or "100000  dense" not in text:
+        failures.append(f"attention_bench: lengths that do not fit, or twice: {text}")
     bad("one directory", "figures", work / "a", work / "b")
     bad("one directory", "figures", "--help")
     bad("PAIRS '--help'", "07_recurrent_attention", "--help")
@@ -148,15 +154,8 @@ def main(work):
         "--ref", work / "short.de")
 
     # The loss of an epoch is the mean over all its batches, however many make an update.
-    losses = {}
-    for accumulate in (1, 2, 3):
-        directory = work / f"accumulate-{accumulate}"
-        good("translate", "train", *files, "--max-tokens", "40", "--epochs", "1", "--lr", "1e-9",
-             "--dropout", "0", "--average", "1", "--beam", "1", "--accumulate", str(accumulate),
-             "--out", directory, *quick)
-        losses[accumulate] = epoch_losses(directory)
-    if any(len(each) != 1 or abs(each[0] - losses[1][0]) > 1e-5 for each in losses.values()):
-        failures.append(f"train_loss depends on --accumulate: {losses}")
+    same_loss_accumulated(work / "accumulate", "translate", "train", *files, "--max-tokens", "40",
+                          "--dropout", "0", "--average", "1", "--beam", "1", *quick)
 
     # In bf16: learns, draws, and its weights serve a model in f32.
     half = work / "half"

@@ -50,11 +50,17 @@ def good(*words, stdin=b"", env=None):
     return result.stdout.decode("utf-8", "replace")
 
 
-def epoch_losses(run_directory):
-    """The training losses of the epochs of a run, one a validation."""
-    lines = (run_directory / "metrics.jsonl").read_text().splitlines()
-    entries = [json.loads(line) for line in lines]
-    return [entry["train_loss"] for entry in entries if entry["kind"] == "epoch"]
+def same_loss_accumulated(directory, *words):
+    """The training loss of an epoch is the mean over all its batches, however many make an
+    update: at a learning rate of almost 0 it is the same for each --accumulate."""
+    losses = []
+    for accumulate in ("1", "2", "3"):
+        out = directory / accumulate
+        good(*words, "--epochs", "1", "--lr", "1e-9", "--accumulate", accumulate, "--out", out)
+        lines = (out / "metrics.jsonl").read_text().splitlines()
+        losses += [line["train_loss"] for line in map(json.loads, lines) if line["kind"] == "epoch"]
+    if len(losses) != 3 or max(losses) - min(losses) > 1e-5:
+        failures.append(f"{words[0]}: train_loss depends on --accumulate: {losses}")
 
 
 def test(main, least):

@@ -51,6 +51,7 @@ Trace run(TrainerConfig config, int64_t stop_at = -1, uint64_t init = 1) {
     for (auto line : read_metrics(config.out_dir + "/metrics.jsonl")) {
       line.erase("seconds");
       line.erase("tokens_per_second");
+      line.erase("peak_bytes");
       trace.log.push_back(line);
     }
   return trace;

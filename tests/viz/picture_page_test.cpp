@@ -1,6 +1,8 @@
 #include <heed/viz/picture_page.h>
 
+#include <array>
 #include <cmath>
+#include <string_view>
 
 #include <heed/core/error.h>
 #include <heed/data/picture_file.h>

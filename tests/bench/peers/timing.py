@@ -45,24 +45,31 @@ def mebibytes_of(field):
 
 def peak_mebibytes(make):
     """The highest resident size while make() builds a training step and it runs three times, above
-    the size before (torch is imported by then). As tests/bench/peak_memory.h measures. In a process
-    of its own, so that what was measured before leaves nothing behind."""
+    the size before (torch is imported by then), of memory that belongs to no file: the same as
+    tests/bench/peak_memory.h. In a process of its own, so that earlier figures leave nothing
+    behind; torch must not have computed anything yet, since its threads do not survive the fork."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
-        with open("/proc/self/clear_refs", "w") as file:
-            file.write("5")  # forgets the highest size so far
-        before = mebibytes_of("VmRSS")
-        step = make()
-        for _ in range(3):
-            step()
-        os.write(write, json.dumps(mebibytes_of("VmHWM") - before).encode())
-        os._exit(0)
+        try:
+            with open("/proc/self/clear_refs", "w") as file:
+                file.write("5")  # forgets the highest size so far
+            before = mebibytes_of("RssAnon")
+            step = make()
+            for _ in range(3):
+                step()
+            figure = mebibytes_of("VmHWM") - mebibytes_of("RssFile") - before
+            os.write(write, json.dumps(figure).encode())
+            os._exit(0)
+        except BaseException as error:
+            print(f"peak_mebibytes: {error}", file=sys.stderr, flush=True)
+            os._exit(1)
     os.close(write)
     with os.fdopen(read) as file:
-        figure = json.loads(file.read())
-    os.waitpid(child, 0)
-    return figure
+        text = file.read()
+    if os.waitpid(child, 0)[1] != 0:
+        sys.exit("peak_mebibytes: the process that measures failed")
+    return json.loads(text)
 
 
 def emit(name, value, unit):
