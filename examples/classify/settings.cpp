@@ -66,7 +66,7 @@ void set_generated_defaults(ClassifySettings& s) {
   s.weight_decay = 0.05;
   s.training.lr = 0.003;
   s.training.warmup = 100;
-  s.training.epochs = 10;
+  s.training.epochs = 12;
   if (s.arch == "vit") {
     s.training.lr = 0.001;
     return;
