@@ -121,6 +121,24 @@ TEST_CASE("stopping after every update still gives the same bits", "[trainer]") 
   REQUIRE(run(config) == whole);  // a finished run that goes on changes nothing
 }
 
+TEST_CASE("each evaluation logs the most memory that the run took", "[trainer]") {
+  TempDir dir;
+  TrainerConfig config = quiet(2);
+  config.out_dir = dir;
+  Tensor before = zeros({1 << 20});  // held, and gone before the run begins
+  before = Tensor();
+  run(config);
+  int evaluations = 0;
+  for (const auto& line : read_metrics(config.out_dir + "/metrics.jsonl")) {
+    auto peak = line.find("peak_bytes");
+    if (peak == line.end()) continue;
+    ++evaluations;
+    CHECK(peak->second > 0);
+    CHECK(peak->second < 1 << 20);
+  }
+  CHECK(evaluations == 2);
+}
+
 TEST_CASE("evaluation leaves no trace in training", "[trainer]") {
   Mlp model, twin;
   AdamW optimizer(model.named_parameters()), other(twin.named_parameters());
