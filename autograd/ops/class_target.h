@@ -1,4 +1,4 @@
-// What the losses over classes share: checks of targets and options.
+// What the losses over classes share: checks of targets and options. Not for users.
 #pragma once
 
 #include <heed/autograd/ops/losses.h>

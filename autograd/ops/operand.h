@@ -1,4 +1,4 @@
-// Small checks and conversions that ops share.
+// Small checks and conversions that ops share. Not for users.
 #pragma once
 
 #include <heed/autograd/tensor.h>
