@@ -52,8 +52,8 @@ static std::string purpose_of(const std::filesystem::path& header) {
   return text;
 }
 
-// Functions declared at the start of a line in autograd/ops/*.h that take or return tensors. Headers
-// that say "Not for users" declare no ops, nor does range_flag.h.
+// Functions declared at the start of a line in autograd/ops/*.h that take or return tensors.
+// Headers that say "Not for users" declare no ops, nor does range_flag.h.
 static std::set<std::string> declared_ops() {
   std::set<std::string> names;
   std::regex declaration(
