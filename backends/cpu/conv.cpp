@@ -25,7 +25,8 @@ struct TileArgs {
   const T* weights;        // [terms, rows]
   const T* bias;           // [rows] or null
   const T* packed[kVecs];  // of each vector
-  T* out;                  // [rows, vectors, lanes], in cache
+  T* out[kVecs];           // of each vector
+  int64_t out_row;         // from a row to the next in `out`
 };
 
 template <class T, int rows, int vecs>
@@ -56,7 +57,7 @@ __attribute__((noinline)) void tile(const TileArgs<T>& a) {
 #pragma GCC unroll 8
   for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 4
-    for (int n = 0; n < vecs; ++n) sum[r][n].store(a.out + (r * vecs + n) * Vec<T>::width);
+    for (int n = 0; n < vecs; ++n) sum[r][n].store(a.out[n] + r * a.out_row);
 }
 
 // Brings the lanes of a vector that are results one after the other into the first lanes.
@@ -180,7 +181,9 @@ class Convolution {
 
     bool next() {
       count = 0;
+      as_they_are = true;
       while (count < kVecs && image < t.images) {
+        as_they_are = as_they_are && list.vector[at].as_it_is;
         index[count] = at;
         from[count] = source + list.vector[at].source;
         plane[count++] = target;
@@ -203,18 +206,25 @@ class Convolution {
     const T *source, *from[kVecs] = {};
     T *result, *target = nullptr, *plane[kVecs] = {};
     int64_t index[kVecs] = {}, count = 0, at = 0, image = 0;
+    bool as_they_are = true;  // all of them can be stored as they are
   };
 
   void tile_at(const ConvTask& t, const T* panels, const Aim& aim, int64_t row) const {
     constexpr int64_t w = Vec<T>::width;
     const int64_t rows = tile_rows(row);
     alignas(64) T results[kRows * kVecs * w];
-    TileArgs<T> a{p_.terms, p_.offset, panels + row * p_.terms, nullptr, {}, results};
+    TileArgs<T> a{p_.terms, p_.offset, panels + row * p_.terms, nullptr, {}, {}, aim.count * w};
     if (bias_) a.bias = bias_ + t.group * p_.request.result_channels + row;
-    for (int64_t n = 0; n < aim.count; ++n) a.packed[n] = aim.from[n];
+    for (int64_t n = 0; n < aim.count; ++n) a.packed[n] = aim.from[n], a.out[n] = results + n * w;
+    if (aim.as_they_are) {
+      for (int64_t n = 0; n < aim.count; ++n)
+        a.out[n] = aim.plane[n] + row * channel_ + aim.list.vector[aim.index[n]].place;
+      a.out_row = channel_;
+    }
     if (aim.count == 3) run_rows<3>(a, rows);
     else if (aim.count == 2) run_rows<2>(a, rows);
     else run_rows<1>(a, rows);
+    if (aim.as_they_are) return;
     for (int64_t n = 0; n < aim.count; ++n) {
       const int64_t i = aim.index[n];
       put(results + n * w, aim.count * w, rows, aim.list.vector[i], aim.list.lane + i * w,

@@ -55,6 +55,9 @@ struct ConvVector {
   int64_t kept;
   bool dense;  // the results that are kept lie side by side
   bool wide;   // and as many elements as a vector has belong to this vector and those after it
+  // The results are the first lanes, and the whole vector can be stored: what it writes beyond its
+  // own results is written by the vectors after it.
+  bool as_it_is;
 };
 
 // The vectors of a block of rows. For result i that vector v keeps: its lane, and where it goes;

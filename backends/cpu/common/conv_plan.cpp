@@ -75,7 +75,7 @@ struct PlannedVectors {
 
   void add(const ConvPlan& p, int64_t first, int64_t rows) {
     const int64_t lanes = p.request.lanes, stride = p.request.axis[2].result;
-    ConvVector v{first, 0, 0, true, false};
+    ConvVector v{first, 0, 0, true, false, false};
     const auto width = static_cast<size_t>(lanes);
     std::vector<int32_t> kept(width), to(width), which(width, -1);
     for (int64_t l = 0; l < lanes; ++l) {
@@ -98,7 +98,8 @@ struct PlannedVectors {
 
   ConvVectors plan(const ConvPlan& p, int64_t rows) {
     const int64_t lanes = p.request.lanes, stretch = (rows - 1) * p.row + p.width.count;
-    by_rows = rows * divide_up(p.width.count, lanes) <= divide_up(stretch, lanes);
+    // A few vectors more are worth it: those of rows of their own are stored as they are.
+    by_rows = 14 * rows * divide_up(p.width.count, lanes) <= 15 * divide_up(stretch, lanes);
     if (by_rows) {
       for (int64_t y = 0; y < rows; ++y)
         for (int64_t x = 0; x < p.width.count; x += lanes) add(p, y * p.row + x, rows);
@@ -110,7 +111,13 @@ struct PlannedVectors {
     const bool whole =
         p.width.place_step == 1 &&
         (rows == 1 || (p.height.place_step == 1 && p.width.count == p.request.axis[2].result));
-    for (ConvVector& v : vectors) v.wide = whole && v.dense && v.place + lanes <= end;
+    for (size_t i = 0; i < vectors.size(); ++i) {
+      ConvVector& v = vectors[i];
+      v.wide = whole && v.dense && v.place + lanes <= end;
+      const int32_t last_lane =
+          lane[i * static_cast<size_t>(lanes) + static_cast<size_t>(v.kept - 1)];
+      v.as_it_is = v.dense && last_lane == v.kept - 1 && (v.kept == lanes || v.wide);
+    }
     return {static_cast<int64_t>(vectors.size()), vectors.data(), lane.data(), place.data(),
             result.data()};
   }
