@@ -34,7 +34,7 @@ const char* const kStyle = R"html(<style>
 body { background: var(--paper); color: var(--ink); font: 16px/1.5 sans-serif; margin: 1.5rem; }
 h1 { font-size: 1.4rem; margin: 0 0 .5rem; }
 h2 { font-size: 1.1rem; margin: 1.5rem 0 .3rem; overflow-wrap: anywhere; }
-p { margin: .2rem 0; }
+p { margin: .2rem 0; overflow-wrap: anywhere; }
 .maps { display: flex; flex-wrap: wrap; gap: 1rem; margin: .8rem 0; }
 figure { margin: 0; break-inside: avoid; }
 figcaption { font-size: .85rem; color: var(--faint); }

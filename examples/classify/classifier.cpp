@@ -1,6 +1,7 @@
 #include "classifier.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include <heed/core/error.h>
 #include <heed/models/config_json.h>
@@ -126,7 +127,7 @@ Classifier::Config classifier_config(const ClassifySettings& s, const data::Imag
 }
 
 std::string init_from(Classifier& classifier, const std::string& path) {
-  bool file = path.ends_with(".safetensors");
+  bool file = std::filesystem::is_regular_file(path);
   std::string weights =
       file ? path : train::find_checkpoint(path, /*best=*/true) + "/weights.safetensors";
   std::string theirs = !file || classifier.resnet() ? classifier.head() : "heads.head";

@@ -115,7 +115,7 @@ std::vector<Guess> best_guesses(const Classifier& classifier, const data::ImageI
 std::string to_string(const Guess& guess) {
   char text[32];
   std::snprintf(text, sizeof text, " %.1f %%", 100 * guess.probability);
-  return guess.name + text;
+  return "\u2068" + guess.name + "\u2069" + text;  // isolates: a name may run from right to left
 }
 
 viz::PicturePanel panel_of(const Classifier& classifier, const data::ImageInfo& info,
@@ -131,9 +131,18 @@ viz::PicturePanel panel_of(const Classifier& classifier, const data::ImageInfo& 
   panel.title = title;
   Tensor images = batch_of(classifier, info, image);
   Pixel pixel = query.value_or(Pixel{info.width() / 2, info.height() / 2});
-  if (const models::ViT* vit = classifier.vit())
-    add_vit(panel, *vit, images, pixel, !query && vit->first_patch() > 0);
+  const models::ViT* vit = classifier.vit();
+  bool class_token = vit && !query && vit->first_patch() > 0;
+  if (vit) add_vit(panel, *vit, images, pixel, class_token);
   else add_resnet(panel, *classifier.resnet(), info, images, pixel);
+  if (panel.maps.empty()) return panel;
+  std::string who = class_token
+                        ? "the class token"
+                        : str("the pixel ", pixel.first, ",", pixel.second,
+                              info.of_clips() ? str(" of frame ", info.frames() / 2 + 1) : "",
+                              ", in the blue frame,");
+  panel.lines.push_back(str("What ", who, " attends to: the more orange, the larger the weight",
+                            info.of_clips() ? "; frames from left to right." : "."));
   return panel;
 }
 

@@ -83,8 +83,12 @@ int eval_command(EvalSettings& s, const Settings& settings) {
   check(s.data);
   data::ImageSetPtr test =
       open_test_images(s.data, static_cast<uint64_t>(run.training.seed), saved.info, !others);
-  data::require_same_kind(saved.info, *test);
   std::string what = s.data.data.empty() ? s.data.data_format : s.data.data;
+  try {
+    data::require_same_kind(saved.info, *test);
+  } catch (const Error& error) {
+    throw ValueError(str("--data ", what, ": ", error.what(), " (of ", saved.directory, ")"));
+  }
   std::printf("classify: %s on %lld test pictures of %s\n", saved.directory.c_str(),
               static_cast<long long>(test->size()), what.c_str());
   std::fflush(stdout);

@@ -117,7 +117,11 @@ data::ImageParts all_parts(const DataSettings& s, uint64_t seed, const data::Ima
 
 data::ImageParts open_images(const DataSettings& s, uint64_t seed, const data::ImageInfo* known) {
   data::ImageParts parts = all_parts(s, seed, known, /*test_only=*/false);
-  if (!parts.train) throw ValueError(str("--data ", s.data, ": no training pictures there"));
+  if (!parts.train)
+    throw ValueError(str("--data ", s.data, ": no training pictures there",
+                         parts.test ? ", only test pictures, which --test-every N divides" : ""));
+  if (parts.train->classes() < 2)
+    throw ValueError(str("--data ", s.data, ": at least 2 classes expected"));
   if (parts.validation) {
     if (s.valid > 0 && !s.data.empty())
       throw ValueError(str("--valid ", s.valid, ": ", s.data, " has validation pictures"));
@@ -138,7 +142,9 @@ data::ImageSetPtr open_test_images(const DataSettings& s, uint64_t seed,
   data::ImageParts parts = all_parts(s, seed, &info, /*test_only=*/true);
   if (parts.test) return parts.test;
   if (!trained_on && !fs::is_directory(s.data)) return parts.train;
+  bool folder = (s.data_format.empty() ? format_of(s.data) : s.data_format) == "folder";
   throw ValueError(str("--data ", s.data, ": no test pictures there",
+                       folder ? ", which would be test/CLASS/*.png" : "",
                        trained_on ? "; name others with --data, or train with --test-every" : ""));
 }
 

@@ -189,8 +189,9 @@ void ClassifyRun::finish(const train::TrainState& state) {
   print_page(panels, (out / "attention.html").string());
   if (train::save_loss_chart(out / "metrics.jsonl", out / "losses.svg", "valid_loss"))
     std::printf("losses: %s\n", (out / "losses.svg").c_str());
-  std::printf("to see how it does on the test pictures: classify eval --model %s\n",
-              s_.training.out.c_str());
+  if (parts_.test)
+    std::printf("to see how it does on the test pictures: classify eval --model %s\n",
+                s_.training.out.c_str());
 }
 
 int ClassifyRun::run() {

@@ -175,6 +175,14 @@ def main(work):
     bad("text.png", "classify", "run", "--model", run, *[text_file(work)])
     bad("missing.png", "classify", "run", "--model", run, work / "missing.png")
     bad("no such directory", "classify", "run", "--model", work / "nowhere", file)
+    expect("What the pixel 3,11, in the blue frame, attends to" in page.read_text(encoding="utf-8"),
+           "the page: who looks?")
+    # Data of another kind are named, and so is the model; weights are told by what they are.
+    bad(f"--data {folder}: ", "classify", "eval", "--model", run, "--data", folder)
+    bad(f"(of {run}", "classify", "eval", "--model", run, "--data", folder)
+    zipped = work / "r18.pth"
+    zipped.write_bytes(b"PK\x03\x04" + bytes(60))
+    bad("zip", "classify", "train", "--data", folder, "--out", work / "z", "--init-from", zipped)
 
     # The same from one go as from two.
     def weights(directory):
