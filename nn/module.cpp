@@ -128,23 +128,35 @@ StateDict Module::state_dict() const {
   return state;
 }
 
+namespace {
+// What is wrong with some entries: how many, and the first of them.
+struct Faults {
+  std::string what, listed{};
+  int64_t count = 0;
+
+  void add(const std::string& fault) {
+    constexpr int64_t kListed = 6;
+    if (++count <= kListed) listed += "\n  " + fault;
+    else if (count == kListed + 1) listed += "\n  ..";
+  }
+  std::string text() const { return count ? str("\n", count, " ", what, ":", listed) : ""; }
+};
+}  // namespace
+
 void Module::load_state_dict(const StateDict& state) {
   StateDict mine = state_dict();
-  std::string missing, unexpected, misshapen;
+  Faults missing{"missing"}, unexpected{"unexpected"}, misshapen{"of another shape"};
   for (const auto& [name, t] : mine) {
     auto found = state.find(name);
     if (found == state.end() || !found->second.defined()) {
-      missing += "\n  " + name + " " + to_string(t.shape());
+      missing.add(name + " " + to_string(t.shape()));
     } else if (!(found->second.shape() == t.shape())) {
-      misshapen += str("\n  ", name, ": ", t.shape(), " expected, got ", found->second.shape());
+      misshapen.add(str(name, ": ", t.shape(), " expected, got ", found->second.shape()));
     }
   }
   for (const auto& [name, t] : state)
-    if (!mine.count(name)) unexpected += "\n  " + name;
-  std::string faults;
-  if (!missing.empty()) faults += "\nmissing:" + missing;
-  if (!unexpected.empty()) faults += "\nunexpected:" + unexpected;
-  if (!misshapen.empty()) faults += "\nof another shape:" + misshapen;
+    if (!mine.count(name)) unexpected.add(name);
+  std::string faults = missing.text() + unexpected.text() + misshapen.text();
   if (!faults.empty())
     throw ValueError(str("load_state_dict: the weights do not fit this ", type_name(), faults));
   NoGrad guard;

@@ -65,7 +65,7 @@ class Module {
 
   StateDict state_dict() const;  // handles, not copies; parameters and buffers
   // Copies the values in. If any name is missing, unexpected or misshapen, nothing is changed and
-  // one ValueError lists them all.
+  // one ValueError says how many there are of each kind, and which are the first.
   void load_state_dict(const StateDict& state);
 
   // A table of submodules with parameter shapes and counts.

@@ -12,18 +12,20 @@
 
 namespace heed::examples {
 
-// Line ends become "; ", so that a message with a list in it is still one line.
+// Line ends and the indentation behind them become "; ", or a space after a colon, so that a message
+// with a list in it is still one line.
 inline std::string one_line(const std::string& text) {
   std::string out;
+  bool line_begins = true;
   for (char c : text) {
     if (c == '\n' || c == '\r') {
-      while (!out.empty() && out.back() == ' ') out.pop_back();
-      if (!out.empty()) out += "; ";
-    } else if (!(c == ' ' && out.ends_with("; "))) {
+      line_begins = true;
+    } else if (c != ' ' || !line_begins) {
+      if (line_begins && !out.empty()) out += out.ends_with(':') ? " " : "; ";
+      line_begins = false;
       out += c;
     }
   }
-  while (out.ends_with("; ")) out.resize(out.size() - 2);
   return out;
 }
 

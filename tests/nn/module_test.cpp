@@ -156,9 +156,14 @@ TEST_CASE("module: load_state_dict lists every fault and changes nothing") {
   state.erase("mean");
   state["third.weight"] = zeros({1});
   state["first.bias"] = zeros({7});
-  for (const char* part : {"missing:", "second.weight [3, 4]", "mean [4]", "unexpected:",
-                           "third.weight", "first.bias: [4] expected, got [7]", "Net"})
+  for (const char* part :
+       {"2 missing:", "second.weight [3, 4]", "mean [4]", "1 unexpected:\n  third.weight",
+        "1 of another shape:\n  first.bias: [4] expected, got [7]", "Net"})
     REQUIRE_THROWS_SAYING(net.load_state_dict(state), ValueError, part);
+  for (char c = 'a'; c < 'g'; ++c) state[std::string("another.") + c] = zeros({1});
+  REQUIRE_THROWS_SAYING(net.load_state_dict(state), ValueError,
+                        "7 unexpected:\n  another.a\n  another.b\n  another.c\n  another.d\n  "
+                        "another.e\n  another.f\n  ..\n1 of another shape");
   REQUIRE(net.first.weight.to_vector() == before);
 }
 
