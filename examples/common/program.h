@@ -12,8 +12,8 @@
 
 namespace heed::examples {
 
-// Line ends and the indentation behind them become "; ", or a space after a colon, so that a message
-// with a list in it is still one line.
+// Line ends and the indentation behind them become "; ", or a space after a colon, so that a
+// message with a list in it is still one line.
 inline std::string one_line(const std::string& text) {
   std::string out;
   bool line_begins = true;
