@@ -75,7 +75,7 @@ int main() {
                 static_cast<long long>(model.tokens()),
                 static_cast<long long>(model.parameter_count()), 100 * accuracy(model, test));
 
-    constexpr int64_t kEpochs = 3;
+    constexpr int64_t kEpochs = 4;
     train::AdamW optimizer(train::decay_matrices(model, {.weight_decay = 0.05}));
     const int64_t steps = kEpochs * train.count(0);
     train::Schedule schedule = train::cosine_schedule(3e-3, steps, 100);
