@@ -60,31 +60,23 @@ __attribute__((noinline)) void tile(const TileArgs<T>& a) {
     for (int n = 0; n < vecs; ++n) sum[r][n].store(a.out[n] + r * a.out_row);
 }
 
-// Brings the lanes of a vector that are results one after the other into the first lanes.
+// The lanes of a vector that are results, one after the other in the first lanes.
 template <class T>
-class Compression {
- public:
-  explicit Compression(const int32_t* lane) : lane_(lane) {}
-
-  Vec<T> operator()(const T* from) const {
+inline Vec<T> compressed(const T* from, const int32_t* lane) {
 #if defined(__AVX512F__)
-    if constexpr (sizeof(T) == 4)
-      return typename Vec<T>::Batch(
-          _mm512_permutexvar_ps(_mm512_loadu_si512(lane_), _mm512_loadu_ps(from)));
+  if constexpr (sizeof(T) == 4)
+    return typename Vec<T>::Batch(
+        _mm512_permutexvar_ps(_mm512_loadu_si512(lane), _mm512_loadu_ps(from)));
 #elif defined(__AVX2__)
-    if constexpr (sizeof(T) == 4) {
-      const __m256i index = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(lane_));
-      return typename Vec<T>::Batch(_mm256_permutevar8x32_ps(_mm256_loadu_ps(from), index));
-    }
-#endif
-    alignas(64) T buffer[Vec<T>::width];
-    for (int64_t i = 0; i < Vec<T>::width; ++i) buffer[i] = from[lane_[i]];
-    return Vec<T>::load(buffer);
+  if constexpr (sizeof(T) == 4) {
+    const __m256i index = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(lane));
+    return typename Vec<T>::Batch(_mm256_permutevar8x32_ps(_mm256_loadu_ps(from), index));
   }
-
- private:
-  const int32_t* lane_;
-};
+#endif
+  alignas(64) T buffer[Vec<T>::width];
+  for (int64_t i = 0; i < Vec<T>::width; ++i) buffer[i] = from[lane[i]];
+  return Vec<T>::load(buffer);
+}
 
 // What a vector keeps of a tile's rows, to their planes.
 template <class T>
@@ -95,9 +87,9 @@ void put(const T* from, int64_t from_row, int64_t rows, const ConvVector& v, con
     T* to = plane + v.place;
     for (int64_t r = 0; r < rows; ++r) Vec<T>::load(from + r * from_row).store(to + r * plane_row);
   } else if (v.wide) {  // what is beyond this vector's results is written by the vectors after it
-    const Compression<T> compressed(lane);
     T* to = plane + v.place;
-    for (int64_t r = 0; r < rows; ++r) compressed(from + r * from_row).store(to + r * plane_row);
+    for (int64_t r = 0; r < rows; ++r)
+      compressed(from + r * from_row, lane).store(to + r * plane_row);
   } else {
     for (int64_t i = 0; i < v.kept; ++i) {
       const T* source = from + lane[i];

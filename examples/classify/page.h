@@ -21,7 +21,8 @@ struct Guess {
 // The most likely classes, best first.
 std::vector<Guess> best_guesses(const Classifier& classifier, const data::ImageInfo& info,
                                 const Array& image, int64_t count);
-std::string to_string(const Guess& guess);  // "cat 93.1 %"
+// "cat 93.1 %" for the page; marks keep a name that runs from right to left apart from the number.
+std::string to_string(const Guess& guess);
 
 using Pixel = std::pair<int64_t, int64_t>;  // x, y
 

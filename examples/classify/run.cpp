@@ -87,7 +87,8 @@ int eval_command(EvalSettings& s, const Settings& settings) {
   try {
     data::require_same_kind(saved.info, *test);
   } catch (const Error& error) {
-    throw ValueError(str("--data ", what, ": ", error.what(), " (of ", saved.directory, ")"));
+    throw ValueError(str(s.data.data.empty() ? "--data-format " : "--data ", what, ": ",
+                         error.what(), " (of ", saved.directory, ")"));
   }
   std::printf("classify: %s on %lld test pictures of %s\n", saved.directory.c_str(),
               static_cast<long long>(test->size()), what.c_str());
