@@ -4,7 +4,7 @@
 
 #include <heed/backends/cpu/attention_product.h>
 #include <heed/backends/cpu/attention_terms.h>
-#include <heed/backends/cpu/attention_transpose.h>
+#include <heed/backends/cpu/transpose.h>
 #include <heed/backends/cpu/philox.h>
 #include <heed/backends/cpu/scratch.h>
 #include <heed/core/parallel.h>

@@ -1,6 +1,8 @@
 // Copies a task's operands to where a convolution's products read them (conv_plan.h).
 #pragma once
 
+#include <algorithm>
+
 #include <heed/backends/cpu/conv_plan.h>
 #include <heed/backends/cpu/vectors.h>
 #include <heed/core/array.h>
@@ -8,6 +10,7 @@
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
 
+using common::ConvPlaces;
 using common::ConvPlan;
 using common::ConvSteps;
 using common::ConvTap;
@@ -24,6 +27,7 @@ common::ConvRequest conv_request(const Array& source, const Array& result, int64
   r.source_channels = source.dim(1) / groups;
   r.result_channels = result.dim(1) / groups;
   r.lanes = Vec<T>::width;
+  r.by_channels = r.result_channels >= r.lanes;
   r.element_bytes = static_cast<int64_t>(sizeof(T));
   return r;
 }
@@ -51,35 +55,33 @@ inline Vec<T> every_second(const T* from) {
 }
 
 // One packed row: elements start, start + step, .. of a row of `source` elements; 0 outside it. Up
-// to a vector less one element is written beyond the row: rows are packed in order.
+// to a vector less one element is written beyond the row: rows are packed in order. Nothing is read
+// at `end` or beyond.
 template <class T>
-inline void pack_row(const T* from, int64_t source, int64_t start, int64_t step, int64_t count,
-                     T* to) {
+inline void pack_row(const T* from, const T* end, int64_t source, int64_t start, int64_t step,
+                     int64_t count, T* to) {
   constexpr int64_t w = Vec<T>::width;
   auto steps = [&](int64_t n) { return step == 1 ? n : (n + step - 1) / step; };
-  int64_t i = 0;
-  if (start < 0) {
-    const int64_t before = steps(-start);
-    for (; i < before && i < count; i += w) Vec<T>(0.0).store(to + i);
-    i = before;
-  }
-  int64_t end = start < source ? steps(source - start) : 0;
-  if (end > count) end = count;
+  const int64_t before = start < 0 ? steps(-start) : 0;
+  for (int64_t i = 0; i < before && i < count; i += w) Vec<T>(0.0).store(to + i);
+  int64_t i = before;
+  int64_t stop = start < source ? steps(source - start) : 0;
+  if (stop > count) stop = count;
   from += start;
-  if (step == 1) {
-    for (; i + w <= end; i += w) Vec<T>::load(from + i).store(to + i);
-    if (i < end) load(from + i, PartVec{end - i}).store(to + i), i += w;
+  if (step == 1) {  // what a vector brings along from the next row is overwritten
+    for (; i < stop && from + i + w <= end; i += w) Vec<T>::load(from + i).store(to + i);
+    if (i < stop) load(from + i, PartVec{stop - i}).store(to + i);
   } else {
     if (step == 2)
-      for (; i + w <= end; i += w) every_second(from + 2 * i).store(to + i);
-    for (; i < end; ++i) to[i] = from[i * step];
+      for (; i + w <= stop; i += w) every_second(from + 2 * i).store(to + i);
+    for (; i < stop; ++i) to[i] = from[i * step];
   }
-  for (; i < count; i += w) Vec<T>(0.0).store(to + i);
+  for (i = std::max(stop, before); i < count; i += w) Vec<T>(0.0).store(to + i);
 }
 
-// The block of one image and group. `from`: its source channels [C, D, H, W].
+// The block of one image and group. `from`: its source channels [C, D, H, W]; `end`: of the array.
 template <class T>
-void pack_source(const ConvPlan& p, const ConvTask& task, const T* from, T* to) {
+void pack_source(const ConvPlan& p, const ConvTask& task, const T* from, const T* end, T* to) {
   const ConvSteps &z = p.depth, &y = p.height, &x = p.width;
   const int64_t image_plane = y.source * x.source, rows = p.plane / p.row;
   for (int64_t c = 0; c < p.request.source_channels; ++c) {
@@ -92,7 +94,8 @@ void pack_source(const ConvPlan& p, const ConvTask& task, const T* from, T* to) 
           for (int64_t r = 0; r < rows; ++r) {
             const int64_t at = (task.block * p.rows + r) * y.step + y.start[a];
             if (inside && at >= 0 && at < y.source)
-              pack_row(plane + at * x.source, x.source, x.start[b], x.step, p.row, to + r * p.row);
+              pack_row(plane + at * x.source, end, x.source, x.start[b], x.step, p.row,
+                       to + r * p.row);
             else
               for (int64_t i = 0; i < p.row; i += Vec<T>::width)
                 Vec<T>(0.0).store(to + r * p.row + i);
@@ -100,6 +103,25 @@ void pack_source(const ConvPlan& p, const ConvTask& task, const T* from, T* to) 
     }
   }
   Vec<T>(0.0).store(to);
+}
+
+// The images of a task as products read them: packed, or where they are if packing is a copy.
+template <class T>
+struct PackedImages {
+  const T* first;
+  int64_t next;  // from one image to the next
+};
+
+template <class T>
+PackedImages<T> packed_images(const ConvPlan& p, const ConvTask& t, const T* source, T* packed) {
+  const common::ConvRequest& r = p.request;
+  const int64_t image = r.source_channels * p.depth.source * p.height.source * p.width.source;
+  const T* first = source + (t.first_image * r.groups + t.group) * image;
+  if (p.source_as_it_is) return {first, r.groups * image};
+  const T* end = source + r.batch * r.groups * image;
+  for (int64_t i = 0; i < t.images; ++i)
+    pack_source(p, t, first + i * r.groups * image, end, packed + i * p.packed);
+  return {packed, p.packed};
 }
 
 // How weights are laid out: element (group, row, source channel, tap).
@@ -120,6 +142,24 @@ void pack_weights(const ConvPlan& p, const ConvWeights<T>& w, int64_t group, int
     }
 }
 
+// How the channels of a group are cut into panels: two vectors each, or one at the end.
+template <class T>
+struct ChannelPanels {
+  explicit ChannelPanels(int64_t channels) : channels(channels) {}
+  static constexpr int64_t width = 2 * Vec<T>::width;
+  int64_t count() const { return (channels + width - 1) / width; }
+  // Of panel i: how many of its lanes are channels, and how many it has.
+  int64_t used(int64_t i) const { return std::min(channels - i * width, width); }
+  int64_t lanes(int64_t i) const { return used(i) > Vec<T>::width ? width : Vec<T>::width; }
+  // Of all panels, and of those before panel i.
+  int64_t all_lanes() const { return (count() - 1) * width + lanes(count() - 1); }
+  int64_t before(int64_t i) const { return i * width; }
+  int64_t channels;
+};
+
+inline const ConvPlaces& places_of(const ConvPlan& p, const ConvTask& task) {
+  return task.block == p.blocks - 1 ? p.last_places : p.full_places;
+}
 inline const ConvVectors& vectors_of(const ConvPlan& p, const ConvTask& task) {
   return task.block == p.blocks - 1 ? p.last : p.full;
 }

@@ -4,9 +4,12 @@
 //
 //   result[m] = sum over channels and taps of weight * packed[phase][m + shift]
 //
-// A row of packed elements is `margin` longer than a row of results. Vectors of lanes run over the
-// rows of a plane as one flat stretch, and lanes that fall on a margin are dropped when results are
-// stored; or each row has vectors of its own, if that takes fewer.
+// A row of packed elements is `margin` longer than a row of results. What a vector's lanes are
+// depends on the number of channels. If a group has at least a vector of them, lanes are channels
+// (conv_by_channels.h) and a block is a list of places. With fewer, lanes are places
+// (conv_by_places.h): vectors run over the rows of a plane as one flat stretch, and lanes that fall
+// on a margin are dropped when results are stored; or each row has vectors of its own, if that
+// takes fewer.
 //
 // The gradient by the input is the same with other taps: for each residue of the input's index
 // modulo the stride, the results are a convolution of the cotangent with every stride-th tap.
@@ -31,6 +34,7 @@ struct ConvRequest {
   ConvAxis axis[3];
   int64_t batch, groups, source_channels, result_channels;  // channels of one group
   int64_t lanes, element_bytes;
+  bool by_channels;  // lanes are channels of the result
 };
 
 struct ConvTap {
@@ -68,6 +72,13 @@ struct ConvVectors {
   const int32_t *lane, *place, *result;  // [count, lanes]
 };
 
+// The results of a block of rows: the packed element that each begins at, and where it goes.
+struct ConvPlaces {
+  int64_t count;
+  const int32_t *source, *place;
+  bool dense;  // the results lie side by side
+};
+
 struct ConvPlan {
   ConvRequest request;
   ConvSteps depth, height, width;
@@ -75,12 +86,16 @@ struct ConvPlan {
   const int64_t* offset;   // [terms], of packed elements
   int64_t taps;            // of all axes
   const int64_t* tap;      // [taps]: index in the kernel
+  bool taps_in_order;      // tap[i] is i, and there are no others in the kernel
   int64_t rows, blocks;    // a plane of results is cut into blocks of rows
   int64_t row, plane;      // packed elements of a row, and of a phase's plane
   int64_t packed;          // packed elements of an image's block, a vector of zeros at the end
   int64_t images, stacks;  // images of a task, and how many such stacks there are
   int64_t tasks;           // stacks x groups x depth x blocks
-  ConvVectors full, last;  // of a block, and of the last block
+  bool source_as_it_is;    // packing would copy a group's channels as they lie
+  // Of a block, and of the last block; of the two kinds, the one that the lanes ask for.
+  ConvVectors full, last;
+  ConvPlaces full_places, last_places;
 };
 
 // Calls f with the plan; not at all if there are no results.

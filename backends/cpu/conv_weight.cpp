@@ -1,187 +1,14 @@
 #include <heed/backends/conv.h>
 
 #include <heed/backends/copy.h>
-#include <heed/backends/cpu/conv_pack.h>
+#include <heed/backends/cpu/conv_weight_by_channels.h>
+#include <heed/backends/cpu/conv_weight_by_places.h>
 #include <heed/backends/cpu/dispatch.h>
 #include <heed/backends/cpu/pointer.h>
-#include <heed/backends/cpu/scratch.h>
 #include <heed/backends/cpu/widen.h>
 
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
-
-// dweight[o, term] = sum over images and places of cotangent[o, place] packed[place + offset of the
-// term]. A tile, kRows channels x kTerms terms, sums over the vectors of a task's images in
-// registers; then its lanes are added up and join sums in double.
-#if defined(__AVX512F__)
-constexpr int kRows = 6, kTerms = 4;
-#else
-constexpr int kRows = 4, kTerms = 3;
-#endif
-
-template <class T>
-struct WeightTile {
-  const ConvVector* vector;
-  int64_t vectors, images;
-  const T* packed;  // + image * packed_image + vector.source + offset
-  int64_t packed_image;
-  const int64_t* offset;  // of the terms
-  const T* cotangent;     // [rows, images, vectors, lanes]
-  int64_t row;            // elements of a row of it
-  double* out;            // + channel * out_stride + term
-  int64_t out_stride;
-};
-
-template <class T, int rows, int terms>
-__attribute__((noinline)) void tile(const WeightTile<T>& a) {
-  Vec<T> sum[rows][terms];
-#pragma GCC unroll 8
-  for (int r = 0; r < rows; ++r)
-#pragma GCC unroll 4
-    for (int n = 0; n < terms; ++n) sum[r][n] = Vec<T>(0.0);
-  const T* g = a.cotangent;
-  for (int64_t image = 0; image < a.images; ++image) {
-    const T* packed[terms];
-#pragma GCC unroll 4
-    for (int n = 0; n < terms; ++n) packed[n] = a.packed + image * a.packed_image + a.offset[n];
-    for (const ConvVector *v = a.vector, *end = v + a.vectors; v != end; ++v) {
-      const int64_t source = v->source;
-      Vec<T> right[terms];
-#pragma GCC unroll 4
-      for (int n = 0; n < terms; ++n) right[n] = Vec<T>::load(packed[n] + source);
-#pragma GCC unroll 8
-      for (int r = 0; r < rows; ++r) {
-        Vec<T> left = Vec<T>::load(g + r * a.row);
-#pragma GCC unroll 4
-        for (int n = 0; n < terms; ++n) sum[r][n] = fma(left, right[n], sum[r][n]);
-      }
-      g += Vec<T>::width;
-    }
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < rows; ++r)
-#pragma GCC unroll 4
-    for (int n = 0; n < terms; ++n)
-      a.out[r * a.out_stride + n] += static_cast<double>(lane_sum(sum[r][n]));
-}
-
-template <class T, int rows>
-void tile_terms(WeightTile<T> a, int64_t terms) {
-  for (; terms >= kTerms; terms -= kTerms) {
-    tile<T, rows, kTerms>(a);
-    a.offset += kTerms;
-    a.out += kTerms;
-  }
-  for (; terms > 0; --terms, ++a.offset, ++a.out) tile<T, rows, 1>(a);
-}
-
-// The results of a vector in their lanes, 0 in the other lanes.
-template <class T>
-inline Vec<T> spread(const T* from, const int32_t* result) {
-#if defined(__AVX512F__)
-  if constexpr (sizeof(T) == 4) {
-    const __m512i index = _mm512_loadu_si512(result);
-    const __mmask16 used = _mm512_cmpge_epi32_mask(index, _mm512_setzero_si512());
-    return typename Vec<T>::Batch(_mm512_maskz_permutexvar_ps(used, index, _mm512_loadu_ps(from)));
-  }
-#elif defined(__AVX2__)
-  if constexpr (sizeof(T) == 4) {
-    const __m256i index = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(result));
-    const __m256 moved = _mm256_permutevar8x32_ps(_mm256_loadu_ps(from), index);
-    const __m256 unused = _mm256_castsi256_ps(_mm256_srai_epi32(index, 31));
-    return typename Vec<T>::Batch(_mm256_andnot_ps(unused, moved));
-  }
-#endif
-  alignas(64) T buffer[Vec<T>::width];
-  for (int64_t i = 0; i < Vec<T>::width; ++i) buffer[i] = result[i] < 0 ? T(0) : from[result[i]];
-  return Vec<T>::load(buffer);
-}
-
-// A cotangent in the vectors' order.
-template <class T>
-void pack_cotangent(const ConvVectors& list, const T* plane, T* to) {
-  constexpr int64_t w = Vec<T>::width;
-  for (int64_t n = 0; n < list.count; ++n, to += w) {
-    const ConvVector& v = list.vector[n];
-    if (v.dense && v.kept == w) {
-      Vec<T>::load(plane + v.place).store(to);
-    } else if (v.wide) {
-      spread(plane + v.place, list.result + n * w).store(to);
-    } else {
-      Vec<T>(0.0).store(to);
-      for (int64_t i = 0; i < v.kept; ++i) to[list.lane[n * w + i]] = plane[list.place[n * w + i]];
-    }
-  }
-}
-
-template <class T>
-class WeightGradient {
- public:
-  WeightGradient(const ConvPlan& plan, const T* x, const T* cotangent)
-      : p_(plan), x_(x), cotangent_(cotangent) {}
-
-  void run(T* out) const {
-    const int64_t size = p_.request.groups * p_.request.result_channels * p_.terms;
-    const int64_t threads = num_threads(), pieces = p_.tasks < threads ? p_.tasks : threads;
-    common::with_scratch(pieces * size * 8, [&](char* memory) {
-      double* sums = reinterpret_cast<double*>(memory);
-      parallel_for(pieces, 1, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i)
-          piece(p_.tasks * i / pieces, p_.tasks * (i + 1) / pieces, sums + i * size);
-      });
-      parallel_for(size, 65536, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-          double total = 0;
-          for (int64_t k = 0; k < pieces; ++k) total += sums[k * size + i];
-          out[i] = static_cast<T>(total);
-        }
-      });
-    });
-  }
-
- private:
-  void piece(int64_t begin, int64_t end, double* sums) const {
-    const common::ConvRequest& r = p_.request;
-    const int64_t lanes = p_.images * p_.full.count * Vec<T>::width;
-    for (int64_t i = 0; i < r.groups * r.result_channels * p_.terms; ++i) sums[i] = 0;
-    const int64_t elements = p_.images * p_.packed + r.result_channels * lanes;
-    common::with_scratch(elements * static_cast<int64_t>(sizeof(T)), [&](char* memory) {
-      T* packed = reinterpret_cast<T*>(memory);
-      for (int64_t i = begin; i < end; ++i)
-        task(conv_task(p_, i), packed, packed + p_.images * p_.packed, sums);
-    });
-  }
-
-  void task(const ConvTask& t, T* packed, T* cotangent, double* sums) const {
-    const common::ConvRequest& r = p_.request;
-    const ConvVectors& list = vectors_of(p_, t);
-    const int64_t image = r.source_channels * p_.depth.source * p_.height.source * p_.width.source;
-    const int64_t channel = r.axis[0].result * r.axis[1].result * r.axis[2].result;
-    const int64_t stretch = list.count * Vec<T>::width, row = t.images * stretch;
-    for (int64_t i = 0; i < t.images; ++i) {
-      pack_source(p_, t, x_ + ((t.first_image + i) * r.groups + t.group) * image,
-                  packed + i * p_.packed);
-      const T* plane = cotangent_ + result_plane(p_, t, t.first_image + i) + block_place(p_, t);
-      for (int64_t o = 0; o < r.result_channels; ++o)
-        pack_cotangent(list, plane + o * channel, cotangent + o * row + i * stretch);
-    }
-    WeightTile<T> a{list.vector, list.count, t.images, packed,  p_.packed,
-                    p_.offset,   cotangent,  row,      nullptr, p_.terms};
-    a.out = sums + t.group * r.result_channels * p_.terms;
-    int64_t rows = r.result_channels;
-    auto next = [&](int64_t n) {
-      a.cotangent += n * row;
-      a.out += n * p_.terms;
-      rows -= n;
-    };
-    for (; rows >= kRows; next(kRows)) tile_terms<T, kRows>(a, p_.terms);
-    for (; rows >= 2; next(2)) tile_terms<T, 2>(a, p_.terms);
-    for (; rows >= 1; next(1)) tile_terms<T, 1>(a, p_.terms);
-  }
-
-  const ConvPlan& p_;
-  const T *x_, *cotangent_;
-};
 
 template <class T>
 void weight_gradient(const Array& x, const Array& cotangent, const ConvGeometry& g,
@@ -196,7 +23,10 @@ void weight_gradient(const Array& x, const Array& cotangent, const ConvGeometry&
                  g.dilation[i],
                  -1};
   common::with_conv_plan(r, [&](const ConvPlan& plan) {
-    WeightGradient<T>(plan, pointer<T>(x), pointer<T>(cotangent)).run(pointer<T>(dweight));
+    const T *from = pointer<T>(x), *by = pointer<T>(cotangent);
+    if (plan.request.by_channels)
+      WeightGradientByChannels<T>(plan, from, by).run(pointer<T>(dweight));
+    else WeightGradientByPlaces<T>(plan, from, by).run(pointer<T>(dweight));
   });
 }
 

@@ -125,6 +125,22 @@ struct PlannedVectors {
   bool by_rows = false;
 };
 
+struct PlannedPlaces {
+  std::vector<int32_t> source, place;
+
+  ConvPlaces plan(const ConvPlan& p, int64_t rows) {
+    const int64_t stride = p.request.axis[2].result;
+    for (int64_t y = 0; y < rows; ++y)
+      for (int64_t x = 0; x < p.width.count; ++x) {
+        source.push_back(static_cast<int32_t>(y * p.row + x));
+        place.push_back(
+            static_cast<int32_t>(y * p.height.place_step * stride + x * p.width.place_step));
+      }
+    const auto count = static_cast<int64_t>(place.size());
+    return {count, source.data(), place.data(), place.back() == count - 1};
+  }
+};
+
 int64_t packed_elements(const ConvPlan& p, int64_t rows) {
   int64_t plane = (rows + p.height.margin) * p.row;
   return p.request.source_channels * p.depth.taps * p.height.phases * p.width.phases * plane +
@@ -185,9 +201,23 @@ void with_conv_plan(const ConvRequest& request, FunctionRef<void(const ConvPlan&
   p.taps = p.depth.taps * p.height.taps * p.width.taps;
   p.tap = tap.data();
 
+  const int64_t kernel = request.axis[0].kernel * request.axis[1].kernel * request.axis[2].kernel;
+  p.taps_in_order = p.taps == kernel && std::is_sorted(tap.begin(), tap.end());
+  p.source_as_it_is = kernel == 1 && p.blocks == 1 && request.axis[0].source == 1 &&
+                      p.plane == p.height.source * p.width.source && p.width.step == 1 &&
+                      p.height.step == 1 && p.height.start[0] == 0 && p.width.start[0] == 0 &&
+                      p.row == p.width.source;
+
   PlannedVectors full, last;
-  p.full = full.plan(p, p.rows);
-  p.last = last.plan(p, p.height.count - (p.blocks - 1) * p.rows);
+  PlannedPlaces full_places, last_places;
+  const int64_t last_rows = p.height.count - (p.blocks - 1) * p.rows;
+  if (request.by_channels) {
+    p.full_places = full_places.plan(p, p.rows);
+    p.last_places = last_places.plan(p, last_rows);
+  } else {
+    p.full = full.plan(p, p.rows);
+    p.last = last.plan(p, last_rows);
+  }
   f(p);
 }
 
