@@ -54,29 +54,34 @@ inline Vec<T> every_second(const T* from) {
   return Vec<T>::load_strided(from, 2, Vec<T>::width);
 }
 
-// One packed row: elements start, start + step, .. of a row of `source` elements; 0 outside it. Up
-// to a vector less one element is written beyond the row: rows are packed in order. Nothing is read
-// at `end` or beyond.
+// Which elements of a packed row lie within the source's row: [begin, end); the others are 0.
+struct ConvSpan {
+  int64_t begin, end;
+};
+inline ConvSpan span_of(int64_t source, int64_t start, int64_t step, int64_t count) {
+  auto steps = [&](int64_t n) { return n > 0 ? (n + step - 1) / step : 0; };
+  const int64_t end = std::min(steps(source - start), count);
+  return {std::min(steps(-start), end), end};
+}
+
+// One packed row of `count` elements, those of `span` from `from`, step by step. Up to a vector
+// less one element is written beyond the row: rows are packed in order. Nothing is read at `end`
+// or beyond.
 template <class T>
-inline void pack_row(const T* from, const T* end, int64_t source, int64_t start, int64_t step,
-                     int64_t count, T* to) {
+inline void pack_row(const T* from, const T* end, const ConvSpan& span, int64_t step, int64_t count,
+                     T* to) {
   constexpr int64_t w = Vec<T>::width;
-  auto steps = [&](int64_t n) { return step == 1 ? n : (n + step - 1) / step; };
-  const int64_t before = start < 0 ? steps(-start) : 0;
-  for (int64_t i = 0; i < before && i < count; i += w) Vec<T>(0.0).store(to + i);
-  int64_t i = before;
-  int64_t stop = start < source ? steps(source - start) : 0;
-  if (stop > count) stop = count;
-  from += start;
+  for (int64_t i = 0; i < span.begin; i += w) Vec<T>(0.0).store(to + i);
+  int64_t i = span.begin;
   if (step == 1) {  // what a vector brings along from the next row is overwritten
-    for (; i < stop && from + i + w <= end; i += w) Vec<T>::load(from + i).store(to + i);
-    if (i < stop) load(from + i, PartVec{stop - i}).store(to + i);
+    for (; i < span.end && from + i + w <= end; i += w) Vec<T>::load(from + i).store(to + i);
+    if (i < span.end) load(from + i, PartVec{span.end - i}).store(to + i);
   } else {
     if (step == 2)
-      for (; i + w <= stop; i += w) every_second(from + 2 * i).store(to + i);
-    for (; i < stop; ++i) to[i] = from[i * step];
+      for (; i + w <= span.end; i += w) every_second(from + 2 * i).store(to + i);
+    for (; i < span.end; ++i) to[i] = from[i * step];
   }
-  for (i = std::max(stop, before); i < count; i += w) Vec<T>(0.0).store(to + i);
+  for (i = span.end; i < count; i += w) Vec<T>(0.0).store(to + i);
 }
 
 // The block of one image and group. `from`: its source channels [C, D, H, W]; `end`: of the array.
@@ -84,24 +89,22 @@ template <class T>
 void pack_source(const ConvPlan& p, const ConvTask& task, const T* from, const T* end, T* to) {
   const ConvSteps &z = p.depth, &y = p.height, &x = p.width;
   const int64_t image_plane = y.source * x.source, rows = p.plane / p.row;
-  for (int64_t c = 0; c < p.request.source_channels; ++c) {
+  for (int64_t c = 0; c < p.request.source_channels; ++c)
     for (int64_t k = 0; k < z.taps; ++k) {
       const int64_t depth = (task.depth + z.tap[k].shift) * z.step + z.start[z.tap[k].phase];
       const bool inside = depth >= 0 && depth < z.source;
       const T* plane = from + (c * z.source + depth) * image_plane;
       for (int64_t a = 0; a < y.phases; ++a)
-        for (int64_t b = 0; b < x.phases; ++b, to += p.plane)
-          for (int64_t r = 0; r < rows; ++r) {
-            const int64_t at = (task.block * p.rows + r) * y.step + y.start[a];
-            if (inside && at >= 0 && at < y.source)
-              pack_row(plane + at * x.source, end, x.source, x.start[b], x.step, p.row,
-                       to + r * p.row);
-            else
-              for (int64_t i = 0; i < p.row; i += Vec<T>::width)
-                Vec<T>(0.0).store(to + r * p.row + i);
+        for (int64_t b = 0; b < x.phases; ++b) {
+          const ConvSpan span = span_of(x.source, x.start[b], x.step, p.row);
+          int64_t at = task.block * p.rows * y.step + y.start[a];
+          for (int64_t r = 0; r < rows; ++r, at += y.step, to += p.row) {
+            const bool row_inside = inside && at >= 0 && at < y.source;
+            pack_row(plane + at * x.source + x.start[b], end, row_inside ? span : ConvSpan{0, 0},
+                     x.step, p.row, to);
           }
+        }
     }
-  }
   Vec<T>(0.0).store(to);
 }
 
