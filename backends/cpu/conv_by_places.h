@@ -172,9 +172,7 @@ class ConvolutionByPlaces {
 
     bool next() {
       count = 0;
-      as_they_are = true;
       while (count < kTileVecs && image < t.images) {
-        as_they_are = as_they_are && list.vector[at].as_it_is;
         index[count] = at;
         from[count] = source + list.vector[at].source;
         plane[count++] = target;
@@ -197,7 +195,6 @@ class ConvolutionByPlaces {
     const T *source, *from[kTileVecs] = {};
     T *result, *target = nullptr, *plane[kTileVecs] = {};
     int64_t index[kTileVecs] = {}, count = 0, at = 0, image = 0;
-    bool as_they_are = true;  // all of them can be stored as they are
   };
 
   void tile_at(const ConvTask& t, const T* panels, const Aim& aim, int64_t row) const {
@@ -207,15 +204,9 @@ class ConvolutionByPlaces {
     PlaceTile<T> a{p_.terms, p_.offset, panels + row * p_.terms, nullptr, {}, {}, aim.count * w};
     if (bias_) a.bias = bias_ + t.group * p_.request.result_channels + row;
     for (int64_t n = 0; n < aim.count; ++n) a.packed[n] = aim.from[n], a.out[n] = results + n * w;
-    if (aim.as_they_are) {
-      for (int64_t n = 0; n < aim.count; ++n)
-        a.out[n] = aim.plane[n] + row * channel_ + aim.list.vector[aim.index[n]].place;
-      a.out_row = channel_;
-    }
     if (aim.count == 3) run_rows<3>(a, rows);
     else if (aim.count == 2) run_rows<2>(a, rows);
     else run_rows<1>(a, rows);
-    if (aim.as_they_are) return;
     for (int64_t n = 0; n < aim.count; ++n) {
       const int64_t i = aim.index[n];
       put(results + n * w, aim.count * w, rows, aim.list.vector[i], aim.list.lane + i * w,

@@ -8,8 +8,7 @@
 // depends on the number of channels. If a group has at least a vector of them, lanes are channels
 // (conv_by_channels.h) and a block is a list of places. With fewer, lanes are places
 // (conv_by_places.h): vectors run over the rows of a plane as one flat stretch, and lanes that fall
-// on a margin are dropped when results are stored; or each row has vectors of its own, if that
-// takes fewer.
+// on a margin are dropped when results are stored.
 //
 // The gradient by the input is the same with other taps: for each residue of the input's index
 // modulo the stride, the results are a convolution of the cotangent with every stride-th tap.
@@ -59,9 +58,6 @@ struct ConvVector {
   int64_t kept;
   bool dense;  // the results that are kept lie side by side
   bool wide;   // and as many elements as a vector has belong to this vector and those after it
-  // The results are the first lanes, and the whole vector can be stored: what it writes beyond its
-  // own results is written by the vectors after it.
-  bool as_it_is;
 };
 
 // The vectors of a block of rows. For result i that vector v keeps: its lane, and where it goes;

@@ -75,13 +75,12 @@ struct PlannedVectors {
 
   void add(const ConvPlan& p, int64_t first, int64_t rows) {
     const int64_t lanes = p.request.lanes, stride = p.request.axis[2].result;
-    ConvVector v{first, 0, 0, true, false, false};
+    ConvVector v{first, 0, 0, true, false};
     const auto width = static_cast<size_t>(lanes);
     std::vector<int32_t> kept(width), to(width), which(width, -1);
     for (int64_t l = 0; l < lanes; ++l) {
       int64_t y = (first + l) / p.row, x = (first + l) % p.row;
       if (y >= rows || x >= p.width.count) continue;
-      if (by_rows && y != first / p.row) continue;
       int64_t at = y * p.height.place_step * stride + x * p.width.place_step;
       if (v.kept == 0) v.place = at;
       v.dense = v.dense && at == v.place + v.kept;
@@ -98,14 +97,7 @@ struct PlannedVectors {
 
   ConvVectors plan(const ConvPlan& p, int64_t rows) {
     const int64_t lanes = p.request.lanes, stretch = (rows - 1) * p.row + p.width.count;
-    // A few vectors more are worth it: those of rows of their own are stored as they are.
-    by_rows = 14 * rows * divide_up(p.width.count, lanes) <= 15 * divide_up(stretch, lanes);
-    if (by_rows) {
-      for (int64_t y = 0; y < rows; ++y)
-        for (int64_t x = 0; x < p.width.count; x += lanes) add(p, y * p.row + x, rows);
-    } else {
-      for (int64_t f = 0; f < stretch; f += lanes) add(p, f, rows);
-    }
+    for (int64_t f = 0; f < stretch; f += lanes) add(p, f, rows);
     const int64_t end = vectors.back().place + vectors.back().kept;
     // Rows without gaps between them: what lies beyond a vector's results is the next one's.
     const bool whole =
@@ -114,15 +106,10 @@ struct PlannedVectors {
     for (size_t i = 0; i < vectors.size(); ++i) {
       ConvVector& v = vectors[i];
       v.wide = whole && v.dense && v.place + lanes <= end;
-      const int32_t last_lane =
-          lane[i * static_cast<size_t>(lanes) + static_cast<size_t>(v.kept - 1)];
-      v.as_it_is = v.dense && last_lane == v.kept - 1 && (v.kept == lanes || v.wide);
     }
     return {static_cast<int64_t>(vectors.size()), vectors.data(), lane.data(), place.data(),
             result.data()};
   }
-
-  bool by_rows = false;
 };
 
 struct PlannedPlaces {
