@@ -286,6 +286,9 @@ def main(work):
     for frame in frames:
         frame.write_bytes(png(picture(12, 0, rng)))
     good("classify", "run", "--model", clips, *frames, "--page", page)
+    shown = [image.get("alt") for image in ElementTree.parse(page).getroot().iter(XHTML + "img")]
+    expect(shown[7] == "the frames, frame 8" and len(shown) > 8 and len(shown) % 8 == 0,
+           f"the page of a clip shows {shown}")
     bad("8 pictures", "classify", "run", "--model", clips, *frames[:3])
 
 

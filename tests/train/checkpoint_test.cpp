@@ -107,7 +107,7 @@ TEST_CASE("a run that stopped before its first evaluation has no best checkpoint
   REQUIRE_THROWS_SAYING(find_checkpoint(saved.directory, true), IoError,
                         "stopped before its first evaluation; resume it, or name a checkpoint, "
                         "such as " +
-                            saved.path);
+                            saved.path.string());
 }
 
 TEST_CASE("the newest and the best checkpoints are kept", "[checkpoint]") {
