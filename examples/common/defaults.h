@@ -35,7 +35,8 @@ std::vector<std::string> default_texts(std::vector<std::pair<std::string, AllSet
       else same->second += ", " + sets[k].first;
     }
     std::string text = groups[0].first;
-    for (size_t g = 1; g < groups.size(); ++g) text += "; " + groups[g].second + ": " + groups[g].first;
+    for (size_t g = 1; g < groups.size(); ++g)
+      text += "; " + groups[g].second + ": " + groups[g].first;
     if (text == "none" || text == "off") text = "";  // which the help says in its words
     texts.push_back(text);
   }

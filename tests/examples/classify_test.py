@@ -125,8 +125,9 @@ def main(work):
 
     # Defaults are shown, and which of them are whose.
     text = good("classify", "train", "--help")
-    for part in ("--batch INT=128; shapes, clips, shapes with vit: 32", "--lr FLOAT=0.1; vit: 0.002;",
-                 "--subsample INT=1", "at most a tenth of all steps"):
+    for part in ("--batch INT=128; shapes, clips, shapes with vit: 32",
+                 "--lr FLOAT=0.1; vit: 0.002;", "--subsample INT=1",
+                 "at most a tenth of all steps"):
         expect(part in text or part.replace("=", " [") in text, f"--help: {part}")
 
     # Data that are not as they should be.
