@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <filesystem>
 
 #include <heed/core/error.h>
 #include <heed/data/byte_source.h>
@@ -11,6 +12,7 @@
 namespace heed::data {
 
 using namespace std::string_view_literals;
+namespace fs = std::filesystem;
 
 namespace {
 constexpr auto kPngBegin = "\x89PNG\r\n\x1a\n"sv, kJpegBegin = "\xff\xd8\xff"sv;
@@ -102,6 +104,11 @@ Array decode_picture(const std::string& name, std::string_view bytes, int64_t ch
 
 Array read_picture(const std::string& path, int64_t channels) {
   require_channels(channels);
+  // Opening a pipe waits for somebody to write to it. ByteSource has words for the other two.
+  std::error_code error;
+  fs::file_status status = fs::status(path, error);
+  if (fs::exists(status) && !fs::is_regular_file(status) && !fs::is_directory(status))
+    throw IoError(str(path, ": not a regular file, a PNG or JPEG expected"));
   ByteSource source(path);
   std::string bytes;
   while (bytes.size() < kPngBegin.size() && source.read(bytes)) continue;

@@ -18,10 +18,11 @@
 // A file may be gzip on top. At most 2^28 pixels, which is looked up in the header before memory is
 // asked for, and 2^30 bytes.
 //
-// IoError, which names the file: not there, a directory, cannot be read, empty, neither PNG nor
-// JPEG (other formats by name), too large, of no pixels, truncated, corrupt. Strict where viewers
-// are lenient: what libjpeg warns of (bytes too many or too few between its segments) and every
-// wrong checksum of a PNG are errors. Bytes behind the end of a picture are not looked at.
+// IoError, which names the file: not there, a directory, a pipe or device, cannot be read, empty,
+// neither PNG nor JPEG (other formats by name), too large, of no pixels, truncated, corrupt. Strict
+// where viewers are lenient: what libjpeg warns of (bytes too many or too few between its segments)
+// and every wrong checksum of a PNG are errors. Bytes behind the end of a picture are not looked
+// at.
 // ValueError: channels other than 1 and 3.
 #pragma once
 

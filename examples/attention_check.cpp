@@ -1,5 +1,6 @@
 // Proves attention variants against what they declare: one line a check, in f64 and f32.
 //   attention_check dense linear        # these
+//   attention_check gaussian:form=naive # with these options alone
 //   attention_check all                 # the whole catalogue
 //   attention_check dense --checks causality,padding
 // Exit code 1 if a check fails.
@@ -24,7 +25,7 @@ std::vector<std::string> parts_of(const std::string& text) {
 }
 
 std::string usage() {
-  std::string text = "attention_check NAME...|all [--checks CHECK,..]\nvariants:";
+  std::string text = "attention_check NAME[:key=value,..]...|all [--checks CHECK,..]\nvariants:";
   for (const nn::AttentionEntry& entry : nn::attention_catalog()) text += " " + entry.name;
   text += "\nchecks:\n";
   for (const nn::ConformanceCheck& check : nn::conformance_checks())
@@ -33,19 +34,29 @@ std::string usage() {
   return text;
 }
 
-int check_all(const std::vector<const nn::AttentionEntry*>& entries,
-              const std::vector<std::string>& checks) {
+struct Variant {
+  const nn::AttentionEntry* entry;
+  std::string options;  // empty: the defaults and those that the entry names
+};
+
+Variant variant_of(const std::string& spec) {
+  nn::AttentionSpec parsed = nn::parse_spec(spec);
+  return {&nn::find_attention(parsed.name), parsed.options.to_string()};
+}
+
+int check_all(const std::vector<Variant>& variants, const std::vector<std::string>& checks) {
   int64_t executed = 0, failed = 0;
-  for (const nn::AttentionEntry* entry : entries)
+  for (const auto& [entry, options] : variants)
     for (DType dtype : {DType::f64, DType::f32}) {
-      nn::ConformanceReport report = nn::check_attention(*entry, {dtype, 1, checks});
+      nn::ConformanceReport report = nn::check_attention(*entry, {dtype, 1, checks, options});
       std::printf("%s\n", to_string(report).c_str());
       std::fflush(stdout);
       executed += report.executed();
       failed += report.failed();
     }
-  std::printf("%zu variants, %lld checks, %lld failed (instruction set %s)\n", entries.size(),
-              static_cast<long long>(executed), static_cast<long long>(failed),
+  std::printf("%s, %s, %lld failed (instruction set %s)\n",
+              examples::counted(static_cast<int64_t>(variants.size()), "variant").c_str(),
+              examples::counted(executed, "check").c_str(), static_cast<long long>(failed),
               examples::config_value("instruction set").c_str());
   return failed == 0 && executed > 0 ? 0 : 1;
 }
@@ -54,7 +65,7 @@ int check_all(const std::vector<const nn::AttentionEntry*>& entries,
 
 int main(int argc, char** argv) {
   return examples::run_program("attention_check", [&] {
-    std::vector<const nn::AttentionEntry*> entries;
+    std::vector<Variant> variants;
     std::vector<std::string> checks, words(argv + 1, argv + argc);
     for (size_t i = 0; i < words.size(); ++i) {
       if (words[i] == "--help" || words[i] == "-h") {
@@ -68,13 +79,14 @@ int main(int argc, char** argv) {
       } else if (words[i].starts_with("-")) {
         throw ValueError("unknown option '" + words[i] + "' (attention_check --help)");
       } else if (words[i] == "all") {
-        for (const nn::AttentionEntry& entry : nn::attention_catalog()) entries.push_back(&entry);
+        for (const nn::AttentionEntry& entry : nn::attention_catalog())
+          variants.push_back({&entry, ""});
       } else {
-        entries.push_back(&nn::find_attention(words[i]));
+        variants.push_back(variant_of(words[i]));
       }
     }
-    if (entries.empty())
-      throw ValueError("which variants? NAME... or all (attention_check --help)");
-    return check_all(entries, checks);
+    if (variants.empty())
+      throw ValueError("which variants? NAME[:key=value,..]... or all (attention_check --help)");
+    return check_all(variants, checks);
   });
 }

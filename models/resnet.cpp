@@ -39,7 +39,8 @@ const ResNetConfig& checked(const ResNetConfig& c) {
           "blocks: at least one stage, of at least one block each, expected");
   require(c.blocks.size() <= 16, str("at most 16 stages expected, got ", c.blocks.size()));
   require(c.strides.size() == c.blocks.size() && all_positive(c.strides),
-          str("strides: one for each of the ", c.blocks.size(), " stages expected, each > 0"));
+          str("strides: one for each of the ", c.blocks.size(), " stages expected, each > 0, got ",
+              c.strides.size()));
   require(c.stem == "cifar" || c.stem == "imagenet",
           str("stem '", c.stem, "': cifar or imagenet expected"));
   require(c.stem == "cifar" || c.axes == 2,

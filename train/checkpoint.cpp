@@ -155,8 +155,10 @@ std::string find_checkpoint(const std::string& path, bool best) {
   if (!directory_exists(path)) throw IoError(str(path, ": no such directory"));
   if (auto named = pointed(path, best ? "best" : "last")) return *named;
   auto steps = list_steps(path);
-  if (best) throw IoError(str(path, ": no best checkpoint"));
   if (steps.empty()) throw IoError(str(path, ": no checkpoint: neither state.json nor step-N/"));
+  if (best)
+    throw IoError(str(path, ": no best checkpoint: the run stopped before its first evaluation; ",
+                      "resume it, or name a checkpoint, such as ", steps.back()));
   return steps.back();
 }
 

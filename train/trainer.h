@@ -71,8 +71,10 @@ struct TrainerConfig {
   std::optional<uint64_t> seed = {};
   std::string config = {};             // goes into checkpoints as config.json
   std::string metric_name = "metric";  // in the log
-  std::string unit = "tok";            // of StepResult::tokens, in the progress line
-  bool quiet = false;                  // no progress
+  // What StepResult::tokens counts: in the log ("tokens", "tokens_per_second"), and short for the
+  // progress line.
+  std::string counted = "tokens", unit = "tok";
+  bool quiet = false;  // no progress
 };
 
 enum class StopReason { epochs, max_steps, minutes, patience, interrupted };

@@ -15,7 +15,7 @@
 namespace heed::viz {
 
 namespace {
-constexpr int64_t kMostPixels = int64_t{1} << 26, kWantedSide = 256;
+constexpr int64_t kMostPixels = int64_t{1} << 26, kWantedSide = 256, kWantedWidth = 1024;
 constexpr Color kHeat{235, 110, 0}, kQuery{30, 110, 255};
 
 const char* const kBegin = R"html(<!DOCTYPE html>
@@ -36,6 +36,7 @@ h1 { font-size: 1.4rem; margin: 0 0 .5rem; }
 h2 { font-size: 1.1rem; margin: 1.5rem 0 .3rem; overflow-wrap: anywhere; }
 p { margin: .2rem 0; overflow-wrap: anywhere; }
 .maps { display: flex; flex-wrap: wrap; gap: 1rem; margin: .8rem 0; }
+.frames { display: flex; flex-wrap: wrap; gap: 6px; font-size: .85rem; text-align: center; }
 figure { margin: 0; break-inside: avoid; }
 figcaption { font-size: .85rem; color: var(--faint); }
 img { display: block; image-rendering: pixelated; }
@@ -116,17 +117,29 @@ void mark(const Array& enlarged, const PictureRegion& region, int64_t enlarge) {
     }
 }
 
-std::string figure(const Array& pixels, const std::string& caption) {
-  std::string text = escape_xml(caption);
+std::string image(const Array& pixels, const std::string& alt) {
   return fmt::format(
-      "<figure><img width=\"{}\" height=\"{}\" alt=\"{}\" src=\"data:image/png;base64,{}\"/>"
-      "<figcaption>{}</figcaption></figure>\n",
-      pixels.dim(1), pixels.dim(0), text, base64(data::encode_png(pixels)), text);
+      "<img width=\"{}\" height=\"{}\" alt=\"{}\" src=\"data:image/png;base64,{}\"/>",
+      pixels.dim(1), pixels.dim(0), alt, base64(data::encode_png(pixels)));
+}
+
+std::string figure(const Array& pixels, const std::string& caption, int64_t frames) {
+  std::string text = escape_xml(caption), shown;
+  int64_t width = pixels.dim(1) / frames;
+  for (int64_t f = 0; f < frames && frames > 1; ++f)
+    shown += fmt::format("<span>{}{}</span>",
+                         image(pixels.slice(1, f * width, (f + 1) * width),
+                               fmt::format("{}, frame {}", text, f + 1)),
+                         f + 1);
+  shown = frames > 1 ? "<div class=\"frames\">" + shown + "</div>" : image(pixels, text);
+  return "<figure>" + shown + "<figcaption>" + text + "</figcaption></figure>\n";
 }
 
 std::string panel_text(const PicturePanel& panel, const std::string& name) {
   const Array& picture = panel.picture;
-  int64_t enlarge = std::max<int64_t>(1, kWantedSide / std::max(picture.dim(0), picture.dim(1)));
+  int64_t side = std::max(picture.dim(0), picture.dim(1) / panel.frames);
+  int64_t enlarge =
+      std::max<int64_t>(1, std::min(kWantedSide / side, kWantedWidth / picture.dim(1)));
   auto framed = [&](const Array& pixels) {
     if (panel.query) mark(pixels, *panel.query, enlarge);
     return pixels;
@@ -138,12 +151,13 @@ std::string panel_text(const PicturePanel& panel, const std::string& name) {
   Array plain = painted(picture, enlarge, [&](int64_t y, int64_t x) {
     return Color{channel(picture, y, x, 0), channel(picture, y, x, 1), channel(picture, y, x, 2)};
   });
-  out += figure(framed(plain), "the picture");
+  out += figure(framed(plain), panel.frames > 1 ? "the frames" : "the picture", panel.frames);
   for (const PictureMap& map : panel.maps) {
     check_weights(map.weights, picture, str(name, ", '", map.title, "': "));
     Range range = range_of(map.weights);
-    out += figure(framed(lay_over(picture, map.weights, enlarge)),
-                  fmt::format("{}: {:.3g} to {:.3g}", map.title, range.low, range.high));
+    out +=
+        figure(framed(lay_over(picture, map.weights, enlarge)),
+               fmt::format("{}: {:.3g} to {:.3g}", map.title, range.low, range.high), panel.frames);
   }
   return out + "</div>\n</section>\n";
 }
@@ -176,6 +190,9 @@ std::string picture_page(const std::vector<PicturePanel>& panels, const PageText
     const PicturePanel& panel = panels[i];
     std::string name = str("picture_page: picture ", i);
     check_picture(panel.picture, name + ": ");
+    if (panel.frames < 1 || panel.picture.dim(1) % panel.frames != 0)
+      throw ValueError(str(name, ": ", panel.frames, " frames do not divide a width of ",
+                           panel.picture.dim(1), " pixels"));
     if (const auto& q = panel.query) {
       int64_t height = panel.picture.dim(0), width = panel.picture.dim(1);
       bool inside = q->x >= 0 && q->y >= 0 && q->width >= 1 && q->height >= 1 &&

@@ -11,7 +11,7 @@
 // of the map covers its part of the picture: the picture in grey, the more covered with orange the
 // larger its weight; the largest weight of a map has full colour. Below a map stands the range of
 // its weights. The region that looks has a blue frame (both told apart by all kinds of colour
-// vision).
+// vision). A clip is its frames side by side: the page shows them with a gap and a number each.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +39,7 @@ struct PicturePanel {
   std::vector<std::string> lines = {};      // paragraphs: the classes that it may be
   std::optional<PictureRegion> query = {};  // who looks; none: nobody in the picture
   std::vector<PictureMap> maps = {};
+  int64_t frames = 1;  // the picture is so many of them, of equal width; so are the maps
 };
 
 // u8 [H k, W k, 3]: the picture enlarged k times with the map over it. NaN weights are shown as 0.
@@ -46,9 +47,8 @@ struct PicturePanel {
 Array lay_over(const Array& picture, const Array& weights, int64_t enlarge);
 
 // ValueError: no panels, a region outside its picture, a picture of more than 2^26 pixels when
-// enlarged. ShapeError,
-// DTypeError: pictures and maps that are not as said above, a map with more cells than the picture
-// has pixels along an axis.
+// enlarged, frames that do not divide its width. ShapeError, DTypeError: pictures and maps that are
+// not as said above, a map with more cells than the picture has pixels along an axis.
 std::string picture_page(const std::vector<PicturePanel>& panels, const PageText& text = {});
 // The same to a file. IoError.
 void save_picture_page(const std::string& path, const std::vector<PicturePanel>& panels,

@@ -189,7 +189,8 @@ BatchNormOutput batch_norm_training(const Tensor& x, const Tensor& weight, const
   const int64_t channels = x.dim(1), values = channels == 0 ? 2 : x.numel() / channels;
   if (values < 2)
     throw ValueError(str(op, ": expected more than 1 value per channel when training, got ",
-                         x.shape(), "; a larger batch, or eval()"));
+                         x.shape(),
+                         "; a larger batch, or eval mode where nothing is to be learned"));
   const DType dtype = accumulate_dtype(x.dtype());
   Array statistics = x.array().new_empty({2, channels}, DType::f64);
   Array mean = x.array().new_empty({channels}, dtype), var = mean.new_empty({channels});

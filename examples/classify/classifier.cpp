@@ -96,6 +96,10 @@ models::ViTConfig vit_config(const ClassifySettings& s, const data::ImageInfo& i
   return c;
 }
 
+std::string listed(std::vector<int64_t> numbers) {
+  return to_string(models::ConfigValue(&numbers));
+}
+
 models::ResNetConfig resnet_config(const ClassifySettings& s, const data::ImageInfo& info) {
   bool clips = s.arch == "resnet3d";
   if (clips != info.of_clips())
@@ -108,6 +112,14 @@ models::ResNetConfig resnet_config(const ClassifySettings& s, const data::ImageI
   if (!s.blocks.empty()) c.blocks = s.blocks;
   if (s.width > 0) c.width = s.width;
   if (!s.strides.empty()) c.strides = s.strides;
+  if (c.blocks.size() != c.strides.size()) {
+    std::vector<int64_t> halving(c.blocks.size(), 2);
+    halving[0] = 1;
+    throw ValueError(str("--blocks ", listed(c.blocks), " has ", c.blocks.size(), ", --strides ",
+                         listed(c.strides), " has ", c.strides.size(),
+                         ": one number a stage expected of both, such as --strides ",
+                         listed(halving), " with these blocks"));
+  }
   c.channels = info.channels();
   c.classes = static_cast<int64_t>(info.class_names.size());
   c.slots = s.slots;

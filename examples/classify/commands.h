@@ -24,7 +24,7 @@ struct RunSettings {
 };
 
 int train_command(const ClassifySettings& settings);
-// `settings`: the rows of s.data, with what the command line gave marked; the rest is the run's.
+// `settings`: test_settings(s.data), with what the command line gave marked; the rest is the run's.
 int eval_command(EvalSettings& s, const Settings& settings);
 int run_command(const RunSettings& settings);
 

@@ -6,8 +6,9 @@
 
 #include <heed/autograd/ops/losses.h>
 #include <heed/autograd/ops/reduce.h>
-#include <heed/data/utf8.h>
 #include <heed/train/progress.h>
+
+#include "../common/program.h"
 
 namespace heed::examples {
 
@@ -42,8 +43,8 @@ Evaluation evaluate(const Classifier& classifier, const data::ImageBatches& batc
 
 void print_report(const Evaluation& evaluation, const std::vector<std::string>& class_names) {
   const data::ConfusionMatrix& c = evaluation.confusion;
-  std::printf("accuracy = %.2f %% (%lld images), loss %.4f\n", 100 * c.accuracy(),
-              static_cast<long long>(c.total()), evaluation.loss);
+  std::printf("accuracy = %.2f %% (%s), loss %.4f\n", 100 * c.accuracy(),
+              counted(c.total(), "image").c_str(), evaluation.loss);
   std::vector<double> by_class = c.accuracy_by_class();
   std::printf("\naccuracy by class\n");
   auto classes = static_cast<int64_t>(class_names.size());
@@ -52,9 +53,9 @@ void print_report(const Evaluation& evaluation, const std::vector<std::string>& 
     for (int64_t j = 0; j < classes; ++j) images += c.count(i, j);
     double accuracy = by_class[static_cast<size_t>(i)];
     std::string text = images ? str(std::round(1e4 * accuracy) / 100, " %") : "no images";
-    std::printf("  %3lld  %-20s %8s  (%lld)\n", static_cast<long long>(i),
-                class_names[static_cast<size_t>(i)].c_str(), text.c_str(),
-                static_cast<long long>(images));
+    // The name is last: how wide it is depends on its script and on the terminal.
+    std::printf("  %3lld %10s %8s  %s\n", static_cast<long long>(i), text.c_str(),
+                str("(", images, ")").c_str(), class_names[static_cast<size_t>(i)].c_str());
   }
   constexpr int64_t kWidest = 40;  // a matrix of more columns is not readable
   if (classes > kWidest) return;

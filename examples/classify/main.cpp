@@ -6,9 +6,24 @@
 //   classify eval --model run
 //   classify run --model run picture.png --query 10,12
 #include "../common/cli.h"
+#include "../common/defaults.h"
 #include "commands.h"
 
 using namespace heed::examples;
+
+// The defaults by what depends on them; --arch is not one of them.
+static std::vector<std::string> defaults() {
+  std::vector<std::pair<std::string, ClassifySettings>> sets;
+  for (bool generated : {false, true})
+    for (const char* arch : {"resnet", "resnet3d", "vit"}) {
+      const std::string drawn = std::string(arch) == "vit"        ? "shapes with vit"
+                                : std::string(arch) == "resnet3d" ? "clips"
+                                                                  : "shapes";
+      sets.emplace_back(generated ? drawn : arch, defaults_for(arch, generated));
+      sets.back().second.arch = ClassifySettings().arch;
+    }
+  return default_texts(sets);
+}
 
 int main(int argc, char** argv) {
   CLI::App app("A classifier of pictures that attends", "classify");
@@ -18,10 +33,10 @@ int main(int argc, char** argv) {
   Settings settings = settings_of(train);
   CLI::App* train_app =
       app.add_subcommand("train", "learn from pictures; without --data from generated ones");
-  add_settings(*train_app, settings);
+  add_settings(*train_app, settings, defaults());
 
   EvalSettings eval;
-  Settings data = data_settings(eval.data);
+  Settings data = test_settings(eval.data);
   CLI::App* eval_app = app.add_subcommand(
       "eval", "accuracy on the test pictures of the data that the model learned from, or others");
   add_settings(*eval_app, data);
@@ -36,7 +51,7 @@ int main(int argc, char** argv) {
       "X,Y: whose attention is shown, a pixel of the picture as the model takes it, of "
       "a clip in its middle frame; "
       "without it the class token or the middle");
-  run_app->add_option("--page", run.page, "the page's file");
+  add_value(*run_app, "--page", run.page, "the page's file");
   add_value(*run_app, "--top", run.top, "classes to name");
 
   eval_app->add_option("--model", eval.model, "a run's directory, or a checkpoint")->required();

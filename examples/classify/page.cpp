@@ -128,6 +128,7 @@ viz::PicturePanel panel_of(const Classifier& classifier, const data::ImageInfo& 
                          info.width(), " x ", info.height(), " expected, counted from 0,0"));
   viz::PicturePanel panel;
   panel.picture = shown(image);
+  if (info.of_clips()) panel.frames = info.frames();
   panel.title = title;
   Tensor images = batch_of(classifier, info, image);
   Pixel pixel = query.value_or(Pixel{info.width() / 2, info.height() / 2});
@@ -141,8 +142,8 @@ viz::PicturePanel panel_of(const Classifier& classifier, const data::ImageInfo& 
                         : str("the pixel ", pixel.first, ",", pixel.second,
                               info.of_clips() ? str(" of frame ", info.frames() / 2 + 1) : "",
                               ", in the blue frame,");
-  panel.lines.push_back(str("What ", who, " attends to: the more orange, the larger the weight",
-                            info.of_clips() ? "; frames from left to right." : "."));
+  panel.lines.push_back(
+      str("What ", who, " attends to: the more orange, the larger the weight", "."));
   return panel;
 }
 

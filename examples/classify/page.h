@@ -28,8 +28,8 @@ using Pixel = std::pair<int64_t, int64_t>;  // x, y
 
 // `image`: u8 of the model's shape. Who looks: the given pixel, or without one the class token,
 // where there is one, else the pixel in the middle (of a clip's middle frame; `query` is of that
-// frame too). A clip is shown as its frames beside each other. There are no maps where the model
-// has no attention or its variant no weights to show. ValueError: a pixel outside.
+// frame too). A clip is shown as its frames beside each other, numbered from 1. There are no maps
+// where the model has no attention or its variant no weights to show. ValueError: a pixel outside.
 viz::PicturePanel panel_of(const Classifier& classifier, const data::ImageInfo& info,
                            const Array& image, const std::string& title,
                            const std::optional<Pixel>& query);

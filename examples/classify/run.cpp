@@ -7,6 +7,7 @@
 #include <heed/data/image_folder.h>
 
 #include "../common/checks.h"
+#include "../common/program.h"
 #include "commands.h"
 #include "evaluate.h"
 #include "page.h"
@@ -78,9 +79,9 @@ int eval_command(EvalSettings& s, const Settings& settings) {
     require(!given(settings, "test-every") || s.data.test_every == run.data.test_every,
             str("--test-every ", s.data.test_every, ": the run was trained with ",
                 run.data.test_every, ", other pictures are no test; name others with --data"));
-    fill(settings, data_settings(run.data));
+    fill(settings, test_settings(run.data));
   }
-  check(s.data);
+  check(s.data, settings);
   data::ImageSetPtr test =
       open_test_images(s.data, static_cast<uint64_t>(run.training.seed), saved.info, !others);
   std::string what = s.data.data.empty() ? s.data.data_format : s.data.data;
@@ -90,8 +91,8 @@ int eval_command(EvalSettings& s, const Settings& settings) {
     throw ValueError(str(s.data.data.empty() ? "--data-format " : "--data ", what, ": ",
                          error.what(), " (of ", saved.directory, ")"));
   }
-  std::printf("classify: %s on %lld test pictures of %s\n", saved.directory.c_str(),
-              static_cast<long long>(test->size()), what.c_str());
+  std::printf("classify: %s on %s of %s\n", saved.directory.c_str(),
+              counted(test->size(), "test picture").c_str(), what.c_str());
   std::fflush(stdout);
   data::ImageBatches batches(test, evaluation_batches(saved.info));
   print_report(evaluate(*saved.model, batches, /*progress=*/true), saved.info.class_names);

@@ -19,27 +19,36 @@ Settings data_settings(DataSettings& s) {
        "idx, cifar, folder, shapes or clips; without it: as the files look"},
       {"size", &s.size, "side of the pictures of a folder or a generator; 0 = as they come"},
       {"channels", &s.channels, "of the pictures of a folder: 1 (grey) or 3; 0 = 3"},
-      {"count", &s.count, "pictures that a generator draws for training"},
+      {"count", &s.count,
+       "pictures that a generator draws for training; a tenth of them for the test"},
       {"valid", &s.valid, "training pictures held out for validation; 0 = a tenth"},
       {"test-every", &s.test_every,
        "where there are no test files: every so many-th picture is for the test; 0 = none"},
   };
 }
 
+Settings test_settings(DataSettings& s) {
+  Settings settings = data_settings(s);
+  std::erase_if(settings, [](const Setting& each) {
+    return each.name == "size" || each.name == "channels" || each.name == "valid";
+  });
+  return settings;
+}
+
 Settings settings_of(ClassifySettings& s) {
   constexpr bool kMayChange = false;
   Settings first = {
       {"batch", &s.batch, "pictures a batch"},
-      {"augment", &s.augment,
-       "shift, crop, flip, erase with commas between them, or none; default: shift for files"},
+      {"augment", &s.augment, "shift, crop, flip, erase with commas between them, or none"},
       {"arch", &s.arch, "resnet, resnet3d (for clips) or vit"},
       {"preset", &s.preset,
        "resnet20 or resnet18; resnet3d; of vit nano, tiny, small, base or large"},
       {"attention", &s.attention, "name:key=value,..; of a resnet in its slots"},
       {"slots", &s.slots, "resnet: blocks of attention, from the deepest; 0 = none"},
-      {"blocks", &s.blocks, "resnet: residual blocks of each stage, as 3,3,3"},
+      {"blocks", &s.blocks, "resnet: residual blocks of each stage, as 3,3,3; none: the preset's"},
       {"width", &s.width, "resnet: channels of the first stage; 0 = the preset's"},
-      {"strides", &s.strides, "resnet: of each stage, as 1,2,2; 1,1,1 keeps the map's size"},
+      {"strides", &s.strides,
+       "resnet: of each stage, as 1,2,2 (without it the preset's); 1,1,1 keeps the map's size"},
       {"subsample", &s.subsample, "resnet: keys and values are the largest of such windows"},
       {"heads", &s.heads, "of the attention; 0 = 1 of a resnet, the preset's of a vit"},
       {"patch", &s.patch, "vit: side of a patch; 0 = at most a seventh of the picture's side"},
@@ -54,14 +63,18 @@ Settings settings_of(ClassifySettings& s) {
       {"weight-decay", &s.weight_decay, "of matrices and convolutions"},
       {"label-smoothing", &s.label_smoothing, "part of the target given to all classes"},
   };
-  return joined({data_settings(s.data), first, precision_settings(s.layer, s.precision),
-                 layer_settings(s.layer, s.recompute), last, settings_of(s.training)});
+  Settings all = joined({data_settings(s.data), first, precision_settings(s.layer, s.precision),
+                         layer_settings(s.layer, s.recompute), last, settings_of(s.training)});
+  for (Setting& each : all)
+    if (each.name == "warmup") each.help += "; without it at most a tenth of all steps";
+  return all;
 }
 
 // Generated pictures are simple, and their question needs many steps rather than a large network:
 // a small one, small batches and AdamW learn it in two minutes.
 void set_generated_defaults(ClassifySettings& s) {
   s.batch = 32;
+  s.augment = "none";
   s.optimizer = "adamw";
   s.weight_decay = 0.05;
   s.training.lr = 0.003;
@@ -95,19 +108,23 @@ ClassifySettings defaults_for(const std::string& arch, bool generated) {
   return s;
 }
 
-void check(const DataSettings& s) {
+bool generated(const DataSettings& s) { return s.data.empty(); }
+
+void check(const DataSettings& s, const Settings& settings) {
   std::vector<std::string> formats = {"idx", "cifar", "folder", "shapes", "clips"};
   if (!s.data_format.empty()) require_one_of("--data-format", s.data_format, formats);
-  bool generated = s.data_format == "shapes" || s.data_format == "clips";
-  require(!generated || s.data.empty(),
+  bool draws = s.data_format == "shapes" || s.data_format == "clips";
+  require(!draws || s.data.empty(),
           str("--data ", s.data, ": --data-format ", s.data_format, " draws its pictures itself"));
-  require(generated || s.data_format.empty() || !s.data.empty(),
+  require(draws || s.data_format.empty() || !s.data.empty(),
           str("--data-format ", s.data_format, " needs --data"));
   require_in_range({{"--size", s.size, 0, 4096},
                     {"--count", s.count, 10, 10'000'000},
                     {"--valid", s.valid, 0},
                     {"--test-every", s.test_every, 0, 1'000'000}});
-  require(!s.data.empty() || (s.test_every == 0 && s.channels == 0),
+  require(generated(s) || !given(settings, "count"),
+          str("--count ", s.count, ": of generated pictures, these are those of ", s.data));
+  require(!generated(s) || (s.test_every == 0 && s.channels == 0),
           "--test-every and --channels are of pictures from files, these are generated");
   require(s.test_every != 1, "--test-every 1: at least 2 expected, or 0 for none");
   require(s.channels == 0 || s.channels == 1 || s.channels == 3,
@@ -115,14 +132,14 @@ void check(const DataSettings& s) {
 }
 
 namespace {
-void check(const ClassifySettings& s) {
-  check(s.data);
+void check(const ClassifySettings& s, const Settings& settings) {
+  check(s.data, settings);
   bool vit = s.arch == "vit";
   std::vector<std::string> presets = vit ? models::vit_presets() : resnet_presets_for(s.arch);
   require_one_of("--preset", s.preset, presets);
   require_one_of("--optimizer", s.optimizer, {"sgd", "adamw"});
   check_precision(s.precision);
-  if (s.augment != "default") data::parse_augmentation(s.augment);
+  data::parse_augmentation(s.augment);
   require_in_range({{"--batch", s.batch, 1, 1'000'000},
                     {"--slots", s.slots, 0, 1000},
                     {"--width", s.width, 0, 4096},
@@ -156,16 +173,19 @@ void check(const ClassifySettings& s) {
 }  // namespace
 
 void complete(ClassifySettings& s, const Settings& settings) {
-  ClassifySettings base = defaults_for(s.arch, s.data.data.empty());
+  s.default_warmup = !s.training.resume && !given(settings, "warmup");
+  ClassifySettings base = defaults_for(s.arch, generated(s.data));
   if (given(settings, "preset")) base.blocks.clear(), base.width = 0;
   complete(s, settings, base, check_classifier_json);
+  if (s.augment == "default")  // what earlier runs say
+    s.augment = defaults_for(s.arch, generated(s.data)).augment;
   bool of_slots =
       given(settings, "attention") || given(settings, "heads") || given(settings, "subsample");
   require(s.arch == "vit" || s.slots > 0 || !of_slots,
           "--attention, --heads and --subsample are of what is in --slots, and there are none");
-  if (s.data.data.empty() && s.data.data_format.empty())
+  if (generated(s.data) && s.data.data_format.empty())
     s.data.data_format = s.arch == "resnet3d" ? "clips" : "shapes";
-  check(s);
+  check(s, settings);
 }
 
 }  // namespace heed::examples

@@ -11,7 +11,7 @@
 
 namespace heed::examples {
 
-// Which pictures there are; `eval` has the same flags.
+// Which pictures there are.
 struct DataSettings {
   std::string data;         // a directory, or files with commas between them
   std::string data_format;  // idx, cifar, folder, shapes or clips; empty: as the files look
@@ -25,7 +25,7 @@ struct DataSettings {
 struct ClassifySettings {
   DataSettings data;
   int64_t batch = 128;
-  std::string augment = "default";  // shift for files, none for generators
+  std::string augment = "shift";
   // Model.
   std::string arch = "resnet", preset, attention;
   std::vector<int64_t> blocks, strides;         // of a ResNet; empty: the preset's
@@ -41,9 +41,13 @@ struct ClassifySettings {
   std::string optimizer;
   double weight_decay = -1, label_smoothing = 0;
   TrainingSettings training{.keep_last = 1, .out = "classify-run"};
+  // Nobody said --warmup, now or in the run that goes on: then it is at most a tenth of all steps.
+  bool default_warmup = false;
 };
 
 Settings data_settings(DataSettings& s);
+// Those of them that say what the test pictures are, for `eval`. The model knows their size.
+Settings test_settings(DataSettings& s);
 Settings settings_of(ClassifySettings& s);
 // Sizes, optimizer and what else depends on the architecture and on whether the pictures are
 // generated ones. ValueError: no such architecture.
@@ -53,6 +57,8 @@ ClassifySettings defaults_for(const std::string& arch, bool generated);
 // `settings` are those of `s`, with what the command line gave marked. ValueError names the flag.
 void complete(ClassifySettings& s, const Settings& settings);
 
-void check(const DataSettings& s);
+bool generated(const DataSettings& s);
+// `settings` are those of `s`, with what the command line gave marked.
+void check(const DataSettings& s, const Settings& settings);
 
 }  // namespace heed::examples

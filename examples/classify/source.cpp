@@ -10,15 +10,33 @@
 #include <heed/data/image_folder.h>
 #include <heed/data/shapes.h>
 
+#include "../common/program.h"
+
 namespace heed::examples {
 
 namespace {
 namespace fs = std::filesystem;
 
+bool is_there(const std::string& path) {
+  std::error_code error;
+  return fs::exists(path, error);
+}
+
+// Commas stand between files, and may be in a name: a part that names nothing is read on. Where
+// nothing is there, the first part is the one to be missed.
+size_t end_of_file(const std::string& data, size_t begin) {
+  for (size_t end = begin; end < data.size(); ++end) {
+    end = std::min(data.find(',', end), data.size());
+    if (is_there(data.substr(begin, end - begin))) return end;
+  }
+  return std::min(data.find(',', begin), data.size());
+}
+
 std::vector<std::string> files_of(const std::string& data) {
+  if (is_there(data)) return {data};
   std::vector<std::string> files;
   for (size_t begin = 0; begin <= data.size();) {
-    size_t end = std::min(data.find(',', begin), data.size());
+    size_t end = end_of_file(data, begin);
     files.push_back(data.substr(begin, end - begin));
     begin = end + 1;
   }
@@ -34,9 +52,9 @@ bool any_file(const fs::path& directory, auto&& good) {
 
 // What the files look like.
 std::string format_of(const std::string& data) {
-  if (!fs::exists(files_of(data)[0]))
-    throw IoError(str("--data ", files_of(data)[0], ": no such file or directory"));
-  if (!fs::is_directory(data)) return files_of(data)[0].ends_with(".bin") ? "cifar" : "idx";
+  std::string first = files_of(data)[0];
+  if (!is_there(first)) throw IoError(str("--data ", first, ": no such file or directory"));
+  if (!fs::is_directory(data)) return first.ends_with(".bin") ? "cifar" : "idx";
   auto idx = [](const std::string& name) { return name.find("idx3-ubyte") != std::string::npos; };
   auto cifar = [](const std::string& name) {
     return name == "cifar-10-batches-bin" || name == "test_batch.bin" ||
@@ -149,8 +167,8 @@ data::ImageSetPtr open_test_images(const DataSettings& s, uint64_t seed,
 }
 
 std::string describe(const data::ImageParts& parts) {
-  return str(parts.train->size(), " pictures to learn from, ", parts.validation->size(),
-             " for validation; ", parts.train->classes(), " classes, shape ",
+  return str(counted(parts.train->size(), "picture"), " to learn from, ", parts.validation->size(),
+             " for validation; ", counted(parts.train->classes(), "class", "classes"), ", shape ",
              parts.train->image_shape());
 }
 

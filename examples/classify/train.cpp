@@ -68,22 +68,22 @@ void ClassifyRun::prepare() {
   model_->module().to(dtype_from_name(s_.precision));
   if (!s_.init_from.empty() && !t.resume) started_from_ = init_from(*model_, s_.init_from);
   if (!t.resume) info_ = data::image_info(*parts_.train);  // reads every picture
-  config_ = run_config(model_->to_json(), settings_of(s_));
 
-  bool drawn = s_.data.data.empty();
-  std::string augment = s_.augment == "default" ? (drawn ? "none" : "shift") : s_.augment;
-  augmentation_ = data::parse_augmentation(augment);
+  augmentation_ = data::parse_augmentation(s_.augment);
   batches_ = std::make_unique<data::ImageBatches>(
       parts_.train, data::ImageBatchOptions{.batch = s_.batch,
                                             .seed = seed,
                                             .statistics = info_.statistics,
                                             .augmentation = augmentation_,
                                             .drop_last = true});
+  auto count = [this](int64_t epoch) { return batches_->count(epoch); };
+  if (int64_t steps = total_steps(s_.training, count); s_.default_warmup && steps > 0)
+    s_.training.warmup = std::min(s_.training.warmup, steps / 10);
+  config_ = run_config(model_->to_json(), settings_of(s_));
   valid_batches_ =
       std::make_unique<data::ImageBatches>(parts_.validation, evaluation_batches(info_));
   ahead_ = std::make_unique<train::BatchAhead<data::ImageBatch>>(
-      [this](int64_t epoch) { return batches_->count(epoch); },
-      [this](int64_t epoch, int64_t index) { return batches_->get(epoch, index); });
+      count, [this](int64_t epoch, int64_t index) { return batches_->get(epoch, index); });
 }
 
 void ClassifyRun::print_first_lines() const {
@@ -91,16 +91,16 @@ void ClassifyRun::print_first_lines() const {
   std::vector<int64_t> blocks = s_.blocks;
   if (!s_.blocks.empty()) sizes += " with blocks " + to_string(models::ConfigValue(&blocks));
   if (s_.width > 0) sizes += str(" of width ", s_.width);
-  std::printf("classify: %s %s, %lld parameters in %s, %d threads, %s, attention: %s\n",
-              s_.arch.c_str(), sizes.c_str(),
-              static_cast<long long>(model_->module().parameter_count()), s_.precision.c_str(),
-              num_threads(), config_value("instruction set").c_str(), model_->attention().c_str());
+  std::printf("classify: %s %s, %lld parameters in %s, %s, %s, attention: %s\n", s_.arch.c_str(),
+              sizes.c_str(), static_cast<long long>(model_->module().parameter_count()),
+              s_.precision.c_str(), counted(num_threads(), "thread").c_str(),
+              config_value("instruction set").c_str(), model_->attention().c_str());
   if (!started_from_.empty()) std::printf("%s\n", started_from_.c_str());
   for (const std::string& note : parts_.notes) std::printf("note: %s\n", note.c_str());
-  std::printf("%s: %s; augmentation: %s; %lld batches an epoch\n",
-              s_.data.data.empty() ? s_.data.data_format.c_str() : s_.data.data.c_str(),
+  std::printf("%s: %s; augmentation: %s; %s an epoch\n",
+              generated(s_.data) ? s_.data.data_format.c_str() : s_.data.data.c_str(),
               describe(parts_).c_str(), data::to_string(augmentation_).c_str(),
-              static_cast<long long>(batches_->count(0)));
+              counted(batches_->count(0), "batch", "batches").c_str());
   std::fflush(stdout);
 }
 
@@ -203,6 +203,7 @@ int ClassifyRun::run() {
       make_schedule(t, 0, [this](int64_t epoch) { return batches_->count(epoch); });
   train::TrainerConfig config = trainer_config(t, config_);
   config.metric_name = "valid_accuracy";
+  config.counted = "pictures";
   config.unit = "img";
   train::TrainResult result =
       train::Trainer(model_->module(), *optimizer, schedule, make_task(), config).run();

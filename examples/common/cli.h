@@ -23,18 +23,22 @@ CLI::Option* add_value(CLI::App& app, const std::string& flag, T& value, const s
   if constexpr (std::is_same_v<T, int64_t>) option->check(fits);
   if constexpr (std::is_same_v<T, std::vector<int64_t>>)  // "1,2,2"
     option->delimiter(',')->allow_extra_args(false)->check(fits);
+  if constexpr (!std::is_same_v<T, std::vector<int64_t>>) option->capture_default_str();
   return option;
 }
 
-inline void add_settings(CLI::App& app, const Settings& settings) {
-  for (const Setting& s : settings)
-    std::visit(
-        [&](auto* v) {
-          if constexpr (std::is_same_v<std::decay_t<decltype(*v)>, bool>)
-            app.add_flag("--" + s.name + (s.off.empty() ? "" : ",!--" + s.off), *v, s.help);
-          else add_value(app, "--" + s.name, *v, s.help);
-        },
-        s.value);
+// `defaults`: a text for each setting that --help shows (common/defaults.h); without it none.
+inline void add_settings(CLI::App& app, const Settings& settings,
+                         const std::vector<std::string>& defaults = {}) {
+  for (size_t i = 0; i < settings.size(); ++i) {
+    const Setting& s = settings[i];
+    auto add = [&](auto* v) {
+      if constexpr (std::is_same_v<std::decay_t<decltype(*v)>, bool>)
+        return app.add_flag("--" + s.name + (s.off.empty() ? "" : ",!--" + s.off), *v, s.help);
+      else return add_value(app, "--" + s.name, *v, s.help);
+    };
+    std::visit(add, s.value)->default_str(defaults.empty() ? "" : defaults[i]);
+  }
 }
 
 inline void mark_given(const CLI::App& app, Settings& settings) {

@@ -1,6 +1,7 @@
 // What all programs share: an error is one line on stderr and exit code 1.
 #pragma once
 
+#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -33,6 +34,11 @@ inline int fail(const char* program, const std::string& message) {
   std::fflush(stdout);
   std::fprintf(stderr, "%s: %s\n", program, one_line(message).c_str());
   return 1;
+}
+
+// "1 thread", "2 threads", "2 batches".
+inline std::string counted(int64_t count, const std::string& one, const std::string& many = "") {
+  return std::to_string(count) + " " + (count == 1 ? one : many.empty() ? one + "s" : many);
 }
 
 // int body(): the program. Returns its exit code.

@@ -113,14 +113,21 @@ void complete(AllSettings& s, const Settings& settings, AllSettings base,
 // A batch's tokens where the model was made.
 inline Tensor on_device(const Array& ids) { return Tensor(ids.to(default_device())); }
 
+// Steps of the whole training, whose epochs have count(epoch) batches; 0 where --minutes end it.
+template <class Count>
+int64_t total_steps(const TrainingSettings& s, Count&& count) {
+  if (s.steps > 0) return s.steps;
+  return s.epochs > 0 ? planned_steps(s.epochs, s.accumulate, count) : 0;
+}
+
 // count(epoch): its batches. A cosine ends at `lowest`.
 template <class Count>
 train::Schedule make_schedule(const TrainingSettings& s, double lowest, Count&& count) {
   if (s.schedule == "constant") return train::constant_schedule(s.lr, s.warmup);
   if (s.schedule == "inverse_sqrt")
     return train::inverse_sqrt_schedule(s.lr, std::max<int64_t>(s.warmup, 1));
-  int64_t steps = s.steps > 0 ? s.steps : planned_steps(s.epochs, s.accumulate, count);
-  return train::cosine_schedule(s.lr, std::max(steps, s.warmup + 1), s.warmup, lowest);
+  int64_t steps = std::max(total_steps(s, count), s.warmup + 1);
+  return train::cosine_schedule(s.lr, steps, s.warmup, lowest);
 }
 
 // `config`: the model's config.json with the program's settings in it.

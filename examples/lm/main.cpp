@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "../common/cli.h"
+#include "../common/defaults.h"
 #include "settings.h"
 
 using namespace heed::examples;
@@ -19,7 +20,7 @@ int main(int argc, char** argv) {
   Settings settings = settings_of(train);
   CLI::App* train_app =
       app.add_subcommand("train", "learn from a text; without a file: from a generated one");
-  add_settings(*train_app, settings);
+  add_settings(*train_app, settings, default_texts<LmSettings>({{"", {}}}));
 
   GenerateSettings generate;
   CLI::App* generate_app = app.add_subcommand("generate", "write text");
@@ -31,15 +32,15 @@ int main(int argc, char** argv) {
       add_value(*generate_app, "--beam", generate.beam,
                 "search for the likeliest text with so many hypotheses, instead of drawing");
   std::vector<CLI::Option*> of_draws = {
-      generate_app->add_option("--temperature", generate.temperature,
-                               "0: always the likeliest token"),
+      add_value(*generate_app, "--temperature", generate.temperature,
+                "0: always the likeliest token"),
       add_value(*generate_app, "--top-k", generate.top_k, "draw from the k likeliest; 0 = all"),
-      generate_app->add_option("--top-p", generate.top_p,
-                               "draw from the likeliest that reach p together; 1 = all"),
+      add_value(*generate_app, "--top-p", generate.top_p,
+                "draw from the likeliest that reach p together; 1 = all"),
       add_value(*generate_app, "--seed", generate.seed, "of the draws")};
   for (CLI::Option* option : of_draws) beam->excludes(option);
-  generate_app->add_option("--repetition-penalty", generate.rules.repetition_penalty,
-                           "above 1: tokens that the text has already become less likely");
+  add_value(*generate_app, "--repetition-penalty", generate.rules.repetition_penalty,
+            "above 1: tokens that the text has already become less likely");
   add_value(*generate_app, "--no-repeat-ngram", generate.rules.no_repeat_ngram,
             "no run of so many tokens comes twice; 0 = any may");
   add_value(*generate_app, "--threads", generate.threads, "0 = all processors");

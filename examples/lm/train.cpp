@@ -88,16 +88,17 @@ int train_command(const LmSettings& s) {
   manual_seed(seed);
   models::LanguageModel model(model_config(s, tokenizer->size()));
   model.to(dtype_from_name(s.precision));
-  std::printf("lm: %s in GPT-2's layout, %lld parameters in %s, %d threads, %s, attention: %s\n",
+  std::printf("lm: %s in GPT-2's layout, %lld parameters in %s, %s, %s, attention: %s\n",
               s.preset.c_str(), static_cast<long long>(model.parameter_count()),
-              s.precision.c_str(), num_threads(), config_value("instruction set").c_str(),
+              s.precision.c_str(), counted(num_threads(), "thread").c_str(),
+              config_value("instruction set").c_str(),
               describe(model.stack().layer(0).self_attn).c_str());
   std::printf(
-      "%s: %zu tokens to learn from, %zu for validation; %lld tokens in the vocabulary (%s), %lld "
-      "batches an epoch\n",
+      "%s: %zu tokens to learn from, %zu for validation; %lld tokens in the vocabulary (%s), %s "
+      "an epoch\n",
       s.text.empty() ? "generated text" : s.text.c_str(), ids.size(), valid_ids.size(),
       static_cast<long long>(tokenizer->size()), s.tokenizer.c_str(),
-      static_cast<long long>(windows.count(0)));
+      counted(windows.count(0), "batch", "batches").c_str());
   std::fflush(stdout);
 
   train::AdamW optimizer(

@@ -5,6 +5,7 @@
 //   translate run --model run < in.txt > out.txt
 //   translate eval --model run --src test.en --ref test.de
 #include "../common/cli.h"
+#include "../common/defaults.h"
 #include "commands.h"
 
 using namespace heed::examples;
@@ -17,7 +18,9 @@ int main(int argc, char** argv) {
   Settings settings = settings_of(train);
   CLI::App* train_app = app.add_subcommand(
       "train", "learn from sentence pairs; without files: from a toy language pair");
-  add_settings(*train_app, settings);
+  add_settings(*train_app, settings,
+               default_texts<TrainSettings>(
+                   {{"with --src", file_defaults()}, {"without --src", toy_defaults()}}));
 
   TranslateSettings translate;
   CLI::App* run_app = app.add_subcommand("run", "translate stdin, a sentence a line, to stdout");
@@ -26,7 +29,7 @@ int main(int argc, char** argv) {
   for (CLI::App* sub : {run_app, eval_app}) {
     sub->add_option("--model", translate.model, "a run's directory, or a checkpoint")->required();
     add_value(*sub, "--beam", translate.beam, "hypotheses kept; 1 = greedy");
-    sub->add_option("--length-penalty", translate.length_penalty, "alpha of the beam search");
+    add_value(*sub, "--length-penalty", translate.length_penalty, "alpha of the beam search");
     add_value(*sub, "--no-repeat-ngram", translate.no_repeat_ngram,
               "no run of so many tokens comes twice in a translation; 0 = any may");
     add_value(*sub, "--threads", translate.threads, "0 = all processors");

@@ -94,17 +94,18 @@ void TranslationRun::print_first_lines() const {
   const auto& encoder = model_->encoder().layer(0).self_attn;
   const auto& decoder = model_->decoder().layer(0);
   std::printf(
-      "translate: %s Transformer, %lld parameters in %s, %d threads, %s, attention: encoder %s, "
+      "translate: %s Transformer, %lld parameters in %s, %s, %s, attention: encoder %s, "
       "decoder "
       "%s, cross %s\n",
       s_.preset.c_str(), static_cast<long long>(model_->parameter_count()), s_.precision.c_str(),
-      num_threads(), config_value("instruction set").c_str(), describe(encoder).c_str(),
-      describe(decoder.self_attn).c_str(), describe(decoder.multihead_attn).c_str());
+      counted(num_threads(), "thread").c_str(), config_value("instruction set").c_str(),
+      describe(encoder).c_str(), describe(decoder.self_attn).c_str(),
+      describe(decoder.multihead_attn).c_str());
   std::string dropped;
   if (batches_->dropped()) dropped = str(", ", batches_->dropped(), " pairs too long");
-  std::printf("%s; %lld tokens in the vocabulary (%s), %lld batches an epoch%s\n",
-              corpora_.note.c_str(), static_cast<long long>(tokenizer_->size()),
-              s_.tokenizer.c_str(), static_cast<long long>(batches_->count(0)), dropped.c_str());
+  std::printf("%s; %lld tokens in the vocabulary (%s), %s an epoch%s\n", corpora_.note.c_str(),
+              static_cast<long long>(tokenizer_->size()), s_.tokenizer.c_str(),
+              counted(batches_->count(0), "batch", "batches").c_str(), dropped.c_str());
   std::fflush(stdout);
 }
 

@@ -86,6 +86,17 @@ void run_check(const CheckRow& row, const AttentionEntry& entry, const std::stri
   }
 }
 
+// The user's own options: that they are wrong is to be said once, not by each check.
+void require_buildable(const AttentionEntry& entry, const ConformanceOptions& settings) {
+  CheckResult ignored;
+  try {
+    conformance::Case(entry, settings.options, settings.dtype, settings.seed, ignored);
+  } catch (const conformance::Failed& failure) {
+    throw ValueError(
+        str("check_attention: ", entry.name, ":", settings.options, " ", failure.detail));
+  }
+}
+
 std::string padded(std::string text, size_t width) {
   text.resize(std::max(width, text.size()), ' ');
   return text;
@@ -127,8 +138,10 @@ ConformanceReport check_attention(const AttentionEntry& entry, const Conformance
     if (std::none_of(check_rows().begin(), check_rows().end(),
                      [&](const CheckRow& row) { return row.name == name; }))
       throw ValueError(str("check_attention: unknown check '", name, "'; there are ", known));
-  std::vector<std::string> settings{""};
-  settings.insert(settings.end(), entry.checked.begin(), entry.checked.end());
+  std::vector<std::string> settings{options.options};
+  if (options.options.empty())
+    settings.insert(settings.end(), entry.checked.begin(), entry.checked.end());
+  else require_buildable(entry, options);
   ConformanceReport report{.variant = entry.name};
   for (const std::string& setting : settings)
     for (const CheckRow& row : check_rows()) {

@@ -7,7 +7,8 @@
 //   bool good = report.passed();
 //
 // An entry is checked with its default options and with each string of `entry.checked`, chosen so
-// small that a dozen tokens exercise it. Errors: ValueError for a check's name that does not exist.
+// small that a dozen tokens exercise it. Errors: ValueError for a check's name that does not exist,
+// and for `options` with which the variant cannot be built on so few tokens.
 // What each check proves: docs/conformance.md.
 #pragma once
 
@@ -23,6 +24,8 @@ struct ConformanceOptions {
   DType dtype = DType::f64;           // f64 or f32
   uint64_t seed = 1;                  // of inputs and parameters
   std::vector<std::string> checks{};  // names; empty: all
+  // "key=value,..": only with these options, instead of the defaults and all of entry.checked.
+  std::string options{};
 };
 
 enum class CheckOutcome { passed, failed, not_applicable };

@@ -1,4 +1,6 @@
 // Files that are no pictures, or broken ones.
+#include <sys/stat.h>
+
 #include <heed/core/error.h>
 #include <heed/data/picture_file.h>
 #include <heed/tests/data/gzip.h>
@@ -37,6 +39,8 @@ TEST_CASE("pictures: files that cannot be read") {
   CHECK_THAT(says(dir.path()), ContainsSubstring("is a directory"));
   std::filesystem::create_directory(dir / "folder.png");
   CHECK_THAT(says(dir / "folder.png"), ContainsSubstring("folder.png: is a directory"));
+  REQUIRE(mkfifo((dir / "pipe.png").c_str(), 0600) == 0);
+  CHECK_THAT(says(dir / "pipe.png"), ContainsSubstring("pipe.png: not a regular file"));
   CHECK_THAT(says(dir.write("a.png", "") / "b.png"), ContainsSubstring("Not a directory"));
   // Refused when read, also to root: the first page of a process's memory.
   std::filesystem::create_symlink("/proc/self/mem", dir / "refused.png");

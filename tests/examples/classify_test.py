@@ -6,7 +6,10 @@ classify_test.py BIN_DIR
 """
 import gzip
 import json
+import os
 import random
+import re
+import shutil
 import struct
 import xml.etree.ElementTree as ElementTree
 import zlib
@@ -79,7 +82,10 @@ def main(work):
     bad("--strides 0", "classify", "train", *out, "--strides", "1,0,2")
     bad("--strides", "classify", "train", *out, "--strides", "1,x")
     bad("--blocks 0", "classify", "train", *out, "--blocks", "0,1")
-    bad("strides", "classify", "train", *out, "--count", "20", "--strides", "1,1")
+    bad("--strides 1,1 has 2: one number a stage expected of both, such as --strides 1,2,2",
+        "classify", "train", *out, "--count", "20", "--strides", "1,1")
+    bad("--blocks 1,1 has 2, --strides 1,2,2 has 3", "classify", "train", *out, "--count", "20",
+        "--blocks", "1,1")
     bad("--slots", "classify", "train", *out, "--arch", "vit", "--slots", "1")
     bad("--patch", "classify", "train", *out, "--patch", "4")
     bad("--dropout", "classify", "train", *out, "--dropout", "0.1")
@@ -101,6 +107,10 @@ def main(work):
     bad("nonesuch", "classify", "train", *out, "--slots", "1", "--attention", "nonesuch",
         "--count", "20")
     bad("slots", "classify", "train", *out, "--slots", "99", "--count", "20")
+    bad("--count 20: of generated pictures", "classify", "train", *out, "--data", mnist,
+        "--count", "20")
+    bad("a larger batch", "classify", "train", *out, "--count", "20", "--batch", "1", "--size",
+        "16", "--strides", "4,4,2")
     bad("there are none", "classify", "train", *out, "--slots", "0", "--heads", "2")
     bad("these are generated", "classify", "train", *out, "--test-every", "5")
     bad("no such file", "classify", "train", *out, "--data", "nowhere")
@@ -112,6 +122,13 @@ def main(work):
     bad("HEED_DEVICE", "classify", "train", *out, env={"HEED_DEVICE": "cuda"})
     expect(not (work / "never").exists() or not any((work / "never").glob("step-*")),
            "a refused command left a checkpoint")
+
+    # Defaults are shown, and which of them are whose.
+    text = good("classify", "train", "--help")
+    for part in ("--batch INT=128; shapes, clips, shapes with vit: 32",
+                 "--lr FLOAT=0.1; vit: 0.002;", "--subsample INT=1",
+                 "at most a tenth of all steps"):
+        expect(part in text or part.replace("=", " [") in text, f"--help: {part}")
 
     # Data that are not as they should be.
     broken = work / "broken"
@@ -131,6 +148,7 @@ def main(work):
     text = good("classify", "train", "--data", mnist, "--slots", "1", "--attention", "efficient",
                 "--strides", "1,1,1", "--out", run, *tiny, *small)
     for part in ("resnet20", "efficient in 1 slot", "87 pictures to learn from", "shift",
+                 "1 thread,", "5 batches an epoch",
                  "best validation accuracy"):
         expect(part in text, f"train does not say '{part}': {text[:400]}")
     info = json.loads((run / (run / "best").read_text().strip() / "images.json").read_text())
@@ -147,7 +165,14 @@ def main(work):
     other = good("classify", "eval", "--model", run, "--data",
                  f"{mnist / 't10k-images-idx3-ubyte.gz'},{mnist / 't10k-labels-idx1-ubyte'}")
     expect(other.splitlines()[1:] == text.splitlines()[1:], "eval of the files is another")
-    bad("class 0 is '0'", "classify", "eval", "--model", run, "--data", folder, "--channels", "1")
+    bad("class 0 is '0'", "classify", "eval", "--model", run, "--data", folder)
+    for flag in ("--size", "--channels", "--valid"):  # the model knows, or it is of training
+        bad(flag, "classify", "eval", "--model", run, flag, "3")
+    bad("--count 10", "classify", "eval", "--model", run, "--count", "10")
+    stopped = work / "stopped"
+    shutil.copytree(run, stopped)
+    (stopped / "best").unlink()
+    bad("before its first evaluation; resume it", "classify", "eval", "--model", stopped)
     good("classify", "train", "--out", run, "--resume", "--epochs", "2")
 
     # Without test files: none of the pictures that were learned from serves as a test.
@@ -160,6 +185,12 @@ def main(work):
     good("classify", "train", "--data", pair, "--test-every", "5", "--out", work / "fifth", *tiny,
          *small)
     expect("(6 images)" in good("classify", "eval", "--model", work / "fifth"), "every fifth")
+    # Commas in names.
+    comma = work / "MNIST, test"
+    shutil.copytree(mnist, comma)
+    for data in (comma, pair.replace(str(mnist), str(comma))):
+        expect("(30 images)" in good("classify", "eval", "--model", work / "fifth", "--data", data),
+               f"--data {data}")
     expect("(30 images)" in good("classify", "eval", "--model", work / "fifth", "--data", pair),
            "files named for eval are read as a whole")
 
@@ -173,6 +204,8 @@ def main(work):
     bad("--query 12,0", "classify", "run", "--model", run, file, "--query", "12,0")
     bad("--query x", "classify", "run", "--model", run, file, "--query", "x")
     bad("text.png", "classify", "run", "--model", run, *[text_file(work)])
+    os.mkfifo(work / "pipe.png")
+    bad("pipe.png: not a regular file", "classify", "run", "--model", run, work / "pipe.png")
     bad("missing.png", "classify", "run", "--model", run, work / "missing.png")
     bad("no such directory", "classify", "run", "--model", work / "nowhere", file)
     expect("What the pixel 3,11, in the blue frame, attends to" in page.read_text(encoding="utf-8"),
@@ -190,7 +223,7 @@ def main(work):
                 "weights.safetensors").read_bytes()
 
     same = ["--data", mnist, "--augment", "shift,crop,flip,erase", "--batch", "16",
-            "--schedule", "constant", "--seed", "3", *quick]
+            "--schedule", "constant", "--warmup", "5", "--seed", "3", *quick]
     for arch, size in (("resnet", tiny), ("vit", [])):
         once, twice = work / f"once-{arch}", work / f"twice-{arch}"
         good("classify", "train", *same, "--arch", arch, *size, "--steps", "7", "--out", once)
@@ -202,12 +235,24 @@ def main(work):
     same_loss_accumulated(work / "accumulate", "classify", "train", "--data", mnist, *tiny,
                           "--batch", "4", *quick)
 
+    # The warm-up that nobody asked for is at most a tenth of the steps: of 21, 11 and 7.
+    def warmup(directory):
+        config = directory / (directory / "last").read_text().strip() / "config.json"
+        return json.loads(config.read_text())["training"]["warmup"]
+
+    steps = [warmup(work / "accumulate" / accumulate) for accumulate in ("1", "2", "3")]
+    expect(steps == [2, 1, 0], f"default warm-up: {steps}")
+    expect(warmup(work / "once-vit") == 5, "--warmup 5 is another")
+
     # Pictures in folders; weights from another run, with other classes too.
     vit = work / "vit"
     text = good("classify", "train", "--data", folder, "--arch", "vit", "--valid", "3",
                 "--channels", "1", "--init-from", work / "once-vit", "--out", vit, *small)
     expect("weights from" in text and "but not" not in text, f"init-from: {text}")
-    expect("(6 images)" in good("classify", "eval", "--model", vit), "eval of a folder")
+    text = good("classify", "eval", "--model", vit)
+    expect("(6 images)" in text, "eval of a folder")
+    table = re.search(r"accuracy by class\n(.*?)\n\n", text, re.DOTALL)[1].splitlines()
+    expect([line[27:] for line in table] == ["class 0", "class 1", "class 2"], f"names: {table}")
     good("classify", "run", "--model", vit, file, "--page", page)
     text = good("classify", "train", "--arch", "vit", "--count", "40", "--data-format", "shapes",
                 "--size", "16", "--precision", "bf16", "--out", work / "bf16", *small)
@@ -242,6 +287,9 @@ def main(work):
     for frame in frames:
         frame.write_bytes(png(picture(12, 0, rng)))
     good("classify", "run", "--model", clips, *frames, "--page", page)
+    shown = [image.get("alt") for image in ElementTree.parse(page).getroot().iter(XHTML + "img")]
+    expect(shown[7] == "the frames, frame 8" and len(shown) > 8 and len(shown) % 8 == 0,
+           f"the page of a clip shows {shown}")
     bad("8 pictures", "classify", "run", "--model", clips, *frames[:3])
 
 

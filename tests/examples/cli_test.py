@@ -112,7 +112,7 @@ def main(work):
     run_dir = work / "run"
     text = good("translate", "train", *files, *small, "--out", run_dir)
     first = text.splitlines()[0]
-    for part in ("parameters", "1 threads", "attention: encoder dense", "tiny"):
+    for part in ("parameters", "1 thread,", "attention: encoder dense", "tiny"):
         if part not in first:
             failures.append(f"the first line lacks '{part}': {first}")
     if "BLEU = " not in text or "exact = " not in text:

@@ -194,7 +194,8 @@ TEST_CASE("resnet: bad settings and pictures are refused at once", "[resnet]") {
   refuses([](C& c) { c.width = -4; }, "got 2 and -4");
   refuses([](C& c) { c.blocks = {}; }, "at least one stage");
   refuses([](C& c) { c.blocks = {2, 0}; }, "at least one block each");
-  refuses([](C& c) { c.strides = {1}; }, "strides: one for each of the 2 stages");
+  refuses([](C& c) { c.strides = {1}; },
+          "strides: one for each of the 2 stages expected, each > 0, got 1");
   refuses([](C& c) { c.strides = {1, 0}; }, "each > 0");
   refuses([](C& c) { c.stem = "patch"; }, "stem 'patch': cifar or imagenet");
   refuses([](C& c) { c.axes = 3, c.stem = "imagenet"; }, "stem imagenet is for pictures");

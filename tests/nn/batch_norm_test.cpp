@@ -233,8 +233,10 @@ TEST_CASE("batch norm and group norm refuse what does not fit") {
   REQUIRE_THROWS_SAYING(two.forward(zeros({2, 3, 4})), ShapeError, "of 4 axes expected");
   REQUIRE_THROWS_SAYING(two.forward(zeros({2, 4, 4, 4})), ShapeError, "got [2, 4, 4, 4]");
   REQUIRE_THROWS_SAYING(three.forward(zeros({2, 3, 4, 4})), ShapeError, "of 5 axes expected");
-  REQUIRE_THROWS_SAYING(one.forward(zeros({1, 3})), ValueError,
-                        "expected more than 1 value per channel when training, got [1, 3]");
+  REQUIRE_THROWS_SAYING(
+      one.forward(zeros({1, 3})), ValueError,
+      "expected more than 1 value per channel when training, got [1, 3]; a larger "
+      "batch, or eval mode");
   REQUIRE(one.num_batches_tracked.item() == 0);
   one.eval();
   REQUIRE(one.forward(zeros({1, 3})).shape() == Shape{1, 3});

@@ -101,6 +101,15 @@ TEST_CASE("weights alone load without an optimizer", "[checkpoint]") {
   REQUIRE(bits(model.state_dict()) == bits(saved.model.state_dict()));
 }
 
+TEST_CASE("a run that stopped before its first evaluation has no best checkpoint", "[checkpoint]") {
+  Saved saved;
+  fs::remove(saved.directory / "best");
+  REQUIRE_THROWS_SAYING(find_checkpoint(saved.directory, true), IoError,
+                        "stopped before its first evaluation; resume it, or name a checkpoint, "
+                        "such as " +
+                            saved.path.string());
+}
+
 TEST_CASE("the newest and the best checkpoints are kept", "[checkpoint]") {
   TempDir directory;
   Mlp model;
@@ -292,6 +301,7 @@ TEST_CASE("parameters are averaged in double, buffers are the last", "[checkpoin
   TempDir empty;
   REQUIRE_THROWS_SAYING(last_checkpoints(empty, 2), IoError, "no checkpoint");
   REQUIRE_THROWS_SAYING(find_checkpoint(empty), IoError, "no checkpoint");
+  REQUIRE_THROWS_SAYING(find_checkpoint(empty, true), IoError, "no checkpoint: neither");
 }
 
 }  // namespace heed::test

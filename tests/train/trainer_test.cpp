@@ -139,6 +139,23 @@ TEST_CASE("each evaluation logs the most memory that the run took", "[trainer]")
   CHECK(evaluations == 2);
 }
 
+TEST_CASE("the log calls what is counted by its name", "[trainer]") {
+  TempDir dir;
+  TrainerConfig config = quiet(2);
+  config.out_dir = dir;
+  config.log_every = 1;
+  config.counted = "pictures";
+  run(config);
+  int64_t lines = 0;
+  for (const auto& line : read_metrics(config.out_dir + "/metrics.jsonl"))
+    if (line.contains("lr")) {
+      ++lines;
+      CHECK((line.at("pictures") > 0 && line.contains("pictures_per_second")));
+      CHECK_FALSE(line.contains("tokens"));
+    }
+  CHECK(lines > 0);
+}
+
 TEST_CASE("evaluation leaves no trace in training", "[trainer]") {
   Mlp model, twin;
   AdamW optimizer(model.named_parameters()), other(twin.named_parameters());

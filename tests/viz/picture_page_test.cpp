@@ -149,6 +149,35 @@ TEST_CASE("picture page: a blue frame of two pixels lies just inside the region 
   }
 }
 
+TEST_CASE("picture page: the frames of a clip stand apart, each with its number") {
+  PicturePanel p = panel();
+  p.query = PictureRegion{2, 0, 2, 2};  // in the second of three frames of 4 x 2
+  for (int64_t i = 0; i < p.picture.numel(); ++i)
+    p.picture.data<uint8_t>()[i] = static_cast<uint8_t>(10 * i);
+  std::vector<Array> whole = shown(picture_page({p}));
+  p.frames = 3;
+  std::string page = picture_page({p});
+  std::vector<Array> frames = shown(page);
+  REQUIRE(whole.size() == 2);  // the picture and a map
+  REQUIRE(frames.size() == 6);
+  CHECK(count(page, "<span>") == 6);
+  CHECK(has(page, "alt=\"the frames, frame 3\""));
+  CHECK(has(page, "alt=\"head 1: 0 to 1, frame 1\""));
+  CHECK(has(page, "/>3</span>"));
+  for (size_t i = 0; i < 6; ++i) {
+    // 64 pixels of the page for one, against 42 where the three share a side of 256.
+    REQUIRE(frames[i].shape() == Shape{4 * 64, 2 * 64, 3});
+    auto frame = static_cast<int64_t>(i % 3);
+    for (int64_t y = 0; y < 4; ++y)
+      for (int64_t x = 0; x < 2; ++x)  // the middle of a pixel, free of the blue frame
+        CHECK(pixel(frames[i], y * 64 + 32, x * 64 + 32) ==
+              pixel(whole[i / 3], y * 42 + 21, (frame * 2 + x) * 42 + 21));
+  }
+  CHECK(pixel(frames[0], 0, 127) != std::array<int, 3>{30, 110, 255});
+  CHECK(pixel(frames[1], 0, 0) == std::array<int, 3>{30, 110, 255});
+  CHECK(pixel(frames[4], 127, 127) == std::array<int, 3>{30, 110, 255});
+}
+
 TEST_CASE("picture page: what it refuses") {
   auto refuse = [](PicturePanel p, const std::string& what) {
     try {
@@ -168,6 +197,10 @@ TEST_CASE("picture page: what it refuses") {
   refuse(p, "'head 1'");
   p = panel(), p.maps[0].weights = Array::zeros({5, 1}, DType::f32, kCpu);
   refuse(p, "at most 4 x 6");
+  p = panel(), p.frames = 4;
+  refuse(p, "4 frames do not divide a width of 6");
+  p.frames = 0;
+  refuse(p, "0 frames");
   p = panel(), p.maps[0].weights = grey(2, 2, 1);
   refuse(p, "weights of f32");
   for (PictureRegion region :
