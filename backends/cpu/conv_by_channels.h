@@ -12,33 +12,33 @@
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
 
-// Channels are taken two vectors at a time, the last of them one. A tile of results, kTilePlaces
-// places x those vectors, stays in registers over all terms; kChunk places are finished together.
+// Channels are taken two vectors at a time, the last of them one. A tile of results, some places x
+// those vectors, stays in registers over all terms; kChunk places are finished together.
 #if defined(__AVX512F__)
-constexpr int64_t kTilePlaces = 8;
+constexpr int64_t tile_places(int) { return 8; }
 #else
-constexpr int64_t kTilePlaces = 6;
+constexpr int64_t tile_places(int vecs) { return vecs == 2 ? 6 : 8; }
 #endif
-constexpr int64_t kChunk = 8 * kTilePlaces;
+constexpr int64_t kMostPlaces = 8, kChunk = 48;
 
 template <class T>
 struct ChannelTile {
   int64_t terms;
   const int64_t* offset;        // [terms]
   const T* panel;               // [1 + terms, lanes]: the bias, then weights
-  const T* place[kTilePlaces];  // the packed element of each place
-  T* out;                       // [kTilePlaces, lanes]
+  const T* place[kMostPlaces];  // the packed element of each place
+  T* out;                       // [places, lanes]
 };
 
 template <class T, int vecs>
 __attribute__((noinline)) void tile(const ChannelTile<T>& a) {
   constexpr int64_t w = Vec<T>::width;
-  constexpr int places = kTilePlaces;
+  constexpr int64_t places = tile_places(vecs);
   Vec<T> sum[places][vecs];
   const T* weights = a.panel;
   const T* place[places];
 #pragma GCC unroll 8
-  for (int p = 0; p < places; ++p) {
+  for (int64_t p = 0; p < places; ++p) {
     place[p] = a.place[p];
 #pragma GCC unroll 2
     for (int v = 0; v < vecs; ++v) sum[p][v] = Vec<T>::load(weights + v * w);
@@ -50,14 +50,14 @@ __attribute__((noinline)) void tile(const ChannelTile<T>& a) {
 #pragma GCC unroll 2
     for (int v = 0; v < vecs; ++v) right[v] = Vec<T>::load(weights + v * w);
 #pragma GCC unroll 8
-    for (int p = 0; p < places; ++p) {
+    for (int64_t p = 0; p < places; ++p) {
       const Vec<T> left = typename Vec<T>::Batch(place[p][o]);
 #pragma GCC unroll 2
       for (int v = 0; v < vecs; ++v) sum[p][v] = fma(left, right[v], sum[p][v]);
     }
   }
 #pragma GCC unroll 8
-  for (int p = 0; p < places; ++p)
+  for (int64_t p = 0; p < places; ++p)
 #pragma GCC unroll 2
     for (int v = 0; v < vecs; ++v) sum[p][v].store(a.out + (p * vecs + v) * w);
 }
@@ -163,17 +163,23 @@ class ConvolutionByChannels {
     }
   }
 
+  template <int vecs>
+  static void tiles(const Chunk& chunk, ChannelTile<T> a) {
+    constexpr int64_t places = tile_places(vecs);
+    for (int64_t n = 0; n < chunk.count; n += places, a.out += places * vecs * Vec<T>::width) {
+      for (int64_t k = 0; k < places; ++k)  // of a rest, the last place again
+        a.place[k] = chunk.source[std::min(n + k, chunk.count - 1)];
+      tile<T, vecs>(a);
+    }
+  }
+
   void chunk_of_panel(const Chunk& chunk, const T* panels, int64_t i) const {
     alignas(64) T results[kChunk * ChannelPanels<T>::width],
         planes[ChannelPanels<T>::width * kChunk];
     const int64_t lanes = panels_.lanes(i), used = panels_.used(i), first = panels_.before(i);
     ChannelTile<T> a{p_.terms, p_.offset, panels + first * panel_rows_, {}, results};
-    for (int64_t n = 0; n < chunk.count; n += kTilePlaces, a.out += kTilePlaces * lanes) {
-      for (int64_t k = 0; k < kTilePlaces; ++k)
-        a.place[k] = chunk.source[std::min(n + k, chunk.count - 1)];
-      if (lanes == Vec<T>::width) tile<T, 1>(a);
-      else tile<T, 2>(a);
-    }
+    if (lanes == Vec<T>::width) tiles<1>(chunk, a);
+    else tiles<2>(chunk, a);
     transpose(results, lanes, chunk.count, used, planes, kChunk);
     for (int64_t c = 0; c < used; ++c) {
       const T* from = planes + c * kChunk;

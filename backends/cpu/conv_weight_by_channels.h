@@ -11,12 +11,12 @@ namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
 
 // dweight[term, o] = sum over images and places of packed[place + offset of the term] *
-// cotangent[place, o]. A tile, kTileTerms terms x one or two vectors of channels, is summed in
-// registers over at most about kStretch places; such sums are added in double.
+// cotangent[place, o]. A tile, some terms x one or two vectors of channels, is summed in registers
+// over at most about kStretch places; such sums are added in double.
 #if defined(__AVX512F__)
-constexpr int kTileTerms = 8;
+constexpr int tile_terms(int) { return 9; }
 #else
-constexpr int kTileTerms = 6;
+constexpr int tile_terms(int vecs) { return vecs == 2 ? 6 : 9; }
 #endif
 constexpr int64_t kStretch = 512;
 
@@ -36,7 +36,7 @@ __attribute__((noinline)) void tile(const ChannelWeightTile<T>& a) {
   constexpr int64_t w = Vec<T>::width;
   Vec<T> sum[terms][vecs];
   const T* packed[terms];
-#pragma GCC unroll 8
+#pragma GCC unroll 9
   for (int n = 0; n < terms; ++n) {
     packed[n] = a.packed + a.offset[n];
 #pragma GCC unroll 2
@@ -49,7 +49,7 @@ __attribute__((noinline)) void tile(const ChannelWeightTile<T>& a) {
       Vec<T> right[vecs];
 #pragma GCC unroll 2
       for (int v = 0; v < vecs; ++v) right[v] = Vec<T>::load(g + v * w);
-#pragma GCC unroll 8
+#pragma GCC unroll 9
       for (int n = 0; n < terms; ++n) {
         const Vec<T> left = typename Vec<T>::Batch(packed[n][s]);
 #pragma GCC unroll 2
@@ -57,11 +57,11 @@ __attribute__((noinline)) void tile(const ChannelWeightTile<T>& a) {
       }
       g += vecs * w;
     }
-#pragma GCC unroll 8
+#pragma GCC unroll 9
     for (int n = 0; n < terms; ++n) packed[n] += a.packed_image;
   }
   alignas(64) T sums[vecs * w];
-#pragma GCC unroll 8
+#pragma GCC unroll 9
   for (int n = 0; n < terms; ++n) {
 #pragma GCC unroll 2
     for (int v = 0; v < vecs; ++v) sum[n][v].store(sums + v * w);
@@ -76,7 +76,8 @@ void tiles(ChannelWeightTile<T> a, int64_t terms) {
     a.out += n * vecs * Vec<T>::width;
     terms -= n;
   };
-  for (; terms >= kTileTerms; next(kTileTerms)) tile<T, vecs, kTileTerms>(a);
+  constexpr int most = tile_terms(vecs);
+  for (; terms >= most; next(most)) tile<T, vecs, most>(a);
   for (; terms >= 3; next(3)) tile<T, vecs, 3>(a);
   for (; terms >= 1; next(1)) tile<T, vecs, 1>(a);
 }
