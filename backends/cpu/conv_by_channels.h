@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include <heed/backends/cpu/conv_pack.h>
+#include <heed/backends/cpu/conv_store.h>
 #include <heed/backends/cpu/scratch.h>
 #include <heed/backends/cpu/transpose.h>
 
@@ -60,18 +61,6 @@ __attribute__((noinline)) void tile(const ChannelTile<T>& a) {
   for (int64_t p = 0; p < places; ++p)
 #pragma GCC unroll 2
     for (int v = 0; v < vecs; ++v) sum[p][v].store(a.out + (p * vecs + v) * w);
-}
-
-// count elements side by side; a last vector may write again what the one before it wrote.
-template <class T>
-inline void copy_run(const T* from, int64_t count, T* to) {
-  constexpr int64_t w = Vec<T>::width;
-  if (count < w) {
-    for (int64_t i = 0; i < count; ++i) to[i] = from[i];
-    return;
-  }
-  for (int64_t i = 0; i + w < count; i += w) Vec<T>::load(from + i).store(to + i);
-  Vec<T>::load(from + count - w).store(to + count - w);
 }
 
 template <class T>
@@ -146,20 +135,18 @@ class ConvolutionByChannels {
       chunk.count = std::min(all - done, kChunk);
       chunk.runs = 0;
       for (int64_t i = 0; i < chunk.count;) {
-        const int64_t n = std::min(chunk.count - i, list.count - at);
+        const int64_t n = std::min(chunk.count - i, list.run - at % list.run);
         const T* source = images.first + image * images.next;
-        T* target = out_ + result_plane(p_, t, t.first_image + image) + block_place(p_, t);
-        for (int64_t k = 0; k < n; ++k) {
-          chunk.source[i + k] = source + list.source[at + k];
-          chunk.target[i + k] = target + list.place[at + k];
-        }
-        if (list.dense) chunk.run[chunk.runs++] = n;
+        for (int64_t k = 0; k < n; ++k) chunk.source[i + k] = source + list.source[at + k];
+        chunk.target[chunk.runs] =
+            out_ + result_plane(p_, t, t.first_image + image) + block_place(p_, t) + list.place[at];
+        chunk.run[chunk.runs++] = n;
         i += n;
         at += n;
         if (at == list.count) at = 0, ++image;
       }
       for (int64_t i = 0; i < panels_.count(); ++i)
-        chunk_of_panel(chunk, panels + t.group * group_panels(), i);
+        chunk_of_panel(chunk, panels + t.group * group_panels(), i, list.step);
     }
   }
 
@@ -173,7 +160,7 @@ class ConvolutionByChannels {
     }
   }
 
-  void chunk_of_panel(const Chunk& chunk, const T* panels, int64_t i) const {
+  void chunk_of_panel(const Chunk& chunk, const T* panels, int64_t i, int64_t step) const {
     alignas(64) T results[kChunk * ChannelPanels<T>::width],
         planes[ChannelPanels<T>::width * kChunk];
     const int64_t lanes = panels_.lanes(i), used = panels_.used(i), first = panels_.before(i);
@@ -184,12 +171,8 @@ class ConvolutionByChannels {
     for (int64_t c = 0; c < used; ++c) {
       const T* from = planes + c * kChunk;
       const int64_t plane = (first + c) * channel_;
-      if (chunk.runs == 0) {
-        for (int64_t k = 0; k < chunk.count; ++k) chunk.target[k][plane] = from[k];
-        continue;
-      }
       for (int64_t k = 0, n = 0; k < chunk.runs; n += chunk.run[k++])
-        copy_run(from + n, chunk.run[k], chunk.target[n] + plane);
+        store_run(from + n, chunk.run[k], step, chunk.target[k] + plane);
     }
   }
 

@@ -68,11 +68,11 @@ struct ConvVectors {
   const int32_t *lane, *place, *result;  // [count, lanes]
 };
 
-// The results of a block of rows: the packed element that each begins at, and where it goes.
+// The results of a block of rows: the packed element that each begins at, and where it goes. Those
+// of a run, a row or the whole block, go to places `step` apart.
 struct ConvPlaces {
-  int64_t count;
+  int64_t count, run, step;
   const int32_t *source, *place;
-  bool dense;  // the results lie side by side
 };
 
 struct ConvPlan {

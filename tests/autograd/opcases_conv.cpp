@@ -102,6 +102,17 @@ std::vector<OpCase> conv_cases() {
   for (int64_t n : {15, 16, 17, 18, 31, 32, 33, 34, 63, 64, 65, 66})
     halves.push_back({{2, 2, 4, n}, {3, 2, 1, 2}});
   add2({"stride without padding", {.stride = {2}}}, halves);
+  // Channels around the widths of vectors, and gradients of every second element of rows around them.
+  std::vector<std::vector<Shape>> channels = {{{1, 4, 1, 5}, {4, 4, 1, 1}}};
+  for (int64_t n : {7, 8, 9, 15, 16, 17, 24, 33})
+    channels.push_back({{2, n, 3, 2 * n + 3}, {40 - n, n, 3, 3}});
+  add2({"channels", {.padding = {1}}}, channels);
+  add2({"stride and channels", {.stride = {2}, .padding = {1}}}, channels);
+  add2({"stride of rows", {.stride = {2, 1}}}, channels);
+  add2({"one tap of many channels", {}},
+       {{{1, 4, 1, 5}, {4, 4, 1, 1}}, {{3, 20, 7, 9}, {33, 20, 1, 1}}});
+  add2({"groups of many channels", {.padding = {1}, .groups = 2}, false},
+       {{{1, 8, 1, 1}, {8, 4, 1, 1}}, {{3, 34, 9, 7}, {40, 17, 3, 3}}});
   add2({"stride larger than the kernel", {.stride = {3}}},
        {{{1, 1, 5, 6}, {2, 1, 2, 1}}, {{1, 3, 14, 10}, {8, 3, 2, 2}}});
   add2({"an option per axis", {.stride = {2, 1}, .padding = {0, 2}, .dilation = {1, 3}}},
@@ -125,7 +136,8 @@ std::vector<OpCase> conv_cases() {
                   {{2, 1, 4, 6, 9}, {5, 1, 3, 3, 3}}});
   add3({"padding", {.padding = {1}}}, {{{1, 1, 2, 2, 3}, {2, 1, 2, 2, 2}},
                                        {{1, 1, 3, 3, 4}, {2, 1, 3, 3, 3}},
-                                       {{2, 3, 5, 8, 8}, {4, 3, 3, 3, 3}}});
+                                       {{2, 3, 5, 8, 8}, {4, 3, 3, 3, 3}},
+                                       {{2, 16, 5, 8, 8}, {17, 16, 3, 3, 3}}});
   add3({"an option per axis", {.stride = {2, 1, 2}, .padding = {1, 0, 1}, .dilation = {1, 2, 1}}},
        {{{1, 1, 2, 3, 3}, {1, 1, 2, 2, 2}}, {{1, 2, 4, 5, 4}, {2, 2, 3, 2, 3}}});
   return list;

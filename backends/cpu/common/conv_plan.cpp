@@ -124,7 +124,8 @@ struct PlannedPlaces {
             static_cast<int32_t>(y * p.height.place_step * stride + x * p.width.place_step));
       }
     const auto count = static_cast<int64_t>(place.size());
-    return {count, source.data(), place.data(), place.back() == count - 1};
+    const bool dense = place.back() == count - 1;
+    return {count, dense ? count : p.width.count, p.width.place_step, source.data(), place.data()};
   }
 };
 
