@@ -4,9 +4,9 @@
 
 #include <heed/backends/cpu/attention_product.h>
 #include <heed/backends/cpu/attention_terms.h>
-#include <heed/backends/cpu/transpose.h>
 #include <heed/backends/cpu/philox.h>
 #include <heed/backends/cpu/scratch.h>
+#include <heed/backends/cpu/transpose.h>
 #include <heed/core/parallel.h>
 
 namespace heed::kernels::HEED_ISA_NAMESPACE {

@@ -8,12 +8,12 @@ namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
 
 // dweight[o, term] = sum over images and places of cotangent[o, place] packed[place + offset of the
-// term]. A tile, kWeightRows channels x kWeightTerms terms, sums over the vectors of a task's images in
-// registers; then its lanes are added up and join sums in double.
+// term]. A tile, kTileChannels channels x kWeightTerms terms, sums over the vectors of a task's
+// images in registers; then its lanes are added up and join sums in double.
 #if defined(__AVX512F__)
-constexpr int kWeightRows = 6, kWeightTerms = 4;
+constexpr int kTileChannels = 6, kWeightTerms = 4;
 #else
-constexpr int kWeightRows = 4, kWeightTerms = 3;
+constexpr int kTileChannels = 4, kWeightTerms = 3;
 #endif
 
 template <class T>
@@ -172,7 +172,7 @@ class WeightGradientByPlaces {
       a.out += n * p_.terms;
       rows -= n;
     };
-    for (; rows >= kWeightRows; next(kWeightRows)) tile_terms<T, kWeightRows>(a, p_.terms);
+    for (; rows >= kTileChannels; next(kTileChannels)) tile_terms<T, kTileChannels>(a, p_.terms);
     for (; rows >= 2; next(2)) tile_terms<T, 2>(a, p_.terms);
     for (; rows >= 1; next(1)) tile_terms<T, 1>(a, p_.terms);
   }

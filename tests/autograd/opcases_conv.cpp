@@ -102,7 +102,7 @@ std::vector<OpCase> conv_cases() {
   for (int64_t n : {15, 16, 17, 18, 31, 32, 33, 34, 63, 64, 65, 66})
     halves.push_back({{2, 2, 4, n}, {3, 2, 1, 2}});
   add2({"stride without padding", {.stride = {2}}}, halves);
-  // Channels around the widths of vectors, and gradients of every second element of rows around them.
+  // Channels around the widths of vectors; gradients that go to every second element of such rows.
   std::vector<std::vector<Shape>> channels = {{{1, 4, 1, 5}, {4, 4, 1, 1}}};
   for (int64_t n : {7, 8, 9, 15, 16, 17, 24, 33})
     channels.push_back({{2, n, 3, 2 * n + 3}, {40 - n, n, 3, 3}});
