@@ -1,5 +1,6 @@
 // A convolution whose vectors hold places of one channel of the result: packed elements side by
-// side times one weight, the same in all lanes. For groups of few channels, down to one (depthwise).
+// side times one weight, the same in all lanes. For groups of few channels, down to one
+// (depthwise).
 #pragma once
 
 #include <heed/backends/cpu/conv_pack.h>
