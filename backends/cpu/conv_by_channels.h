@@ -118,11 +118,12 @@ class ConvolutionByChannels {
               from[l * weights_.row + c * weights_.channel + p_.tap[t]];
   }
 
-  // Places of several images, one after the other: where they read and where they write.
+  // Places of one or several images, and the runs that they fall into (ConvPlaces).
   struct Chunk {
-    const T* source[kChunk];
-    T* target[kChunk];                 // in the plane of channel 0
-    int64_t run[kChunk], runs, count;  // lengths of the stretches that lie side by side in a plane
+    int64_t count, runs;
+    const T* source[kChunk];  // the packed element of each place
+    T* target[kChunk];        // where each run begins in the plane of channel 0
+    int64_t length[kChunk];   // of each run
   };
 
   void task(const ConvTask& t, const T* panels, T* packed) const {
@@ -140,7 +141,7 @@ class ConvolutionByChannels {
         for (int64_t k = 0; k < n; ++k) chunk.source[i + k] = source + list.source[at + k];
         chunk.target[chunk.runs] =
             out_ + result_plane(p_, t, t.first_image + image) + block_place(p_, t) + list.place[at];
-        chunk.run[chunk.runs++] = n;
+        chunk.length[chunk.runs++] = n;
         i += n;
         at += n;
         if (at == list.count) at = 0, ++image;
@@ -153,6 +154,7 @@ class ConvolutionByChannels {
   template <int vecs>
   static void tiles(const Chunk& chunk, ChannelTile<T> a) {
     constexpr int64_t places = tile_places(vecs);
+    static_assert(kChunk % places == 0);
     for (int64_t n = 0; n < chunk.count; n += places, a.out += places * vecs * Vec<T>::width) {
       for (int64_t k = 0; k < places; ++k)  // of a rest, the last place again
         a.place[k] = chunk.source[std::min(n + k, chunk.count - 1)];
@@ -171,8 +173,8 @@ class ConvolutionByChannels {
     for (int64_t c = 0; c < used; ++c) {
       const T* from = planes + c * kChunk;
       const int64_t plane = (first + c) * channel_;
-      for (int64_t k = 0, n = 0; k < chunk.runs; n += chunk.run[k++])
-        store_run(from + n, chunk.run[k], step, chunk.target[k] + plane);
+      for (int64_t k = 0, n = 0; k < chunk.runs; n += chunk.length[k++])
+        store_run(from + n, chunk.length[k], step, chunk.target[k] + plane);
     }
   }
 
