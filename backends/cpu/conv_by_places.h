@@ -147,11 +147,7 @@ class ConvolutionByPlaces {
 
   void task(const ConvTask& t, const T* panels, T* packed) const {
     const common::ConvRequest& r = p_.request;
-    const int64_t image = r.source_channels * p_.depth.source * p_.height.source * p_.width.source;
-    const T* end = source_ + r.batch * r.groups * image;
-    for (int64_t i = 0; i < t.images; ++i)
-      pack_source(p_, t, source_ + ((t.first_image + i) * r.groups + t.group) * image, end,
-                  packed + i * p_.packed);
+    packed_images(p_, t, source_, packed);
     const T* own = panels + t.group * r.result_channels * p_.terms;
     const int64_t bytes = r.result_channels * p_.terms * static_cast<int64_t>(sizeof(T));
     if (bytes <= kPanelBytes) {  // all weights stay in cache

@@ -3,6 +3,10 @@
 
 #include <algorithm>
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #include <heed/backends/cpu/conv_plan.h>
 #include <heed/backends/cpu/vectors.h>
 #include <heed/core/array.h>

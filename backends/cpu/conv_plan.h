@@ -88,10 +88,10 @@ struct ConvPlan {
   int64_t packed;          // packed elements of an image's block, a vector of zeros at the end
   int64_t images, stacks;  // images of a task, and how many such stacks there are
   int64_t tasks;           // stacks x groups x depth x blocks
-  bool source_as_it_is;    // packing would copy a group's channels as they lie
-  // Of a block, and of the last block; of the two kinds, the one that the lanes ask for.
-  ConvVectors full, last;
+  bool source_as_it_is;    // packing would only copy: a group's channels are read where they lie
+  // Of a block, and of the last block: places if lanes are channels, else vectors.
   ConvPlaces full_places, last_places;
+  ConvVectors full, last;
 };
 
 // Calls f with the plan; not at all if there are no results.

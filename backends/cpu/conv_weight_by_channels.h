@@ -12,7 +12,7 @@ namespace {
 
 // dweight[term, o] = sum over images and places of packed[place + offset of the term] *
 // cotangent[place, o]. A tile, some terms x one or two vectors of channels, is summed in registers
-// over at most about kStretch places; such sums are added in double.
+// over a stretch of at most kStretch places; such sums are added in double.
 #if defined(__AVX512F__)
 constexpr int tile_terms(int) { return 9; }
 #else
@@ -113,8 +113,7 @@ class WeightGradientByChannels {
   void piece(int64_t begin, int64_t end, double* sums) const {
     std::fill(sums, sums + p_.request.groups * panels_.all_lanes() * p_.terms, 0.0);
     const int64_t packed_elements = p_.source_as_it_is ? 0 : p_.images * p_.packed;
-    const int64_t elements =
-        packed_elements + p_.images * p_.full_places.count * ChannelPanels<T>::width;
+    const int64_t elements = packed_elements + kStretch * ChannelPanels<T>::width;
     common::with_scratch(elements * static_cast<int64_t>(sizeof(T)), [&](char* memory) {
       T* packed = reinterpret_cast<T*>(memory);
       for (int64_t i = begin; i < end; ++i)
@@ -125,23 +124,36 @@ class WeightGradientByChannels {
   void task(const ConvTask& t, T* packed, T* cotangent, double* sums) const {
     const ConvPlaces& list = places_of(p_, t);
     const PackedImages<T> images = packed_images(p_, t, x_, packed);
-    // Images of a stretch: their cotangents are used while they are in cache.
+    // A stretch: some images, or a part of the places of one.
     const int64_t most = std::max<int64_t>(1, kStretch / list.count);
-    for (int64_t first = 0; first < t.images; first += most) {
-      const int64_t count = std::min(most, t.images - first);
-      ChannelWeightTile<T> a{list.source, list.count, count,     images.first + first * images.next,
-                             images.next, p_.offset,  cotangent, nullptr};
-      for (int64_t i = 0; i < panels_.count(); ++i) {
-        const int64_t lanes = panels_.lanes(i), used = panels_.used(i), o = panels_.before(i);
-        if (used < lanes) std::fill(cotangent, cotangent + count * list.count * lanes, T(0));
-        for (int64_t k = 0; k < count; ++k)
-          transpose(cotangent_ + result_plane(p_, t, t.first_image + first + k) +
-                        block_place(p_, t) + o * channel_,
-                    channel_, used, list.count, cotangent + k * list.count * lanes, lanes);
-        a.out = sums + (t.group * panels_.all_lanes() + o) * p_.terms;
-        if (lanes == Vec<T>::width) tiles<T, 1>(a, p_.terms);
-        else tiles<T, 2>(a, p_.terms);
+    for (int64_t first = 0; first < t.images; first += most)
+      for (int64_t at = 0; at < list.count; at += kStretch)
+        stretch(t, images, first, std::min(most, t.images - first), at,
+                std::min(kStretch, list.count - at), cotangent, sums);
+  }
+
+  // Of `count` images from `first`, `places` places from `at`.
+  void stretch(const ConvTask& t, const PackedImages<T>& images, int64_t first, int64_t count,
+               int64_t at, int64_t places, T* cotangent, double* sums) const {
+    ChannelWeightTile<T> a{places_of(p_, t).source + at,
+                           places,
+                           count,
+                           images.first + first * images.next,
+                           images.next,
+                           p_.offset,
+                           cotangent,
+                           nullptr};
+    for (int64_t i = 0; i < panels_.count(); ++i) {
+      const int64_t lanes = panels_.lanes(i), used = panels_.used(i), o = panels_.before(i);
+      if (used < lanes) std::fill(cotangent, cotangent + count * places * lanes, T(0));
+      for (int64_t k = 0; k < count; ++k) {
+        const T* plane = cotangent_ + result_plane(p_, t, t.first_image + first + k) +
+                         block_place(p_, t) + o * channel_;
+        transpose(plane + at, channel_, used, places, cotangent + k * places * lanes, lanes);
       }
+      a.out = sums + (t.group * panels_.all_lanes() + o) * p_.terms;
+      if (lanes == Vec<T>::width) tiles<T, 1>(a, p_.terms);
+      else tiles<T, 2>(a, p_.terms);
     }
   }
 

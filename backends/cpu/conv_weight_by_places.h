@@ -63,7 +63,7 @@ __attribute__((noinline)) void tile(const WeightTile<T>& a) {
 }
 
 template <class T, int rows>
-void tile_terms(WeightTile<T> a, int64_t terms) {
+void tiles(WeightTile<T> a, int64_t terms) {
   for (; terms >= kWeightTerms; terms -= kWeightTerms) {
     tile<T, rows, kWeightTerms>(a);
     a.offset += kWeightTerms;
@@ -152,13 +152,10 @@ class WeightGradientByPlaces {
   void task(const ConvTask& t, T* packed, T* cotangent, double* sums) const {
     const common::ConvRequest& r = p_.request;
     const ConvVectors& list = vectors_of(p_, t);
-    const int64_t image = r.source_channels * p_.depth.source * p_.height.source * p_.width.source;
     const int64_t channel = r.axis[0].result * r.axis[1].result * r.axis[2].result;
     const int64_t stretch = list.count * Vec<T>::width, row = t.images * stretch;
-    const T* end = x_ + r.batch * r.groups * image;
+    packed_images(p_, t, x_, packed);
     for (int64_t i = 0; i < t.images; ++i) {
-      pack_source(p_, t, x_ + ((t.first_image + i) * r.groups + t.group) * image, end,
-                  packed + i * p_.packed);
       const T* plane = cotangent_ + result_plane(p_, t, t.first_image + i) + block_place(p_, t);
       for (int64_t o = 0; o < r.result_channels; ++o)
         pack_cotangent(list, plane + o * channel, cotangent + o * row + i * stretch);
@@ -172,9 +169,9 @@ class WeightGradientByPlaces {
       a.out += n * p_.terms;
       rows -= n;
     };
-    for (; rows >= kTileChannels; next(kTileChannels)) tile_terms<T, kTileChannels>(a, p_.terms);
-    for (; rows >= 2; next(2)) tile_terms<T, 2>(a, p_.terms);
-    for (; rows >= 1; next(1)) tile_terms<T, 1>(a, p_.terms);
+    for (; rows >= kTileChannels; next(kTileChannels)) tiles<T, kTileChannels>(a, p_.terms);
+    for (; rows >= 2; next(2)) tiles<T, 2>(a, p_.terms);
+    for (; rows >= 1; next(1)) tiles<T, 1>(a, p_.terms);
   }
 
   const ConvPlan& p_;

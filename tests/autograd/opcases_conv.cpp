@@ -109,6 +109,10 @@ std::vector<OpCase> conv_cases() {
   add2({"channels", {.padding = {1}}}, channels);
   add2({"stride and channels", {.stride = {2}, .padding = {1}}}, channels);
   add2({"stride of rows", {.stride = {2, 1}}}, channels);
+  add2({"stride across one column", {.stride = {1, 2}, .padding = {0, 1}}},
+       {{{1, 4, 3, 1}, {4, 4, 1, 1}},
+        {{2, 17, 8, 1}, {16, 17, 3, 3}},
+        {{2, 17, 8, 1}, {16, 17, 1, 1}}});
   add2({"one tap of many channels", {}},
        {{{1, 4, 1, 5}, {4, 4, 1, 1}}, {{3, 20, 7, 9}, {33, 20, 1, 1}}});
   add2({"groups of many channels", {.padding = {1}, .groups = 2}, false},
@@ -125,11 +129,21 @@ std::vector<OpCase> conv_cases() {
        {{{1, 3, 2, 2}, {3, 1, 2, 2}}, {{1, 3, 12, 19}, {6, 1, 3, 3}}});
   add2({"empty", {.padding = {1}}},
        {{{0, 2, 4, 4}, {3, 2, 3, 3}}, {{2, 0, 4, 4}, {3, 0, 3, 3}}, {{2, 2, 4, 4}, {0, 2, 3, 3}}});
+  // Tasks of several images, and more places than are added up in one number.
+  add2({"many images", {.padding = {1}}, false}, {{{1, 4, 1, 5}, {4, 4, 1, 1}},
+                                                  {{40, 3, 5, 5}, {17, 3, 3, 3}},
+                                                  {{40, 3, 5, 5}, {2, 3, 3, 3}}});
+  add2({"many images, one tap", {}, false},
+       {{{1, 4, 1, 5}, {4, 4, 1, 1}}, {{40, 17, 5, 5}, {17, 17, 1, 1}}});
+  add2({"many places", {.padding = {1}}, false}, {{{1, 4, 1, 5}, {4, 4, 1, 1}},
+                                                  {{1, 1, 40, 33}, {17, 1, 3, 3}},
+                                                  {{2, 17, 20, 20}, {17, 17, 3, 3}}});
   // Blocks of rows (the map is larger than a cache), and weights larger than a cache.
   add2({"large map", {.padding = {1}}, false},
        {{{1, 1, 4, 4}, {1, 1, 3, 3}}, {{1, 24, 70, 66}, {2, 24, 3, 3}}});
-  add2({"many weights", {.padding = {1}}, false},
-       {{{1, 1, 4, 4}, {1, 1, 3, 3}}, {{2, 48, 5, 7}, {100, 48, 3, 3}}});
+  add2({"many weights", {.padding = {1}}, false}, {{{1, 1, 4, 4}, {1, 1, 3, 3}},
+                                                   {{2, 48, 5, 7}, {100, 48, 3, 3}},
+                                                   {{1, 1250, 3, 3}, {3, 1250, 3, 3}}});
 
   add3({"", {}}, {{{1, 1, 3, 3, 2}, {1, 1, 2, 3, 2}},
                   {{1, 2, 3, 4, 3}, {2, 2, 2, 3, 2}},
@@ -138,6 +152,8 @@ std::vector<OpCase> conv_cases() {
                                        {{1, 1, 3, 3, 4}, {2, 1, 3, 3, 3}},
                                        {{2, 3, 5, 8, 8}, {4, 3, 3, 3, 3}},
                                        {{2, 16, 5, 8, 8}, {17, 16, 3, 3, 3}}});
+  add3({"one tap, padding of depth", {.padding = {1, 0, 0}}, false},
+       {{{1, 4, 1, 2, 2}, {4, 4, 1, 1, 1}}, {{2, 16, 1, 3, 4}, {17, 16, 1, 1, 1}}});
   add3({"an option per axis", {.stride = {2, 1, 2}, .padding = {1, 0, 1}, .dilation = {1, 2, 1}}},
        {{{1, 1, 2, 3, 3}, {1, 1, 2, 2, 2}}, {{1, 2, 4, 5, 4}, {2, 2, 3, 2, 3}}});
   return list;

@@ -117,6 +117,8 @@ struct PlannedPlaces {
 
   ConvPlaces plan(const ConvPlan& p, int64_t rows) {
     const int64_t stride = p.request.axis[2].result;
+    source.reserve(static_cast<size_t>(rows * p.width.count));
+    place.reserve(source.capacity());
     for (int64_t y = 0; y < rows; ++y)
       for (int64_t x = 0; x < p.width.count; ++x) {
         source.push_back(static_cast<int32_t>(y * p.row + x));
@@ -125,9 +127,15 @@ struct PlannedPlaces {
       }
     const auto count = static_cast<int64_t>(place.size());
     const bool dense = place.back() == count - 1;
-    return {count, dense ? count : p.width.count, p.width.place_step, source.data(), place.data()};
+    if (dense) return {count, count, 1, source.data(), place.data()};
+    return {count, p.width.count, p.width.place_step, source.data(), place.data()};
   }
 };
+
+// Packing `count` elements of an axis copies the whole axis in its order.
+bool lies_packed(const ConvSteps& axis, int64_t count) {
+  return axis.step == 1 && axis.start[0] == 0 && axis.source == count && axis.count <= count;
+}
 
 int64_t packed_elements(const ConvPlan& p, int64_t rows) {
   int64_t plane = (rows + p.height.margin) * p.row;
@@ -191,20 +199,20 @@ void with_conv_plan(const ConvRequest& request, FunctionRef<void(const ConvPlan&
 
   const int64_t kernel = request.axis[0].kernel * request.axis[1].kernel * request.axis[2].kernel;
   p.taps_in_order = p.taps == kernel && std::is_sorted(tap.begin(), tap.end());
-  p.source_as_it_is = kernel == 1 && p.blocks == 1 && request.axis[0].source == 1 &&
-                      p.plane == p.height.source * p.width.source && p.width.step == 1 &&
-                      p.height.step == 1 && p.height.start[0] == 0 && p.width.start[0] == 0 &&
-                      p.row == p.width.source;
+  // The places form reads vectors beyond the end of a source.
+  p.source_as_it_is = request.by_channels && kernel == 1 && p.blocks == 1 &&
+                      lies_packed(p.depth, 1) && lies_packed(p.height, p.plane / p.row) &&
+                      lies_packed(p.width, p.row);
 
   PlannedVectors full, last;
   PlannedPlaces full_places, last_places;
   const int64_t last_rows = p.height.count - (p.blocks - 1) * p.rows;
   if (request.by_channels) {
-    p.full_places = full_places.plan(p, p.rows);
-    p.last_places = last_places.plan(p, last_rows);
+    p.full_places = p.last_places = full_places.plan(p, p.rows);
+    if (last_rows < p.rows) p.last_places = last_places.plan(p, last_rows);
   } else {
-    p.full = full.plan(p, p.rows);
-    p.last = last.plan(p, last_rows);
+    p.full = p.last = full.plan(p, p.rows);
+    if (last_rows < p.rows) p.last = last.plan(p, last_rows);
   }
   f(p);
 }
