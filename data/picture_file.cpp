@@ -104,7 +104,8 @@ Array decode_picture(const std::string& name, std::string_view bytes, int64_t ch
 
 Array read_picture(const std::string& path, int64_t channels) {
   require_channels(channels);
-  // Opening a pipe waits for somebody to write to it. ByteSource has words for the other two.
+  // Opening a pipe waits for somebody to write to it. ByteSource refuses a missing file and a
+  // directory.
   std::error_code error;
   fs::file_status status = fs::status(path, error);
   if (fs::exists(status) && !fs::is_regular_file(status) && !fs::is_directory(status))

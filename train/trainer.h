@@ -73,7 +73,7 @@ struct TrainerConfig {
   std::string metric_name = "metric";  // in the log
   // What StepResult::tokens counts: in the log ("tokens", "tokens_per_second"), and short for the
   // progress line.
-  std::string counted = "tokens", unit = "tok";
+  std::string unit_name = "tokens", unit = "tok";
   bool quiet = false;  // no progress
 };
 

@@ -31,8 +31,8 @@ void Trainer::Loop::log_window() {
              {"loss", state.window_loss / tokens},
              {"lr", optimizer.learning_rate()},
              {"grad_norm", gradient_norm},
-             {config.counted, state.tokens},
-             {config.counted + "_per_second", window_seconds > 0 ? tokens / window_seconds : 0.0},
+             {config.unit_name, state.tokens},
+             {config.unit_name + "_per_second", window_seconds > 0 ? tokens / window_seconds : 0.0},
              {"seconds", seconds()}});
   state.window_loss = 0;
   state.window_tokens = state.window_steps = 0;

@@ -39,7 +39,7 @@ struct PicturePanel {
   std::vector<std::string> lines = {};      // paragraphs: the classes that it may be
   std::optional<PictureRegion> query = {};  // who looks; none: nobody in the picture
   std::vector<PictureMap> maps = {};
-  int64_t frames = 1;  // the picture is so many of them, of equal width; so are the maps
+  int64_t frames = 1;  // the picture is so many of them side by side, of equal width
 };
 
 // u8 [H k, W k, 3]: the picture enlarged k times with the map over it. NaN weights are shown as 0.

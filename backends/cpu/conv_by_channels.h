@@ -13,8 +13,8 @@
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
 
-// Channels are taken two vectors at a time; the last panel may have one. A tile of results, some places x
-// those vectors, stays in registers over all terms; kChunk places are finished together.
+// Channels are taken two vectors at a time; the last panel may have one. A tile of results, some
+// places x those vectors, stays in registers over all terms; kChunk places are finished together.
 #if defined(__AVX512F__)
 constexpr int64_t tile_places(int) { return 8; }
 #else

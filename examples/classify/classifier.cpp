@@ -69,6 +69,10 @@ std::vector<std::string> resnet_presets_for(const std::string& arch) {
   return out;
 }
 
+std::string listed(std::vector<int64_t> numbers) {
+  return to_string(models::ConfigValue(&numbers));
+}
+
 namespace {
 models::ViTConfig vit_config(const ClassifySettings& s, const data::ImageInfo& info) {
   if (info.of_clips())
@@ -94,10 +98,6 @@ models::ViTConfig vit_config(const ClassifySettings& s, const data::ImageInfo& i
       if (c.image_height % p == 0 && c.image_width % p == 0) c.patch = p;
   }
   return c;
-}
-
-std::string listed(std::vector<int64_t> numbers) {
-  return to_string(models::ConfigValue(&numbers));
 }
 
 models::ResNetConfig resnet_config(const ClassifySettings& s, const data::ImageInfo& info) {

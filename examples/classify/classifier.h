@@ -40,6 +40,7 @@ class Classifier {
 Classifier::Config classifier_from_json(std::string_view json);  // ValueError
 void check_classifier_json(std::string_view json);               // the same check alone
 std::vector<std::string> resnet_presets_for(const std::string& arch);
+std::string listed(std::vector<int64_t> numbers);  // "1,2,2"
 
 // ValueError: settings that do not fit the pictures.
 Classifier::Config classifier_config(const ClassifySettings& s, const data::ImageInfo& info);

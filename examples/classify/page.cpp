@@ -142,8 +142,7 @@ viz::PicturePanel panel_of(const Classifier& classifier, const data::ImageInfo& 
                         : str("the pixel ", pixel.first, ",", pixel.second,
                               info.of_clips() ? str(" of frame ", info.frames() / 2 + 1) : "",
                               ", in the blue frame,");
-  panel.lines.push_back(
-      str("What ", who, " attends to: the more orange, the larger the weight", "."));
+  panel.lines.push_back(str("What ", who, " attends to: the more orange, the larger the weight."));
   return panel;
 }
 

@@ -66,7 +66,9 @@ Settings settings_of(ClassifySettings& s) {
   Settings all = joined({data_settings(s.data), first, precision_settings(s.layer, s.precision),
                          layer_settings(s.layer, s.recompute), last, settings_of(s.training)});
   for (Setting& each : all)
-    if (each.name == "warmup") each.help += "; without it at most a tenth of all steps";
+    if (each.name == "warmup")
+      each.help +=
+          "; without it at most a tenth of all steps, if --epochs or --steps says how many";
   return all;
 }
 

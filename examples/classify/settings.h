@@ -41,7 +41,7 @@ struct ClassifySettings {
   std::string optimizer;
   double weight_decay = -1, label_smoothing = 0;
   TrainingSettings training{.keep_last = 1, .out = "classify-run"};
-  // Nobody said --warmup, now or in the run that goes on: then it is at most a tenth of all steps.
+  // A new run without --warmup, which is then at most a tenth of all steps.
   bool default_warmup = false;
 };
 

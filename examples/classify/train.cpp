@@ -88,8 +88,7 @@ void ClassifyRun::prepare() {
 
 void ClassifyRun::print_first_lines() const {
   std::string sizes = s_.preset;
-  std::vector<int64_t> blocks = s_.blocks;
-  if (!s_.blocks.empty()) sizes += " with blocks " + to_string(models::ConfigValue(&blocks));
+  if (!s_.blocks.empty()) sizes += " with blocks " + listed(s_.blocks);
   if (s_.width > 0) sizes += str(" of width ", s_.width);
   std::printf("classify: %s %s, %lld parameters in %s, %s, %s, attention: %s\n", s_.arch.c_str(),
               sizes.c_str(), static_cast<long long>(model_->module().parameter_count()),
@@ -203,7 +202,7 @@ int ClassifyRun::run() {
       make_schedule(t, 0, [this](int64_t epoch) { return batches_->count(epoch); });
   train::TrainerConfig config = trainer_config(t, config_);
   config.metric_name = "valid_accuracy";
-  config.counted = "pictures";
+  config.unit_name = "pictures";
   config.unit = "img";
   train::TrainResult result =
       train::Trainer(model_->module(), *optimizer, schedule, make_task(), config).run();

@@ -144,7 +144,7 @@ TEST_CASE("the log calls what is counted by its name", "[trainer]") {
   TrainerConfig config = quiet(2);
   config.out_dir = dir;
   config.log_every = 1;
-  config.counted = "pictures";
+  config.unit_name = "pictures";
   run(config);
   int64_t lines = 0;
   for (const auto& line : read_metrics(config.out_dir + "/metrics.jsonl"))
