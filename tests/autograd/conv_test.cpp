@@ -5,6 +5,7 @@
 #include <heed/autograd/backward.h>
 #include <heed/autograd/flop_counter.h>
 #include <heed/autograd/ops/conv.h>
+#include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/reduce.h>
 #include <heed/core/parallel.h>
 #include <heed/core/random.h>
