@@ -199,7 +199,7 @@ void with_conv_plan(const ConvRequest& request, FunctionRef<void(const ConvPlan&
 
   const int64_t kernel = request.axis[0].kernel * request.axis[1].kernel * request.axis[2].kernel;
   p.taps_in_order = p.taps == kernel && std::is_sorted(tap.begin(), tap.end());
-  // The places form reads vectors beyond the end of a source.
+  // With places in the lanes, vectors also read what a packed source has beyond its end.
   p.source_as_it_is = request.by_channels && kernel == 1 && p.blocks == 1 &&
                       lies_packed(p.depth, 1) && lies_packed(p.height, p.plane / p.row) &&
                       lies_packed(p.width, p.row);
