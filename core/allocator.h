@@ -25,6 +25,8 @@ class Allocator {
   int64_t live_bytes();
   void reset_peak();
   void set_limit(int64_t bytes);
+  void lock() { mutex_.lock(); }  // for fork()
+  void unlock() { mutex_.unlock(); }
 
  private:
   static constexpr int kClasses = 45 * kStepsPerOctave;

@@ -8,10 +8,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <optional>
+#include <vector>
 
 #include <heed/core/allocator.h>
 #include <heed/core/config.h>
 #include <heed/core/error.h>
+#include <heed/core/fork.h>
 #include <heed/core/transfer.h>
 
 namespace heed {
@@ -57,6 +59,7 @@ Entry& entry_of(Device device) {
   static auto* table = [] {
     auto* all = new std::array<std::array<Entry, Device::kMostOfAType>, Device::kTypes>;
     (*all)[0][0].allocator = new Allocator(kCpu, *new CpuMemory);
+    register_fork_handlers();
     return all;
   }();
   return (*table)[static_cast<size_t>(device.type)][static_cast<size_t>(device.index)];
@@ -113,6 +116,21 @@ std::vector<Device> devices() {
       if (has_device(device)) found.push_back(device);
     }
   return found;
+}
+
+namespace {
+std::vector<Allocator*> locked;  // those that a fork has to unlock
+}  // namespace
+
+void lock_allocators() {
+  for (Device device : devices()) {
+    locked.push_back(&Allocator::of(device));
+    locked.back()->lock();
+  }
+}
+void unlock_allocators() {
+  for (Allocator* each : locked) each->unlock();
+  locked.clear();
 }
 
 DeviceMemory& device_memory(Device device) { return Allocator::of(device).memory(); }

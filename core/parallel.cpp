@@ -13,6 +13,7 @@
 
 #include <heed/core/config.h>
 #include <heed/core/error.h>
+#include <heed/core/fork.h>
 
 namespace heed {
 namespace {
@@ -44,6 +45,14 @@ class Pool {
     for (auto& worker : workers_) worker.join();
   }
   int threads() const { return threads_; }
+
+  // While it is locked no job runs. Inside a task this would wait for the task itself.
+  void lock() {
+    if (!inside_task) busy_.lock();
+  }
+  void unlock() {
+    if (!inside_task) busy_.unlock();
+  }
 
   void run(int64_t count, FunctionRef<void(int64_t)> f) {
     std::unique_lock busy(busy_, std::try_to_lock);
@@ -124,17 +133,36 @@ std::mutex pool_mutex;
 // The pool is never deleted, since destructors of static objects may need its threads.
 std::atomic<Pool*> pool_pointer{nullptr};
 
+// The pool that this process has a copy of without its threads: never deleted.
+Pool* abandoned = nullptr;
+
 Pool& pool() {
   if (Pool* p = pool_pointer.load(std::memory_order_acquire)) return *p;
   std::lock_guard lock(pool_mutex);
   if (!pool_pointer) {
-    pool_pointer =
-        new Pool(static_cast<int>(env_integer("HEED_THREADS", 1, 1024, available_processors())));
+    register_fork_handlers();
+    int64_t threads = abandoned
+                          ? abandoned->threads()
+                          : env_integer("HEED_THREADS", 1, 1024, available_processors());
+    pool_pointer = new Pool(static_cast<int>(threads));
   }
   return *pool_pointer;
 }
 
 }  // namespace
+
+void lock_pool() {
+  pool_mutex.lock();
+  if (Pool* p = pool_pointer) p->lock();
+}
+void unlock_pool() {
+  if (Pool* p = pool_pointer) p->unlock();
+  pool_mutex.unlock();
+}
+void abandon_pool() {
+  if (Pool* p = pool_pointer.exchange(nullptr)) abandoned = p;
+  pool_mutex.unlock();
+}
 
 int num_threads() { return pool().threads(); }
 

@@ -1,5 +1,7 @@
 #include <heed/data/prefetch.h>
 
+#include <unistd.h>
+
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -18,7 +20,10 @@ struct PrefetchQueue::State {
   std::deque<std::shared_ptr<void>> queue;
   std::exception_ptr error;
   bool done = false, stop = false;
+  const pid_t process = getpid();
   std::thread thread;
+
+  bool has_thread() const { return process == getpid(); }  // not in a child after fork()
 
   void produce() {
     try {
@@ -51,6 +56,10 @@ PrefetchQueue::PrefetchQueue(std::function<std::shared_ptr<void>()> make, size_t
 }
 
 PrefetchQueue::~PrefetchQueue() {
+  if (!state_->has_thread()) {
+    static_cast<void>(state_.release());  // a thread that is not there cannot be joined
+    return;
+  }
   {
     std::lock_guard lock(state_->mutex);
     state_->stop = true;
@@ -61,6 +70,8 @@ PrefetchQueue::~PrefetchQueue() {
 
 std::shared_ptr<void> PrefetchQueue::next() {
   State& s = *state_;
+  if (!s.has_thread())
+    throw ValueError("Prefetcher: made before fork(); a child has to make one of its own");
   std::unique_lock lock(s.mutex);
   s.changed.wait(lock, [&] { return !s.queue.empty() || s.done; });
   if (s.queue.empty()) {

@@ -3,7 +3,7 @@
 //
 // `make` is called in the thread until it returns nullopt. What it throws is thrown by next(),
 // after everything made before it. The destructor stops the thread and waits for the call of `make`
-// that is running.
+// that is running. A child after fork() has no such thread: next() is an error there.
 //
 //   Prefetcher<PairBatch> ahead([&, i = int64_t{0}]() mutable -> std::optional<PairBatch> {
 //     if (i == batches.count(epoch)) return std::nullopt;
@@ -45,7 +45,7 @@ class Prefetcher {
             capacity) {}
 
   // The next value; nullopt at the end and ever after. An exception of `make` is thrown again by
-  // every later call.
+  // every later call. ValueError in a child after fork().
   std::optional<T> next() {
     std::shared_ptr<void> value = queue_.next();
     if (!value) return std::nullopt;

@@ -7,6 +7,7 @@
 
 #include <heed/core/error.h>
 #include <heed/tests/support/catch.h>
+#include <heed/tests/support/child.h>
 
 using namespace heed;
 using namespace heed::data;
@@ -64,4 +65,16 @@ TEST_CASE("prefetch: stops while the queue is full, empty or never read") {
     Prefetcher<int> empty([]() -> std::optional<int> { return std::nullopt; });
   }
   CHECK_THROWS_AS(Prefetcher<int>([]() -> std::optional<int> { return 1; }, 0), ValueError);
+}
+
+TEST_CASE("prefetch: a child after fork() has no thread that makes anything") {
+  auto one = []() -> std::optional<int> { return 1; };
+  auto ahead = std::make_unique<Prefetcher<int>>(one);
+  REQUIRE(ahead->next() == 1);
+  CHECK(true_in_child([&] {
+    REQUIRE_THROWS_SAYING(ahead->next(), ValueError, "fork()");
+    ahead.reset();  // and waits for no thread
+    return Prefetcher<int>(one).next() == 1;
+  }));
+  CHECK(ahead->next() == 1);
 }
