@@ -9,12 +9,18 @@
 #include <cstdint>
 #include <string>
 
+#include <heed/backends/kernel.h>
+
 namespace heed::blas {
 
 // Once per process: corrects OpenBLAS's choice of kernels and makes it single-threaded. See
 // common/blas_setup.cpp.
 void setup();
 std::string core_name();  // of OpenBLAS's kernels
+
+// What setup() does about the choice: where core() names kernels below `possible`, restart(name)
+// with better ones; nothing where OPENBLAS_CORETYPE is set or core() is not known.
+void mend_core(std::string (*core)(), void (*restart)(const char* name), IsaLevel possible);
 
 // C = A B + beta C, row-major with leading dimensions; `ta`, `tb`: the operand is stored
 // transposed. Single-threaded; may be called from inside parallel pieces.

@@ -1,3 +1,7 @@
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include <atomic>
 #include <string>
 
@@ -53,6 +57,13 @@ IsaLevel from_environment() {
 
 std::atomic<int> current{-1};
 
+#if defined(__x86_64__)
+bool has_f16c() {  // clang 14 does not know __builtin_cpu_supports("f16c")
+  unsigned a, b, c, d;
+  return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+#endif
+
 }  // namespace
 
 bool cpu_supports(IsaLevel level) {
@@ -60,8 +71,7 @@ bool cpu_supports(IsaLevel level) {
   switch (level) {
     case IsaLevel::baseline: return true;
     case IsaLevel::avx2:
-      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-             __builtin_cpu_supports("f16c");
+      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
     case IsaLevel::avx512:
       return cpu_supports(IsaLevel::avx2) && __builtin_cpu_supports("avx512f") &&
              __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
