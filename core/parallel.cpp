@@ -141,9 +141,8 @@ Pool& pool() {
   std::lock_guard lock(pool_mutex);
   if (!pool_pointer) {
     register_fork_handlers();
-    int64_t threads = abandoned
-                          ? abandoned->threads()
-                          : env_integer("HEED_THREADS", 1, 1024, available_processors());
+    int64_t threads = abandoned ? abandoned->threads()
+                                : env_integer("HEED_THREADS", 1, 1024, available_processors());
     pool_pointer = new Pool(static_cast<int>(threads));
   }
   return *pool_pointer;

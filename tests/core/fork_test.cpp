@@ -49,9 +49,7 @@ TEST_CASE("fork: while other threads compute and allocate") {
   for (int i = 0; i < 3; ++i)
     others.emplace_back([&] {
       while (!stop) {
-        parallel_for(64, 1, [](int64_t, int64_t) {
-          Array::zeros({1000}, DType::f32, kCpu);
-        });
+        parallel_for(64, 1, [](int64_t, int64_t) { Array::zeros({1000}, DType::f32, kCpu); });
       }
     });
   int good = 0;

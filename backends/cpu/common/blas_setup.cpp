@@ -37,10 +37,10 @@ std::optional<IsaLevel> level_of(const std::string& core) {  // of OpenBLAS's x8
     if (core == name) return IsaLevel::avx512;
   for (const char* name : {"Haswell", "Zen", "Excavator"})
     if (core == name) return IsaLevel::avx2;
-  for (const char* name :
-       {"Katmai", "Coppermine", "Northwood", "Prescott", "Banias", "Atom", "Core2", "Penryn",
-        "Dunnington", "Nehalem", "Sandybridge", "Athlon", "Opteron", "Opteron_SSE3", "Barcelona",
-        "Nano", "Bobcat", "Bulldozer", "Piledriver", "Steamroller"})
+  for (const char* name : {"Katmai",      "Coppermine", "Northwood", "Prescott",     "Banias",
+                           "Atom",        "Core2",      "Penryn",    "Dunnington",   "Nehalem",
+                           "Sandybridge", "Athlon",     "Opteron",   "Opteron_SSE3", "Barcelona",
+                           "Nano",        "Bobcat",     "Bulldozer", "Piledriver",   "Steamroller"})
     if (core == name) return IsaLevel::baseline;
   return std::nullopt;
 }
