@@ -1,6 +1,7 @@
 // The keys of largest score of each query, by tiles: scores as in attention's forward, of which
 // each query keeps its best N so far. A tile whose largest score does not exceed the worst score
-// kept costs one comparison per vector.
+// kept costs two comparisons per vector. NaN counts as larger than all numbers, so that it reaches
+// the output.
 #include <heed/backends/cpu/attention_tile.h>
 #include <heed/backends/cpu/dispatch.h>
 #include <heed/backends/cpu/widen.h>
@@ -8,6 +9,11 @@
 
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
+
+template <class T>
+bool exceeds(T a, T b) {
+  return a > b || (a != a && b == b);
+}
 
 // The best N of one query: filled in order, then a heap with the worst at the root. Among equal
 // scores the highest key is the worst.
@@ -18,7 +24,8 @@ struct Best {
   int64_t limit, count;
 
   bool worse(int64_t a, int64_t b) const {
-    return score[a] < score[b] || (score[a] == score[b] && key[a] > key[b]);
+    if (exceeds(score[b], score[a])) return true;
+    return !exceeds(score[a], score[b]) && key[a] > key[b];
   }
   bool later(int64_t a, int64_t b) const { return key[a] > key[b]; }
   void swap(int64_t a, int64_t b) {
@@ -145,17 +152,19 @@ class Search {
   void insert_candidates(const Tile& x) {
     for (int64_t i = 0; i < x.lanes; i += Vec<T>::width) {
       Vec<T> most = Vec<T>::load(tile_ + i);
-      for (int64_t j = 1; j < x.keys; ++j)
-        most = max_keep(most, Vec<T>::load(tile_ + j * x.lanes + i));
+      for (int64_t j = 1; j < x.keys; ++j) {
+        Vec<T> score = Vec<T>::load(tile_ + j * x.lanes + i);
+        most = where(score == score, max_keep(most, score), score);
+      }
       most.store(largest_ + i);
     }
     for (int64_t i = 0; i < x.count; ++i) {
       const int64_t lane = x.skip + i;
-      if (largest_[i] <= threshold_[lane]) continue;  // false for NaN
+      if (!exceeds(largest_[i], threshold_[lane])) continue;
       Best<T> mine = best(lane);
       for (int64_t j = 0; j < x.keys; ++j) {
         T score = tile_[j * x.lanes + i];
-        if (score > threshold_[lane])
+        if (exceeds(score, threshold_[lane]))
           threshold_[lane] = mine.insert_candidate(score, static_cast<int32_t>(x.j + j));
       }
       counts_[lane] = mine.count;

@@ -126,7 +126,7 @@ class Selected {
            ((terms.b * terms.heads + terms.h) * t_ + i) * n_;
   }
 
-  // weights = the scores, -inf where no key is listed; returns the largest.
+  // weights = the scores, -inf where no key is listed; returns the largest, NaN if one is NaN.
   T scores(const HeadTerms<T>& terms, const T* q, Rows<T> k, const int32_t* keys, int64_t i) {
     const T lowest = -static_cast<T>(__builtin_inf());
     T most = lowest;
@@ -139,7 +139,7 @@ class Selected {
       if (terms.bias) score += terms.bias[i * terms.bias_t + j * terms.bias_s];
       if (s_.has_self_score && j == i) score = static_cast<T>(s_.self_score);
       weights_[n] = score;
-      if (score > most) most = score;
+      if (score > most || score != score) most = score;
     }
     return most;
   }

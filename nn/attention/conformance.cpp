@@ -33,6 +33,7 @@ const std::vector<CheckRow>& check_rows() {
       {"left-padding", "the same for padding before and around the tokens", check_left_padding},
       {"batch", "an item's result does not depend on the other items", check_batch},
       {"masked-rows", "a row without a visible key gives 0 and gradient 0", check_masked_rows},
+      {"nan", "a NaN in a query, key or value shows in each row that depends on it", check_nan},
       {"decode", "parallel = chunked = step, for every split", check_decode},
       {"decode-state", "clone, select with repeats, save and load of what decoding keeps",
        check_decode_state},

@@ -105,6 +105,7 @@ void check_padding(Case& c);  // padding
 void check_left_padding(Case& c);
 void check_batch(Case& c);
 void check_masked_rows(Case& c);
+void check_nan(Case& c);
 void check_exact_limit(Case& c);  // values
 void check_linearity(Case& c);
 void check_row_sums(Case& c);

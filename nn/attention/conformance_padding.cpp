@@ -1,8 +1,11 @@
-// Padding, the other items of a batch, and rows that see no key.
+// Padding, the other items of a batch, rows that see no key, and NaN where it is seen.
+#include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/views.h>
+#include <heed/core/error.h>
 #include <heed/nn/attention/conformance_case.h>
 
 namespace heed::nn::conformance {
@@ -166,6 +169,42 @@ void check_masked_rows(Case& c) {
       for (const Tensor& t : p.all()) c.finite(t, "more queries than keys: not finite");
       c.zero(row_range(p.out, 0, 4), "rows before the first key");
       c.zero(row_range(p.q, 0, 4), "gradient of rows before the first key");
+    }
+  }
+}
+
+void check_nan(Case& c) {
+  constexpr int64_t n = 11, at = 5;
+  constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+  for (bool causal : c.forms) {
+    auto a = c.make(c.config(causal, 16));
+    Triple in = c.inputs(a->config(), 2, n, n);
+    auto spoiled = [&](const Tensor& x) {  // one number of item 0 in each head
+      Tensor copy = x.clone();
+      copy.slice(0, 0, 1).slice(2, at, at + 1).slice(3, 0, 1).fill_(kNan);
+      return copy;
+    };
+    auto lost = [&](Triple t, int64_t row, const std::string& what) {
+      if (in.k.impl() == in.q.impl()) t.k = t.q;
+      std::string where = str(causal ? "causal: " : "", "NaN in ", what, ": row ", row);
+      Tensor out;
+      try {
+        out = a->forward(t.q, t.k, t.v, c.call());
+      } catch (const NumericError&) {
+        return c.require(true, where);  // as good: where the host computes
+      }
+      bool seen = false;
+      for (double x : row_range(out.slice(0, 0, 1), row, row + 1).to_vector())
+        seen = seen || std::isnan(x);
+      c.require(seen, where + " does not show it");
+      c.finite(out.slice(0, 1, 2), where + ": it is in another item too");
+    };
+    lost({spoiled(in.q), in.k, in.v}, at, "a query");
+    for (int64_t i = 0; i < n; ++i) {
+      std::vector<int64_t> keys = a->reach(in.q, in.k, c.call(), i);
+      if (std::find(keys.begin(), keys.end(), at) == keys.end()) continue;
+      lost({in.q, in.k, spoiled(in.v)}, i, "a value");
+      if (in.k.impl() != in.q.impl()) lost({in.q, spoiled(in.k), in.v}, i, "a key");
     }
   }
 }

@@ -86,6 +86,11 @@ std::vector<MutantRow> published_defects() {
            [](const Seen& s) { return topk_attention(s, TopkFlaw::raises_beyond); }, topk_right),
        {"lengths"},
        {"exact-limit"}},
+      {mutant(
+           "10c_topk_never_picks_nan", both,
+           [](const Seen& s) { return topk_attention(s, TopkFlaw::never_picks_nan); }, topk_right),
+       {"nan"},
+       {"exact-limit", "padding"}},
       {mutant("11a_without_normaliser", both, without_normaliser, kernel_attention),
        {"exact-limit", "row-sums"},
        {"linearity", "padding", "lengths"}},
@@ -162,7 +167,8 @@ TEST_CASE("attention mutants: the right forms pass every check that catches a mu
   checks.erase(std::unique(checks.begin(), checks.end()), checks.end());
   for (const nn::AttentionEntry& entry : controls())
     for (const std::string& check : checks) {
-      if (check == "reach" && entry.family == "sparse") continue;  // they declare none of their own
+      // They declare no reach of their own.
+      if ((check == "reach" || check == "nan") && entry.family == "sparse") continue;
       CHECK(outcome(entry, check) != CheckOutcome::failed);
     }
 }

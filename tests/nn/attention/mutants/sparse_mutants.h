@@ -1,4 +1,4 @@
-// Sparse attention: LSH, top-k and BigBird, six defects.
+// Sparse attention: LSH, top-k and BigBird, seven defects.
 #pragma once
 
 #include <algorithm>
@@ -102,7 +102,7 @@ inline Tensor causal_chunks(const Seen& s) {
 
 constexpr int64_t kBest = 3;
 
-enum class TopkFlaw { none, keeps_ties, raises_beyond };
+enum class TopkFlaw { none, keeps_ties, raises_beyond, never_picks_nan };
 
 inline Tensor topk_attention(const Seen& s, TopkFlaw flaw) {
   Tensor scores = scaled_scores(s.clean_q(), s.clean_k());  // [B, H, T, S]
@@ -110,6 +110,8 @@ inline Tensor topk_attention(const Seen& s, TopkFlaw flaw) {
   scores = where(visible, scores, -std::numeric_limits<double>::infinity());
   int64_t count = flaw == TopkFlaw::raises_beyond ? kBest : std::min(kBest, s.k.dim(2));
   if (count == 0) return matmul(scores, s.clean_v());  // no keys: zeros
+  if (flaw == TopkFlaw::never_picks_nan)
+    scores = where(equal(scores, scores), scores, -std::numeric_limits<double>::infinity());
   Selected best = topk(scores.detach(), count);
   Tensor keep;
   if (flaw == TopkFlaw::keeps_ties) {
