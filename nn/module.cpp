@@ -1,7 +1,9 @@
 #include <heed/nn/module.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
+#include <vector>
 
 #include <heed/core/error.h>
 
@@ -141,26 +143,43 @@ struct Faults {
   }
   std::string text() const { return count ? str("\n", count, " ", what, ":", listed) : ""; }
 };
+
+bool same_values(const Tensor& a, const Tensor& b) {  // NaN is NaN
+  if (a.array().shares_storage(b.array()) && a.array().strides() == b.array().strides())
+    return true;
+  std::vector<double> x = a.to_vector(), y = b.to_vector();
+  return std::equal(x.begin(), x.end(), y.begin(), y.end(),
+                    [](double u, double v) { return u == v || (u != u && v != v); });
+}
 }  // namespace
 
+// A name that is missing takes the value of one that is tied to it.
 void Module::load_state_dict(const StateDict& state) {
   StateDict mine = state_dict();
-  Faults missing{"missing"}, unexpected{"unexpected"}, misshapen{"of another shape"};
+  std::map<TensorImpl*, std::vector<std::string>> given;  // the names in `state` of each tensor
+  Faults missing{"missing"}, unexpected{"unexpected"}, misshapen{"of another shape"},
+      differing{"of one tensor, but with different values"};
   for (const auto& [name, t] : mine) {
     auto found = state.find(name);
-    if (found == state.end() || !found->second.defined()) {
-      missing.add(name + " " + to_string(t.shape()));
-    } else if (!(found->second.shape() == t.shape())) {
+    if (found == state.end() || !found->second.defined()) continue;
+    given[t.impl()].push_back(name);
+    if (!(found->second.shape() == t.shape()))
       misshapen.add(str(name, ": ", t.shape(), " expected, got ", found->second.shape()));
-    }
   }
+  for (const auto& [name, t] : mine)
+    if (!given.count(t.impl())) missing.add(name + " " + to_string(t.shape()));
   for (const auto& [name, t] : state)
     if (!mine.count(name)) unexpected.add(name);
-  std::string faults = missing.text() + unexpected.text() + misshapen.text();
+  if (!misshapen.count)
+    for (const auto& [impl, names] : given)
+      for (size_t i = 1; i < names.size(); ++i)
+        if (!same_values(state.at(names[0]), state.at(names[i])))
+          differing.add(names[0] + " and " + names[i]);
+  std::string faults = missing.text() + unexpected.text() + misshapen.text() + differing.text();
   if (!faults.empty())
     throw ValueError(str("load_state_dict: the weights do not fit this ", type_name(), faults));
   NoGrad guard;
-  for (const auto& [name, t] : mine) t.copy_(state.at(name));
+  for (const auto& [impl, names] : given) mine.at(names[0]).copy_(state.at(names[0]));
 }
 
 std::string Module::summary() const {

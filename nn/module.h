@@ -64,8 +64,9 @@ class Module {
   void to(Device device);
 
   StateDict state_dict() const;  // handles, not copies; parameters and buffers
-  // Copies the values in. If any name is missing, unexpected or misshapen, nothing is changed and
-  // one ValueError says how many there are of each kind, and which are the first.
+  // Copies the values in; of tied names one is enough. If any name is missing, unexpected or
+  // misshapen, or tied names have different values, nothing is changed and one ValueError says how
+  // many there are of each kind, and which are the first.
   void load_state_dict(const StateDict& state);
 
   // A table of submodules with parameter shapes and counts.

@@ -60,6 +60,23 @@ TEST_CASE("module: tied parameters are listed once, saved twice, and stay tied")
   REQUIRE(net.out.weight.requires_grad());
 }
 
+TEST_CASE("module: of tied names one is enough to load, and two must agree") {
+  Tied net;
+  Tensor value = full({5, 4}, 3), other = full({5, 4}, 4);
+  for (const char* name : {"embedding.weight", "out.weight"}) {
+    net.embedding.weight.detach().fill_(0);
+    net.load_state_dict({{name, value}});
+    REQUIRE(net.out.weight.to_vector() == value.to_vector());
+    REQUIRE(net.out.weight.impl() == net.embedding.weight.impl());
+  }
+  net.load_state_dict({{"embedding.weight", value}, {"out.weight", value.clone()}});
+  REQUIRE_THROWS_SAYING(
+      net.load_state_dict({{"embedding.weight", value}, {"out.weight", other}}), ValueError,
+      "1 of one tensor, but with different values:\n  embedding.weight and out.weight");
+  REQUIRE(net.out.weight.to_vector() == value.to_vector());
+  REQUIRE_THROWS_SAYING(net.load_state_dict({}), ValueError, "2 missing:\n  embedding.weight");
+}
+
 TEST_CASE("module: train and eval reach every submodule") {
   Net net;
   net.eval();
