@@ -162,6 +162,11 @@ std::string find_checkpoint(const std::string& path, bool best) {
   return steps.back();
 }
 
+bool has_checkpoint(const std::string& path) {
+  return file_exists(fs::path(path) / kState) ||
+         (directory_exists(path) && (pointed(path, "last") || !list_steps(path).empty()));
+}
+
 std::vector<std::string> last_checkpoints(const std::string& run, int64_t count) {
   if (count < 1) throw ValueError(str("last_checkpoints: count >= 1 expected, got ", count));
   auto steps = list_steps(run);

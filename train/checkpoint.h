@@ -68,6 +68,7 @@ class CheckpointStore {
 
 // A checkpoint's directory: `path` itself, or what `last` (or `best`) of a run's directory names.
 std::string find_checkpoint(const std::string& path, bool best = false);
+bool has_checkpoint(const std::string& path);  // find_checkpoint would find one
 // The newest `count` checkpoints of a run, by step.
 std::vector<std::string> last_checkpoints(const std::string& run, int64_t count);
 

@@ -175,10 +175,10 @@ void check(const ClassifySettings& s, const Settings& settings) {
 }  // namespace
 
 void complete(ClassifySettings& s, const Settings& settings) {
-  s.default_warmup = !s.training.resume && !given(settings, "warmup");
   ClassifySettings base = defaults_for(s.arch, generated(s.data));
   if (given(settings, "preset")) base.blocks.clear(), base.width = 0;
   complete(s, settings, base, check_classifier_json);
+  s.default_warmup = !s.training.resume && !given(settings, "warmup");
   if (s.augment == "default")  // what earlier runs say
     s.augment = defaults_for(s.arch, generated(s.data)).augment;
   bool of_slots =

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <heed/nn/multi_head_attention.h>
+#include <heed/train/checkpoint.h>
 #include <heed/train/schedule.h>
 #include <heed/train/trainer.h>
 
@@ -48,7 +49,8 @@ inline Settings settings_of(TrainingSettings& s) {
       {"memory-limit", &s.memory_limit, "MiB of tensors at most, more is an error; 0 = no limit",
        kMayChange},
       {"out", &s.out, "directory for checkpoints and metrics", kMayChange},
-      {"resume", &s.resume, "go on with the run in --out", kMayChange},
+      {"resume", &s.resume, "go on with the run in --out; where it has no checkpoint yet, begin it",
+       kMayChange},
       {"quiet", &s.quiet, "no progress", kMayChange},
   };
 }
@@ -85,8 +87,8 @@ inline void use_machine(const TrainingSettings& s) {
 }
 
 // Fills in what the command line did not give: from `base`, or with --resume from what the run's
-// last checkpoint says. Both structs keep their TrainingSettings in `training`; check_model as in
-// read_run. ValueError names the flag.
+// last checkpoint says; without a checkpoint it says so, and the run begins. Both structs keep
+// their TrainingSettings in `training`; check_model as in read_run. ValueError names the flag.
 template <class AllSettings, class CheckModel>
 void complete(AllSettings& s, const Settings& settings, AllSettings base,
               CheckModel&& check_model) {
@@ -97,6 +99,11 @@ void complete(AllSettings& s, const Settings& settings, AllSettings base,
   require(!epochs || t.epochs > 0, str("--epochs ", t.epochs, ": at least 1 expected"));
   require(!steps || t.steps > 0, str("--steps ", t.steps, ": at least 1 expected"));
   require(!minutes || t.minutes > 0, str("--minutes ", t.minutes, ": a number above 0 expected"));
+  if (t.resume && !train::has_checkpoint(t.out)) {
+    std::printf("%s: no checkpoint to go on with: the run starts from the beginning\n",
+                t.out.c_str());
+    t.resume = false;
+  }
   if (t.resume) {
     read_run(settings_of(base), t.out, check_model);
     check_same_run(settings, settings_of(base), t.out);

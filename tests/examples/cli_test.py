@@ -60,7 +60,6 @@ def main(work):
     bad("--ref", "translate", "eval", "--model", work, "--src", src)
     bad("no such directory", "translate", "run", "--model", work / "nowhere")
     bad("no checkpoint", "translate", "run", "--model", work)
-    bad("no such directory", "translate", "train", "--out", work / "nowhere", "--resume")
     bad("HEED_ISA", "translate", "train", *out, env={"HEED_ISA": "abacus"})
     bad("HEED_THREADS", "translate", "train", *out, env={"HEED_THREADS": "many"})
     for name in ("01_tensor", "02_autograd", "03_linear_regression", "04_classifier",
@@ -110,8 +109,10 @@ def main(work):
 
     # A run, and what can go wrong with it afterwards.
     run_dir = work / "run"
-    text = good("translate", "train", *files, *small, "--out", run_dir)
-    first = text.splitlines()[0]
+    text = good("translate", "train", *files, *small, "--out", run_dir, "--resume")
+    notice, first = text.splitlines()[:2]
+    if "the run starts from the beginning" not in notice:
+        failures.append(f"--resume without a checkpoint does not say that it begins: {notice}")
     for part in ("parameters", "1 thread,", "attention: encoder dense", "tiny"):
         if part not in first:
             failures.append(f"the first line lacks '{part}': {first}")

@@ -92,6 +92,8 @@ TEST_CASE("a checkpoint gives back all that went in", "[checkpoint]") {
   REQUIRE(find_checkpoint(saved.directory) == saved.path);
   REQUIRE(find_checkpoint(saved.directory, true) == saved.path);
   REQUIRE(find_checkpoint(saved.path) == saved.path);
+  REQUIRE((has_checkpoint(saved.directory) && has_checkpoint(saved.path)));
+  REQUIRE_FALSE(has_checkpoint(saved.path / "nowhere"));
 }
 
 TEST_CASE("weights alone load without an optimizer", "[checkpoint]") {
@@ -301,6 +303,7 @@ TEST_CASE("parameters are averaged in double, buffers are the last", "[checkpoin
   TempDir empty;
   REQUIRE_THROWS_SAYING(last_checkpoints(empty, 2), IoError, "no checkpoint");
   REQUIRE_THROWS_SAYING(find_checkpoint(empty), IoError, "no checkpoint");
+  REQUIRE_FALSE(has_checkpoint(empty));
   REQUIRE_THROWS_SAYING(find_checkpoint(empty, true), IoError, "no checkpoint: neither");
 }
 
