@@ -1,10 +1,12 @@
 #include <heed/data/byte_source.h>
 
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 
 #include <heed/core/error.h>
@@ -27,9 +29,9 @@ struct ByteSource::State {
       throw IoError(str(name_, ": is a directory, a file expected"));
     size_ = std::filesystem::file_size(path, ignored);
     if (ignored) size_ = kUnknownSize;
-    file_.reset(std::fopen(name_.c_str(), "rb"));
-    if (!file_) throw IoError(str(name_, ": cannot open: ", std::strerror(errno)));
-    fill();
+    file_ = ::open(name_.c_str(), O_RDONLY | O_CLOEXEC);
+    if (file_ < 0) throw IoError(str(name_, ": cannot open: ", std::strerror(errno)));
+    while (have_ < 2 && fill()) continue;
     gzip_ = have_ >= 2 && raw_[0] == 0x1f && raw_[1] == 0x8b;
     if (!gzip_ && path.ends_with(".gz"))
       throw IoError(str(name_, ": named .gz, but does not begin with the gzip bytes 1f 8b (",
@@ -38,14 +40,15 @@ struct ByteSource::State {
   }
   ~State() {
     if (inflating_) inflateEnd(&z_);
+    if (file_ >= 0) ::close(file_);
   }
 
   bool read(std::string& out) {
     if (!gzip_) {
+      if (have_ == 0 && !fill()) return false;
       out.append(reinterpret_cast<char*>(raw_), have_);
-      bool some = have_ > 0;
-      if (some) fill();
-      return some;
+      forget();
+      return true;
     }
     while (inflating_) {
       if (z_.avail_in == 0 && !refill())
@@ -65,17 +68,29 @@ struct ByteSource::State {
     return false;
   }
 
-  struct Close {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-  };
-  void fill() {
-    read_before_ += have_;
-    have_ = std::fread(raw_, 1, kChunk, file_.get());
-    if (std::ferror(file_.get()))
+  bool ready() const {
+    if (gzip_ ? z_.avail_in > 0 || !inflating_ : have_ > 0) return true;
+    pollfd input{.fd = file_, .events = POLLIN, .revents = 0};
+    return ::poll(&input, 1, 0) != 0;  // at the end, or with an error, read() says so at once
+  }
+
+  // Appends what there is to raw_, waiting for the first byte; false at the end of the file.
+  bool fill() {
+    ssize_t count;
+    do count = ::read(file_, raw_ + have_, kChunk - have_);
+    while (count < 0 && errno == EINTR);
+    if (count < 0)
       throw IoError(
-          str(name_, ": cannot read at offset ", read_before_, ": ", std::strerror(errno)));
+          str(name_, ": cannot read at offset ", read_before_ + have_, ": ", std::strerror(errno)));
+    have_ += static_cast<size_t>(count);
+    return count > 0;
+  }
+  void forget() {  // what is in raw_
+    read_before_ += have_;
+    have_ = 0;
   }
   bool refill() {
+    forget();
     fill();
     z_.next_in = raw_;
     z_.avail_in = static_cast<uInt>(have_);
@@ -103,7 +118,7 @@ struct ByteSource::State {
 
   std::string name_;
   uint64_t size_ = 0;
-  std::unique_ptr<std::FILE, Close> file_;
+  int file_ = -1;
   unsigned char raw_[kChunk];
   size_t have_ = 0, read_before_ = 0;
   z_stream z_ = {};
@@ -113,6 +128,7 @@ struct ByteSource::State {
 ByteSource::ByteSource(const std::string& path) : state_(std::make_unique<State>(path)) {}
 ByteSource::~ByteSource() = default;
 bool ByteSource::read(std::string& out) { return state_->read(out); }
+bool ByteSource::ready() const { return state_->ready(); }
 uint64_t ByteSource::most_bytes() const {
   return state_->gzip_ ? std::min(state_->size_, kUnknownSize) * kMostInflated : state_->size_;
 }

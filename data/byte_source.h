@@ -24,7 +24,8 @@ class ByteSource {
  public:
   explicit ByteSource(const std::string& path);
   ~ByteSource();
-  bool read(std::string& out);  // appends some bytes; false at the end of the file
+  bool read(std::string& out);  // appends some bytes, as soon as any come; false at the end
+  bool ready() const;           // read() would not have to wait, as it may for a pipe
   // The most bytes that there can be: the size of the file, of gzip data kMostInflated times that.
   // What a header promises beyond it is not worth allocating.
   uint64_t most_bytes() const;

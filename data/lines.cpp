@@ -40,6 +40,15 @@ bool LineReader::next(std::string& line) {
   return true;
 }
 
+bool LineReader::ready() {
+  while (buffer_.find('\n', position_) == std::string::npos) {
+    if (buffer_.size() - position_ > static_cast<size_t>(kMaxLineBytes)) return true;  // an error
+    if (!input_->ready()) return false;
+    if (!input_->read(buffer_)) return true;  // the end
+  }
+  return true;
+}
+
 std::vector<std::string> read_lines(const std::string& path) {
   std::vector<std::string> lines;
   LineReader reader(path);

@@ -29,6 +29,7 @@ class LineReader {
   ~LineReader();
   LineReader(LineReader&&) noexcept;
   bool next(std::string& line);                    // false at the end
+  bool ready();                                    // next() would not have to wait for input
   int64_t line_number() const { return number_; }  // of the line last returned, from 1
   const std::string& path() const { return path_; }
 

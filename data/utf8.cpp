@@ -1,5 +1,7 @@
 #include <heed/data/utf8.h>
 
+#include <algorithm>
+
 #include <heed/core/error.h>
 
 namespace heed::data {
@@ -33,6 +35,25 @@ size_t utf8_error(std::string_view text) {
     i += static_cast<size_t>(length);
   }
   return std::string_view::npos;
+}
+
+size_t utf8_unfinished(std::string_view text) {
+  for (size_t count = 1; count <= std::min<size_t>(3, text.size()); ++count) {
+    // The smallest or the largest continuation bytes make it valid, or nothing does.
+    std::string begun(text.substr(text.size() - count));
+    for (const char* more : {"\x80\x80\x80", "\xBF\xBF\xBF"})
+      for (size_t added = 1; added <= 3; ++added)
+        if (utf8_count(begun + std::string(more, added)) == 1 &&
+            utf8_error(begun + std::string(more, added)) == std::string_view::npos)
+          return count;
+  }
+  return 0;
+}
+
+std::string utf8_mended(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size();) append_utf8(out, utf8_next(text, i));
+  return out;
 }
 
 char32_t utf8_next(std::string_view text, size_t& i) {

@@ -14,6 +14,10 @@ namespace heed::data {
 
 // Byte offset of the first sequence that is not valid, npos when all of it is.
 size_t utf8_error(std::string_view text);
+// Bytes at the end that are the beginning of a sequence, 0 to 3.
+size_t utf8_unfinished(std::string_view text);
+// Each byte of a bad sequence replaced by U+FFFD.
+std::string utf8_mended(std::string_view text);
 // The code point at byte i; moves i behind it. Never reads past the end: a bad sequence gives
 // U+FFFD and moves by one byte.
 char32_t utf8_next(std::string_view text, size_t& i);

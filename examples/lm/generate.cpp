@@ -11,19 +11,41 @@
 namespace heed::examples {
 
 namespace {
-std::vector<int64_t> continue_text(const GenerateSettings& s, const models::LanguageModel& model,
-                                   const std::vector<int64_t>& prompt) {
+// Prints a text that grows, whole characters only.
+class GrowingText {
+ public:
+  explicit GrowingText(const data::Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+
+  void add(const std::vector<int64_t>& tokens) {
+    tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+    std::string text = decode_text(tokenizer_, tokens_);
+    text.resize(text.size() - data::utf8_unfinished(text));
+    if (text.size() <= printed_) return;
+    std::printf("%s", data::utf8_mended(std::string_view(text).substr(printed_)).c_str());
+    std::fflush(stdout);
+    printed_ = text.size();
+  }
+
+ private:
+  const data::Tokenizer& tokenizer_;
+  std::vector<int64_t> tokens_;
+  size_t printed_ = 0;  // bytes
+};
+
+void continue_text(const GenerateSettings& s, const models::LanguageModel& model,
+                   const std::vector<int64_t>& prompt, GrowingText& out) {
   if (s.beam > 0) {
     models::BeamOptions options{.beam = s.beam, .length_extra = s.tokens, .rules = s.rules};
-    return models::beam_search(model, {.prompts = {prompt}}, options)[0].front().tokens;
+    return out.add(models::beam_search(model, {.prompts = {prompt}}, options)[0].front().tokens);
   }
   models::SampleOptions options{.max_tokens = s.tokens,
                                 .temperature = s.temperature,
                                 .top_k = s.top_k,
                                 .top_p = s.top_p,
                                 .seed = static_cast<uint64_t>(s.seed),
-                                .rules = s.rules};
-  return models::generate(model, prompt, options);
+                                .rules = s.rules,
+                                .on_token = [&](int64_t, int64_t token) { out.add({token}); }};
+  models::generate(model, prompt, options);
 }
 }  // namespace
 
@@ -44,9 +66,10 @@ int generate_command(const GenerateSettings& s) {
   bool bytes = std::string_view(tokenizer.kind()) == "byte";
   std::vector<int64_t> text = tokenizer.encode(s.prompt), prompt = text;
   if (prompt.empty()) prompt = bytes ? tokenizer.encode("\n") : std::vector<int64_t>{data::kEos};
-  std::vector<int64_t> made = continue_text(s, *saved.model, prompt);
-  text.insert(text.end(), made.begin(), made.end());
-  std::printf("%s\n", decode_text(tokenizer, text).c_str());
+  GrowingText out(tokenizer);
+  out.add(text);
+  continue_text(s, *saved.model, prompt, out);
+  std::printf("\n");
   return 0;
 }
 

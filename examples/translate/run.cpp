@@ -28,7 +28,8 @@ models::BeamOptions options_of(const TranslateSettings& s) {
 }
 }  // namespace
 
-// In pieces, so that a long input gives its first lines early.
+// In pieces of what has come so far, so that a long input gives its first lines early, and one that
+// comes line by line is answered line by line. What comes before a bad line is answered, too.
 int run_command(const TranslateSettings& s) {
   constexpr size_t kPiece = 500;
   check(s);
@@ -43,9 +44,17 @@ int run_command(const TranslateSettings& s) {
     lines.clear();
   };
   data::LineReader input("/dev/stdin");
-  for (std::string line; input.next(line);) {
+  auto next = [&](std::string& line) {
+    try {
+      return input.next(line);
+    } catch (const IoError&) {
+      flush();
+      throw;
+    }
+  };
+  for (std::string line; next(line);) {
     lines.push_back(std::move(line));
-    if (lines.size() == kPiece) flush();
+    if (lines.size() == kPiece || !input.ready()) flush();
   }
   flush();
   return 0;

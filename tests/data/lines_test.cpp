@@ -1,5 +1,7 @@
 #include <heed/data/lines.h>
 
+#include <unistd.h>
+
 #include <heed/core/error.h>
 #include <heed/data/utf8.h>
 #include <heed/tests/data/gzip.h>
@@ -27,6 +29,48 @@ TEST_CASE("UTF-8: what is valid, and where it stops being valid") {
     CHECK(utf8_error(bad) == 0);
     CHECK(utf8_error(std::string("aé") + bad) == 3);
   }
+}
+
+TEST_CASE("UTF-8: a character that is not finished at the end") {
+  for (const char* begun : {"\xC3", "\xDF", "\xE2", "\xE2\x82", "\xE0\xA0", "\xED\x9F", "\xF0",
+                            "\xF0\x90", "\xF0\x9F\x98", "\xF4\x8F"}) {
+    CAPTURE(begun);
+    CHECK(utf8_unfinished(begun) == std::string(begun).size());
+    CHECK(utf8_unfinished(std::string("aé") + begun) == std::string(begun).size());
+  }
+  for (const char* whole : {"", "a", "é", "\x80", "\xC1", "\xE0\x9F", "\xED\xA0", "\xF4\x90", "\xF5",
+                            "\xE2\x28", "\xF0\x9F\x98\x80"}) {
+    CAPTURE(whole);
+    CHECK(utf8_unfinished(whole) == 0);
+  }
+  CHECK(utf8_mended("a\xE2\x82z\xFFé") == "a\xEF\xBF\xBD\xEF\xBF\xBDz\xEF\xBF\xBDé");
+}
+
+TEST_CASE("lines: from a pipe as they come") {
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  auto send = [&](std::string text) {
+    REQUIRE(write(ends[1], text.data(), text.size()) == static_cast<ssize_t>(text.size()));
+  };
+  send("one\nt");
+  LineReader reader("/dev/fd/" + std::to_string(ends[0]));
+  std::string line;
+  REQUIRE((reader.ready() && reader.next(line)));
+  CHECK(line == "one");
+  CHECK_FALSE(reader.ready());  // a line that has only begun
+  send("wo\nthree\n");
+  REQUIRE((reader.ready() && reader.next(line)));
+  CHECK(line == "two");
+  REQUIRE((reader.ready() && reader.next(line)));
+  CHECK(line == "three");
+  CHECK_FALSE(reader.ready());
+  send("four");
+  CHECK_FALSE(reader.ready());
+  close(ends[1]);
+  REQUIRE((reader.ready() && reader.next(line)));
+  CHECK(line == "four");
+  CHECK((reader.ready() && !reader.next(line)));
+  close(ends[0]);
 }
 
 TEST_CASE("UTF-8: code points there and back") {

@@ -7,7 +7,8 @@ cli_test.py BIN_DIR
 import gzip
 import xml.etree.ElementTree as ElementTree
 
-from command_line import bad, failures, good, same_loss_accumulated, test
+from command_line import (answers, bad, failures, good, prints_as_it_goes, run,
+                          same_loss_accumulated, test)
 
 
 def main(work):
@@ -127,6 +128,9 @@ def main(work):
                  stdin=b"the old dog\n\n the cat")
     if lines.count("\n") != 3 or lines.splitlines()[1] != "":
         failures.append(f"run: three lines expected, the second empty: {lines!r}")
+    answers("translate", "run", "--model", run_dir, lines=[b"the old dog\n", b"the cat\n"])
+    bad("stdin:3: invalid UTF-8", "translate", "run", "--model", run_dir,
+        stdin=b"the old dog\nthe cat\nthe \xff\n", lines_before=2)
     result = good("translate", "eval", "--model", run_dir, "--src", src, "--ref", tgt,
                   "--beam", "1")
     if not result.startswith("BLEU = ") or "(greedy, 13a, cased, 24 sentences)" not in result:
@@ -184,6 +188,7 @@ def main(work):
     book = write("book.txt", "\n".join(english * 4))
     good("lm", "train", "--text", book, "--out", lm_dir, *lm_small)
     good("lm", "generate", "--model", lm_dir, "--prompt", "the ", "--tokens", "20")
+    prints_as_it_goes("lm", "generate", "--model", lm_dir, "--tokens", "1000000")
     good("lm", "train", "--text", book, "--out", work / "lm-half", "--precision", "bf16", *lm_small)
     good("lm", "generate", "--model", work / "lm-half", "--prompt", "the ", "--tokens", "20")
     bad("f32, bf16", "lm", "train", "--out", work / "lm2", "--precision", "f64")
@@ -194,6 +199,10 @@ def main(work):
     bad("--beam", "lm", "generate", "--model", lm_dir, "--beam", "3", "--temperature", "1")
     bad("--repetition-penalty 0", "lm", "generate", "--model", lm_dir, "--repetition-penalty", "0")
     bad("--no-repeat-ngram -1", "lm", "generate", "--model", lm_dir, "--no-repeat-ngram", "-1")
+    for seed in range(5):  # bytes of a model that has hardly learned
+        result = run(["lm", "generate", "--model", lm_dir, "--tokens", "40", "--seed", str(seed),
+                      "--temperature", "3"])
+        result.stdout.decode()  # UnicodeDecodeError unless it is UTF-8
     once = ["--prompt", "the ", "--tokens", "40", "--no-repeat-ngram", "2"]
     for way in (["--beam", "2"], ["--temperature", "0", "--repetition-penalty", "1.2"]):
         text = good("lm", "generate", "--model", lm_dir, *once, *way).rstrip("\n")

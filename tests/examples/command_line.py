@@ -4,6 +4,7 @@ gathered. The first argument of a test is the directory of the programs.
 import json
 import os
 import pathlib
+import select
 import subprocess
 import sys
 import tempfile
@@ -22,8 +23,9 @@ def note(words, fault, result):
     failures.append(f"{' '.join(map(str, words))}\n    {fault}: {text}")
 
 
-def bad(says, *words, stdin=b"", env=None):
-    """Exit code 1, nothing but one line on stderr, which names the program and contains `says`."""
+def bad(says, *words, stdin=b"", env=None, lines_before=None):
+    """Exit code 1, nothing but one line on stderr, which names the program and contains `says`;
+    so many lines on stdout, where that is asked for."""
     global count
     count += 1
     result = run(words, stdin, env)
@@ -37,6 +39,8 @@ def bad(says, *words, stdin=b"", env=None):
         fault = "the line does not begin with the program's name"
     elif says not in lines[0]:
         fault = f"'{says}' is not in the line"
+    elif lines_before is not None and result.stdout.count(b"\n") != lines_before:
+        fault = f"{lines_before} lines on stdout expected: {result.stdout!r}"
     if fault:
         note(words, fault, result)
 
@@ -48,6 +52,34 @@ def good(*words, stdin=b"", env=None):
     if result.returncode != 0:
         note(words, f"exit code {result.returncode}", result)
     return result.stdout.decode("utf-8", "replace")
+
+
+def answers(*words, lines):
+    """Each of the lines is answered by a line while stdin stays open; then the program ends well."""
+    global count
+    count += 1
+    with subprocess.Popen([BIN / words[0], *words[1:]], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        for line in lines:
+            process.stdin.write(line)
+            process.stdin.flush()
+            if not select.select([process.stdout], [], [], 60)[0] or not process.stdout.readline():
+                process.kill()
+                failures.append(f"{' '.join(map(str, words))}\n    no answer to {line!r}")
+                return
+        rest, errors = process.communicate(timeout=60)
+        if process.returncode or rest or errors:
+            failures.append(f"{' '.join(map(str, words))}\n    {rest!r}, {errors!r}")
+
+
+def prints_as_it_goes(*words):
+    """Something is on stdout long before the program, which takes very long, would end."""
+    global count
+    count += 1
+    with subprocess.Popen([BIN / words[0], *words[1:]], stdout=subprocess.PIPE) as process:
+        if not select.select([process.stdout], [], [], 60)[0]:
+            failures.append(f"{' '.join(map(str, words))}\n    nothing after a minute")
+        process.kill()
 
 
 def same_loss_accumulated(directory, *words):
