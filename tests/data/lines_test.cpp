@@ -38,8 +38,8 @@ TEST_CASE("UTF-8: a character that is not finished at the end") {
     CHECK(utf8_unfinished(begun) == std::string(begun).size());
     CHECK(utf8_unfinished(std::string("aé") + begun) == std::string(begun).size());
   }
-  for (const char* whole : {"", "a", "é", "\x80", "\xC1", "\xE0\x9F", "\xED\xA0", "\xF4\x90", "\xF5",
-                            "\xE2\x28", "\xF0\x9F\x98\x80"}) {
+  for (const char* whole : {"", "a", "é", "\x80", "\xC1", "\xE0\x9F", "\xED\xA0", "\xF4\x90",
+                            "\xF5", "\xE2\x28", "\xF0\x9F\x98\x80"}) {
     CAPTURE(whole);
     CHECK(utf8_unfinished(whole) == 0);
   }
