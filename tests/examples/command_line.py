@@ -55,7 +55,7 @@ def good(*words, stdin=b"", env=None):
 
 
 def answers(*words, lines):
-    """Each of the lines is answered by a line while stdin stays open; then the program ends well."""
+    """Each line is answered by a line while stdin stays open; then the program ends well."""
     global count
     count += 1
     with subprocess.Popen([BIN / words[0], *words[1:]], stdin=subprocess.PIPE,
