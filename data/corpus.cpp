@@ -44,6 +44,7 @@ ParallelCorpus read_parallel(const std::string& source, const std::string& targe
     }
     corpus.source.push_back(x);
     corpus.target.push_back(y);
+    corpus.line.push_back(a.line_number());
   }
   require_some(corpus, source);
   return corpus;
@@ -71,6 +72,7 @@ ParallelCorpus read_tsv(const std::string& file, const CorpusOptions& options) {
     }
     corpus.source.push_back(std::move(x));
     corpus.target.push_back(std::move(y));
+    corpus.line.push_back(reader.line_number());
   }
   require_some(corpus, file);
   return corpus;

@@ -1,7 +1,7 @@
 // Sentence pairs from files, read by lines.h (plain or .gz), with its errors.
 //
 // Two aligned files: line i of one belongs to line i of the other. TSV: `source<TAB>target`,
-// exactly one tab. A side that is empty or white space only is an IoError naming file and line,
+// exactly one tab. A side without a visible character (utf8.h) is an IoError naming file and line,
 // unless `skip_empty`, which drops the pair and counts it. Unequal line counts: IoError naming both
 // files and counts. No pair at all: IoError.
 #pragma once
@@ -19,7 +19,8 @@ struct CorpusOptions {
 
 struct ParallelCorpus {
   std::vector<std::string> source, target;
-  int64_t skipped = 0;  // pairs dropped by skip_empty
+  std::vector<int64_t> line{};  // of each pair in its files, from 1; none of generated pairs
+  int64_t skipped = 0;          // pairs dropped by skip_empty
   int64_t size() const { return static_cast<int64_t>(source.size()); }
 };
 

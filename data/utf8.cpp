@@ -1,6 +1,7 @@
 #include <heed/data/utf8.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include <heed/core/error.h>
 
@@ -107,9 +108,26 @@ std::vector<std::string_view> split_words(std::string_view text) {
   return words;
 }
 
+bool is_invisible(char32_t c) {
+  if (is_space(c) || c < 0x20 || (c >= 0x7F && c < 0xA0)) return true;
+  struct Range {
+    char32_t first, last;
+  };
+  static constexpr Range kFormat[] = {// general category Cf, Unicode 15
+                                      {0xAD, 0xAD},       {0x600, 0x605},     {0x61C, 0x61C},
+                                      {0x6DD, 0x6DD},     {0x70F, 0x70F},     {0x890, 0x891},
+                                      {0x8E2, 0x8E2},     {0x180E, 0x180E},   {0x200B, 0x200F},
+                                      {0x202A, 0x202E},   {0x2060, 0x2064},   {0x2066, 0x206F},
+                                      {0xFEFF, 0xFEFF},   {0xFFF9, 0xFFFB},   {0x110BD, 0x110BD},
+                                      {0x110CD, 0x110CD}, {0x13430, 0x1343F}, {0x1BCA0, 0x1BCA3},
+                                      {0x1D173, 0x1D17A}, {0xE0001, 0xE0001}, {0xE0020, 0xE007F}};
+  return std::any_of(std::begin(kFormat), std::end(kFormat),
+                     [&](const Range& r) { return c >= r.first && c <= r.last; });
+}
+
 bool is_blank(std::string_view text) {
   for (size_t i = 0; i < text.size();)
-    if (!is_space(utf8_next(text, i))) return false;
+    if (!is_invisible(utf8_next(text, i))) return false;
   return true;
 }
 

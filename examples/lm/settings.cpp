@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <sstream>
 
+#include <heed/data/utf8.h>
+
 #include "../common/checks.h"
 #include "../common/layer_settings.h"
 
@@ -64,7 +66,8 @@ std::vector<int64_t> encode_text(const data::Tokenizer& tokenizer, const std::st
   std::vector<int64_t> ids;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
-    std::vector<int64_t> part = tokenizer.encode(line);
+    std::vector<int64_t> part;
+    if (!data::is_blank(line)) part = tokenizer.encode(line);
     ids.insert(ids.end(), part.begin(), part.end());
     ids.push_back(data::kEos);
   }

@@ -11,12 +11,13 @@ namespace {
 // Moves the last `count` pairs out of `corpus`.
 data::ParallelCorpus hold_out(data::ParallelCorpus& corpus, int64_t count) {
   data::ParallelCorpus held;
-  auto split = [&](std::vector<std::string>& from, std::vector<std::string>& to) {
+  auto split = [&](auto& from, auto& to) {
     to.assign(from.end() - count, from.end());
     from.resize(from.size() - static_cast<size_t>(count));
   };
   split(corpus.source, held.source);
   split(corpus.target, held.target);
+  split(corpus.line, held.line);
   return held;
 }
 }  // namespace
@@ -56,12 +57,24 @@ std::vector<int64_t> encode_source(const data::Tokenizer& tokenizer, const std::
   return ids;
 }
 
-std::vector<data::TokenPair> encode(const data::Tokenizer& tokenizer,
-                                    const data::ParallelCorpus& corpus) {
-  std::vector<data::TokenPair> pairs =
+EncodedCorpus encode(const data::Tokenizer& tokenizer, const data::ParallelCorpus& corpus,
+                     const CorpusFiles& files) {
+  std::vector<data::TokenPair> all =
       data::encode_pairs(tokenizer, tokenizer, corpus.source, corpus.target);
-  for (data::TokenPair& pair : pairs) pair.source.push_back(data::kEos);
-  return pairs;
+  EncodedCorpus encoded;
+  for (size_t i = 0; i < all.size(); ++i) {
+    data::TokenPair& pair = all[i];
+    if (pair.source.empty() || pair.target.empty()) {
+      if (!files.skip_empty)
+        throw IoError(str(pair.source.empty() ? files.source : files.target, ":", corpus.line[i],
+                          ": no token remains of this line (--skip-empty would drop the pair)"));
+      ++encoded.left_out;
+      continue;
+    }
+    pair.source.push_back(data::kEos);
+    encoded.pairs.push_back(std::move(pair));
+  }
+  return encoded;
 }
 
 models::TranslationBatch to_tensors(const data::PairBatch& batch) {

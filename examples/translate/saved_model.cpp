@@ -30,7 +30,9 @@ std::vector<std::string> translate_lines(
   std::vector<size_t> where;
   for (size_t i = 0; i < lines.size(); ++i) {
     if (data::is_blank(lines[i])) continue;
-    sources.push_back(encode_source(tokenizer, lines[i]));
+    std::vector<int64_t> source = encode_source(tokenizer, lines[i]);
+    if (source.size() == 1) continue;  // eos alone
+    sources.push_back(std::move(source));
     where.push_back(i);
   }
   auto total = static_cast<int64_t>(sources.size());

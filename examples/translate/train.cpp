@@ -43,6 +43,7 @@ class TranslationRun {
 
   TrainSettings s_;
   Corpora corpora_;
+  int64_t left_out_ = 0;  // pairs of which no token remains
   std::unique_ptr<data::Tokenizer> tokenizer_;
   std::unique_ptr<data::PairBatches> batches_, valid_batches_;
   std::unique_ptr<train::BatchAhead<data::PairBatch>> ahead_;
@@ -81,10 +82,15 @@ void TranslationRun::prepare() {
                              .seed = static_cast<uint64_t>(s_.training.seed),
                              .source_vocab = tokenizer_->size(),
                              .target_vocab = tokenizer_->size()};
-  batches_ = std::make_unique<data::PairBatches>(encode(*tokenizer_, corpora_.train), options);
+  EncodedCorpus train = encode(*tokenizer_, corpora_.train, {s_.src, s_.tgt, s_.skip_empty});
+  bool own_valid = !s_.valid_src.empty();
+  EncodedCorpus valid =
+      encode(*tokenizer_, corpora_.valid,
+             {own_valid ? s_.valid_src : s_.src, own_valid ? s_.valid_tgt : s_.tgt, s_.skip_empty});
+  left_out_ = train.left_out + valid.left_out;
+  batches_ = std::make_unique<data::PairBatches>(std::move(train.pairs), options);
   options.shuffle = false;
-  valid_batches_ =
-      std::make_unique<data::PairBatches>(encode(*tokenizer_, corpora_.valid), options);
+  valid_batches_ = std::make_unique<data::PairBatches>(std::move(valid.pairs), options);
   ahead_ = std::make_unique<train::BatchAhead<data::PairBatch>>(
       [this](int64_t epoch) { return batches_->count(epoch); },
       [this](int64_t epoch, int64_t index) { return batches_->get(epoch, index); });
@@ -103,6 +109,7 @@ void TranslationRun::print_first_lines() const {
       describe(decoder.multihead_attn).c_str());
   std::string dropped;
   if (batches_->dropped()) dropped = str(", ", batches_->dropped(), " pairs too long");
+  if (left_out_) dropped += ", " + counted(left_out_, "pair") + " without a token left out";
   std::printf("%s; %lld tokens in the vocabulary (%s), %s an epoch%s\n", corpora_.note.c_str(),
               static_cast<long long>(tokenizer_->size()), s_.tokenizer.c_str(),
               counted(batches_->count(0), "batch", "batches").c_str(), dropped.c_str());

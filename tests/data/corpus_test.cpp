@@ -45,6 +45,11 @@ TEST_CASE("parallel files: empty lines and empty files") {
   CHECK(corpus.source == Texts{"one", "four"});
   CHECK(corpus.target == Texts{"eins", "vier"});
   CHECK(corpus.skipped == 2);
+  CHECK(corpus.line == std::vector<int64_t>{1, 4});
+  auto unseen = dir.write("unseen.de", "eins\n\xE2\x80\x8B\xC2\xAD\ndrei\nvier\n");
+  CHECK_THAT(message_of<IoError>([&] { read_parallel(full, unseen); }),
+             ContainsSubstring("unseen.de:2: empty line"));
+  CHECK(read_parallel(full, unseen, {.skip_empty = true}).line == std::vector<int64_t>{1, 3, 4});
   auto empty = dir.write("empty", ""), blank = dir.write("blank", "\n\n");
   CHECK_THAT(message_of<IoError>([&] { read_parallel(empty, empty); }),
              ContainsSubstring("empty: no sentence pair"));

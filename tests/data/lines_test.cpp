@@ -99,6 +99,12 @@ TEST_CASE("words between any Unicode white space") {
   CHECK(split_words("").empty());
   CHECK(is_blank(" \xE2\x80\xA8\t"));
   CHECK_FALSE(is_blank(" . "));
+  for (const char* unseen : {"\xE2\x80\x8B", "a\xEF\xBB\xBF" + 1, "\x07\x7F", "\xC2\x85 \xC2\xAD",
+                             "\xE2\x80\xAE\xE2\x81\xA9", "\xF3\xA0\x81\xBF"}) {
+    CAPTURE(unseen);
+    CHECK(is_blank(unseen));
+    CHECK_FALSE(is_blank(std::string(unseen) + "a" + unseen));
+  }
 }
 
 TEST_CASE("lines: ends, byte order mark, last line") {

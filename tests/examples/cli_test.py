@@ -100,6 +100,14 @@ def main(work):
     train_on("23", src, write("short.de", "\n".join(german[:-1]) + "\n"))
     train_on("broken.en:2", write("broken.en", b"fine\nbad \xff\n"), tgt)
     train_on("hole.de", src, write("hole.de", "\n".join([german[0], " ", *german[2:]]) + "\n"))
+    for name, line, says in (("hidden.de", "\u200b\xad", "hidden.de:2: empty line"),
+                             ("tokens.de", "\u2581", "tokens.de:2: no token")):
+        hidden = write(name, "\n".join([german[0], line, *german[2:]]) + "\n")
+        train_on(says, src, hidden, "--tokenizer", "bpe", "--vocab-size", "60")
+        text = good("translate", "train", *small, "--src", src, "--tgt", hidden, "--tokenizer",
+                    "bpe", "--vocab-size", "60", "--skip-empty", "--out", work / f"{name}-run")
+        if "1 with an empty side" not in text and "1 pair without a token" not in text:
+            failures.append(f"--skip-empty does not say what it left out: {text[:400]}")
     packed = gzip.compress("\n".join(english).encode())
     train_on("cut.gz", write("cut.gz", packed[:-12]), tgt)
     train_on("at least 2 pairs", write("one.en", "a b\n"), write("one.de", "c d\n"),
@@ -128,6 +136,10 @@ def main(work):
                  stdin=b"the old dog\n\n the cat")
     if lines.count("\n") != 3 or lines.splitlines()[1] != "":
         failures.append(f"run: three lines expected, the second empty: {lines!r}")
+    unseen = good("translate", "run", "--model", run_dir,
+                  stdin="\u200b\n\ufeff\xad \n\x07\n".encode())
+    if unseen != "\n\n\n":
+        failures.append(f"run: lines without a visible character are empty: {unseen!r}")
     answers("translate", "run", "--model", run_dir, lines=[b"the old dog\n", b"the cat\n"])
     bad("stdin:3: invalid UTF-8", "translate", "run", "--model", run_dir,
         stdin=b"the old dog\nthe cat\nthe \xff\n", lines_before=2)
