@@ -59,7 +59,6 @@ Entry& entry_of(Device device) {
   static auto* table = [] {
     auto* all = new std::array<std::array<Entry, Device::kMostOfAType>, Device::kTypes>;
     (*all)[0][0].allocator = new Allocator(kCpu, *new CpuMemory);
-    register_fork_handlers();
     return all;
   }();
   return (*table)[static_cast<size_t>(device.type)][static_cast<size_t>(device.index)];
@@ -118,19 +117,20 @@ std::vector<Device> devices() {
   return found;
 }
 
-namespace {
-std::vector<Allocator*> locked;  // those that a fork has to unlock
-}  // namespace
-
+// Those that a fork has to unlock; never destroyed, as the table of devices.
+static std::vector<Allocator*>& locked_allocators() {
+  static auto* all = new std::vector<Allocator*>;
+  return *all;
+}
 void lock_allocators() {
   for (Device device : devices()) {
-    locked.push_back(&Allocator::of(device));
-    locked.back()->lock();
+    locked_allocators().push_back(&Allocator::of(device));
+    locked_allocators().back()->lock();
   }
 }
 void unlock_allocators() {
-  for (Allocator* each : locked) each->unlock();
-  locked.clear();
+  for (Allocator* each : locked_allocators()) each->unlock();
+  locked_allocators().clear();
 }
 
 DeviceMemory& device_memory(Device device) { return Allocator::of(device).memory(); }

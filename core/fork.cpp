@@ -5,7 +5,7 @@
 namespace heed {
 
 // Tasks of the pool allocate, so the pool's job has to end before the allocators are locked.
-void register_fork_handlers() {
+bool register_fork_handlers() {
   static const int registered = pthread_atfork(
       [] {
         lock_pool();
@@ -19,7 +19,8 @@ void register_fork_handlers() {
         unlock_allocators();
         abandon_pool();
       });
-  (void)registered;  // it fails only without memory; fork() is then what it is without this
+  (void)registered;  // not 0 only where there is no memory for the handlers
+  return true;
 }
 
 }  // namespace heed

@@ -19,6 +19,7 @@ namespace heed {
 namespace {
 
 thread_local constinit bool inside_task = false;
+std::atomic<int> forks_waiting{0};  // for a job to end; no other one begins then
 
 void relax() {
 #if defined(__x86_64__)
@@ -46,17 +47,16 @@ class Pool {
   }
   int threads() const { return threads_; }
 
-  // While it is locked no job runs. Inside a task this would wait for the task itself.
-  void lock() {
-    if (!inside_task) busy_.lock();
-  }
+  // While this is locked no job runs. Inside a task, whose job would never end, it does nothing.
+  bool try_lock() { return inside_task || busy_.try_lock(); }
   void unlock() {
     if (!inside_task) busy_.unlock();
   }
 
   void run(int64_t count, FunctionRef<void(int64_t)> f) {
+    if (threads_ == 1 || count == 1 || inside_task || forks_waiting > 0) return run_here(count, f);
     std::unique_lock busy(busy_, std::try_to_lock);
-    if (threads_ == 1 || count == 1 || inside_task || !busy) return run_here(count, f);
+    if (!busy) return run_here(count, f);
     f_ = &f;
     count_ = count;
     next_ = 0;
@@ -140,7 +140,6 @@ Pool& pool() {
   if (Pool* p = pool_pointer.load(std::memory_order_acquire)) return *p;
   std::lock_guard lock(pool_mutex);
   if (!pool_pointer) {
-    register_fork_handlers();
     int64_t threads = abandoned ? abandoned->threads()
                                 : env_integer("HEED_THREADS", 1, 1024, available_processors());
     pool_pointer = new Pool(static_cast<int>(threads));
@@ -150,18 +149,30 @@ Pool& pool() {
 
 }  // namespace
 
+// pool_mutex is not held while a job runs: one of its tasks may fork, too.
 void lock_pool() {
-  pool_mutex.lock();
-  if (Pool* p = pool_pointer) p->lock();
+  ++forks_waiting;
+  while (true) {
+    pool_mutex.lock();
+    Pool* p = pool_pointer;
+    if (!p || p->try_lock()) break;
+    pool_mutex.unlock();
+    std::this_thread::yield();
+  }
 }
 void unlock_pool() {
   if (Pool* p = pool_pointer) p->unlock();
   pool_mutex.unlock();
+  --forks_waiting;
 }
 void abandon_pool() {
   if (Pool* p = pool_pointer.exchange(nullptr)) abandoned = p;
   pool_mutex.unlock();
+  forks_waiting = 0;
 }
+
+// Before main, so that no thread is inside the pool's or an allocator's first use at a fork.
+static const bool fork_handlers_are_there = register_fork_handlers();
 
 int num_threads() { return pool().threads(); }
 

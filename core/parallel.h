@@ -1,5 +1,8 @@
 // One pool of threads for everything. Work is divided by shape and thread count only, never by
 // load, so that the same machine, thread count and seed give the same bits.
+//
+// After fork() the child makes a pool of its own. A child that is forked inside a task may compute
+// there, on its one thread, but must not return from the task: end it with exec or _exit.
 #pragma once
 
 #include <cstdint>

@@ -29,9 +29,9 @@ struct ByteSource::State {
       throw IoError(str(name_, ": is a directory, a file expected"));
     size_ = std::filesystem::file_size(path, ignored);
     if (ignored) size_ = kUnknownSize;
-    file_ = ::open(name_.c_str(), O_RDONLY | O_CLOEXEC);
-    if (file_ < 0) throw IoError(str(name_, ": cannot open: ", std::strerror(errno)));
-    while (have_ < 2 && fill()) continue;
+    file_.descriptor = ::open(name_.c_str(), O_RDONLY | O_CLOEXEC);
+    if (file_.descriptor < 0) throw IoError(str(name_, ": cannot open: ", std::strerror(errno)));
+    while ((have_ == 0 || (have_ == 1 && raw_[0] == 0x1f)) && fill()) continue;
     gzip_ = have_ >= 2 && raw_[0] == 0x1f && raw_[1] == 0x8b;
     if (!gzip_ && path.ends_with(".gz"))
       throw IoError(str(name_, ": named .gz, but does not begin with the gzip bytes 1f 8b (",
@@ -40,7 +40,6 @@ struct ByteSource::State {
   }
   ~State() {
     if (inflating_) inflateEnd(&z_);
-    if (file_ >= 0) ::close(file_);
   }
 
   bool read(std::string& out) {
@@ -51,7 +50,8 @@ struct ByteSource::State {
       return true;
     }
     while (inflating_) {
-      if (z_.avail_in == 0 && !refill())
+      if (member_ended_ && !next_member()) break;
+      if (z_.avail_in == 0 && !more_output_ && !refill())
         throw IoError(
             str(name_, ": gzip data end early, at offset ", offset(), ": the file is truncated"));
       unsigned char block[kChunk];
@@ -62,28 +62,31 @@ struct ByteSource::State {
         throw IoError(str(name_, ": corrupt gzip data near offset ", offset(), ": ",
                           z_.msg ? z_.msg : "zlib cannot continue"));
       out.append(reinterpret_cast<char*>(block), kChunk - z_.avail_out);
-      if (status == Z_STREAM_END) next_member();
+      more_output_ = z_.avail_out == 0;
+      member_ended_ = status == Z_STREAM_END;
       if (z_.avail_out < kChunk) return true;
     }
     return false;
   }
 
   bool ready() const {
-    if (gzip_ ? z_.avail_in > 0 || !inflating_ : have_ > 0) return true;
-    pollfd input{.fd = file_, .events = POLLIN, .revents = 0};
+    if (ended_ || (!gzip_ && have_ > 0)) return true;
+    pollfd input{.fd = file_.descriptor, .events = POLLIN, .revents = 0};
     return ::poll(&input, 1, 0) != 0;  // at the end, or with an error, read() says so at once
   }
 
   // Appends what there is to raw_, waiting for the first byte; false at the end of the file.
   bool fill() {
+    if (ended_) return false;  // a terminal would be read on behind its end
     ssize_t count;
-    do count = ::read(file_, raw_ + have_, kChunk - have_);
+    do count = ::read(file_.descriptor, raw_ + have_, kChunk - have_);
     while (count < 0 && errno == EINTR);
     if (count < 0)
       throw IoError(
           str(name_, ": cannot read at offset ", read_before_ + have_, ": ", std::strerror(errno)));
     have_ += static_cast<size_t>(count);
-    return count > 0;
+    ended_ = count == 0;
+    return !ended_;
   }
   void forget() {  // what is in raw_
     read_before_ += have_;
@@ -104,25 +107,33 @@ struct ByteSource::State {
     if (inflateInit2(&z_, 15 + 16) != Z_OK) throw IoError(str(name_, ": zlib cannot be set up"));
     inflating_ = true;
   }
-  void next_member() {
+  bool next_member() {  // false: that was the last one
+    member_ended_ = false;
     if (z_.avail_in == 0 && !refill()) {
       inflateEnd(&z_);
-      inflating_ = false;
-    } else {
-      if (*z_.next_in != 0x1f)
-        throw IoError(
-            str(name_, ": the gzip data are followed by other bytes, at offset ", offset()));
-      inflateReset(&z_);
+      return inflating_ = false;
     }
+    if (*z_.next_in != 0x1f)
+      throw IoError(
+          str(name_, ": the gzip data are followed by other bytes, at offset ", offset()));
+    inflateReset(&z_);
+    return true;
   }
 
   std::string name_;
   uint64_t size_ = 0;
-  int file_ = -1;
+  struct File {
+    int descriptor = -1;
+    ~File() {
+      if (descriptor >= 0) ::close(descriptor);
+    }
+  } file_;
   unsigned char raw_[kChunk];
   size_t have_ = 0, read_before_ = 0;
   z_stream z_ = {};
+  bool ended_ = false;  // the file
   bool gzip_ = false, inflating_ = false;
+  bool more_output_ = false, member_ended_ = false;
 };
 
 ByteSource::ByteSource(const std::string& path) : state_(std::make_unique<State>(path)) {}

@@ -25,7 +25,8 @@ class ByteSource {
   explicit ByteSource(const std::string& path);
   ~ByteSource();
   bool read(std::string& out);  // appends some bytes, as soon as any come; false at the end
-  bool ready() const;           // read() would not have to wait, as it may for a pipe
+  // Whether read() would not have to wait, as it may for a pipe. Of gzip data: there are new ones.
+  bool ready() const;
   // The most bytes that there can be: the size of the file, of gzip data kMostInflated times that.
   // What a header promises beyond it is not worth allocating.
   uint64_t most_bytes() const;

@@ -19,8 +19,9 @@ struct CorpusOptions {
 
 struct ParallelCorpus {
   std::vector<std::string> source, target;
-  std::vector<int64_t> line{};  // of each pair in its files, from 1; none of generated pairs
-  int64_t skipped = 0;          // pairs dropped by skip_empty
+  std::vector<int64_t>
+      line{};           // of each pair in its files, from 1; empty where pairs were generated
+  int64_t skipped = 0;  // pairs dropped by skip_empty
   int64_t size() const { return static_cast<int64_t>(source.size()); }
 };
 

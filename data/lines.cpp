@@ -13,20 +13,26 @@ LineReader::LineReader(const std::string& path)
 LineReader::~LineReader() = default;
 LineReader::LineReader(LineReader&&) noexcept = default;
 
-bool LineReader::next(std::string& line) {
-  size_t searched = position_, end;
-  while ((end = buffer_.find('\n', searched)) == std::string::npos) {
+size_t LineReader::end_of_line(bool wait) {
+  size_t end;
+  while ((end = buffer_.find('\n', searched_)) == std::string::npos) {
     buffer_.erase(0, position_);  // what remains is one unfinished line
     position_ = 0;
-    searched = buffer_.size();
+    searched_ = buffer_.size();
     if (buffer_.size() > static_cast<size_t>(kMaxLineBytes))
       throw IoError(str(path_, ":", number_ + 1, ": line longer than ", kMaxLineBytes, " bytes"));
-    if (!input_->read(buffer_)) {
-      if (buffer_.empty()) return false;
-      end = buffer_.size();
-      break;
-    }
+    if (!wait && !input_->ready()) return std::string::npos;
+    if (!input_->read(buffer_)) return buffer_.size();
   }
+  searched_ = end;
+  return end;
+}
+
+bool LineReader::ready() { return end_of_line(false) != std::string::npos; }
+
+bool LineReader::next(std::string& line) {
+  size_t end = end_of_line(true);
+  if (position_ == buffer_.size()) return false;
   std::string_view text(buffer_.data() + position_, end - position_);
   ++number_;
   if (text.size() > static_cast<size_t>(kMaxLineBytes))
@@ -36,16 +42,7 @@ bool LineReader::next(std::string& line) {
   if (size_t bad = utf8_error(text); bad != std::string_view::npos)
     throw IoError(str(path_, ":", number_, ": invalid UTF-8 at byte ", bad + 1, " of the line"));
   line.assign(text);
-  position_ = std::min(end + 1, buffer_.size());
-  return true;
-}
-
-bool LineReader::ready() {
-  while (buffer_.find('\n', position_) == std::string::npos) {
-    if (buffer_.size() - position_ > static_cast<size_t>(kMaxLineBytes)) return true;  // an error
-    if (!input_->ready()) return false;
-    if (!input_->read(buffer_)) return true;  // the end
-  }
+  position_ = searched_ = std::min(end + 1, buffer_.size());
   return true;
 }
 

@@ -28,16 +28,21 @@ class LineReader {
   explicit LineReader(const std::string& path);
   ~LineReader();
   LineReader(LineReader&&) noexcept;
-  bool next(std::string& line);                    // false at the end
-  bool ready();                                    // next() would not have to wait for input
+  bool next(std::string& line);  // false at the end
+  bool ready();                  // next() would not have to wait for input; its errors
   int64_t line_number() const { return number_; }  // of the line last returned, from 1
   const std::string& path() const { return path_; }
 
  private:
+  // Where the line at position_ ends; the end of the buffer where the input ends without a \n.
+  // npos: not known yet, and more input would have to be waited for, which `wait` allows.
+  size_t end_of_line(bool wait);
+
   std::string path_;
   std::unique_ptr<ByteSource> input_;
   std::string buffer_;
-  size_t position_ = 0;
+  size_t position_ = 0;  // where the next line begins
+  size_t searched_ = 0;  // up to where there is no \n behind position_
   int64_t number_ = 0;
 };
 

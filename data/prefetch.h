@@ -3,7 +3,8 @@
 //
 // `make` is called in the thread until it returns nullopt. What it throws is thrown by next(),
 // after everything made before it. The destructor stops the thread and waits for the call of `make`
-// that is running. A child after fork() has no such thread: next() is an error there.
+// that is running. A child after fork() has no such thread: next() is an error there, and what
+// `make` uses must not be used by the child, since the thread may have been in the middle of it.
 //
 //   Prefetcher<PairBatch> ahead([&, i = int64_t{0}]() mutable -> std::optional<PairBatch> {
 //     if (i == batches.count(epoch)) return std::nullopt;

@@ -31,8 +31,8 @@ void append_utf8(std::string& out, char32_t c);
 bool is_space(char32_t c);
 // The words between white space, as views into `text`.
 std::vector<std::string_view> split_words(std::string_view text);
-// White space, control (Cc) and format characters (Cf), such as the soft hyphen U+00AD, the
-// zero-width space U+200B and the byte order mark U+FEFF.
+// What counts as invisible: white space, control (Cc) and format characters (Cf), such as the soft
+// hyphen U+00AD, the zero-width space U+200B and the byte order mark U+FEFF.
 bool is_invisible(char32_t c);
 bool is_blank(std::string_view text);  // empty, or invisible characters only
 

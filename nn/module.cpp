@@ -1,6 +1,7 @@
 #include <heed/nn/module.h>
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <set>
 #include <vector>
@@ -144,42 +145,45 @@ struct Faults {
   std::string text() const { return count ? str("\n", count, " ", what, ":", listed) : ""; }
 };
 
-bool same_values(const Tensor& a, const Tensor& b) {  // NaN is NaN
-  if (a.array().shares_storage(b.array()) && a.array().strides() == b.array().strides())
+// NaN equals NaN.
+bool same_values(const Tensor& a, const Tensor& b) {
+  Array x = a.detach().to(kCpu).array(), y = b.detach().to(kCpu).array();
+  if (x.dtype() == y.dtype() && x.is_contiguous() && y.is_contiguous() &&
+      std::memcmp(x.raw(), y.raw(), static_cast<size_t>(x.bytes())) == 0)
     return true;
-  std::vector<double> x = a.to_vector(), y = b.to_vector();
-  return std::equal(x.begin(), x.end(), y.begin(), y.end(),
-                    [](double u, double v) { return u == v || (u != u && v != v); });
+  std::vector<double> u = a.to_vector(), v = b.to_vector();
+  return std::equal(u.begin(), u.end(), v.begin(), v.end(),
+                    [](double p, double q) { return p == q || (p != p && q != q); });
 }
 }  // namespace
 
 // A name that is missing takes the value of one that is tied to it.
 void Module::load_state_dict(const StateDict& state) {
   StateDict mine = state_dict();
-  std::map<TensorImpl*, std::vector<std::string>> given;  // the names in `state` of each tensor
+  std::map<TensorImpl*, std::string> first;               // of the names in `state` of a tensor
+  std::vector<std::pair<std::string, std::string>> tied;  // that name, and another of the tensor
   Faults missing{"missing"}, unexpected{"unexpected"}, misshapen{"of another shape"},
       differing{"of one tensor, but with different values"};
   for (const auto& [name, t] : mine) {
     auto found = state.find(name);
     if (found == state.end() || !found->second.defined()) continue;
-    given[t.impl()].push_back(name);
+    auto [entry, fresh] = first.emplace(t.impl(), name);
+    if (!fresh) tied.emplace_back(entry->second, name);
     if (!(found->second.shape() == t.shape()))
       misshapen.add(str(name, ": ", t.shape(), " expected, got ", found->second.shape()));
   }
   for (const auto& [name, t] : mine)
-    if (!given.count(t.impl())) missing.add(name + " " + to_string(t.shape()));
+    if (!first.count(t.impl())) missing.add(name + " " + to_string(t.shape()));
   for (const auto& [name, t] : state)
     if (!mine.count(name)) unexpected.add(name);
   if (!misshapen.count)
-    for (const auto& [impl, names] : given)
-      for (size_t i = 1; i < names.size(); ++i)
-        if (!same_values(state.at(names[0]), state.at(names[i])))
-          differing.add(names[0] + " and " + names[i]);
+    for (const auto& [one, other] : tied)
+      if (!same_values(state.at(one), state.at(other))) differing.add(one + " and " + other);
   std::string faults = missing.text() + unexpected.text() + misshapen.text() + differing.text();
   if (!faults.empty())
     throw ValueError(str("load_state_dict: the weights do not fit this ", type_name(), faults));
   NoGrad guard;
-  for (const auto& [impl, names] : given) mine.at(names[0]).copy_(state.at(names[0]));
+  for (const auto& [impl, name] : first) mine.at(name).copy_(state.at(name));
 }
 
 std::string Module::summary() const {

@@ -1,5 +1,6 @@
 // `lm generate`: text from a trained language model.
 #include <cstdio>
+#include <utility>
 
 #include <heed/data/utf8.h>
 #include <heed/models/beam_search.h>
@@ -11,32 +12,51 @@
 namespace heed::examples {
 
 namespace {
-// Prints a text that grows, whole characters only.
+// Prints a text that grows token by token, whole characters only.
 class GrowingText {
  public:
-  explicit GrowingText(const data::Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+  // `begin` is printed with the first token that follows, or at the end.
+  GrowingText(const data::Tokenizer& tokenizer, std::vector<int64_t> begin)
+      : tokenizer_(tokenizer), tokens_(std::move(begin)) {}
 
-  void add(const std::vector<int64_t>& tokens) {
-    tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
-    std::string text = decode_text(tokenizer_, tokens_);
-    text.resize(text.size() - data::utf8_unfinished(text));
-    if (text.size() <= printed_) return;
-    std::printf("%s", data::utf8_mended(std::string_view(text).substr(printed_)).c_str());
+  void add(int64_t token) {
+    tokens_.push_back(token);
+    print();
     std::fflush(stdout);
-    printed_ = text.size();
+  }
+  void end() {
+    print();
+    std::printf("\n");
   }
 
  private:
+  void print() {
+    std::string text = decode_text(tokenizer_, tokens_);
+    text.resize(text.size() - data::utf8_unfinished(text));
+    if (text.size() > printed_) {
+      std::string more = data::utf8_mended(std::string_view(text).substr(printed_));
+      std::fwrite(more.data(), 1, more.size(), stdout);
+      printed_ = text.size();
+    }
+    // What comes later is decoded without the lines before it.
+    if (!tokens_.empty() && tokens_.back() == data::kEos) {
+      tokens_.clear();
+      printed_ = 0;
+    }
+  }
+
   const data::Tokenizer& tokenizer_;
-  std::vector<int64_t> tokens_;
-  size_t printed_ = 0;  // bytes
+  std::vector<int64_t> tokens_;  // of this line
+  size_t printed_ = 0;           // bytes of it
 };
 
 void continue_text(const GenerateSettings& s, const models::LanguageModel& model,
                    const std::vector<int64_t>& prompt, GrowingText& out) {
   if (s.beam > 0) {
     models::BeamOptions options{.beam = s.beam, .length_extra = s.tokens, .rules = s.rules};
-    return out.add(models::beam_search(model, {.prompts = {prompt}}, options)[0].front().tokens);
+    auto lists = models::beam_search(model, {.prompts = {prompt}}, options);
+    for (int64_t token : lists[0].front().tokens) out.add(token);
+    return;
   }
   models::SampleOptions options{.max_tokens = s.tokens,
                                 .temperature = s.temperature,
@@ -44,7 +64,7 @@ void continue_text(const GenerateSettings& s, const models::LanguageModel& model
                                 .top_p = s.top_p,
                                 .seed = static_cast<uint64_t>(s.seed),
                                 .rules = s.rules,
-                                .on_token = [&](int64_t, int64_t token) { out.add({token}); }};
+                                .on_token = [&](int64_t, int64_t token) { out.add(token); }};
   models::generate(model, prompt, options);
 }
 }  // namespace
@@ -66,10 +86,9 @@ int generate_command(const GenerateSettings& s) {
   bool bytes = std::string_view(tokenizer.kind()) == "byte";
   std::vector<int64_t> text = tokenizer.encode(s.prompt), prompt = text;
   if (prompt.empty()) prompt = bytes ? tokenizer.encode("\n") : std::vector<int64_t>{data::kEos};
-  GrowingText out(tokenizer);
-  out.add(text);
+  GrowingText out(tokenizer, std::move(text));
   continue_text(s, *saved.model, prompt, out);
-  std::printf("\n");
+  out.end();
   return 0;
 }
 

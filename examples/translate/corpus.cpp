@@ -62,11 +62,14 @@ EncodedCorpus encode(const data::Tokenizer& tokenizer, const data::ParallelCorpu
   std::vector<data::TokenPair> all =
       data::encode_pairs(tokenizer, tokenizer, corpus.source, corpus.target);
   EncodedCorpus encoded;
+  auto place = [&](const std::string& file, size_t i) {  // generated pairs have no lines
+    return i < corpus.line.size() ? str(file, ":", corpus.line[i]) : str("pair ", i + 1);
+  };
   for (size_t i = 0; i < all.size(); ++i) {
     data::TokenPair& pair = all[i];
     if (pair.source.empty() || pair.target.empty()) {
       if (!files.skip_empty)
-        throw IoError(str(pair.source.empty() ? files.source : files.target, ":", corpus.line[i],
+        throw IoError(str(place(pair.source.empty() ? files.source : files.target, i),
                           ": no token remains of this line (--skip-empty would drop the pair)"));
       ++encoded.left_out;
       continue;
@@ -74,6 +77,8 @@ EncodedCorpus encode(const data::Tokenizer& tokenizer, const data::ParallelCorpu
     pair.source.push_back(data::kEos);
     encoded.pairs.push_back(std::move(pair));
   }
+  if (encoded.pairs.empty())
+    throw IoError(str(files.source, ": no pair with tokens on both sides"));
   return encoded;
 }
 

@@ -44,17 +44,17 @@ int run_command(const TranslateSettings& s) {
     lines.clear();
   };
   data::LineReader input("/dev/stdin");
-  auto next = [&](std::string& line) {
+  auto or_flush = [&](auto&& read) {
     try {
-      return input.next(line);
+      return read();
     } catch (const IoError&) {
       flush();
       throw;
     }
   };
-  for (std::string line; next(line);) {
+  for (std::string line; or_flush([&] { return input.next(line); });) {
     lines.push_back(std::move(line));
-    if (lines.size() == kPiece || !input.ready()) flush();
+    if (lines.size() == kPiece || !or_flush([&] { return input.ready(); })) flush();
   }
   flush();
   return 0;

@@ -17,12 +17,12 @@ FOLDERS = ("autograd", "backends", "cmake", "core", "data", "examples", "models"
 SOURCES = {".cmake", ".cpp", ".cu", ".cuh", ".h", ".py"}
 
 
-def patterns(text):
-    """Glob patterns of what stands between backquotes, up to the first space."""
-    words = [quoted.split()[0] for quoted in re.findall(r"`([^`]+)`", text)]
+def names(text):
+    """What stands between backquotes, up to the first space."""
+    words = re.findall(r"`([^`\s]+)[^`]*`", text)
     found = set()
     while words:
-        word = re.sub(r"NAME|<[^>]*>", "*", words.pop())
+        word = words.pop()
         braces = re.search(r"{([^{}]*)}", word)
         if braces:
             words += [word[:braces.start()] + each + word[braces.end():]
@@ -32,26 +32,33 @@ def patterns(text):
     return found
 
 
+def patterns(found):
+    return {re.sub(r"NAME|<[^>]*>", "*", name) for name in found}
+
+
 def first_column(text):
+    """The glob patterns in the first column of the tables of files."""
     rows, listing = [], False
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split("|")]
         listing = len(cells) > 2 and (listing or cells[1] in ("file", "header", "script"))
         if listing:
             rows.append(cells[1])
-    return "\n".join(rows)
+    return patterns(names("\n".join(rows)))
 
 
 def check(folder):
     text = (folder / "README.md").read_text()
-    named = patterns(text)
+    listed = first_column(text)
+    # Elsewhere, a pattern for all files says nothing of these.
+    named = listed | {each for each in patterns(names(text)) if not re.match(r"\*(\.|$)", each)}
     files = sorted(file for file in folder.iterdir() if file.suffix in SOURCES)
-    seen = {file.stem for file in files for each in named
-            if fnmatch.fnmatch(file.name, each) or fnmatch.fnmatch(file.stem, each)}
+    seen = {file.stem for file in files for name in (file.name, file.stem)
+            if any(fnmatch.fnmatch(name, each) for each in named)}
     for file in files:
         if file.stem not in seen:
             yield f"{folder}/README.md does not name {file.name}"
-    for each in sorted(patterns(first_column(text))):
+    for each in sorted(listed):
         if not any(folder.glob(each)) and not any(folder.glob(each + ".*")):
             yield f"{folder}/README.md names {each}, which is not there"
 

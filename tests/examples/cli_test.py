@@ -5,6 +5,7 @@ is wrong.
 cli_test.py BIN_DIR
 """
 import gzip
+import zlib
 import xml.etree.ElementTree as ElementTree
 
 from command_line import (answers, bad, failures, good, prints_as_it_goes, run,
@@ -143,6 +144,11 @@ def main(work):
     answers("translate", "run", "--model", run_dir, lines=[b"the old dog\n", b"the cat\n"])
     bad("stdin:3: invalid UTF-8", "translate", "run", "--model", run_dir,
         stdin=b"the old dog\nthe cat\nthe \xff\n", lines_before=2)
+    # Text of 100 KiB and one line behind it, compressed, without its end.
+    long = "".join(f"the cat {i}\n" for i in range(9000)).encode()
+    cut = gzip.compress(b"the cat\n", 0) + gzip.compress(long)[:2000]
+    bad("the file is truncated", "translate", "run", "--model", run_dir, stdin=cut,
+        lines_before=1 + zlib.decompressobj(31).decompress(gzip.compress(long)[:2000]).count(b"\n"))
     result = good("translate", "eval", "--model", run_dir, "--src", src, "--ref", tgt,
                   "--beam", "1")
     if not result.startswith("BLEU = ") or "(greedy, 13a, cased, 24 sentences)" not in result:
@@ -214,7 +220,12 @@ def main(work):
     for seed in range(5):  # bytes of a model that has hardly learned
         result = run(["lm", "generate", "--model", lm_dir, "--tokens", "40", "--seed", str(seed),
                       "--temperature", "3"])
-        result.stdout.decode()  # UnicodeDecodeError unless it is UTF-8
+        text = result.stdout.decode(errors="surrogateescape")
+        if result.returncode or len(text) < 5 or any("\udc80" <= c <= "\udcff" for c in text):
+            failures.append(f"generate: not UTF-8: {result.stdout!r} {result.stderr!r}")
+    result = run(["lm", "generate", "--model", lm_dir, "--prompt", "the ", "--top-p", "0"])
+    if result.stdout:
+        failures.append(f"generate: prints before it refuses: {result.stdout!r}")
     once = ["--prompt", "the ", "--tokens", "40", "--no-repeat-ngram", "2"]
     for way in (["--beam", "2"], ["--temperature", "0", "--repetition-penalty", "1.2"]):
         text = good("lm", "generate", "--model", lm_dir, *once, *way).rstrip("\n")

@@ -67,7 +67,11 @@ def answers(*words, lines):
                 process.kill()
                 failures.append(f"{' '.join(map(str, words))}\n    no answer to {line!r}")
                 return
-        rest, errors = process.communicate(timeout=60)
+        try:
+            rest, errors = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            rest, errors = b"", b"it does not end with its input"
         if process.returncode or rest or errors:
             failures.append(f"{' '.join(map(str, words))}\n    {rest!r}, {errors!r}")
 
@@ -77,7 +81,7 @@ def prints_as_it_goes(*words):
     global count
     count += 1
     with subprocess.Popen([BIN / words[0], *words[1:]], stdout=subprocess.PIPE) as process:
-        if not select.select([process.stdout], [], [], 60)[0]:
+        if not (select.select([process.stdout], [], [], 60)[0] and process.stdout.read(1)):
             failures.append(f"{' '.join(map(str, words))}\n    nothing after a minute")
         process.kill()
 
