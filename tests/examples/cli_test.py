@@ -144,7 +144,7 @@ def main(work):
     answers("translate", "run", "--model", run_dir, lines=[b"the old dog\n", b"the cat\n"])
     bad("stdin:3: invalid UTF-8", "translate", "run", "--model", run_dir,
         stdin=b"the old dog\nthe cat\nthe \xff\n", lines_before=2)
-    # Text of 100 KiB and one line behind it, compressed, without its end.
+    # Compressed: one line, then many of which the end is missing.
     long = "".join(f"the cat {i}\n" for i in range(9000)).encode()
     cut = gzip.compress(b"the cat\n", 0) + gzip.compress(long)[:2000]
     bad("the file is truncated", "translate", "run", "--model", run_dir, stdin=cut,
