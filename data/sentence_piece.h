@@ -5,6 +5,10 @@
 // Ids: 0 <pad>, 1 <unk>, 2 <bos>, 3 <eos>, then the pieces. Train on both languages at once for one
 // joint vocabulary. Training is deterministic: the same lines and options give the same bytes.
 //
+// Lines of any length are used whole. The library keeps U+2585 and NUL to itself: they are left out
+// of the text to train on, and the log says of how many lines; it also says when the text gives
+// fewer tokens than were asked for.
+//
 //   SentencePieceOptions options{.vocab_size = 6000, .algorithm = SentencePieceAlgorithm::bpe};
 //   SentencePiece joint = SentencePiece::train(lines, options);
 //
@@ -27,12 +31,18 @@ struct SentencePieceOptions {
   SentencePieceAlgorithm algorithm = SentencePieceAlgorithm::unigram;
   // Part of the text whose characters get a piece of their own, in (0.98, 1].
   double character_coverage = 1.0;
+  // Characters without a piece of their own become their UTF-8 bytes, each one of 256 further
+  // tokens, instead of <unk>. decode turns bytes that are not valid UTF-8 into U+FFFD.
+  bool byte_fallback = false;
+  // For code: text as it is, neither normalised nor stripped. decode(encode(x)) = x unless x holds
+  // U+2581 (decoded as a blank) or NUL. Has byte_fallback too.
+  bool keep_whitespace = false;
 };
 
 class SentencePiece : public Tokenizer {
  public:
-  // ValueError: no text, a vocabulary too small for its characters, options out of range, invalid
-  // UTF-8.
+  // ValueError: no text, a vocabulary too small for its characters (says what they need), options
+  // out of range, invalid UTF-8.
   static SentencePiece train(std::span<const std::string> lines,
                              const SentencePieceOptions& options = {});
   // IoError: cannot be read, malformed, not unigram or BPE, or pad, unk, bos and eos are not ids 0
@@ -47,6 +57,8 @@ class SentencePiece : public Tokenizer {
   std::string piece(int64_t id) const override;
   int64_t size() const override;
   const char* kind() const override { return "sentencepiece"; }
+  std::optional<unsigned char> byte(int64_t id) const override;
+  bool keeps_whitespace() const override { return keeps_whitespace_; }
   const std::string& model() const;  // the bytes of the model file
 
  protected:
@@ -57,6 +69,7 @@ class SentencePiece : public Tokenizer {
   struct Model;
   SentencePiece(std::string bytes, const std::string& name);
   std::unique_ptr<Model> model_;
+  bool keeps_whitespace_ = false;
 };
 
 }  // namespace heed::data

@@ -76,14 +76,20 @@ std::string ByteTokenizer::decode(std::span<const int64_t> ids) const {
   return out;
 }
 
+std::optional<unsigned char> ByteTokenizer::byte(int64_t id) const {
+  check_id(id);
+  if (id < kSpecialTokens) return {};
+  return static_cast<unsigned char>(id - kSpecialTokens);
+}
+
 std::string ByteTokenizer::piece(int64_t id) const {
   check_id(id);
   static constexpr const char* kSpecials[] = {"<pad>", "<unk>", "<bos>", "<eos>"};
   if (id < kSpecialTokens) return kSpecials[id];
-  auto byte = static_cast<unsigned>(id - kSpecialTokens);
-  if (byte > 0x20 && byte < 0x7F) return std::string(1, static_cast<char>(byte));
+  unsigned char value = *byte(id);
+  if (value > 0x20 && value < 0x7F) return std::string(1, static_cast<char>(value));
   static constexpr char kHex[] = "0123456789ABCDEF";
-  return std::string("<") + kHex[byte >> 4] + kHex[byte & 15] + ">";
+  return std::string("<") + kHex[value >> 4] + kHex[value & 15] + ">";
 }
 
 }  // namespace heed::data

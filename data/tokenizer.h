@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,6 +34,10 @@ class Tokenizer {
   virtual std::string piece(int64_t id) const = 0;
   virtual int64_t size() const = 0;
   virtual const char* kind() const = 0;
+  // The byte that this token is, if it is one: characters may need several such tokens.
+  virtual std::optional<unsigned char> byte(int64_t) const { return {}; }
+  // Whether decode(encode(x)) has all of x's white space.
+  virtual bool keeps_whitespace() const { return false; }
   // Writes both files; makes the directory if it is missing. IoError.
   void save(const std::string& directory) const;
 
@@ -54,6 +59,8 @@ class ByteTokenizer : public Tokenizer {
   std::string piece(int64_t id) const override;
   int64_t size() const override { return 256 + kSpecialTokens; }
   const char* kind() const override { return "byte"; }
+  std::optional<unsigned char> byte(int64_t id) const override;
+  bool keeps_whitespace() const override { return true; }
 
  protected:
   const char* file_name() const override { return ""; }

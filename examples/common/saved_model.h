@@ -8,9 +8,7 @@
 #include <vector>
 
 #include <heed/core/error.h>
-#include <heed/data/sentence_piece.h>
 #include <heed/data/tokenizer.h>
-#include <heed/data/vocab.h>
 #include <heed/train/checkpoint.h>
 
 namespace heed::examples {
@@ -53,17 +51,6 @@ SavedModel<Model> load_model(const std::filesystem::path& checkpoint, FromJson&&
   train::load_checkpoint(checkpoint, *saved.model);
   saved.model->eval();
   return saved;
-}
-
-// word, bpe or unigram; `size` of word: at most so many, 0 = all.
-inline std::unique_ptr<data::Tokenizer> make_tokenizer(const std::string& kind, int64_t size,
-                                                       const std::vector<std::string>& lines) {
-  if (kind == "word")
-    return std::make_unique<data::WordVocab>(data::WordVocab::build(lines, {.max_size = size}));
-  auto algorithm =
-      kind == "bpe" ? data::SentencePieceAlgorithm::bpe : data::SentencePieceAlgorithm::unigram;
-  return std::make_unique<data::SentencePiece>(
-      data::SentencePiece::train(lines, {.vocab_size = size, .algorithm = algorithm}));
 }
 
 }  // namespace heed::examples

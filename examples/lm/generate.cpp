@@ -1,5 +1,6 @@
 // `lm generate`: text from a trained language model.
 #include <cstdio>
+#include <optional>
 #include <utility>
 
 #include <heed/data/utf8.h>
@@ -31,8 +32,7 @@ class GrowingText {
 
  private:
   void print() {
-    std::string text = decode_text(tokenizer_, tokens_);
-    text.resize(text.size() - data::utf8_unfinished(text));
+    std::string text = decode_text(tokenizer_, {tokens_.begin(), tokens_.end() - unfinished()});
     if (text.size() > printed_) {
       std::string more = data::utf8_mended(std::string_view(text).substr(printed_));
       std::fwrite(more.data(), 1, more.size(), stdout);
@@ -43,6 +43,17 @@ class GrowingText {
       tokens_.clear();
       printed_ = 0;
     }
+  }
+
+  // Tokens at the end that are the first bytes of a character.
+  std::ptrdiff_t unfinished() const {
+    std::string bytes;
+    for (auto token = tokens_.rbegin(); token != tokens_.rend() && bytes.size() < 4; ++token) {
+      std::optional<unsigned char> byte = tokenizer_.byte(*token);
+      if (!byte) break;
+      bytes.insert(bytes.begin(), static_cast<char>(*byte));
+    }
+    return static_cast<std::ptrdiff_t>(data::utf8_unfinished(bytes));
   }
 
   const data::Tokenizer& tokenizer_;

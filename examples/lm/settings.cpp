@@ -17,8 +17,8 @@ Settings settings_of(LmSettings& s) {
       {"text", &s.text, "text to learn from (.gz too); without it: a generated one", kMayChange},
       {"valid-text", &s.valid_text, "text for validation; without it the end of --text is held out",
        kMayChange},
-      {"tokenizer", &s.tokenizer, "byte, word, bpe or unigram"},
-      {"vocab-size", &s.vocab_size, "of word (at most so many), bpe and unigram"},
+  };
+  Settings sizes = {
       {"batch", &s.batch, "windows a batch"},
       {"context", &s.model.context, "tokens a window"},
       {"preset", &s.preset, "nano, mini, small or medium"},
@@ -29,18 +29,18 @@ Settings settings_of(LmSettings& s) {
       {"eval-every", &s.eval_every, "steps between evaluations; 0 = at each epoch's end",
        kMayChange},
   };
-  return joined({first, precision_settings(layer, s.precision),
+  return joined({first, settings_of(s.tokenizer, "byte, word, bpe or unigram"), sizes,
+                 precision_settings(layer, s.precision),
                  layer_settings(layer, s.model.stack.recompute), last, settings_of(s.training)});
 }
 
 namespace {
 void check(const LmSettings& s) {
-  require_one_of("--tokenizer", s.tokenizer, {"byte", "word", "bpe", "unigram"});
+  check(s.tokenizer, {"byte", "word", "bpe", "unigram"});
   require_one_of("--preset", s.preset, models::language_model_presets());
   check_precision(s.precision);
   require(!s.text.empty() || s.valid_text.empty(), "--valid-text needs --text");
-  require_in_range({{"--vocab-size", s.vocab_size, 8},
-                    {"--batch", s.batch, 1, 1'000'000},
+  require_in_range({{"--batch", s.batch, 1, 1'000'000},
                     {"--context", s.model.context, 2, 1'000'000},
                     {"--eval-every", s.eval_every, 0}});
   check_dropout(s.model.stack.layer);
@@ -67,7 +67,7 @@ std::vector<int64_t> encode_text(const data::Tokenizer& tokenizer, const std::st
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     std::vector<int64_t> part;
-    if (!data::is_blank(line)) part = tokenizer.encode(line);
+    if (tokenizer.keeps_whitespace() || !data::is_blank(line)) part = tokenizer.encode(line);
     ids.insert(ids.end(), part.begin(), part.end());
     ids.push_back(data::kEos);
   }

@@ -10,14 +10,15 @@
 #include <heed/models/language_model.h>
 #include <heed/models/token_rules.h>
 
+#include "../common/tokenizer_settings.h"
 #include "../common/training.h"
 
 namespace heed::examples {
 
 struct LmSettings {
   std::string text, valid_text;  // without text: a generated one
-  std::string tokenizer = "byte";
-  int64_t vocab_size = 4000, batch = 32;
+  TokenizerSettings tokenizer{.kind = "byte", .vocab_size = 4000};
+  int64_t batch = 32;
   std::string preset = "nano";  // sizes of the model
   std::string precision = "f32";
   models::LanguageModelConfig model{.context = 128};

@@ -36,14 +36,14 @@ std::string load_text(const LmSettings& s) {
 }
 
 std::unique_ptr<data::Tokenizer> learn_tokenizer(const LmSettings& s, const std::string& text) {
-  if (s.tokenizer == "byte") return std::make_unique<data::ByteTokenizer>();
+  if (s.tokenizer.kind == "byte") return std::make_unique<data::ByteTokenizer>();
   std::vector<std::string> lines;
   for (size_t begin = 0; begin < text.size();) {
     size_t end = std::min(text.find('\n', begin), text.size());
     lines.push_back(text.substr(begin, end - begin));
     begin = end + 1;
   }
-  return make_tokenizer(s.tokenizer, s.vocab_size, lines);
+  return make_tokenizer(s.tokenizer, lines);
 }
 
 double mean_loss(const models::LanguageModel& model, const data::TokenWindows& windows) {
@@ -97,7 +97,7 @@ int train_command(const LmSettings& s) {
       "%s: %zu tokens to learn from, %zu for validation; %lld tokens in the vocabulary (%s), %s "
       "an epoch\n",
       s.text.empty() ? "generated text" : s.text.c_str(), ids.size(), valid_ids.size(),
-      static_cast<long long>(tokenizer->size()), s.tokenizer.c_str(),
+      static_cast<long long>(tokenizer->size()), s.tokenizer.kind.c_str(),
       counted(windows.count(0), "batch", "batches").c_str());
   std::fflush(stdout);
 

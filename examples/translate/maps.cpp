@@ -1,4 +1,7 @@
 // The attention of a translation as a page to explore.
+#include <algorithm>
+#include <optional>
+
 #include <heed/models/attention_maps.h>
 #include <heed/viz/attention_page.h>
 
@@ -13,11 +16,35 @@ std::vector<std::string> pieces(const data::Tokenizer& tokenizer, const std::vec
   for (int64_t id : ids) out.push_back(tokenizer.piece(id));
   return out;
 }
+
+// Of the first 50 translations the first whose source has 8 to 16 tokens, which is neither trivial
+// nor wide, or else the shortest that fits on a page.
+std::optional<size_t> choose(const data::Tokenizer& tokenizer,
+                             const std::vector<std::string>& sources,
+                             const std::vector<std::string>& translations) {
+  constexpr size_t kWidest = 200;  // tokens: 300 maps of such a sentence fit on a page
+  std::optional<size_t> best;
+  size_t shortest = kWidest + 1;
+  for (size_t i = 0; i < std::min<size_t>(50, translations.size()); ++i) {
+    if (translations[i].empty()) continue;
+    size_t tokens = tokenizer.encode(sources[i]).size(),
+           widest = std::max(tokens, tokenizer.encode(translations[i]).size());
+    if (tokens >= 8 && tokens <= 16 && widest <= kWidest) return i;
+    if (widest < shortest) {
+      shortest = widest;
+      best = i;
+    }
+  }
+  return best;
+}
 }  // namespace
 
 bool save_attention(const models::Transformer& model, const data::Tokenizer& tokenizer,
-                    const std::string& source, const std::string& translation,
-                    const std::string& file) {
+                    const std::vector<std::string>& sources,
+                    const std::vector<std::string>& translations, const std::string& file) {
+  std::optional<size_t> chosen = choose(tokenizer, sources, translations);
+  if (!chosen) return false;
+  const std::string &source = sources[*chosen], &translation = translations[*chosen];
   std::vector<int64_t> from = encode_source(tokenizer, source), to = tokenizer.encode(translation);
   to.insert(to.begin(), data::kBos);
   auto s = static_cast<int64_t>(from.size()), t = static_cast<int64_t>(to.size());

@@ -27,10 +27,11 @@ std::string bleu_line(double bleu, int64_t beam, int64_t sentences);
 void print_samples(const data::ParallelCorpus& corpus, const std::vector<std::string>& translations,
                    size_t count);
 
-// Attention of one translation as an HTML page, all layers and heads. False where no attention of
-// the model has weights to show: there is no page then.
+// Attention of one of the first translations as an HTML page, all layers and heads. False where no
+// attention of the model has weights to show, or all those translations are empty or too long:
+// there is no page then.
 bool save_attention(const models::Transformer& model, const data::Tokenizer& tokenizer,
-                    const std::string& source, const std::string& translation,
-                    const std::string& file);
+                    const std::vector<std::string>& sources,
+                    const std::vector<std::string>& translations, const std::string& file);
 
 }  // namespace heed::examples

@@ -19,8 +19,8 @@ Settings settings_of(TrainSettings& s) {
       {"valid-tgt", &s.valid_tgt, "their translations", kMayChange},
       {"skip-empty", &s.skip_empty, "leave out pairs with an empty side instead of stopping"},
       {"toy-pairs", &s.toy_pairs, "training pairs of the toy language pair"},
-      {"tokenizer", &s.tokenizer, "word, bpe or unigram: one vocabulary for both languages"},
-      {"vocab-size", &s.vocab_size, "its size; word: at most so many, 0 = all"},
+  };
+  Settings sizes = {
       {"max-tokens", &s.max_tokens, "size of a batch, padding included"},
       {"max-length", &s.max_length, "longer sentences are left out of training"},
       {"preset", &s.preset, "tiny, base or big"},
@@ -42,15 +42,17 @@ Settings settings_of(TrainSettings& s) {
       {"bleu-sentences", &s.bleu_sentences, "sentences for the greedy BLEU of each epoch; 0 = none",
        kMayChange},
   };
-  return joined({first, precision_settings(layer, s.precision), form,
-                 layer_settings(layer, s.model.recompute), last, settings_of(s.training)});
+  return joined(
+      {first, settings_of(s.tokenizer, "word, bpe or unigram: one vocabulary for both languages"),
+       sizes, precision_settings(layer, s.precision), form,
+       layer_settings(layer, s.model.recompute), last, settings_of(s.training)});
 }
 
 // The toy pair has no noise to be robust against: no dropout, no smoothing, and pre-norm, which
 // gets there in half the steps.
 TrainSettings toy_defaults() {
   TrainSettings s;
-  s.tokenizer = "word";
+  s.tokenizer.kind = "word";
   s.toy_pairs = 50000;
   s.max_tokens = 2048;
   s.model.layer.norm_first = true;
@@ -64,8 +66,8 @@ TrainSettings toy_defaults() {
 // For some ten thousand pairs of real text.
 TrainSettings file_defaults() {
   TrainSettings s;
-  s.tokenizer = "bpe";
-  s.vocab_size = 6000;
+  s.tokenizer.kind = "bpe";
+  s.tokenizer.vocab_size = 6000;
   s.max_tokens = 2048;
   s.model.layer.dropout = 0.2;
   s.label_smoothing = 0.1;
@@ -82,12 +84,10 @@ void check(const TrainSettings& s) {
   require(s.valid_src.empty() == s.valid_tgt.empty(),
           "--valid-src and --valid-tgt are needed together");
   require(!s.src.empty() || s.valid_src.empty(), "--valid-src needs --src and --tgt");
-  require_one_of("--tokenizer", s.tokenizer, {"word", "bpe", "unigram"});
+  check(s.tokenizer, {"word", "bpe", "unigram"});
   require_one_of("--preset", s.preset, models::transformer_presets());
   check_precision(s.precision);
-  int64_t vocabulary = s.tokenizer == "word" ? 0 : 8;
   require_in_range({{"--toy-pairs", s.toy_pairs, s.is_toy() ? 1 : 0, 10'000'000},
-                    {"--vocab-size", s.vocab_size, vocabulary},
                     {"--max-tokens", s.max_tokens, 8},
                     {"--max-length", s.max_length, 2},
                     {"--average", s.average, 0},

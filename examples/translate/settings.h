@@ -7,6 +7,7 @@
 #include <heed/models/beam_search.h>
 #include <heed/models/transformer.h>
 
+#include "../common/tokenizer_settings.h"
 #include "../common/training.h"
 
 namespace heed::examples {
@@ -16,8 +17,7 @@ struct TrainSettings {
   std::string src, tgt, valid_src, valid_tgt;
   bool skip_empty = false;
   int64_t toy_pairs = 0;
-  std::string tokenizer;
-  int64_t vocab_size = 0;
+  TokenizerSettings tokenizer;
   int64_t max_tokens = 0, max_length = 256;
   // Model.
   std::string preset = "tiny";  // its sizes

@@ -69,7 +69,7 @@ void TranslationRun::prepare() {
   } else {
     std::vector<std::string> lines = corpora_.train.source;
     lines.insert(lines.end(), corpora_.train.target.begin(), corpora_.train.target.end());
-    tokenizer_ = make_tokenizer(s_.tokenizer, s_.vocab_size, lines);
+    tokenizer_ = make_tokenizer(s_.tokenizer, lines);
   }
 
   manual_seed(static_cast<uint64_t>(s_.training.seed));
@@ -111,7 +111,7 @@ void TranslationRun::print_first_lines() const {
   if (batches_->dropped()) dropped = str(", ", batches_->dropped(), " pairs too long");
   if (left_out_) dropped += ", " + counted(left_out_, "pair") + " without a token left out";
   std::printf("%s; %lld tokens in the vocabulary (%s), %s an epoch%s\n", corpora_.note.c_str(),
-              static_cast<long long>(tokenizer_->size()), s_.tokenizer.c_str(),
+              static_cast<long long>(tokenizer_->size()), s_.tokenizer.kind.c_str(),
               counted(batches_->count(0), "batch", "batches").c_str(), dropped.c_str());
   std::fflush(stdout);
 }
@@ -226,15 +226,7 @@ void TranslationRun::finish(const train::TrainState& state) {
               {"beam", s_.beam},
               {"sentences", scores.sentences},
               {"seconds", state.seconds}});
-  size_t shown = 0;  // a sentence that is neither trivial nor too wide for a page
-  for (size_t i = 0; i < std::min<size_t>(50, translations.size()); ++i) {
-    size_t tokens = tokenizer_->encode(corpora_.test.source[i]).size();
-    if (tokens >= 8 && tokens <= 16 && !translations[i].empty()) {
-      shown = i;
-      break;
-    }
-  }
-  if (save_attention(*model_, *tokenizer_, corpora_.test.source[shown], translations[shown],
+  if (save_attention(*model_, *tokenizer_, corpora_.test.source, translations,
                      out / "attention.html"))
     std::printf("attention of each head, to explore: %s\n", (out / "attention.html").c_str());
   if (train::save_loss_chart(out / "metrics.jsonl", out / "losses.svg", "valid_loss"))

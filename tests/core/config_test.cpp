@@ -1,28 +1,13 @@
 #include <heed/core/config.h>
 
-#include <cstdlib>
-#include <optional>
 #include <string>
 
 #include <heed/core/error.h>
 #include <heed/tests/support/catch.h>
+#include <heed/tests/support/variable.h>
 
 using namespace heed;
-
-namespace {
-struct Variable {  // an environment variable for one test; afterwards it is what it was
-  Variable(const char* n, const char* value) : name(n) {
-    if (const char* given = std::getenv(n)) before = given;
-    setenv(n, value, 1);
-  }
-  ~Variable() {
-    if (before) setenv(name, before->c_str(), 1);
-    else unsetenv(name);
-  }
-  const char* name;
-  std::optional<std::string> before{};
-};
-}  // namespace
+using heed::test::Variable;
 
 TEST_CASE("a bad environment variable is an error that names it and what is allowed") {
   for (auto [name, value, allowed] : {std::tuple{"HEED_THREADS", "many", "integer from 1 to 1024"},

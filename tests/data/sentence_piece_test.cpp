@@ -1,14 +1,17 @@
 #include <heed/data/sentence_piece.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <set>
 
+#include <heed/core/config.h>
 #include <heed/core/error.h>
 #include <heed/data/sentence_piece_check.h>
 #include <heed/data/toy_translation.h>
 #include <heed/tests/data/temp_dir.h>
 #include <heed/tests/support/catch.h>
+#include <heed/tests/support/variable.h>
 
 using namespace heed;
 using namespace heed::data;
@@ -124,9 +127,117 @@ TEST_CASE("SentencePiece: what cannot be trained") {
   REQUIRE_THROWS_SAYING(SentencePiece::train(blank), ValueError, "no text to train on in 2 lines");
   REQUIRE_THROWS_SAYING(SentencePiece::train(bad), ValueError, "line 2 is not valid UTF-8");
   CHECK_THROWS_AS(SentencePiece::train(text(), {.vocab_size = 4}), ValueError);
-  REQUIRE_THROWS_SAYING(SentencePiece::train(text(), {.vocab_size = 10}), ValueError,
-                        "training failed");
+  REQUIRE_THROWS_SAYING(SentencePiece::train(Texts{"abc cab"}, {.vocab_size = 6}), ValueError,
+                        "vocab_size of at least 8 expected, got 6");  // a, b, c and the blank
+  REQUIRE_THROWS_SAYING(
+      SentencePiece::train(Texts{"abc cab"}, {.vocab_size = 200, .byte_fallback = true}),
+      ValueError, "at least 264 expected, got 200");
   CHECK_THROWS_AS(SentencePiece::train(text(), {.character_coverage = 1.5}), ValueError);
+}
+
+TEST_CASE("SentencePiece: lines of any length are used whole") {
+  auto algorithm = GENERATE(SentencePieceAlgorithm::unigram, SentencePieceAlgorithm::bpe);
+  SentencePieceOptions options{.vocab_size = 300, .algorithm = algorithm};
+  std::string joined;
+  for (const std::string& line : text()) joined += (joined.empty() ? "" : " ") + line;
+  REQUIRE(joined.size() > 50'000);
+  SentencePiece words = SentencePiece::train(text(), options),
+                long_line = SentencePiece::train(Texts{joined}, options);
+  CHECK(long_line.size() == words.size());
+  CHECK(long_line.decode(long_line.encode(joined)) == joined);
+  if (algorithm == SentencePieceAlgorithm::bpe) CHECK(long_line.model() == words.model());
+
+  std::string unbroken;  // one word, longer than what the library takes in BPE
+  while (unbroken.size() < 70'000) unbroken += unbroken.size() % 3 ? "ab" : "b\xC3\xA4";
+  SentencePiece one = SentencePiece::train(Texts{unbroken}, options);
+  CHECK(one.decode(one.encode(unbroken)) == unbroken);
+}
+
+namespace {
+std::vector<std::string> logged;
+struct Logged {
+  Logged() : level("HEED_LOG", "info") {
+    logged.clear();
+    set_log_handler([](LogLevel, std::string_view message) { logged.emplace_back(message); });
+  }
+  ~Logged() { set_log_handler(nullptr); }
+  Variable level;
+};
+}  // namespace
+
+TEST_CASE("SentencePiece: the log says what was left out, and that the vocabulary is small") {
+  Logged log;
+  Texts lines = {"red \xE2\x96\x85 blue", "red blue", std::string("blue\0red", 8), "green"};
+  SentencePiece small = SentencePiece::train(lines, {.vocab_size = 500});
+  REQUIRE(logged.size() == 2);
+  CHECK_THAT(logged[0], ContainsSubstring("U+2585 and NUL") && ContainsSubstring("2 of 4 lines"));
+  CHECK_THAT(logged[1],
+             ContainsSubstring(str("gives ", small.size(), " tokens, not the 500 asked for")));
+  CHECK(small.decode(small.encode("red blue green")) == "red blue green");
+
+  logged.clear();
+  CHECK(SentencePiece::train(text(), {.vocab_size = 60}).size() == 60);
+  CHECK(logged.empty());
+}
+
+TEST_CASE("SentencePiece: bytes instead of <unk>") {
+  SentencePiece model = SentencePiece::train(text(), {.vocab_size = 700, .byte_fallback = true});
+  CHECK_FALSE(model.keeps_whitespace());
+  std::string odd = "the \xF0\x9F\x98\x80 cat";
+  Ids ids = model.encode(odd);
+  CHECK(std::count(ids.begin(), ids.end(), kUnk) == 0);
+  CHECK(model.decode(ids) == odd);
+  std::string bytes;
+  for (int64_t id : ids)
+    if (auto byte = model.byte(id)) bytes += static_cast<char>(*byte);
+  CHECK(bytes == "\xF0\x9F\x98\x80");
+  // Not all bytes of a character.
+  auto first = std::find_if(ids.begin(), ids.end(), [&](int64_t id) { return model.byte(id); });
+  ids.erase(first);
+  CHECK_THAT(model.decode(ids), ContainsSubstring("\xEF\xBF\xBD"));
+  CHECK(model.decode(model.encode("<0x41>")) == "<0x41>");
+}
+
+TEST_CASE("SentencePiece: text with all its white space") {
+  auto algorithm = GENERATE(SentencePieceAlgorithm::unigram, SentencePieceAlgorithm::bpe);
+  Texts code = {"def f(x):", "    if x  >  3:", "        return x", "    return -x", "\tg = f"};
+  Texts lines;
+  for (int i = 0; i < 20; ++i) lines.insert(lines.end(), code.begin(), code.end());
+  SentencePiece model = SentencePiece::train(
+      lines, {.vocab_size = 320, .algorithm = algorithm, .keep_whitespace = true});
+  CHECK(model.keeps_whitespace());
+  CHECK(model.encode("        ").size() < 8);  // several blanks are one token
+  Texts exact = code;
+  for (const char* more : {" ",
+                           "   ",
+                           "a ",
+                           " a",
+                           "\t\t",
+                           "a\r",
+                           "\n",
+                           "x\xC2\xA0y",
+                           "\xE3\x80\x80",
+                           "\xEF\xAC\x81 \xEF\xBC\xA1",
+                           "e\xCC\x81",
+                           "\xC2\xAD",
+                           "\xE2\x80\x8B",
+                           "\xEF\xBB\xBF",
+                           "\xE2\x96\x85",
+                           "\x01\x7F",
+                           "\xF0\x9F\x98\x80",
+                           "<eos>",
+                           "<unk> <0x0A>",
+                           "\xEF\xBF\xBD",
+                           " \xE2\x81\x87 "})
+    exact.push_back(more);
+  for (const std::string& line : exact) {
+    CAPTURE(line);
+    Ids ids = model.encode(line);
+    CHECK(model.decode(ids) == line);
+    CHECK(std::all_of(ids.begin(), ids.end(), [](int64_t id) { return id >= kSpecialTokens; }));
+  }
+  CHECK(model.decode(model.encode("a\xE2\x96\x81"
+                                  "b")) == "a b");
 }
 
 TEST_CASE("SentencePiece check: models of the library pass, and small ones made by hand") {
