@@ -75,12 +75,22 @@ int64_t PairBatches::count(int64_t epoch) const {
   return static_cast<int64_t>(plan(epoch)->size());
 }
 
-PairBatch PairBatches::get(int64_t epoch, int64_t index) const {
+std::vector<int64_t> PairBatches::rows_of(int64_t epoch, int64_t index) const {
   auto batches = plan(epoch);
   if (index < 0 || index >= static_cast<int64_t>(batches->size()))
     throw ValueError(
         str("PairBatches: batch ", index, " of ", batches->size(), " in epoch ", epoch));
-  return make((*batches)[static_cast<size_t>(index)]);
+  return (*batches)[static_cast<size_t>(index)];
+}
+
+PairBatch PairBatches::get(int64_t epoch, int64_t index) const {
+  return make(rows_of(epoch, index));
+}
+
+int64_t PairBatches::target_tokens(int64_t epoch, int64_t index) const {
+  int64_t tokens = 0;
+  for (int64_t row : rows_of(epoch, index)) tokens += target_length(pair(row));
+  return tokens;
 }
 
 PairBatch PairBatches::make(std::span<const int64_t> rows) const {

@@ -65,12 +65,14 @@ class PairBatches {
   int64_t count(int64_t epoch) const;  // batches in this epoch
   // ValueError unless 0 <= index < count(epoch).
   PairBatch get(int64_t epoch, int64_t index) const;
-  PairBatch make(std::span<const int64_t> rows) const;  // any rows, in this order
+  int64_t target_tokens(int64_t epoch, int64_t index) const;  // of that batch
+  PairBatch make(std::span<const int64_t> rows) const;        // any rows, in this order
 
  private:
   using Plan = std::vector<std::vector<int64_t>>;  // rows of each batch
   Plan make_plan(int64_t epoch) const;
   std::shared_ptr<const Plan> plan(int64_t epoch) const;
+  std::vector<int64_t> rows_of(int64_t epoch, int64_t index) const;
 
   std::vector<TokenPair> pairs_;
   std::vector<int64_t> order_;  // rows in use

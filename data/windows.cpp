@@ -42,12 +42,17 @@ int64_t TokenWindows::count(int64_t epoch) const {
   return (static_cast<int64_t>(plan(epoch)->size()) + options_.batch - 1) / options_.batch;
 }
 
-TokenBatch TokenWindows::get(int64_t epoch, int64_t index) const {
-  auto begins = plan(epoch);
+int64_t TokenWindows::tokens(int64_t epoch, int64_t index) const {
   if (index < 0 || index >= count(epoch))
     throw ValueError(str("TokenWindows: batch ", index, " of ", count(epoch), " in epoch ", epoch));
-  int64_t windows = static_cast<int64_t>(begins->size()), first = index * options_.batch;
-  int64_t rows = std::min(options_.batch, windows - first), length = options_.length;
+  auto windows = static_cast<int64_t>(plan(epoch)->size());
+  return std::min(options_.batch, windows - index * options_.batch) * options_.length;
+}
+
+TokenBatch TokenWindows::get(int64_t epoch, int64_t index) const {
+  int64_t first = index * options_.batch, length = options_.length;
+  int64_t rows = tokens(epoch, index) / length;
+  auto begins = plan(epoch);
   TokenBatch batch{Array::empty({rows, length}, DType::i64, kCpu),
                    Array::empty({rows, length}, DType::i64, kCpu)};
   for (int64_t i = 0; i < rows; ++i) {

@@ -39,6 +39,7 @@ class TokenWindows {
   int64_t count(int64_t epoch) const;  // batches in this epoch
   // ValueError unless 0 <= index < count(epoch).
   TokenBatch get(int64_t epoch, int64_t index) const;
+  int64_t tokens(int64_t epoch, int64_t index) const;  // targets in that batch
 
  private:
   using Plan = std::vector<int64_t>;  // where each window begins

@@ -27,11 +27,12 @@ class BatchAhead {
       : count_(std::move(count)), make_(std::move(make)), capacity_(capacity) {}
 
   const Batch& get(int64_t epoch, int64_t index) {
+    if (index < 0 || index >= count_(epoch))
+      throw ValueError(str("BatchAhead: no batch ", index, " in epoch ", epoch));
     if (current_ && epoch == epoch_ && index == index_) return *current_;
     bool next = queue_ && epoch == next_epoch_ && index == next_index_;
     if (!next) start(epoch, index);
     current_ = queue_->next();
-    if (!current_) throw ValueError(str("BatchAhead: no batch ", index, " in epoch ", epoch));
     epoch_ = epoch;
     index_ = index;
     next_epoch_ = epoch;

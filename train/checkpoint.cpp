@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <system_error>
 
 #include <heed/core/config.h>
@@ -89,12 +90,20 @@ StateFile read_checked(const fs::path& directory) {
 }
 }  // namespace
 
+double mean_loss(const LossSums& terms) {
+  if (terms.empty()) return std::numeric_limits<double>::quiet_NaN();
+  double total = 0;
+  for (const auto& [name, term] : terms) total += term.mean();
+  return total;
+}
+
 CheckpointStore::CheckpointStore(std::string directory, int64_t keep_last)
     : directory_(std::move(directory)), keep_last_(keep_last) {
   if (keep_last < 1) throw ValueError(str("checkpoints: keep_last >= 1 expected, got ", keep_last));
   make_directories(directory_);
   for (const fs::path& entry : list_directory(directory_))
     if (is_stale(entry.filename().string())) remove_quietly(entry);
+  for (const std::string& step : all()) remove_quietly(fs::path(step) / str(kState, ".tmp"));
 }
 
 std::string CheckpointStore::save(const CheckpointContent& content, bool best) {
@@ -122,6 +131,17 @@ std::string CheckpointStore::save(const CheckpointContent& content, bool best) {
   remove_quietly(temporary);  // where it changed places with an older checkpoint of this step
   prune();
   return final.string();
+}
+
+void CheckpointStore::update(const TrainState& state, bool best) {
+  std::string name = str("step-", state.step);
+  fs::path root = directory_, file = root / name / kState;
+  StateFile content = read_state_file(file);
+  content.state = state;
+  // `best` first: where nothing comes after it, the run that goes on evaluates again.
+  if (best) replace_file(root / "best", name + "\n");
+  replace_file(file, to_json(content));
+  prune();
 }
 
 void CheckpointStore::prune() const {

@@ -5,12 +5,14 @@
 //   run/last, run/best    text files: "step-300"
 //
 // A checkpoint is written as step-N.tmp/, synced file by file, and renamed once; so it is there as
-// a whole or not at all, and the one before it stays until then. state.json holds size and CRC-32
-// of every other file; loading checks them, and changes nothing unless all fits.
+// a whole or not at all, and the one before it stays until then. Only its state is replaced later,
+// as a whole, when that step is evaluated. state.json holds size and CRC-32 of every other file;
+// loading checks them, and changes nothing unless all fits.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,6 +21,16 @@
 #include <heed/train/optimizer.h>
 
 namespace heed::train {
+
+// A weighted mean that grows.
+struct LossSum {
+  double sum = 0;  // of losses times weights
+  double weight = 0;
+  double mean() const { return sum / weight; }
+  bool operator==(const LossSum&) const = default;
+};
+using LossSums = std::map<std::string, LossSum>;  // by the name of the loss's term
+double mean_loss(const LossSums& terms);          // the sum of their means; NaN if there are none
 
 // Where training stands: between two updates.
 struct TrainState {
@@ -32,8 +44,9 @@ struct TrainState {
   bool evaluation_due = false;    // stopped between an update and its evaluation
   double seconds = 0;             // of training, earlier runs included
   int64_t tokens = 0;
-  double window_loss = 0;  // since the last log line: sum of loss x tokens
+  LossSums window_loss = {};  // since the last log line
   int64_t window_tokens = 0, window_steps = 0;
+  LossSums train_loss = {};  // since the last evaluation
 };
 
 struct CheckpointContent {
@@ -54,6 +67,10 @@ class CheckpointStore {
   // Writes step-<state.step>, then `last`, then `best` if asked; then deletes all but the newest
   // keep_last and the best. Returns its directory. IoError: what was there before still is.
   std::string save(const CheckpointContent& content, bool best = false);
+
+  // After the evaluation of what was saved last: replaces `best`, if asked, and that checkpoint's
+  // state, each as a whole. IoError: no checkpoint of state.step, or it cannot be written.
+  void update(const TrainState& state, bool best);
 
   std::optional<std::string> last() const;
   std::optional<std::string> best() const;

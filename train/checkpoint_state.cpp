@@ -73,6 +73,22 @@ bool stays_inside(const fs::path& path) {
     if (part == "..") return false;
   return true;
 }
+
+Json as_json(const LossSums& terms) {
+  Json out = Json::object();
+  for (const auto& [name, term] : terms) out[name] = {{"sum", term.sum}, {"weight", term.weight}};
+  return out;
+}
+
+LossSums read_loss(const fs::path& file, const Json& object, const std::string& where) {
+  Reader(file, object, where);  // checks that it is an object
+  LossSums terms;
+  for (const auto& [name, value] : object.items()) {
+    Reader term(file, value, str(where, ".", name, "."));
+    terms[name] = {term.number("sum"), term.number("weight")};
+  }
+  return terms;
+}
 }  // namespace
 
 std::string to_json(const StateFile& content) {
@@ -92,7 +108,9 @@ std::string to_json(const StateFile& content) {
       {"evaluation_due", s.evaluation_due},
       {"seconds", s.seconds},
       {"tokens", s.tokens},
-      {"window", {{"loss", s.window_loss}, {"tokens", s.window_tokens}, {"steps", s.window_steps}}},
+      {"window",
+       {{"loss", as_json(s.window_loss)}, {"tokens", s.window_tokens}, {"steps", s.window_steps}}},
+      {"train_loss", as_json(s.train_loss)},
       {"optimizer", content.optimizer},
       {"files", files}};
   Json whole = {{"format", kFormat}, {"crc32", crc_text(state.dump())}, {"state", state}};
@@ -129,9 +147,14 @@ StateFile read_state_file(const fs::path& file) {
   s.seconds = in.number("seconds");
   s.tokens = in.integer("tokens");
   Reader window(file, in.at("window"), "state.window.");
-  s.window_loss = window.number("loss");
   s.window_tokens = window.integer("tokens");
   s.window_steps = window.integer("steps");
+  if (!window.at("loss").is_number())
+    s.window_loss = read_loss(file, window.at("loss"), "state.window.loss");
+  else if (s.window_tokens > 0)  // as it was written before losses had terms
+    s.window_loss["loss"] = {window.number("loss"), static_cast<double>(s.window_tokens)};
+  if (state.contains("train_loss"))
+    s.train_loss = read_loss(file, in.at("train_loss"), "state.train_loss");
   content.optimizer = in.text("optimizer");
   Reader(file, in.at("files"), "state.files");
   for (const auto& [name, value] : in.at("files").items()) {

@@ -35,14 +35,16 @@ Json to_json(const MetricValue& value) {
   return nullptr;
 }
 
-// Bytes to keep: whole lines, up to the first whose step is too large.
-size_t kept_bytes(const std::string& text, int64_t keep_to_step) {
+// Bytes to keep: whole lines, up to the first that is to be written again.
+size_t kept_bytes(const std::string& text, int64_t keep_to_step, bool evaluation_due) {
   size_t last_newline = text.rfind('\n');
   size_t kept = last_newline == text.npos ? 0 : last_newline + 1;
   for_each_line(text, [&](int64_t, size_t begin, std::string_view line) {
     auto json = nlohmann::json::parse(line, nullptr, false);
-    bool later = json.is_object() && json.contains("step") && json["step"].is_number_integer() &&
-                 json["step"].get<int64_t>() > keep_to_step;
+    bool counted = json.is_object() && json.contains("step") && json["step"].is_number_integer();
+    int64_t step = counted ? json["step"].get<int64_t>() : 0;
+    bool of_evaluation = evaluation_due && !(json.contains("kind") && json["kind"] == "train");
+    bool later = counted && (step > keep_to_step || (step == keep_to_step && of_evaluation));
     if (later) kept = begin;
     return !later;
   });
@@ -50,13 +52,14 @@ size_t kept_bytes(const std::string& text, int64_t keep_to_step) {
 }
 }  // namespace
 
-MetricLog::MetricLog(std::string file, int64_t keep_to_step) : file_(std::move(file)) {
+MetricLog::MetricLog(std::string file, int64_t keep_to_step, bool evaluation_due)
+    : file_(std::move(file)) {
   auto fail = [&](const char* what) {
     throw IoError(str(file_, ": ", what, ": ", std::strerror(errno)));
   };
   if (file_exists(file_)) {
     std::string text = read_file(file_);
-    if (size_t kept = kept_bytes(text, keep_to_step); kept < text.size())
+    if (size_t kept = kept_bytes(text, keep_to_step, evaluation_due); kept < text.size())
       if (::truncate(file_.c_str(), static_cast<off_t>(kept)) != 0) fail("cannot be cut");
   }
   descriptor_ = ::open(file_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);

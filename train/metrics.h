@@ -41,8 +41,10 @@ class MetricLog {
   using Fields = std::vector<std::pair<std::string, MetricValue>>;
   MetricLog() = default;  // writes nowhere
   // Appends. A partial last line (a killed run's) is cut off, and so is everything from the first
-  // line on whose "step" is above `keep_to_step`: a run that goes on writes those again.
-  explicit MetricLog(std::string file, int64_t keep_to_step = std::numeric_limits<int64_t>::max());
+  // line on whose "step" is above `keep_to_step`: a run that goes on writes those again. Where that
+  // step's evaluation is still due, its lines of other kinds than "train" go as well.
+  explicit MetricLog(std::string file, int64_t keep_to_step = std::numeric_limits<int64_t>::max(),
+                     bool evaluation_due = false);
   ~MetricLog();
   MetricLog(MetricLog&& other) noexcept;
   MetricLog& operator=(MetricLog&& other) noexcept;

@@ -54,7 +54,7 @@ void Trainer::Loop::start() {
       saved_step = state.step;
       progress.line(str("going on from ", *last));
     }
-    log = MetricLog(config.out_dir + "/metrics.jsonl", state.step);
+    log = MetricLog(config.out_dir + "/metrics.jsonl", state.step, state.evaluation_due);
   }
   if (std::optional<int64_t> failed = optimizer.failed_step())
     throw ValueError(str("trainer: step ", *failed,
@@ -84,10 +84,11 @@ TrainResult Trainer::Loop::run() {
   bool updated = false, save_due = state.evaluation_due;
   std::optional<StopReason> stop;
   while (true) {
-    // An evaluation that is due comes first, in this run or in the one that goes on.
-    if (state.evaluation_due && !InterruptGuard::requested() && evaluate()) save(true);
+    // What an update ends with comes first, in this run or in the one that goes on. It is saved
+    // before it is evaluated, which may fail.
     if (save_due && unsaved) save(false);
     save_due = false;
+    if (state.evaluation_due && !InterruptGuard::requested()) evaluate();
     if ((stop = stop_reason())) break;
 
     int64_t count = task.batches(state.epoch);
@@ -111,7 +112,8 @@ TrainResult Trainer::Loop::run() {
     save_due = config.save_every > 0 ? state.step % config.save_every == 0 : evaluation_point;
   }
   bool evaluate_last = updated && task.evaluate && *stop != StopReason::interrupted;
-  if (evaluate_last && evaluated_step != state.step && evaluate()) save(true);
+  if (unsaved) save(false);
+  if (evaluate_last && evaluated_step != state.step) evaluate();
   if (unsaved) save(false);
   look();
   progress.finish();
@@ -119,28 +121,6 @@ TrainResult Trainer::Loop::run() {
   result.state = state;
   result.reason = *stop;
   return result;
-}
-
-// The gradients of the next batches. Returns the sum of their losses, and their tokens.
-std::pair<Tensor, int64_t> Trainer::Loop::gradients(int64_t batches) try {
-  Tensor total;
-  int64_t tokens = 0;
-  for (int64_t i = 0; i < batches; ++i) {
-    StepResult step = task.step(state.epoch, state.batch + i);
-    if (!step.loss.defined() || step.loss.numel() != 1)
-      throw ShapeError(
-          str("trainer: task.step must return a loss of one element, got ",
-              step.loss.defined() ? to_string(step.loss.shape()) : "an undefined tensor"));
-    step.loss.backward(cotangent_for(step.loss, batches));
-    NoGrad guard;
-    Tensor loss = step.loss.detach();
-    total = i == 0 ? loss : total + loss;
-    tokens += step.tokens;
-  }
-  return {total, tokens};
-} catch (...) {
-  running.undo();  // an update that does not come to its end changes nothing
-  throw;
 }
 
 // One update: the gradients of `accumulate` batches (fewer at an epoch's end), one step. Nothing in
@@ -154,39 +134,23 @@ void Trainer::Loop::update(int64_t epoch_batches) {
                     batches,
                     {default_generator().seed(), default_generator().offset()}});
   running.keep();
-  auto [total, tokens] = gradients(batches);
-  optimizer.watch(total);
+  Weights weights = weights_of(unseen.back());
+  std::vector<StepResult> steps = gradients(unseen.back(), weights);
+  optimizer.watch(last_loss);
   // Also without clipping: a gradient that is not finite must not reach the parameters.
   last_norm = optimizer.clip_grad_norm(
       config.clip_norm > 0 ? config.clip_norm : std::numeric_limits<double>::infinity());
   optimizer.step(schedule(state.step + 1));
   running.undo_if_failed(optimizer);
   optimizer.zero_grad();
-  {
-    NoGrad guard;
-    last_loss = total.reshape({}).to(DType::f64) / static_cast<double>(batches);
-    Tensor weighted = last_loss * static_cast<double>(tokens);
-    loss_sum = loss_sum.defined() ? loss_sum + weighted : weighted;
-  }
+  for (size_t i = 0; i < steps.size(); ++i)
+    add_up(steps[i], task.weights ? weights[i] : std::vector<double>());
   unsaved = true;
   ++state.step;
   state.batch += batches;
-  state.tokens += tokens;
-  state.window_tokens += tokens;
   ++state.window_steps;
   if (optimizer.device() == kCpu) look();
   window_seconds += since(begin);
-}
-
-const Tensor& Trainer::Loop::cotangent_for(const Tensor& loss, int64_t batches) {
-  double value = 1.0 / static_cast<double>(batches);
-  if (!cotangent.defined() || cotangent.dtype() != loss.dtype() ||
-      cotangent.shape() != loss.shape() || !(cotangent.device() == loss.device()) ||
-      cotangent_value != value) {
-    cotangent = loss.new_full(loss.shape(), value);
-    cotangent_value = value;
-  }
-  return cotangent;
 }
 
 void Trainer::Loop::look() {
@@ -205,8 +169,10 @@ void Trainer::Loop::look() {
                          "; the CPU names it: run one of them there"));
   result.loss = last_loss.item();
   gradient_norm = last_norm.item();
-  state.window_loss += loss_sum.item();
-  loss_sum = Tensor();
+  for (auto& [name, sum] : sums) {
+    if (sum.window.defined()) state.window_loss[name].sum = sum.window.item();
+    if (sum.train.defined()) state.train_loss[name].sum = sum.train.item();
+  }
 }
 
 // Runs the batches of the failed update again, with the same random numbers, to find the op.
@@ -224,10 +190,7 @@ void Trainer::Loop::diagnose(const Update& update) {
   running.keep();
   try {
     AnomalyMode anomaly;
-    for (int64_t i = 0; i < update.batches; ++i) {
-      Tensor again = task.step(update.epoch, update.batch + i).loss;
-      again.backward(cotangent_for(again, update.batches));
-    }
+    gradients(update, weights_of(update));
     std::string names;
     for (const std::string& name : optimizer.bad_gradients())
       names += (names.empty() ? "" : ", ") + name;

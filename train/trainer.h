@@ -20,6 +20,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <heed/nn/module.h>
 #include <heed/train/checkpoint.h>
@@ -28,9 +30,19 @@
 
 namespace heed::train {
 
+// A part of the loss, under a name of its own in the log.
+struct LossTerm {
+  std::string name;
+  Tensor loss;  // one element: the mean over those of the batch's tokens (or rows) that it is about
+};
+
 struct StepResult {
-  Tensor loss;         // one element: the mean over the batch's tokens (or rows)
-  int64_t tokens = 1;  // how many those were: for tokens/s and the weight in loss averages
+  StepResult() = default;
+  StepResult(Tensor loss, int64_t count = 1) : terms{{"loss", std::move(loss)}}, tokens(count) {}
+  StepResult(std::vector<LossTerm> parts, int64_t count) : terms(std::move(parts)), tokens(count) {}
+
+  std::vector<LossTerm> terms;  // the loss is their sum; of one dtype, the same ones each time
+  int64_t tokens = 1;           // for tokens/s
 };
 
 struct TrainTask {
@@ -39,13 +51,19 @@ struct TrainTask {
   // Loss of one batch. A pure function of position, parameters and the default generator: batches
   // come in order, but the same one may be asked for twice (see non-finite losses below).
   std::function<StepResult(int64_t epoch, int64_t index)> step;
+  // How much each term of that batch counts in an update of several batches and in the log's
+  // averages: as many tokens as it is the mean of, so that a token counts the same in every batch.
+  // Asked before the update's first step. Empty: the batches of an update count the same, and in
+  // averages as their tokens.
+  std::function<std::vector<double>(int64_t epoch, int64_t index)> weights;
   // A metric of the model, called in eval mode without gradients; its use of the default generator
   // leaves no trace. Empty: no evaluation, no best checkpoint.
   std::function<double()> evaluate;
   bool higher_is_better = false;
   // After each update.
   std::function<void(const TrainState& state)> on_step;
-  // After each evaluation; its text, if any, is printed below the evaluation's line.
+  // After each evaluation; its text, if any, is printed below the evaluation's line. The state has
+  // the training losses since the evaluation before.
   std::function<std::string(const TrainState& state, double metric)> on_evaluate;
   // Writes more files into a checkpoint: the tokenizer.
   std::function<void(const std::string& directory)> save_extra;
@@ -56,7 +74,7 @@ struct TrainerConfig {
   int64_t epochs = 0;
   double minutes = 0;        // of training, earlier runs included
   int64_t max_steps = 0;     // updates
-  int64_t accumulate = 1;    // batches an update: the mean of their losses
+  int64_t accumulate = 1;    // batches an update: the weighted mean of their losses
   double clip_norm = 0;      // 0: no clipping
   int64_t log_every = 50;    // updates; 0: never
   int64_t eval_every = 0;    // updates; 0: at each epoch's end

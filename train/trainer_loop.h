@@ -2,6 +2,8 @@
 #pragma once
 
 #include <chrono>
+#include <map>
+#include <string>
 #include <vector>
 
 #include <heed/core/random.h>
@@ -44,7 +46,7 @@ struct Trainer::Loop {
   double window_seconds = 0;     // spent in updates since the last log line
   bool unsaved = false;          // does the state differ from the last checkpoint?
   int64_t saved_step = -1, evaluated_step = -1;
-  Tensor cotangent;  // 1 / batches of the update; kept, so that steps allocate nothing new
+  Tensor cotangent;  // a batch's share of the update; kept, so that steps allocate nothing new
   double cotangent_value = 0;
 
   // What the device knows and the host has not read yet. On the CPU reading is free, so the host
@@ -53,9 +55,14 @@ struct Trainer::Loop {
     int64_t step, epoch, batch, batches;
     RandomKey random;
   };
-  std::vector<Update> unseen;             // updates since the host looked
-  Tensor loss_sum, last_loss, last_norm;  // loss_sum: f64 [], of loss times tokens over `unseen`
-  double gradient_norm = 0;               // as of the last look
+  std::vector<Update> unseen;   // updates since the host looked
+  Tensor last_loss, last_norm;  // last_loss: f64 []
+  double gradient_norm = 0;     // as of the last look
+  // The sums of the state's losses, f64 []. Where one is undefined, it goes on from the state's.
+  struct TermSums {
+    Tensor window, train;
+  };
+  std::map<std::string, TermSums> sums;
 
   double seconds() const { return earlier_seconds + since(started); }
 
@@ -63,12 +70,17 @@ struct Trainer::Loop {
   TrainResult run();
   std::optional<StopReason> stop_reason() const;
   void update(int64_t epoch_batches);
-  std::pair<Tensor, int64_t> gradients(int64_t batches);
-  const Tensor& cotangent_for(const Tensor& loss, int64_t batches);
+  // Of each batch of an update, of each of its terms.
+  using Weights = std::vector<std::vector<double>>;
+  Weights weights_of(const Update& update) const;
+  Tensor backward(const StepResult& step, const std::vector<double>& shares);
+  const Tensor& cotangent_for(const Tensor& loss, double value);
+  std::vector<StepResult> gradients(const Update& update, const Weights& weights);
+  void add_up(const StepResult& step, const std::vector<double>& weights);
   void look();  // NumericError if one of the updates failed
   [[noreturn]] void diagnose(const Update& update);
   void log_window();
-  bool evaluate();
+  void evaluate();
   void save(bool best);
   double fraction(int64_t epoch_batches) const;
   void show(int64_t epoch_batches);

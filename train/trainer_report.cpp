@@ -25,22 +25,28 @@ std::string to_string(StopReason reason) {
 void Trainer::Loop::log_window() {
   look();
   double tokens = static_cast<double>(std::max<int64_t>(state.window_tokens, 1));
-  log.write({{"kind", "train"},
-             {"step", state.step},
-             {"epoch", state.epoch},
-             {"loss", state.window_loss / tokens},
-             {"lr", optimizer.learning_rate()},
-             {"grad_norm", gradient_norm},
-             {config.unit_name, state.tokens},
-             {config.unit_name + "_per_second", window_seconds > 0 ? tokens / window_seconds : 0.0},
-             {"seconds", seconds()}});
-  state.window_loss = 0;
+  MetricLog::Fields fields{{"kind", "train"},
+                           {"step", state.step},
+                           {"epoch", state.epoch},
+                           {"loss", mean_loss(state.window_loss)}};
+  if (state.window_loss.size() > 1)
+    for (const auto& [name, term] : state.window_loss)
+      fields.push_back({"loss_" + name, term.mean()});
+  double rate = window_seconds > 0 ? tokens / window_seconds : 0.0;
+  fields.insert(fields.end(), {{"lr", optimizer.learning_rate()},
+                               {"grad_norm", gradient_norm},
+                               {config.unit_name, state.tokens},
+                               {config.unit_name + "_per_second", rate},
+                               {"seconds", seconds()}});
+  log.write(fields);
+  state.window_loss.clear();
+  for (auto& [name, sum] : sums) sum.window = Tensor();
   state.window_tokens = state.window_steps = 0;
   window_seconds = 0;
 }
 
-// Whether the metric is the best so far.
-bool Trainer::Loop::evaluate() {
+// Asks for the metric, and saves it with whether it is the best so far.
+void Trainer::Loop::evaluate() {
   look();
   double metric;
   {
@@ -75,7 +81,15 @@ bool Trainer::Loop::evaluate() {
                             better ? "  (best)" : ""));
   if (task.on_evaluate)
     if (std::string text = task.on_evaluate(state, metric); !text.empty()) progress.line(text);
-  return better;
+  state.train_loss.clear();
+  for (auto& [name, sum] : sums) sum.train = Tensor();
+  if (store && saved_step == state.step) {
+    state.seconds = seconds();
+    store->update(state, better);
+    unsaved = false;
+  } else if (better) {
+    save(true);
+  }
 }
 
 // How far the run is, by the limit that comes first.
@@ -94,7 +108,7 @@ void Trainer::Loop::show(int64_t epoch_batches) {
   if (earlier_fraction < 0) earlier_fraction = earlier_seconds > 0 ? done : 0;
   double tokens = static_cast<double>(state.window_tokens);
   // Only the CPU's loss is known at each update; asking another device here would make it wait.
-  double loss = tokens > 0 && unseen.empty() ? state.window_loss / tokens : result.loss;
+  double loss = tokens > 0 && unseen.empty() ? mean_loss(state.window_loss) : result.loss;
   std::string text = fmt::format("epoch {}  step {}  loss {:.4g}  lr {:.2g}", state.epoch + 1,
                                  state.step, loss, optimizer.learning_rate());
   if (window_seconds > 0)

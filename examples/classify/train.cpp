@@ -44,10 +44,6 @@ class ClassifyRun {
   std::unique_ptr<data::ImageBatches> batches_, valid_batches_;
   std::unique_ptr<train::BatchAhead<data::ImageBatch>> ahead_;
 
-  // Of the update and of the epoch that are running: f64, losses times pictures, summed on the
-  // device, and how many pictures.
-  Tensor update_loss_, epoch_loss_;
-  int64_t update_pictures_ = 0, epoch_pictures_ = 0;
   std::optional<Evaluation> evaluation_;
 };
 
@@ -119,20 +115,9 @@ train::TrainTask ClassifyRun::make_task() {
     const data::ImageBatch& batch = ahead_->get(epoch, index);
     auto pictures = static_cast<int64_t>(batch.labels.size());
     Tensor labels = on_device(Array::from(batch.labels, {pictures}));
-    Tensor loss = cross_entropy(model_->forward(model_->input(batch.images)), labels,
-                                {.label_smoothing = s_.label_smoothing});
-    NoGrad guard;
-    Tensor weighted = loss.detach().to(DType::f64) * static_cast<double>(pictures);
-    update_loss_ = update_loss_.defined() ? update_loss_ + weighted : weighted;
-    update_pictures_ += pictures;
-    return {loss, pictures};
-  };
-  task.on_step = [this](const train::TrainState&) {
-    NoGrad guard;
-    epoch_loss_ = epoch_loss_.defined() ? epoch_loss_ + update_loss_ : update_loss_;
-    epoch_pictures_ += update_pictures_;
-    update_loss_ = Tensor();
-    update_pictures_ = 0;
+    return {cross_entropy(model_->forward(model_->input(batch.images)), labels,
+                          {.label_smoothing = s_.label_smoothing}),
+            pictures};
   };
   task.higher_is_better = true;
   task.evaluate = [this] {
@@ -150,8 +135,7 @@ train::TrainTask ClassifyRun::make_task() {
 
 std::string ClassifyRun::epoch_report(const train::TrainState& state,
                                       const Evaluation& evaluation) {
-  double train_loss =
-      epoch_pictures_ ? epoch_loss_.item() / static_cast<double>(epoch_pictures_) : std::nan("");
+  double train_loss = train::mean_loss(state.train_loss);
   double accuracy = evaluation.confusion.accuracy();
   train::MetricLog(fs::path(s_.training.out) / "metrics.jsonl")
       .write({{"kind", "epoch"},
@@ -160,8 +144,6 @@ std::string ClassifyRun::epoch_report(const train::TrainState& state,
               {"train_loss", train_loss},
               {"valid_loss", evaluation.loss},
               {"valid_accuracy", accuracy}});
-  epoch_loss_ = Tensor();
-  epoch_pictures_ = 0;
   char text[160];
   std::snprintf(text, sizeof text,
                 "epoch %lld: train loss %.4f, valid loss %.4f, valid accuracy %.2f %%",

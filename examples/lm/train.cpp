@@ -112,6 +112,9 @@ int train_command(const LmSettings& s) {
     const data::TokenBatch& batch = ahead.get(epoch, index);
     return {model.loss(on_device(batch.inputs), on_device(batch.targets)), batch.inputs.numel()};
   };
+  task.weights = [&](int64_t epoch, int64_t index) {
+    return std::vector<double>{static_cast<double>(windows.tokens(epoch, index))};
+  };
   task.evaluate = [&] { return mean_loss(model, valid); };
   task.on_evaluate = [&](const train::TrainState&, double loss) {
     train::EvaluationMode scope(model);

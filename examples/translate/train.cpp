@@ -50,9 +50,7 @@ class TranslationRun {
   std::unique_ptr<models::Transformer> model_;
   std::string config_;
 
-  // Of the update and of the epoch that are running, for the epoch's report: f64, losses times
-  // tokens, summed on the device, and how many tokens.
-  Tensor update_loss_, epoch_loss_;
+  // Of the update and of the epoch that are running, for the epoch's report.
   int64_t update_tokens_ = 0, epoch_tokens_ = 0;
   double epoch_seconds_ = 0;
   Clock::time_point step_began_;
@@ -122,18 +120,14 @@ train::TrainTask TranslationRun::make_task() {
   task.step = [this](int64_t epoch, int64_t index) -> train::StepResult {
     if (update_tokens_ == 0) step_began_ = Clock::now();  // the first batch of the update
     const data::PairBatch& batch = ahead_->get(epoch, index);
-    Tensor loss = model_->loss(to_tensors(batch), s_.label_smoothing);
-    NoGrad guard;
-    Tensor weighted = loss.detach().to(DType::f64) * static_cast<double>(batch.target_tokens);
-    update_loss_ = update_loss_.defined() ? update_loss_ + weighted : weighted;
     update_tokens_ += batch.target_tokens;
-    return {loss, batch.target_tokens};
+    return {model_->loss(to_tensors(batch), s_.label_smoothing), batch.target_tokens};
+  };
+  task.weights = [this](int64_t epoch, int64_t index) {
+    return std::vector<double>{static_cast<double>(batches_->target_tokens(epoch, index))};
   };
   task.on_step = [this](const train::TrainState&) {
-    NoGrad guard;
-    epoch_loss_ = epoch_loss_.defined() ? epoch_loss_ + update_loss_ : update_loss_;
     epoch_tokens_ += update_tokens_;
-    update_loss_ = Tensor();
     update_tokens_ = 0;
     epoch_seconds_ += seconds_since(step_began_);
   };
@@ -158,8 +152,7 @@ double TranslationRun::validation_loss() const {
 }
 
 std::string TranslationRun::epoch_report(const train::TrainState& state, double valid_loss) {
-  double train_loss =
-      epoch_tokens_ ? epoch_loss_.item() / static_cast<double>(epoch_tokens_) : std::nan("");
+  double train_loss = train::mean_loss(state.train_loss);
   double rate = epoch_seconds_ > 0 ? static_cast<double>(epoch_tokens_) / epoch_seconds_ : 0;
   train::MetricLog::Fields fields{{"kind", "epoch"},
                                   {"step", state.step},
@@ -188,7 +181,6 @@ std::string TranslationRun::epoch_report(const train::TrainState& state, double 
   std::snprintf(text, sizeof text, ", %.0f tokens/s, %.1f s", rate, epoch_seconds_);
   line += text;
   train::MetricLog(fs::path(s_.training.out) / "metrics.jsonl").write(fields);
-  epoch_loss_ = Tensor();
   epoch_seconds_ = 0;
   epoch_tokens_ = 0;
   return line;

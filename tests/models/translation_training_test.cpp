@@ -148,3 +148,56 @@ TEST_CASE("translation: loss falls on the toy pair") {
   }
   REQUIRE(last < 0.75 * first);
 }
+
+TEST_CASE("accumulated batches of 2 and 30 tokens equal one batch of both") {
+  auto dtype = GENERATE(DType::f64, DType::f32);
+  auto ids = [](int64_t n) {
+    std::vector<int64_t> out;
+    for (int64_t i = 0; i < n; ++i) out.push_back(4 + (5 * i + n) % 20);
+    return out;
+  };
+  // With the end token 2 and 30 target tokens.
+  data::PairBatches pairs({{ids(3), ids(1)}, {ids(20), ids(29)}}, {.max_tokens = 500});
+  const std::vector<std::vector<int64_t>> small = {{0}, {1}}, large = {{0, 1}};
+  auto update = [&](const std::vector<std::vector<int64_t>>& batches) {
+    manual_seed(3);
+    models::TransformerConfig c = small_config();
+    c.vocab = 24;
+    c.layer.dropout = 0;
+    models::Transformer model(c);
+    model.to(dtype);
+    train::Sgd optimizer(model.named_parameters(), {});
+    train::TrainTask task;
+    auto count = static_cast<int64_t>(batches.size());
+    task.batches = [&](int64_t) { return count; };
+    auto batch = [&](int64_t i) { return pairs.make(batches[static_cast<size_t>(i)]); };
+    task.step = [&](int64_t, int64_t i) -> train::StepResult {
+      data::PairBatch b = batch(i);
+      return {
+          model.loss(
+              {Tensor(b.source), b.source_lengths, Tensor(b.target_in), Tensor(b.target_out)}, 0.1),
+          b.target_tokens};
+    };
+    task.weights = [&](int64_t, int64_t i) {
+      return std::vector<double>{static_cast<double>(batch(i).target_tokens)};
+    };
+    train::TrainerConfig config;
+    config.max_steps = 1;
+    config.accumulate = count;
+    config.clip_norm = 0.5;  // of the whole gradient
+    config.quiet = true;
+    double loss =
+        train::Trainer(model, optimizer, train::constant_schedule(1.0), task, config).run().loss;
+    std::map<std::string, std::vector<double>> out{{"loss", {loss}}};
+    for (const auto& [name, tensor] : model.state_dict()) out[name] = tensor.to_vector();
+    return out;
+  };
+  REQUIRE(pairs.make(small[0]).target_tokens == 2);
+  REQUIRE(pairs.make(small[1]).target_tokens == 30);
+  auto apart = update(small), together = update(large);
+  double worst = 0;
+  for (const auto& [name, values] : together)
+    for (size_t i = 0; i < values.size(); ++i)
+      worst = std::max(worst, std::abs(values[i] - apart.at(name)[i]));
+  CHECK(worst < (dtype == DType::f64 ? 1e-12 : 1e-5));
+}

@@ -32,7 +32,8 @@ struct Saved {
     state.evaluation_due = true;
     state.seconds = 1.0 / 3;
     state.tokens = 1234;
-    state.window_loss = 0.75;
+    state.window_loss["loss"] = {0.75, 8};
+    state.train_loss = {{"loss", {0.1, 3}}, {"balance", {0.2, 5}}};
     state.window_tokens = 8;
     state.window_steps = 2;
     CheckpointStore store(directory);
@@ -84,6 +85,7 @@ TEST_CASE("a checkpoint gives back all that went in", "[checkpoint]") {
   REQUIRE(s.seconds == t.seconds);
   REQUIRE(s.tokens == t.tokens);
   REQUIRE(s.window_loss == t.window_loss);
+  REQUIRE(s.train_loss == t.train_loss);
   REQUIRE(s.window_tokens == t.window_tokens);
   REQUIRE(s.window_steps == t.window_steps);
   REQUIRE(read_config(saved.path) == "{\"width\": 16}\n");

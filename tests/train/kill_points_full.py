@@ -114,6 +114,8 @@ class Faults:
                     pending = None
             elif name.startswith("rename"):
                 source, target = (p for p in paths if p.startswith(directory + "/"))
+                if target.endswith("/state.json"):
+                    assert source in synced, f"{line}: the new state is not synced"
                 if os.path.dirname(target) != directory or target.endswith(".tmp"):
                     continue
                 renames += 1

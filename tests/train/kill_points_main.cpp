@@ -1,6 +1,7 @@
 // For kill_points_full.py: saves checkpoints while the script makes system calls fail.
 //
-//   kill_points save DIR     goes on from DIR's last checkpoint: three saves; 3 after an IoError
+//   kill_points save DIR     goes on from DIR's last checkpoint: three saves, the last with an
+//                            evaluation behind it; 3 after an IoError
 //   kill_points verify DIR   every checkpoint in DIR must load and be of one piece, and another
 //                            save must work; prints the step of the last one that was found
 #include <fcntl.h>
@@ -69,13 +70,26 @@ void save(const fs::path& directory) {
   run.save(store, true);
   run.save(store, false);  // the same step again
   run.advance();
+  run.state.evaluation_due = true;
   run.save(store, false);
+  run.state.evaluation_due = false;
+  run.state.best = 0.5;
+  run.state.best_step = run.state.step;
+  store.update(run.state, true);
 }
 
 void verify(const fs::path& directory) {
   Run run;
   train::CheckpointStore store(directory, 2);
-  for (const std::string& path : store.all()) run.load(path);
+  for (const std::string& path : store.all()) {
+    run.load(path);
+    bool evaluated = run.state.best_step == run.state.step;
+    if (evaluated && run.state.evaluation_due)
+      throw Error(str(path, ": the state of before an evaluation and of after it"));
+    for (const auto& entry : fs::directory_iterator(path))
+      if (entry.path().extension() == ".tmp")
+        throw Error(str(entry.path().string(), ": left behind"));
+  }
   if (store.best()) run.load(*store.best());
   run.load(store.last().value());
   std::printf("%lld\n", static_cast<long long>(run.state.step));

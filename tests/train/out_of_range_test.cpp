@@ -21,7 +21,7 @@ TEST_CASE("an index out of range on a device ends the run, and says where it was
   } else {
     task.step = [&, inner = task.step](int64_t epoch, int64_t index) {
       StepResult result = inner(epoch, index);
-      if (index == 2) result.loss = result.loss + look_up();
+      if (index == 2) result.terms[0].loss = result.terms[0].loss + look_up();
       return result;
     };
   }

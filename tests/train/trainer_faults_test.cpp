@@ -41,7 +41,8 @@ TEST_CASE("a loss that is not finite stops the run and harms nothing", "[trainer
       before = bits(model.state_dict());
       // log(0) = -inf; or sqrt(0), whose value is finite and whose derivative is not.
       Tensor zero = model.second.bias * 0.0;
-      result.loss = result.loss + (in_gradient ? mean(sqrt(zero)) : mean(log(zero)));
+      Tensor& loss = result.terms[0].loss;
+      loss = loss + (in_gradient ? mean(sqrt(zero)) : mean(log(zero)));
     }
     return result;
   };
@@ -84,7 +85,8 @@ TEST_CASE("the trainer refuses what has no meaning", "[trainer]") {
     return [=](auto& t, auto&) { t.step = [=](int64_t, int64_t) { return result; }; };
   };
   refused(returns({zeros({2}), 1}), "got [2]");
-  refused(returns({}), "an undefined tensor");
+  refused(returns({}), "got none");
+  refused(returns({Tensor(), 1}), "an undefined tensor");
 
   TempDir dir;
   auto in_dir = [&](auto&, auto& c) { c.out_dir = dir; };

@@ -42,6 +42,15 @@ Trace run(TrainerConfig config, int64_t stop_at = -1, uint64_t init = 1) {
   task.on_step = [&](const TrainState& state) {
     if (state.step == stop_at) InterruptGuard::request();
   };
+  task.on_evaluate = [&](const TrainState& state, double) {
+    if (!config.out_dir.empty())
+      MetricLog(config.out_dir + "/metrics.jsonl")
+          .write({{"kind", "epoch"},
+                  {"step", state.step},
+                  {"train_loss", mean_loss(state.train_loss)},
+                  {"weight", state.train_loss.at("loss").weight}});
+    return std::string();
+  };
   TrainResult result = Trainer(model, optimizer, kSchedule, task, config).run();
   Trace trace{
       bits(model.state_dict()), bits(optimizer.state_dict()), result.state, result.reason, {}};
@@ -119,6 +128,32 @@ TEST_CASE("stopping after every update still gives the same bits", "[trainer]") 
     if ((part = run(config, step)).reason == StopReason::epochs) break;
   REQUIRE(part == whole);
   REQUIRE(run(config) == whole);  // a finished run that goes on changes nothing
+}
+
+TEST_CASE("an evaluation that fails comes after its checkpoint, and again in the next run",
+          "[trainer]") {
+  TempDir whole_dir, dir;
+  TrainerConfig config = quiet(2);
+  config.out_dir = whole_dir;
+  Trace whole = run(config);
+
+  config.out_dir = dir;
+  Mlp model;
+  AdamW optimizer(decay_matrices(model, {.beta2 = 0.98, .weight_decay = 0.01}));
+  TrainTask task = toy_task(model);
+  task.evaluate = []() -> double { throw ValueError("no metric"); };
+  REQUIRE_THROWS_SAYING(Trainer(model, optimizer, kSchedule, task, config).run(), ValueError,
+                        "no metric");
+  TrainState state = read_train_state(find_checkpoint(dir));
+  REQUIRE(state.step == 7);
+  REQUIRE(state.evaluation_due);
+  REQUIRE_FALSE(state.best);
+
+  // A program that was killed after its evaluation's line left that line behind.
+  MetricLog(config.out_dir + "/metrics.jsonl").write({{"kind", "eval"}, {"step", 7}});
+  config.resume = true;
+  REQUIRE(run(config, -1, 99) == whole);
+  REQUIRE_FALSE(read_train_state(find_checkpoint(dir, true)).evaluation_due);
 }
 
 TEST_CASE("each evaluation logs the most memory that the run took", "[trainer]") {
@@ -321,6 +356,24 @@ TEST_CASE("batches made ahead come by position", "[trainer]") {
   REQUIRE(made <= 8 + 6);  // once each, and a few ahead
   REQUIRE(ahead.get(0, 1) == 1);
   REQUIRE(ahead.get(9, 2) == 902);
+  // Past the end of an epoch there is nothing, however far the thread is.
+  REQUIRE(ahead.get(0, 1) == 1);
+  REQUIRE_THROWS_SAYING(ahead.get(0, 2), ValueError, "no batch 2 in epoch 0");
+  REQUIRE_THROWS_SAYING(ahead.get(0, -1), ValueError, "no batch -1 in epoch 0");
+  REQUIRE(ahead.get(1, 0) == 100);
+  REQUIRE(ahead.get(1, 1) == 101);
+}
+
+TEST_CASE("a batch that cannot be made is an error of the one who asks", "[trainer]") {
+  BatchAhead<int64_t> ahead([](int64_t) { return 4; },
+                            [](int64_t, int64_t index) {
+                              if (index == 2) throw ValueError("torn");
+                              return index;
+                            });
+  REQUIRE(ahead.get(0, 0) == 0);
+  REQUIRE(ahead.get(0, 1) == 1);
+  REQUIRE_THROWS_SAYING(ahead.get(0, 2), ValueError, "torn");
+  REQUIRE(ahead.get(0, 3) == 3);
 }
 
 }  // namespace heed::test
