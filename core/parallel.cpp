@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -14,6 +15,7 @@
 #include <heed/core/config.h>
 #include <heed/core/error.h>
 #include <heed/core/fork.h>
+#include <heed/core/memory.h>
 
 namespace heed {
 namespace {
@@ -38,12 +40,19 @@ int available_processors() {
 class Pool {
  public:
   explicit Pool(int threads) : threads_(threads) {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+    try {
+      for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+    } catch (const std::system_error& error) {
+      size_t started = workers_.size();
+      end_workers();
+      throw Error(str("cannot start ", threads, " threads, only ", started + 1, ": ",
+                      error.code().message()));
+    }
   }
-  ~Pool() {
-    stop_ = true;
-    wake_all();
-    for (auto& worker : workers_) worker.join();
+  // Ends its threads when the running job is done. The jobs of whoever still has it run without.
+  void retire() {
+    std::lock_guard busy(busy_);
+    end_workers();
   }
   int threads() const { return threads_; }
 
@@ -58,6 +67,7 @@ class Pool {
     std::unique_lock busy(busy_, std::try_to_lock);
     if (!busy) return run_here(count, f);
     f_ = &f;
+    op_ = OpName::current();
     count_ = count;
     next_ = 0;
     error_ = nullptr;
@@ -71,6 +81,13 @@ class Pool {
   }
 
  private:
+  void end_workers() {
+    stop_ = true;
+    wake_all();
+    for (auto& worker : workers_) worker.join();
+    workers_.clear();
+  }
+
   static void run_here(int64_t count, FunctionRef<void(int64_t)> f) {
     bool before = std::exchange(inside_task, true);
     struct Restore {
@@ -81,6 +98,7 @@ class Pool {
   }
 
   void take_tasks() {
+    OpName scope(op_);
     inside_task = true;
     for (int64_t i; (i = next_.fetch_add(1)) < count_;) {
       try {
@@ -125,15 +143,21 @@ class Pool {
   std::atomic<bool> stop_{false};
   std::atomic<int64_t> next_{0};
   FunctionRef<void(int64_t)>* f_ = nullptr;
+  const char* op_ = "";  // whose job this is, for messages
   int64_t count_ = 0;
   std::exception_ptr error_;
 };
 
 std::mutex pool_mutex;
-// The pool is never deleted, since destructors of static objects may need its threads.
+// Pools are never deleted: destructors of static objects may need the threads of the last one, and
+// other threads may be about to use those before it.
 std::atomic<Pool*> pool_pointer{nullptr};
+std::vector<Pool*>& retired() {
+  static auto* pools = new std::vector<Pool*>;
+  return *pools;
+}
 
-// The pool that this process has a copy of without its threads: never deleted.
+// The pool that this process has a copy of without its threads.
 Pool* abandoned = nullptr;
 
 Pool& pool() {
@@ -180,8 +204,11 @@ void set_num_threads(int count) {
   if (count < 1 || count > 1024)
     throw ValueError(str("set_num_threads: ", count, " is not between 1 and 1024"));
   if (pool().threads() == count) return;
+  if (inside_task) throw ValueError("set_num_threads: called inside a parallel task");
   std::lock_guard lock(pool_mutex);
-  delete pool_pointer.exchange(new Pool(count));
+  Pool* old = pool_pointer.exchange(new Pool(count));
+  old->retire();
+  retired().push_back(old);
 }
 
 void parallel_tasks(int64_t count, FunctionRef<void(int64_t)> f) {

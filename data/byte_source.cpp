@@ -22,6 +22,15 @@ bool is_there(const std::filesystem::path& path) {
          std::filesystem::file_type::not_found;
 }
 
+void require_regular(const std::filesystem::path& path) {
+  std::error_code ignored;
+  auto type = std::filesystem::status(path, ignored).type();
+  using std::filesystem::file_type;
+  for (file_type endless :
+       {file_type::fifo, file_type::character, file_type::block, file_type::socket})
+    if (type == endless) throw IoError(str(path.string(), ": not a regular file"));
+}
+
 struct ByteSource::State {
   explicit State(const std::string& path) : name_(path) {
     std::error_code ignored;

@@ -89,7 +89,7 @@ ImageSetPtr read_cifar_files(const std::vector<std::string>& paths) {
                                         class_names_beside(paths[0]));
 }
 
-ImageParts read_cifar_folder(const std::string& directory) {
+ImageParts read_cifar_folder(const std::string& directory, ReadParts which) {
   std::error_code ignored;
   if (!fs::is_directory(directory, ignored))
     throw IoError(str(directory, ": not a directory, the folder of the CIFAR-10 files expected"));
@@ -111,8 +111,11 @@ ImageParts read_cifar_folder(const std::string& directory) {
                              : ""));
   }
   ImageParts parts;
-  if (!train.empty()) parts.train = read_cifar_files(train);
-  if (!test.empty()) parts.test = read_cifar_files(test);
+  parts.has_test = !test.empty();
+  for (const auto& files : {train, test})
+    for (const std::string& file : files) require_regular(file);
+  if (!train.empty() && which != ReadParts::test) parts.train = read_cifar_files(train);
+  if (!test.empty() && which != ReadParts::training) parts.test = read_cifar_files(test);
   for (auto* missing : {train.empty() ? "training" : nullptr, test.empty() ? "test" : nullptr})
     if (missing) parts.notes.push_back(str(place.string(), ": no ", missing, " images here"));
   return parts;

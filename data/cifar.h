@@ -24,7 +24,8 @@ namespace heed::data {
 ImageSetPtr read_cifar_files(const std::vector<std::string>& paths);
 
 // data_batch_1.bin to data_batch_5.bin for training and test_batch.bin, in that directory or in
-// cifar-10-batches-bin below it. Either of the two may be missing as a whole.
-ImageParts read_cifar_folder(const std::string& directory);
+// cifar-10-batches-bin below it. Either of the two may be missing as a whole. IoError also for a
+// name that is no regular file.
+ImageParts read_cifar_folder(const std::string& directory, ReadParts parts = ReadParts::all);
 
 }  // namespace heed::data

@@ -90,18 +90,25 @@ std::optional<std::string> find_idx(const std::filesystem::path& directory, std:
   std::string dotted = name;
   dotted[dotted.find("-idx")] = '.';
   for (const std::string& form : {name, name + ".gz", dotted, dotted + ".gz"})
-    if (is_there(directory / form)) return (directory / form).string();
+    if (is_there(directory / form)) {
+      require_regular(directory / form);
+      return (directory / form).string();
+    }
   return std::nullopt;
 }
 
-ImageSetPtr find_idx_set(const std::string& directory, const std::string& stem, int64_t classes) {
+struct IdxFiles {
+  std::string images, labels;
+  ImageSetPtr read(int64_t classes) const { return read_idx_set(images, labels, classes); }
+};
+std::optional<IdxFiles> find_idx_files(const std::string& directory, const std::string& stem) {
   auto images = find_idx(directory, stem + "-images-idx3-ubyte");
   auto labels = find_idx(directory, stem + "-labels-idx1-ubyte");
-  if (!images && !labels) return nullptr;
+  if (!images && !labels) return std::nullopt;
   if (!images || !labels)
     throw IoError(str(images ? *images : *labels, ": there is no ", stem,
                       images ? "-labels-idx1-ubyte" : "-images-idx3-ubyte", "[.gz] beside it"));
-  return read_idx_set(*images, *labels, classes);
+  return IdxFiles{*images, *labels};
 }
 }  // namespace
 
@@ -118,11 +125,14 @@ ImageSetPtr read_idx_set(const std::string& images, const std::string& labels, i
   return std::make_shared<MemoryImages>(pixels.unsqueeze(1), std::move(numbers), std::move(names));
 }
 
-ImageParts read_idx_folder(const std::string& directory) {
+ImageParts read_idx_folder(const std::string& directory, ReadParts which, int64_t classes) {
+  auto train = find_idx_files(directory, "train"), test = find_idx_files(directory, "t10k");
   ImageParts parts;
-  parts.train = find_idx_set(directory, "train", 0);
-  parts.test = find_idx_set(directory, "t10k", parts.train ? parts.train->classes() : 0);
-  if (!parts.train && !parts.test)
+  parts.has_test = test.has_value();
+  if (train && which != ReadParts::test) parts.train = train->read(classes);
+  if (classes == 0 && parts.train) classes = parts.train->classes();
+  if (test && which != ReadParts::training) parts.test = test->read(classes);
+  if (!train && !test)
     throw IoError(str(directory,
                       ": none of the IDX files train-images-idx3-ubyte[.gz] and "
                       "t10k-images-idx3-ubyte[.gz] is here"));

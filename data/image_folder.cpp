@@ -13,7 +13,7 @@
 
 namespace heed::data {
 
-Array read_fitted(const std::string& path, int64_t channels, int64_t height, int64_t width) {
+Array read_fitted(const std::string& path, int64_t channels, int64_t height, int64_t width) try {
   Array picture = read_picture(path, channels);
   // Resizing starts with the rows: this is what it holds in between.
   if (height > kMostPicturePixels / picture.dim(1))
@@ -21,6 +21,10 @@ Array read_fitted(const std::string& path, int64_t channels, int64_t height, int
                       " pixels is too wide to be fitted to ", height, " x ", width));
   Array fitted = fit_picture(picture, height, width);
   return from_xtensor(xt::transpose(as_xtensor<uint8_t, 3>(fitted), {2, 0, 1}));
+} catch (const OutOfMemoryError& error) {
+  throw OutOfMemoryError(str(path, ": ", error.what()));
+} catch (const std::bad_alloc&) {
+  throw OutOfMemoryError(str(path, ": out of memory"));
 }
 
 namespace {
@@ -107,7 +111,9 @@ ImageParts read_image_folder(const std::string& directory, const ImageFolderOpti
   FolderListing listing = list_image_folder(directory);
   ImageParts out;
   out.notes = std::move(listing.notes);
-  if (options.test_only) listing.train = listing.validation = {};
+  out.has_test = !listing.test.paths.empty();
+  if (options.parts == ReadParts::test) listing.train = listing.validation = {};
+  if (options.parts == ReadParts::training) listing.test = {};
   FolderPart* parts[] = {&listing.train, &listing.validation, &listing.test};
   int64_t count = 0;
   for (auto* part : parts) {

@@ -36,7 +36,7 @@ struct ImageFolderOptions {
   int64_t height = 0, width = 0;  // both 0: those of the first picture, with a note
   int64_t channels = 3;           // 1: grey
   int64_t memory_limit = int64_t{2} << 30;
-  bool test_only = false;  // the pictures of the other parts are not read; their classes count
+  ReadParts parts = ReadParts::all;  // the pictures of the others are not read; classes count
 };
 
 ImageParts read_image_folder(const std::string& directory, const ImageFolderOptions& options = {});

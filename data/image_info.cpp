@@ -9,6 +9,7 @@
 namespace heed::data {
 
 namespace {
+constexpr int64_t kMostValues = int64_t{1} << 40;  // of an image
 using Json = nlohmann::ordered_json;
 
 template <class T>
@@ -50,7 +51,11 @@ ImageInfo load_image_info(const std::string& file) {
   info.statistics.mean = read_list<double>(json, file, "mean");
   info.statistics.deviation = read_list<double>(json, file, "deviation");
   bool good = shape.size() == 3 || shape.size() == 4;
-  for (int64_t size : shape) good = good && size >= 1 && size <= 65535;
+  int64_t numel = 1;
+  for (int64_t size : shape) {
+    good = good && size >= 1 && size <= kMostValues / numel;
+    if (good) numel *= size;
+  }
   if (!good) throw IoError(str(file, ": \"shape\": [C, H, W] or [C, T, H, W] expected"));
   info.shape = Shape(shape.data(), static_cast<int>(shape.size()));
   for (const auto* list : {&info.statistics.mean, &info.statistics.deviation})

@@ -32,11 +32,15 @@ class ImageSet {
 
 using ImageSetPtr = std::shared_ptr<const ImageSet>;
 
-// What a source of data offers; a part that it does not have is null.
+// What a source of data offers; a part that it does not have, or that was not to be read, is null.
 struct ImageParts {
   ImageSetPtr train, validation, test;
+  bool has_test = false;           // there are test pictures, read or not
   std::vector<std::string> notes;  // for the user's eye: what was left out, and why
 };
+
+// Which of the parts a reader opens. `training`: train and validation.
+enum class ReadParts { all, training, test };
 
 // The parts that generators know.
 enum class ImagePart { train, validation, test };

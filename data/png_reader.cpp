@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <cstring>
 #include <span>
-#include <vector>
 
 #include <heed/core/error.h>
 #include <heed/data/byte_source.h>
@@ -83,17 +82,20 @@ class PngReader {
     png_get_PLTE(png_, info_, &colours, &count);
     return {colours, static_cast<size_t>(count)};
   }
-  bool pixels(png_bytepp rows, size_t row_bytes) {
+  // Rows of row_bytes, one behind the other.
+  bool pixels(png_bytep to, size_t row_bytes) {
     if (setjmp(png_jmpbuf(png_))) return false;
     if (palette()) png_set_packing(png_);
     if (png_get_color_type(png_, info_) == PNG_COLOR_TYPE_GRAY)
       png_set_expand_gray_1_2_4_to_8(png_);
     png_set_strip_16(png_);
     png_set_strip_alpha(png_);
-    png_set_interlace_handling(png_);
+    int passes = png_set_interlace_handling(png_);
     png_read_update_info(png_, info_);
     if (png_get_rowbytes(png_, info_) != row_bytes) png_error(png_, "rows of unexpected length");
-    png_read_image(png_, rows);
+    png_uint_32 height = png_get_image_height(png_, info_);
+    for (int pass = 0; pass < passes; ++pass)
+      for (png_uint_32 y = 0; y < height; ++y) png_read_row(png_, to + y * row_bytes, nullptr);
     png_read_end(png_, nullptr);
     return true;
   }
@@ -145,9 +147,7 @@ Array decode_png(const std::string& name, std::string_view bytes) {
                       bytes.size(), " bytes: the file is truncated or corrupt"));
   Array picture = Array::empty({height, width, reader.channels()}, DType::u8, kCpu);
   size_t row_bytes = static_cast<size_t>(width * reader.channels());
-  std::vector<png_bytep> rows(static_cast<size_t>(height));
-  for (size_t y = 0; y < rows.size(); ++y) rows[y] = picture.data<uint8_t>() + y * row_bytes;
-  if (!reader.pixels(rows.data(), row_bytes)) refuse(reader.fault());
+  if (!reader.pixels(picture.data<uint8_t>(), row_bytes)) refuse(reader.fault());
   return reader.palette() ? look_up(name, picture, reader.colours()) : picture;
 }
 

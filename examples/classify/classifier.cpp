@@ -142,11 +142,12 @@ std::string init_from(Classifier& classifier, const std::string& path) {
   bool file = std::filesystem::is_regular_file(path);
   std::string weights =
       file ? path : train::find_checkpoint(path, /*best=*/true) + "/weights.safetensors";
-  std::string theirs = !file || classifier.resnet() ? classifier.head() : "heads.head";
   nn::StateDict state = train::read_state(weights);
-  int64_t rows = -1;
-  for (const auto& [name, value] : state)
-    if (name == theirs + ".weight" && value.rank() == 2) rows = value.dim(0);
+  int64_t rows = -1;  // of the head, which torchvision's vision transformer calls heads.head
+  for (const std::string& head : {classifier.head(), std::string("heads.head")})
+    if (auto found = state.find(head + ".weight");
+        found != state.end() && found->second.rank() == 2)
+      rows = found->second.dim(0);
   train::LoadOptions options;
   nn::StateDict own = classifier.module().state_dict();
   for (const auto& [name, value] : own)

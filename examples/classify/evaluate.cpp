@@ -12,8 +12,11 @@
 
 namespace heed::examples {
 
-data::ImageBatchOptions evaluation_batches(const data::ImageInfo& info) {
-  return {.batch = 256, .shuffle = false, .statistics = info.statistics, .augmentation = {}};
+data::ImageBatchOptions evaluation_batches(const data::ImageInfo& info, int64_t most) {
+  return {.batch = std::min<int64_t>(256, most),
+          .shuffle = false,
+          .statistics = info.statistics,
+          .augmentation = {}};
 }
 
 Evaluation evaluate(const Classifier& classifier, const data::ImageBatches& batches,
@@ -55,7 +58,8 @@ void print_report(const Evaluation& evaluation, const std::vector<std::string>& 
     std::string text = images ? str(std::round(1e4 * accuracy) / 100, " %") : "no images";
     // The name is last: how wide it is depends on its script and on the terminal.
     std::printf("  %3lld %10s %8s  %s\n", static_cast<long long>(i), text.c_str(),
-                str("(", images, ")").c_str(), class_names[static_cast<size_t>(i)].c_str());
+                str("(", images, ")").c_str(),
+                printable(class_names[static_cast<size_t>(i)]).c_str());
   }
   constexpr int64_t kWidest = 40;  // a matrix of more columns is not readable
   if (classes > kWidest) return;

@@ -16,7 +16,8 @@ struct Evaluation {
 Evaluation evaluate(const Classifier& classifier, const data::ImageBatches& batches,
                     bool progress = false);
 
-data::ImageBatchOptions evaluation_batches(const data::ImageInfo& info);
+// `most`: pictures a batch, so that an evaluation needs no more memory than the training.
+data::ImageBatchOptions evaluation_batches(const data::ImageInfo& info, int64_t most = 256);
 
 // accuracy = 93.81 % (10000 images), accuracy by class, confusion matrix.
 void print_report(const Evaluation& evaluation, const std::vector<std::string>& class_names);

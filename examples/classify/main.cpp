@@ -45,17 +45,17 @@ int main(int argc, char** argv) {
   CLI::App* run_app = app.add_subcommand(
       "run", "name the most likely classes, and draw what the model looks at as a page");
   run_app->add_option("pictures", run.pictures, "PNG or JPEG; of a model for clips: the frames")
+      ->check(empty_fault)
       ->required();
-  run_app->add_option(
-      "--query", run.query,
-      "X,Y: whose attention is shown, a pixel of the picture as the model takes it, of "
-      "a clip in its middle frame; "
-      "without it the class token or the middle");
+  add_value(*run_app, "--query", run.query,
+            "X,Y: whose attention is shown, a pixel of the picture as the model takes it, of "
+            "a clip in its middle frame; "
+            "without it the class token or the middle");
   add_value(*run_app, "--page", run.page, "the page's file");
   add_value(*run_app, "--top", run.top, "classes to name");
 
-  eval_app->add_option("--model", eval.model, "a run's directory, or a checkpoint")->required();
-  run_app->add_option("--model", run.model, "a run's directory, or a checkpoint")->required();
+  add_value(*eval_app, "--model", eval.model, "a run's directory, or a checkpoint")->required();
+  add_value(*run_app, "--model", run.model, "a run's directory, or a checkpoint")->required();
   add_value(*eval_app, "--threads", eval.threads, "0 = all processors");
   add_value(*run_app, "--threads", run.threads, "0 = all processors");
 

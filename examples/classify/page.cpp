@@ -124,8 +124,8 @@ viz::PicturePanel panel_of(const Classifier& classifier, const data::ImageInfo& 
   NoGrad guard;
   if (query && (query->first < 0 || query->first >= info.width() || query->second < 0 ||
                 query->second >= info.height()))
-    throw ValueError(str("--query ", query->first, ",", query->second, ": a pixel of ",
-                         info.width(), " x ", info.height(), " expected, counted from 0,0"));
+    throw ValueError(str("--query ", query->first, ",", query->second, ": X from 0 to ",
+                         info.width() - 1, " and Y from 0 to ", info.height() - 1, " expected"));
   viz::PicturePanel panel;
   panel.picture = shown(image);
   if (info.of_clips()) panel.frames = info.frames();

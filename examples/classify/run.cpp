@@ -58,9 +58,9 @@ int run_command(const RunSettings& s) {
   std::vector<viz::PicturePanel> panels;
   for (const Shown& shown : load_images(s.pictures, saved.info)) {
     viz::PicturePanel panel = panel_of(*saved.model, saved.info, shown.image, shown.title, query);
-    std::printf("%s\n", shown.title.c_str());
+    std::printf("%s\n", printable(shown.title).c_str());
     for (const Guess& guess : best_guesses(*saved.model, saved.info, shown.image, s.top)) {
-      std::printf("  %5.1f %%  %s\n", 100 * guess.probability, guess.name.c_str());
+      std::printf("  %5.1f %%  %s\n", 100 * guess.probability, printable(guess.name).c_str());
       panel.lines.push_back(to_string(guess));
     }
     panels.push_back(std::move(panel));
@@ -84,15 +84,10 @@ int eval_command(EvalSettings& s, const Settings& settings) {
   check(s.data, settings);
   data::ImageSetPtr test =
       open_test_images(s.data, static_cast<uint64_t>(run.training.seed), saved.info, !others);
-  std::string what = s.data.data.empty() ? s.data.data_format : s.data.data;
-  try {
-    data::require_same_kind(saved.info, *test);
-  } catch (const Error& error) {
-    throw ValueError(str(s.data.data.empty() ? "--data-format " : "--data ", what, ": ",
-                         error.what(), " (of ", saved.directory, ")"));
-  }
+  require_same_kind(saved.info, *test, s.data, saved.directory);
   std::printf("classify: %s on %s of %s\n", saved.directory.c_str(),
-              counted(test->size(), "test picture").c_str(), what.c_str());
+              counted(test->size(), "test picture").c_str(),
+              (s.data.data.empty() ? s.data.data_format : s.data.data).c_str());
   std::fflush(stdout);
   data::ImageBatches batches(test, evaluation_batches(saved.info));
   print_report(evaluate(*saved.model, batches, /*progress=*/true), saved.info.class_names);

@@ -12,15 +12,15 @@ Settings data_settings(DataSettings& s) {
   constexpr bool kMayChange = false;
   return {
       {"data", &s.data,
-       "a directory, or files with commas between them; without it generated shapes (clips for "
-       "resnet3d)",
+       "a directory, or files with commas between them (of IDX images and labels, of CIFAR any); "
+       "without it generated shapes (clips for resnet3d)",
        kMayChange},
       {"data-format", &s.data_format,
        "idx, cifar, folder, shapes or clips; without it: as the files look"},
       {"size", &s.size, "side of the pictures of a folder or a generator; 0 = as they come"},
       {"channels", &s.channels, "of the pictures of a folder: 1 (grey) or 3; 0 = 3"},
       {"count", &s.count,
-       "pictures that a generator draws for training; a tenth of them for the test"},
+       "pictures that a generator draws for training; for the test a tenth of them, at least 4"},
       {"valid", &s.valid, "training pictures held out for validation; 0 = a tenth"},
       {"test-every", &s.test_every,
        "where there are no test files: every so many-th picture is for the test; 0 = none"},
@@ -57,18 +57,21 @@ Settings settings_of(ClassifySettings& s) {
   };
   Settings last = {
       {"init-from", &s.init_from,
-       "a run, a checkpoint, or a file in torchvision's layout; other classes: all but the head",
-       kMayChange},
+       "a run, a checkpoint, or a file in torchvision's layout; other classes: all but the head"},
       {"optimizer", &s.optimizer, "sgd (with momentum 0.9, Nesterov's) or adamw"},
-      {"weight-decay", &s.weight_decay, "of matrices and convolutions"},
+      {"weight-decay", &s.weight_decay,
+       "adamw: of matrices and convolutions; sgd: of all parameters, as is usual for it"},
       {"label-smoothing", &s.label_smoothing, "part of the target given to all classes"},
   };
   Settings all = joined({data_settings(s.data), first, precision_settings(s.layer, s.precision),
                          layer_settings(s.layer, s.recompute), last, settings_of(s.training)});
-  for (Setting& each : all)
+  for (Setting& each : all) {
     if (each.name == "warmup")
       each.help +=
           "; without it at most a tenth of all steps, if --epochs or --steps says how many";
+    if (each.name == "seed")
+      each.help = "of weights, batches, augmentation, dropout, generated and held-out pictures";
+  }
   return all;
 }
 
@@ -141,7 +144,11 @@ void check(const ClassifySettings& s, const Settings& settings) {
   require_one_of("--preset", s.preset, presets);
   require_one_of("--optimizer", s.optimizer, {"sgd", "adamw"});
   check_precision(s.precision);
-  data::parse_augmentation(s.augment);
+  try {
+    data::parse_augmentation(s.augment);
+  } catch (const ValueError& error) {
+    throw ValueError(str("--augment ", s.augment, ": ", error.what()));
+  }
   require_in_range({{"--batch", s.batch, 1, 1'000'000},
                     {"--slots", s.slots, 0, 1000},
                     {"--width", s.width, 0, 4096},

@@ -20,6 +20,7 @@ struct DataSettings {
   int64_t count = 10000;    // generated training pictures; a tenth of that for validation and test
   int64_t valid = 0;        // held out for validation; 0: a tenth of the training pictures
   int64_t test_every = 0;   // without test files: every n-th picture is a test picture
+  int64_t most_bytes = 0;   // that pictures in memory take; not a flag; 0: as the reader chooses
 };
 
 struct ClassifySettings {

@@ -77,12 +77,13 @@ data::ImageParts generated(const DataSettings& s, uint64_t seed, const data::Ima
   parts.train = part(data::ImagePart::train, s.count);
   parts.validation = part(data::ImagePart::validation, s.valid > 0 ? s.valid : less);
   parts.test = part(data::ImagePart::test, less);
+  parts.has_test = true;
   return parts;
 }
 
 // `known`: what the model expects; null for one that is still to be made.
 data::ImageParts read(const DataSettings& s, const std::string& format,
-                      const data::ImageInfo* known, bool test_only) {
+                      const data::ImageInfo* known, data::ReadParts which) {
   if (format == "folder") {
     data::ImageFolderOptions options;
     options.height = options.width = s.size;
@@ -91,13 +92,16 @@ data::ImageParts read(const DataSettings& s, const std::string& format,
       options.height = known->height(), options.width = known->width();
       options.channels = known->channels();
     }
-    options.test_only = test_only;
+    options.parts = which;
+    if (s.most_bytes > 0) options.memory_limit = std::min(options.memory_limit, s.most_bytes);
     return data::read_image_folder(s.data, options);
   }
   if (s.size > 0 || s.channels > 0)
     throw ValueError(str("--size and --channels: ", format, " files have sizes of their own"));
+  int64_t classes = known ? static_cast<int64_t>(known->class_names.size()) : 0;
   if (fs::is_directory(s.data))
-    return format == "idx" ? data::read_idx_folder(s.data) : data::read_cifar_folder(s.data);
+    return format == "idx" ? data::read_idx_folder(s.data, which, classes)
+                           : data::read_cifar_folder(s.data, which);
   std::vector<std::string> files = files_of(s.data);
   data::ImageParts parts;
   if (format == "cifar") {
@@ -107,37 +111,41 @@ data::ImageParts read(const DataSettings& s, const std::string& format,
       throw ValueError(str("--data ", s.data,
                            ": a directory, or a file of images and one of labels "
                            "with a comma between them, expected for idx"));
-    parts.train = data::read_idx_set(files[0], files[1],
-                                     known ? static_cast<int64_t>(known->class_names.size()) : 0);
+    parts.train = data::read_idx_set(files[0], files[1], classes);
   }
   return parts;
 }
 
 // The parts that there are, and the test pictures taken out of the others where that is asked for.
 data::ImageParts all_parts(const DataSettings& s, uint64_t seed, const data::ImageInfo* known,
-                           bool test_only) {
+                           data::ReadParts which) {
   std::string format = s.data_format;
   if (format.empty()) format = s.data.empty() ? "shapes" : format_of(s.data);
   if (format == "shapes") return generated<data::ShapeImages, data::ShapeOptions>(s, seed, known);
   if (format == "clips") return generated<data::ClipImages, data::ClipOptions>(s, seed, known);
-  data::ImageParts parts = read(s, format, known, test_only && s.test_every == 0);
-  if (s.test_every == 0) return parts;
+  if (s.test_every == 0) return read(s, format, known, which);
+  data::ImageParts parts = read(s, format, known, data::ReadParts::all);
   // MNIST's test files alone may serve as the whole.
   if (!parts.train) std::swap(parts.train, parts.test);
   if (parts.test)
     throw ValueError(str("--test-every ", s.test_every, ": ", s.data, " has test pictures"));
+  if (s.test_every > parts.train->size())
+    throw ValueError(str("--test-every ", s.test_every, ": at most the ", parts.train->size(),
+                         " pictures of ", s.data, " expected"));
   data::ImageSplit split = data::split_every(*parts.train, s.test_every);
   parts.test = data::subset(parts.train, split.held_out);
+  parts.has_test = true;
   parts.train = data::subset(parts.train, split.rest);
   return parts;
 }
 }  // namespace
 
 data::ImageParts open_images(const DataSettings& s, uint64_t seed, const data::ImageInfo* known) {
-  data::ImageParts parts = all_parts(s, seed, known, /*test_only=*/false);
+  data::ImageParts parts = all_parts(s, seed, known, data::ReadParts::training);
   if (!parts.train)
-    throw ValueError(str("--data ", s.data, ": no training pictures there",
-                         parts.test ? ", only test pictures, which --test-every N divides" : ""));
+    throw ValueError(
+        str("--data ", s.data, ": no training pictures there",
+            parts.has_test ? ", only test pictures, which --test-every N divides" : ""));
   if (parts.train->classes() < 2)
     throw ValueError(str("--data ", s.data, ": at least 2 classes expected"));
   if (parts.validation) {
@@ -157,13 +165,23 @@ data::ImageParts open_images(const DataSettings& s, uint64_t seed, const data::I
 
 data::ImageSetPtr open_test_images(const DataSettings& s, uint64_t seed,
                                    const data::ImageInfo& info, bool trained_on) {
-  data::ImageParts parts = all_parts(s, seed, &info, /*test_only=*/true);
+  data::ImageParts parts = all_parts(s, seed, &info, data::ReadParts::test);
   if (parts.test) return parts.test;
   if (!trained_on && !fs::is_directory(s.data)) return parts.train;
   bool folder = (s.data_format.empty() ? format_of(s.data) : s.data_format) == "folder";
   throw ValueError(str("--data ", s.data, ": no test pictures there",
                        folder ? ", which would be test/CLASS/*.png" : "",
                        trained_on ? "; name others with --data, or train with --test-every" : ""));
+}
+
+void require_same_kind(const data::ImageInfo& info, const data::ImageSet& set,
+                       const DataSettings& s, const std::string& model) {
+  try {
+    data::require_same_kind(info, set);
+  } catch (const Error& error) {
+    throw ValueError(str(s.data.empty() ? "--data-format " + s.data_format : "--data " + s.data,
+                         ": ", error.what(), " (of ", model, ")"));
+  }
 }
 
 std::string describe(const data::ImageParts& parts) {

@@ -20,6 +20,10 @@ data::ImageParts open_images(const DataSettings& s, uint64_t seed, const data::I
 data::ImageSetPtr open_test_images(const DataSettings& s, uint64_t seed,
                                    const data::ImageInfo& info, bool trained_on);
 
+// ValueError, which names the data and the model, where these pictures are not of its kind.
+void require_same_kind(const data::ImageInfo& info, const data::ImageSet& set,
+                       const DataSettings& s, const std::string& model);
+
 // "9000 pictures to learn from, 1000 for validation; 10 classes, ..", for the first lines of a
 // run.
 std::string describe(const data::ImageParts& parts);

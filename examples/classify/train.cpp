@@ -52,9 +52,10 @@ void ClassifyRun::prepare() {
   use_machine(t);
   auto seed = static_cast<uint64_t>(t.seed);
   if (t.resume) info_ = data::load_image_info(train::find_checkpoint(t.out) + "/" + kImages);
+  s_.data.most_bytes = (t.memory_limit << 20) / 2;  // as much is left for the training
   parts_ = open_images(s_.data, seed, t.resume ? &info_ : nullptr);
   if (t.resume) {
-    data::require_same_kind(info_, *parts_.train);
+    require_same_kind(info_, *parts_.train, s_.data, "the run in " + t.out);
   } else {
     info_.class_names = parts_.train->class_names();
     info_.shape = parts_.train->image_shape();
@@ -77,7 +78,7 @@ void ClassifyRun::prepare() {
     s_.training.warmup = std::min(s_.training.warmup, steps / 10);
   config_ = run_config(model_->to_json(), settings_of(s_));
   valid_batches_ =
-      std::make_unique<data::ImageBatches>(parts_.validation, evaluation_batches(info_));
+      std::make_unique<data::ImageBatches>(parts_.validation, evaluation_batches(info_, s_.batch));
   ahead_ = std::make_unique<train::BatchAhead<data::ImageBatch>>(
       count, [this](int64_t epoch, int64_t index) { return batches_->get(epoch, index); });
 }
@@ -170,7 +171,7 @@ void ClassifyRun::finish(const train::TrainState& state) {
   print_page(panels, (out / "attention.html").string());
   if (train::save_loss_chart(out / "metrics.jsonl", out / "losses.svg", "valid_loss"))
     std::printf("losses: %s\n", (out / "losses.svg").c_str());
-  if (parts_.test)
+  if (parts_.has_test)
     std::printf("to see how it does on the test pictures: classify eval --model %s\n",
                 s_.training.out.c_str());
 }

@@ -30,6 +30,21 @@ inline std::string one_line(const std::string& text) {
   return out;
 }
 
+// A name of a file or a class for the terminal: control characters, which could move the cursor or
+// hide what follows, become U+FFFD.
+inline std::string printable(const std::string& text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    auto byte = static_cast<unsigned char>(text[i]);
+    bool second_set = byte == 0xC2 && i + 1 < text.size() &&  // U+0080 to U+009F
+                      static_cast<unsigned char>(text[i + 1]) < 0xA0;
+    bool control = byte < 0x20 || byte == 0x7F || second_set;
+    out += control ? "\xEF\xBF\xBD" : std::string(1, text[i]);
+    if (second_set) ++i;
+  }
+  return out;
+}
+
 inline int fail(const char* program, const std::string& message) {
   std::fflush(stdout);
   std::fprintf(stderr, "%s: %s\n", program, one_line(message).c_str());

@@ -24,7 +24,7 @@ int main(int argc, char** argv) {
 
   GenerateSettings generate;
   CLI::App* generate_app = app.add_subcommand("generate", "write text");
-  generate_app->add_option("--model", generate.model, "a run's directory, or a checkpoint")
+  add_value(*generate_app, "--model", generate.model, "a run's directory, or a checkpoint")
       ->required();
   generate_app->add_option("--prompt", generate.prompt, "how the text begins");
   add_value(*generate_app, "--tokens", generate.tokens, "how many to add");

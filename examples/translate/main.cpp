@@ -27,16 +27,16 @@ int main(int argc, char** argv) {
   CLI::App* eval_app =
       app.add_subcommand("eval", "translate a file and compare it with a reference");
   for (CLI::App* sub : {run_app, eval_app}) {
-    sub->add_option("--model", translate.model, "a run's directory, or a checkpoint")->required();
+    add_value(*sub, "--model", translate.model, "a run's directory, or a checkpoint")->required();
     add_value(*sub, "--beam", translate.beam, "hypotheses kept; 1 = greedy");
     add_value(*sub, "--length-penalty", translate.length_penalty, "alpha of the beam search");
     add_value(*sub, "--no-repeat-ngram", translate.no_repeat_ngram,
               "no run of so many tokens comes twice in a translation; 0 = any may");
     add_value(*sub, "--threads", translate.threads, "0 = all processors");
   }
-  eval_app->add_option("--src", translate.src, "source sentences")->required();
-  eval_app->add_option("--ref", translate.ref, "their translations")->required();
-  eval_app->add_option("--out", translate.out, "a file for the model's translations");
+  add_value(*eval_app, "--src", translate.src, "source sentences")->required();
+  add_value(*eval_app, "--ref", translate.ref, "their translations")->required();
+  add_value(*eval_app, "--out", translate.out, "a file for the model's translations");
 
   return run_cli(app, argc, argv, [&] {
     if (*run_app) return run_command(translate);

@@ -110,7 +110,7 @@ void Options::check_known() const {
     std::string list;
     for (const auto& [name, kind] : *known_) list += "\n  " + name + ": " + kind;
     throw ValueError(str(variant_, ": unknown option '", key, "=", value, "'; ",
-                         list.empty() ? "there are none" : "there are" + list));
+                         list.empty() ? "there are none" : "there are:" + list));
   }
 }
 

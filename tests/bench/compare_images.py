@@ -8,8 +8,9 @@ compare_images.py DIR [--seeds N] [--jobs N] [--classify PROGRAM] CLASSIFY-ARGS.
 CLASSIFY-ARGS go to `classify train`, the same for all. A SPEC may carry flags of its own behind
 spaces ('dense --slots 3'); `none` means --slots 0. Runs and results.jsonl, one line a finished
 run, land in DIR. Finished runs are skipped, one that was cut off goes on. The accuracy is that of
-`classify eval` on the test pictures, by the best checkpoint; seconds are those of training, memory
-is the most that tensors held. A dash: more memory was needed than --memory-limit allows.
+`classify eval` on the test pictures, by the best checkpoint; seconds are those of the run up to its
+last evaluation, memory is the most that tensors held. A dash: more memory was needed than
+--memory-limit allows.
 compare_attention beside this does the same for `translate`.
 """
 import argparse
@@ -36,9 +37,9 @@ def arguments(argv):
     parser.add_argument("--classify", default=HERE.parents[1] / "build/release/bin/classify")
     options, common = parser.parse_known_args(argv[:at])
     specs = list(dict.fromkeys(argv[at + 1:]))
-    for word in common:
+    for word in [*common, *(word for spec in specs for word in spec.split()[1:])]:
         if word.split("=")[0] in OWN:
-            sys.exit(f"compare_images: {word} is not for CLASSIFY-ARGS: this script sets it")
+            sys.exit(f"compare_images: {word}: this script sets it")
     if options.seeds < 1 or options.jobs < 1:
         sys.exit("compare_images: --seeds and --jobs: at least 1 expected")
     if not all(spec.strip() for spec in specs):
@@ -66,8 +67,8 @@ def run(options, common, spec, seed):
         if "out of memory" in train.stderr:
             return row
         raise RuntimeError(f"{' '.join(command)}\n{train.stderr}")
-    threads = common[common.index("--threads"):][:2] if "--threads" in common else []
-    test = subprocess.run([options.classify, "eval", "--model", out, *threads],
+    threads = re.findall(r"--threads[= ]\d+", " ".join([*common, *own]))
+    test = subprocess.run([options.classify, "eval", "--model", out, *" ".join(threads).split()],
                           capture_output=True, text=True, check=True).stdout
     last = records(out, "eval")[-1]
     return row | {

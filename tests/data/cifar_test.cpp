@@ -1,5 +1,7 @@
 #include <heed/data/cifar.h>
 
+#include <sys/stat.h>
+
 #include <heed/core/error.h>
 #include <heed/tests/data/temp_dir.h>
 #include <heed/tests/support/catch.h>
@@ -62,6 +64,15 @@ TEST_CASE("CIFAR-10: the folder, or the one above it, with and without names") {
     CHECK(parts.validation == nullptr);
     CHECK(parts.notes.empty());
   }
+  dir.write("cifar-10-batches-bin/test_batch.bin", "broken");
+  ImageParts training = read_cifar_folder(dir.path().string(), ReadParts::training);
+  CHECK((training.train && !training.test && training.has_test));
+  CHECK_THROWS_AS(read_cifar_folder(dir.path().string(), ReadParts::test), IoError);
+  auto pipe = dir / "cifar-10-batches-bin/data_batch_2.bin";
+  std::filesystem::remove(pipe);
+  REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+  CHECK_THAT(message_of<IoError>([&] { read_cifar_folder(dir.path().string()); }),
+             ContainsSubstring("data_batch_2.bin: not a regular file"));
   TempDir only_test;
   only_test.write("test_batch.bin", record(1, 1));
   ImageParts parts = read_cifar_folder(only_test.path().string());

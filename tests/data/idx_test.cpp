@@ -1,5 +1,7 @@
 #include <heed/data/idx.h>
 
+#include <sys/stat.h>
+
 #include <filesystem>
 
 #include <heed/core/error.h>
@@ -225,6 +227,23 @@ TEST_CASE("IDX folders: what is missing or does not fit") {
   refuse(
       name, [&] { read_idx_folder(name); },
       "training images have the shape [1, 4, 5], test images [1, 5, 4]");
+  // What is not to be read is not opened, but it is known to be there.
+  dir.write("t10k-labels-idx1-ubyte", "broken");
+  ImageParts training = read_idx_folder(name, ReadParts::training);
+  CHECK((training.train && !training.test && training.has_test));
+  refuse(
+      labels, [&] { read_idx_folder(name); }, "not an IDX file");
+  dir.write("t10k-labels-idx1-ubyte", idx({3}, {0, 1, 0}));
+  dir.write("train-labels-idx1-ubyte", "broken");
+  CHECK(read_idx_folder(name, ReadParts::test, 7).test->classes() == 7);
+  CHECK(read_idx_folder(name, ReadParts::test).test->classes() == 2);
+  // A pipe in the place of a file might never end.
+  std::filesystem::remove(labels);
+  REQUIRE(mkfifo(labels.c_str(), 0600) == 0);
+  refuse(
+      labels, [&] { read_idx_folder(name, ReadParts::training); }, "not a regular file");
+  std::filesystem::remove(labels);
+  dir.write("t10k-labels-idx1-ubyte", idx({3}, {0, 1, 0}));
   // A broken link is not a missing file.
   std::filesystem::remove(images);
   std::filesystem::create_symlink("nowhere", images);

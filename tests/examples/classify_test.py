@@ -75,6 +75,21 @@ def main(work):
     # The command line.
     bad("required", "classify")
     bad("one of train, eval, run", "classify", "learn")
+    bad("no command 'learn'", "classify", "learn")
+    bad("a command is required: one of train, eval, run", "classify")
+    bad("(classify train --help", "classify", "train", "--colour", "red")
+    bad("unknown: --frames 4", "classify", "train", "--frames", "4")
+    bad("--arch: a value is missing", "classify", "train", "--arch")
+    bad("--epochs: '1.5': a whole number expected", "classify", "train", *out, "--epochs", "1.5")
+    bad("--lr: '1e': a number expected", "classify", "train", *out, "--lr", "1e")
+    for flag in ("--data", "--init-from", "--augment", "--out", "--blocks", "--epochs"):
+        bad(flag + ": ", "classify", "train", *out, flag, "")
+        bad("expected", "classify", "train", *out, flag, "")
+    bad("--model: a value expected", "classify", "eval", "--model", "")
+    bad("--page is given more than once", "classify", "run", "--model", "m", "--page", "a", "--page", "b", "p.png")
+    bad("--augment shift,: augmentation ''", "classify", "train", *out, "--augment", "shift,")
+    bad("--test-every 100", "classify", "train", *out, "--data", folder / "train",
+        "--test-every", "100")
     bad("resnet, resnet3d, vit", "classify", "train", *out, "--arch", "alexnet")
     bad("resnet20, resnet18", "classify", "train", *out, "--preset", "resnet3d")
     bad("--epochs 0", "classify", "train", *out, "--epochs", "0")
@@ -268,6 +283,35 @@ def main(work):
     expect("(3 images)" in good("classify", "eval", "--model", work / "fourth"), "every fourth")
     first.write_bytes(content)
 
+    # Training never opens a test picture; an evaluation does.
+    odd = folder / "test" / "class 0" / "odd.png"
+    odd.write_bytes(b"hello")
+    good("classify", "train", "--data", folder, "--valid", "3", "--out", work / "blind", *tiny,
+         *small)
+    bad(str(odd), "classify", "eval", "--model", work / "blind")
+    odd.unlink()
+    good("classify", "eval", "--model", work / "blind")
+    text = good("classify", "train", "--data", folder, "--valid", "3", "--memory-limit", "256",
+                "--size", "2048", "--steps", "1", "--batch", "1", "--subsample", "64", "--blocks",
+                "1", "--strides", "16", "--width", "1", "--out", work / "on-demand", *quick)
+    expect("read again whenever" in text, f"pictures of 150 MiB with a limit of 256: {text}")
+
+    # A weights file of heed's own keeps its head, as a run does.
+    step = vit / (vit / "last").read_text().strip()
+    text = good("classify", "train", "--data", folder, "--arch", "vit", "--valid", "3",
+                "--channels", "1", "--init-from", step / "weights.safetensors", "--out",
+                work / "from-file", *small)
+    expect("but not" not in text and "weights from" in text, f"--init-from a file: {text}")
+    bad("--init-from", "classify", "train", "--out", vit, "--resume", "--init-from", work / "two")
+
+    # Another class than when the run began.
+    (folder / "train" / "another").mkdir()
+    (folder / "train" / "another" / "1.png").write_bytes(png(picture(12, 0, rng)))
+    bad(f"--data {folder}: 3 classes expected", "classify", "train", "--out", vit, "--resume",
+        "--epochs", "3")
+    bad(f"the run in {vit}", "classify", "train", "--out", vit, "--resume", "--epochs", "3")
+    shutil.rmtree(folder / "train" / "another")
+
     for file in (folder / "train" / "class 2").iterdir():
         file.unlink()
     (folder / "train" / "class 2").rmdir()
@@ -291,6 +335,17 @@ def main(work):
     expect(shown[7] == "the frames, frame 8" and len(shown) > 8 and len(shown) % 8 == 0,
            f"the page of a clip shows {shown}")
     bad("8 pictures", "classify", "run", "--model", clips, *frames[:3])
+
+    # Names with control characters do not reach the terminal.
+    for i, name in enumerate(("plain", "e\033[31m\na")):
+        for j in range(6):
+            path = work / "names" / "train" / name / f"{j}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(png(picture(12, i, rng)))
+    shutil.copytree(work / "names" / "train", work / "names" / "test")
+    good("classify", "train", "--data", work / "names", "--out", work / "named", *tiny, *small)
+    text = good("classify", "eval", "--model", work / "named")
+    expect("\033" not in text and "e\ufffd[31m\ufffda" in text, f"a class's name: {text!r}")
 
 
 def text_file(work):

@@ -45,7 +45,8 @@ def main(work):
     out, specs = work / "runs", ["--", "none", "dense --slots 1"]
     refused("'--' and the attentions are missing", out, *TINY)
     refused("'--' and the attentions are missing", out, *TINY, "--")
-    refused("--seed is not for CLASSIFY-ARGS", out, *TINY, "--seed", "3", *specs)
+    refused("--seed: this script sets it", out, *TINY, "--seed", "3", *specs)
+    refused("--seed=3: this script sets it", out, *TINY, "--", "dense --seed=3")
     refused("--seeds and --jobs: at least 1", out, "--seeds", "0", *TINY, *specs)
     refused("an attention is empty", out, *TINY, "--", " ")
     expect(not out.exists(), "what is refused left a directory")
