@@ -19,8 +19,8 @@ inline constexpr uint64_t kMostInflated = 1032;
 // Whether there is a file or directory of that name. A broken link counts as there: opening it says
 // what is wrong.
 bool is_there(const std::filesystem::path& path);
-// IoError for a pipe, a device or a socket, whose end may never come. For files that a program finds
-// by itself; one that the user names may be a pipe.
+// IoError for a pipe, a device or a socket, whose end may never come. For files that a program
+// finds by itself; one that the user names may be a pipe.
 void require_regular(const std::filesystem::path& path);
 
 class ByteSource {

@@ -27,9 +27,9 @@ ImageSetPtr read_idx_set(const std::string& images, const std::string& labels, i
 
 // The standard names in a directory: train-images-idx3-ubyte, train-labels-idx1-ubyte,
 // t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, each as it is, or with .gz, or with a dot in
-// place of the last but one hyphen (train-images.idx3-ubyte). Either pair may be missing. Where both
-// are read, the test images have the classes and the size of the training images. `classes` as in
-// read_idx_set. IoError also for a name that is no regular file.
+// place of the last but one hyphen (train-images.idx3-ubyte). Either pair may be missing. Where
+// both are read, the test images have the classes and the size of the training images. `classes` as
+// in read_idx_set. IoError also for a name that is no regular file.
 ImageParts read_idx_folder(const std::string& directory, ReadParts parts = ReadParts::all,
                            int64_t classes = 0);
 

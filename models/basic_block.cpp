@@ -16,12 +16,18 @@ void check_axes(int64_t axes) {
 }  // namespace
 
 std::unique_ptr<nn::Conv> make_conv(int64_t axes, int64_t in, int64_t out, int64_t kernel,
-                                    int64_t stride) {
+                                    int64_t stride, int64_t time_kernel) {
   check_axes(axes);
-  const nn::ConvSettings settings{.stride = {stride}, .padding = {kernel / 2}, .bias = false};
+  nn::ConvSettings settings{.stride = {stride}, .padding = {kernel / 2}, .bias = false};
+  Shape size = {kernel};
+  if (axes == 3 && time_kernel == 1) {
+    size = {1, kernel, kernel};
+    settings.stride = {1, stride, stride};
+    settings.padding = {0, kernel / 2, kernel / 2};
+  }
   std::unique_ptr<nn::Conv> conv;
-  if (axes == 2) conv = std::make_unique<nn::Conv2d>(in, out, Shape{kernel}, settings);
-  else conv = std::make_unique<nn::Conv3d>(in, out, Shape{kernel}, settings);
+  if (axes == 2) conv = std::make_unique<nn::Conv2d>(in, out, size, settings);
+  else conv = std::make_unique<nn::Conv3d>(in, out, size, settings);
   const auto fan_out = static_cast<double>(nn::init::fans(conv->weight.shape()).out);
   nn::init::normal_(conv->weight, 0, std::sqrt(2 / fan_out));
   return conv;
@@ -33,10 +39,10 @@ std::unique_ptr<nn::BatchNorm> make_batch_norm(int64_t axes, int64_t channels) {
   return std::make_unique<nn::BatchNorm3d>(channels);
 }
 
-BasicBlock::BasicBlock(int64_t axes, int64_t in, int64_t out, int64_t stride)
+BasicBlock::BasicBlock(int64_t axes, int64_t in, int64_t out, int64_t stride, int64_t time_kernel)
     : stride_(stride),
-      conv1_(make_conv(axes, in, out, 3, stride)),
-      conv2_(make_conv(axes, out, out, 3)),
+      conv1_(make_conv(axes, in, out, 3, stride, time_kernel)),
+      conv2_(make_conv(axes, out, out, 3, 1, time_kernel)),
       bn1_(make_batch_norm(axes, out)),
       bn2_(make_batch_norm(axes, out)) {
   register_module("conv1", *conv1_);
@@ -44,7 +50,7 @@ BasicBlock::BasicBlock(int64_t axes, int64_t in, int64_t out, int64_t stride)
   register_module("conv2", *conv2_);
   register_module("bn2", *bn2_);
   if (stride == 1 && in == out) return;
-  downsample_ = make_conv(axes, in, out, 1, stride);
+  downsample_ = make_conv(axes, in, out, 1, stride, time_kernel);
   downsample_norm_ = make_batch_norm(axes, out);
   register_module("downsample.0", *downsample_);
   register_module("downsample.1", *downsample_norm_);

@@ -50,6 +50,8 @@ const ResNetConfig& checked(const ResNetConfig& c) {
   require(c.non_local.max_length == 0,
           "non_local.max_length is for the model to set: image_height, image_width, frames");
   require(c.axes == 3 || c.frames == 0, "frames are for clips (axes = 3)");
+  require(c.time_kernel == 3 || (c.time_kernel == 1 && c.axes == 3),
+          str("time_kernel 3, or 1 for clips, expected, got ", c.time_kernel));
   int64_t known = 0;
   for (int64_t size : picture_of(c)) known += size > 0 ? 1 : size < 0 ? -c.axes : 0;
   require(
@@ -70,7 +72,7 @@ ResNet::ResNet(const ResNetConfig& config)
   const bool imagenet = config_.stem == "imagenet";
   const int64_t axes = config_.axes;
   conv1_ = imagenet ? make_conv(axes, config_.channels, config_.width, 7, 2)
-                    : make_conv(axes, config_.channels, config_.width, 3);
+                    : make_conv(axes, config_.channels, config_.width, 3, 1, config_.time_kernel);
   bn1_ = make_batch_norm(axes, config_.width);
   std::vector<std::string> names;
   std::vector<int64_t> channels;  // after each block
@@ -79,7 +81,7 @@ ResNet::ResNet(const ResNetConfig& config)
     const int64_t out = config_.width << stage;
     for (int64_t i = 0; i < config_.blocks[stage]; ++i) {
       const int64_t stride = i == 0 ? config_.strides[stage] : 1;
-      blocks_.push_back(std::make_unique<BasicBlock>(axes, in, out, stride));
+      blocks_.push_back(std::make_unique<BasicBlock>(axes, in, out, stride, config_.time_kernel));
       names.push_back(str("layer", stage + 1, ".", i));
       channels.push_back(in = out);
     }
@@ -110,9 +112,11 @@ Shape ResNet::slot_extents(int64_t i, const Shape& picture) const {
     throw ShapeError(str("ResNet: a size of ", config_.axes, " axes expected, got ", picture));
   Shape extents = picture;
   if (config_.stem == "imagenet") extents = strided(strided(extents, 2), 2);
+  const bool all_frames = config_.time_kernel == 1;
   int64_t block = total(config_.blocks) - 1 - i;
   for (size_t stage = 0; stage < config_.blocks.size() && block >= 0; ++stage) {
     extents = strided(extents, config_.strides[stage]);
+    if (all_frames) extents[0] = picture[0];
     block -= config_.blocks[stage];
   }
   return extents;

@@ -42,7 +42,11 @@ struct ResNetConfig {
   nn::NonLocalConfig non_local{};  // of each slot; the model sets axes and max_length
   // The size of the pictures, which only variants with a longest length need (linformer); 0: any.
   int64_t image_height = 0, image_width = 0;
-  int64_t frames = 0;      // of clips
+  int64_t frames = 0;  // of clips
+  // Of clips. 3: convolutions and strides go along time as along the other axes. 1: each frame is
+  // looked at alone and none is left out, so that only slots mix frames (C2D of Wang et al. 2018,
+  // arXiv 1711.07971).
+  int64_t time_kernel = 3;
   bool recompute = false;  // each block in backward, to keep less memory (autograd/recompute.h)
 };
 

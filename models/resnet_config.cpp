@@ -26,6 +26,7 @@ ConfigFields fields(ResNetConfig& c) {
           {"frames", &c.frames},
           {"recompute", &c.recompute}};
 }
+ConfigFields later_fields(ResNetConfig& c) { return {{"time_kernel", &c.time_kernel}}; }
 }  // namespace
 
 void set_preset_sizes(ResNetConfig& config, const std::string& name) {
@@ -59,12 +60,12 @@ std::string to_json(const ResNetConfig& config) {
   ResNetConfig c = config;
   if (c.non_local.scale != nn::NonLocalConfig().scale)
     throw ValueError("ResNet: config.json keeps no scale of the slots");
-  return write_config("resnet", fields(c));
+  return write_config("resnet", fields(c), later_fields(c));
 }
 
 ResNetConfig resnet_from_json(std::string_view json) {
   ResNetConfig c;
-  read_config(json, "resnet", fields(c));
+  read_config(json, "resnet", fields(c), later_fields(c));
   return c;
 }
 

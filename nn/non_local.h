@@ -11,7 +11,7 @@
 // order; f and C are those of any variant of the catalogue that needs no causal order. `gaussian`,
 // `embedded_gaussian`, `dot_product` and `concatenation` are the paper's. theta, phi, g and W act
 // on the channels of each position (1x1 convolutions); a variant with raw_qk has neither theta nor
-// phi, and its heads share out the channels of x.
+// phi, and its heads share out the channels of x; one with shared_qk has no phi.
 //
 // The block starts as the identity: the batch norm after W starts with weight 0, and without it W
 // starts at 0. f32, f64, bf16.
@@ -66,7 +66,7 @@ class NonLocalBlock : public Module, public PyTorchTwin {
   // W.0 with the batch norm W.1, or W without, and concat_project.0 of the concatenation.
   std::vector<PyTorchName> pytorch_names() const override;
 
-  std::unique_ptr<Linear> theta, phi;  // [inner, C]; empty where the variant has raw_qk
+  std::unique_ptr<Linear> theta, phi;  // [inner, C]; empty with raw_qk, phi with shared_qk too
   Linear g, w;                         // [inner, C], [C, inner]
   std::unique_ptr<BatchNorm> norm;     // empty without batch_norm
 

@@ -133,7 +133,8 @@ class AdamW : public Adam {
   const char* name() const override { return "adamw"; }
 };
 
-// Two groups: matrices with the settings' decay; gains, biases and other vectors without.
+// Two groups: parameters of two axes or more (matrices, kernels, tables of embeddings) with the
+// settings' decay; gains, biases and other vectors without.
 std::vector<Group<AdamSettings>> decay_matrices(const nn::Module& model,
                                                 const AdamSettings& settings);
 

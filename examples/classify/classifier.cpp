@@ -128,6 +128,7 @@ models::ResNetConfig resnet_config(const ClassifySettings& s, const data::ImageI
   c.non_local.subsample = s.subsample;
   c.image_height = info.height(), c.image_width = info.width();
   c.frames = info.of_clips() ? info.frames() : 0;
+  c.time_kernel = s.time_kernel;
   c.recompute = s.recompute;
   return c;
 }

@@ -49,6 +49,8 @@ Settings settings_of(ClassifySettings& s) {
       {"width", &s.width, "resnet: channels of the first stage; 0 = the preset's"},
       {"strides", &s.strides,
        "resnet: of each stage, as 1,2,2 (without it the preset's); 1,1,1 keeps the map's size"},
+      {"time-kernel", &s.time_kernel,
+       "resnet3d: 3, or 1: each frame is looked at alone, only attention mixes them"},
       {"subsample", &s.subsample, "resnet: keys and values are the largest of such windows"},
       {"heads", &s.heads, "of the attention; 0 = 1 of a resnet, the preset's of a vit"},
       {"patch", &s.patch, "vit: side of a patch; 0 = at most a seventh of the picture's side"},
@@ -156,14 +158,16 @@ void check(const ClassifySettings& s, const Settings& settings) {
                     {"--heads", s.heads, 0, 1024},
                     {"--patch", s.patch, 0, 4096}});
   if (vit) {
-    require(
-        s.slots == 0 && s.strides.empty() && s.blocks.empty() && s.width == 0 && s.subsample == 1,
-        "--slots, --blocks, --width, --strides and --subsample are of --arch resnet, this is "
-        "vit");
+    require(s.slots == 0 && s.strides.empty() && s.blocks.empty() && s.width == 0 &&
+                s.subsample == 1 && s.time_kernel == 3,
+            "--slots, --blocks, --width, --strides, --subsample and --time-kernel are of --arch "
+            "resnet and resnet3d, this is vit");
     require_one_of("--positions", s.positions, {"learned", "sinusoidal", "rope", "none"});
     require_one_of("--pooling", s.pooling, {"class_token", "mean"});
   } else {
     ClassifySettings none;
+    require(s.time_kernel == 3 || (s.time_kernel == 1 && s.arch == "resnet3d"),
+            str("--time-kernel ", s.time_kernel, ": 3, or 1 with --arch resnet3d, expected"));
     require(s.patch == 0 && s.positions == none.positions && s.pooling == none.pooling,
             str("--patch, --positions and --pooling are of --arch vit, this is ", s.arch));
     require(

@@ -29,6 +29,7 @@ struct ClassifySettings {
   std::string augment = "shift";
   // Model.
   std::string arch = "resnet", preset, attention;
+  int64_t time_kernel = 3;
   std::vector<int64_t> blocks, strides;         // of a ResNet; empty: the preset's
   int64_t width = 0;                            // of a ResNet's first stage; 0: the preset's
   int64_t slots = 0, heads = 0, subsample = 1;  // a ResNet's, and of what is in them

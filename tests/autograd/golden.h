@@ -1,6 +1,9 @@
 // Values and gradients that PyTorch made (tests/golden/README.md), beside an op's own.
 #pragma once
 
+#include <exception>
+#include <set>
+
 #include <heed/autograd/backward.h>
 #include <heed/data/safetensors.h>
 #include <heed/tests/support/catch.h>
@@ -14,7 +17,20 @@ class Golden {
       : file_(data::read_safetensors(std::string(HEED_SOURCE_DIR) + "/tests/golden/" + name +
                                      ".safetensors")) {}
 
-  Tensor at(const std::string& name) const { return Tensor(file_.at(name)).clone(); }
+  // Everything in the file must be used before the test ends: what is generated is compared.
+  ~Golden() noexcept(false) {
+    if (std::uncaught_exceptions() > 0) return;
+    for (const data::NamedArray& tensor : file_.tensors) {
+      const std::string& name = tensor.name;
+      INFO(name << " is in the file and in no test");
+      CHECK(used_.count(name.substr(0, name.find('.'))) == 1);
+    }
+  }
+
+  Tensor at(const std::string& name) const {
+    used_.insert(name.substr(0, name.find('.')));
+    return Tensor(file_.at(name)).clone();
+  }
 
   // f of the inputs named; those with a gradient in the file want one.
   void check(const std::string& name, const std::vector<std::string>& inputs, const Run& f) const {
@@ -42,6 +58,7 @@ class Golden {
     REQUIRE(close(got.to_vector(), want.to_vector(), 1e-11, 1e-2));
   }
   data::SafeTensors file_;
+  mutable std::set<std::string> used_;  // cases
 };
 
 }  // namespace heed::test

@@ -1,6 +1,9 @@
 // Values and gradients that PyTorch made (tests/golden/README.md, ops_*).
+#include <heed/autograd/ops/elementwise.h>
+#include <heed/autograd/ops/index.h>
 #include <heed/autograd/ops/losses.h>
 #include <heed/autograd/ops/norm.h>
+#include <heed/autograd/ops/reduce.h>
 #include <heed/autograd/ops/softmax.h>
 #include <heed/tests/autograd/golden.h>
 
@@ -18,6 +21,26 @@ TEST_CASE("softmax equals PyTorch") {
   golden.check("softmax_middle", {"x"}, [](In in) { return softmax(in[0], 1); });
   golden.check("log_softmax_last", {"x"}, [](In in) { return log_softmax(in[0], -1); });
   golden.check("log_softmax_middle", {"x"}, [](In in) { return log_softmax(in[0], 1); });
+  golden.check("logsumexp", {"x"}, [](In in) { return logsumexp(in[0], 1); });
+  golden.check("cumsum", {"x"}, [](In in) { return cumsum(in[0], 1); });
+}
+
+TEST_CASE("activations equal PyTorch") {
+  Golden golden("ops_activation");
+  golden.check("gelu_erf", {"x"}, [](In in) { return gelu(in[0]); });
+  golden.check("gelu_tanh", {"x"}, [](In in) { return gelu_tanh(in[0]); });
+  golden.check("silu", {"x"}, [](In in) { return silu(in[0]); });
+  golden.check("softplus", {"x"}, [](In in) { return softplus(in[0]); });
+  golden.check("elu", {"x"}, [](In in) { return elu(in[0]); });
+  golden.check("sigmoid", {"x"}, [](In in) { return sigmoid(in[0]); });
+  golden.check("tanh", {"x"}, [](In in) { return tanh(in[0]); });
+}
+
+TEST_CASE("embedding equals PyTorch") {
+  Golden golden("ops_embedding");
+  golden.check("embedding", {"weight", "ids"}, [](In in) { return embedding(in[0], in[1]); });
+  golden.check("embedding_padding", {"weight", "ids"},
+               [](In in) { return embedding(in[0], in[1], 3); });
 }
 
 TEST_CASE("norms equal PyTorch") {

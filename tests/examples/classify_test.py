@@ -86,7 +86,8 @@ def main(work):
         bad(flag + ": ", "classify", "train", *out, flag, "")
         bad("expected", "classify", "train", *out, flag, "")
     bad("--model: a value expected", "classify", "eval", "--model", "")
-    bad("--page is given more than once", "classify", "run", "--model", "m", "--page", "a", "--page", "b", "p.png")
+    bad("--page is given more than once", "classify", "run", "--model", "m", "--page", "a",
+        "--page", "b", "p.png")
     bad("--augment shift,: augmentation ''", "classify", "train", *out, "--augment", "shift,")
     bad("--test-every 100", "classify", "train", *out, "--data", folder / "train",
         "--test-every", "100")

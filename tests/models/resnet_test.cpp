@@ -2,7 +2,10 @@
 // resnet_golden_test.cpp, attention in the slots in resnet_slots_test.cpp.
 #include <cmath>
 
+#include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/losses.h>
+#include <heed/autograd/ops/reduce.h>
+#include <heed/autograd/ops/views.h>
 #include <heed/models/config_json.h>
 #include <heed/tests/models/small_resnet.h>
 
@@ -74,6 +77,31 @@ TEST_CASE("resnet: maps of any size", "[resnet]") {
   REQUIRE(clips.features(zeros({2, 2, 5, 7, 8})).shape() == Shape{2, 8, 3, 4, 4});
 }
 
+TEST_CASE("resnet: with a time kernel of 1 each frame is a picture of its own", "[resnet]") {
+  models::ResNetConfig c = small_clips(1), flat = small_clips(0);
+  c.time_kernel = 1;
+  flat.axes = 2;
+  models::ResNet clips(c), pictures(flat);
+  randomise(clips);
+  clips.eval();
+  pictures.eval();
+  nn::StateDict weights = pictures.state_dict();
+  for (const auto& [name, value] : clips.state_dict())
+    if (weights.count(name)) weights[name] = value.rank() == 5 ? value.squeeze(2) : value;
+  pictures.load_state_dict(weights);
+  Tensor x = numbers({2, 2, 5, 7, 8}, 1, DType::f64);
+  clips.to(DType::f64);
+  pictures.to(DType::f64);
+  Tensor maps = clips.slot_input(x, 0);
+  REQUIRE(maps.shape() == Shape{2, 8, 5, 4, 4});
+  REQUIRE(clips.slot_extents(0, {5, 7, 8}) == Shape{5, 4, 4});
+  for (int64_t frame = 0; frame < 5; ++frame) {
+    Tensor alone = pictures.features(heed::select(x, 2, frame));
+    Tensor difference = abs(alone - heed::select(maps, 2, frame));
+    REQUIRE(sum(difference).item() < 1e-12);
+  }
+}
+
 TEST_CASE("resnet: the same seed, the same training", "[resnet]") {
   auto trained = [](bool clips) {
     manual_seed(8);
@@ -142,6 +170,11 @@ TEST_CASE("resnet: settings as JSON, there and back", "[resnet]") {
                  .bias = false};
   c.image_height = 7, c.image_width = 12;
   c.recompute = true;
+  {
+    models::ResNetConfig clip = small_clips();
+    clip.time_kernel = 1;
+    REQUIRE(models::resnet_from_json(models::to_json(clip)).time_kernel == 1);
+  }
   models::ResNet model(c);
   randomise(model);
   const std::string json = models::to_json(model.config());
@@ -204,6 +237,7 @@ TEST_CASE("resnet: bad settings and pictures are refused at once", "[resnet]") {
   refuses([](C& c) { c.image_height = 8; }, "all sizes > 0 or all 0 (any) expected, got [8, 0]");
   refuses([](C& c) { c.image_height = -8, c.image_width = 8; }, "got [-8, 8]");
   refuses([](C& c) { c.frames = 8; }, "frames are for clips");
+  refuses([](C& c) { c.time_kernel = 1; }, "time_kernel 3, or 1 for clips, expected, got 1");
   refuses([](C& c) { c.non_local.max_length = 8; }, "max_length is for the model to set");
   refuses([](C& c) { c.non_local.heads = 3; }, "3 heads do not divide the 4 inner channels");
   refuses([](C& c) { c.non_local.attention = "nonesuch"; }, "nonesuch");
