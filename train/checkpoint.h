@@ -46,7 +46,8 @@ struct TrainState {
   int64_t tokens = 0;
   LossSums window_loss = {};  // since the last log line
   int64_t window_tokens = 0, window_steps = 0;
-  LossSums train_loss = {};  // since the last evaluation
+  LossSums train_loss = {};   // since the last evaluation
+  std::string schedule = {};  // to_string of the trainer's; empty: written before it was kept
 };
 
 struct CheckpointContent {

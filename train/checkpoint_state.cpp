@@ -111,6 +111,7 @@ std::string to_json(const StateFile& content) {
       {"window",
        {{"loss", as_json(s.window_loss)}, {"tokens", s.window_tokens}, {"steps", s.window_steps}}},
       {"train_loss", as_json(s.train_loss)},
+      {"schedule", s.schedule},
       {"optimizer", content.optimizer},
       {"files", files}};
   Json whole = {{"format", kFormat}, {"crc32", crc_text(state.dump())}, {"state", state}};
@@ -155,6 +156,7 @@ StateFile read_state_file(const fs::path& file) {
     s.window_loss["loss"] = {window.number("loss"), static_cast<double>(s.window_tokens)};
   if (state.contains("train_loss"))
     s.train_loss = read_loss(file, in.at("train_loss"), "state.train_loss");
+  if (state.contains("schedule")) s.schedule = in.text("schedule");
   content.optimizer = in.text("optimizer");
   Reader(file, in.at("files"), "state.files");
   for (const auto& [name, value] : in.at("files").items()) {

@@ -35,7 +35,13 @@ const std::vector<Row>& rows() {
   return rows;
 }
 
-const Row& row_of(const Schedule& schedule) { return rows()[static_cast<size_t>(schedule.kind)]; }
+const Row& row_of(const Schedule& schedule) {
+  for (const Row& row : rows())
+    if (row.kind == schedule.kind) return row;
+  throw ValueError(str("schedule: no kind ", static_cast<int>(schedule.kind)));
+}
+
+int64_t peak_of(const Schedule& schedule) { return std::max<int64_t>(schedule.warmup, 1); }
 
 template <class T>
 T parse_number(std::string_view text, std::string_view spec, std::string_view option) {
@@ -51,10 +57,10 @@ void check(const Schedule& s) {
     if (!good) throw ValueError(str("schedule ", to_string(s), ": ", what));
   };
   require(std::isfinite(s.lr) && s.lr >= 0, "lr >= 0 expected");
+  row_of(s);
   require(s.warmup >= 0, "warmup >= 0 expected");
-  if (s.kind == Schedule::Kind::inverse_sqrt) require(s.warmup >= 1, "warmup >= 1 expected");
   if (s.kind == Schedule::Kind::cosine) {
-    require(s.steps > s.warmup, "steps > warmup expected");
+    require(s.steps >= peak_of(s), "steps >= warmup and >= 1 expected");
     require(std::isfinite(s.min) && s.min >= 0, "min >= 0 expected");
   }
   if (s.kind == Schedule::Kind::step) {
@@ -72,17 +78,19 @@ Schedule checked(const Schedule& schedule) {
 double Schedule::operator()(int64_t step) const {
   if (step < 1) throw ValueError(str("schedule: step >= 1 expected, got ", step));
   if (step < warmup) return lr * static_cast<double>(step) / static_cast<double>(warmup);
-  double t = static_cast<double>(step);
-  switch (kind) {
+  const int64_t peak = peak_of(*this);
+  switch (kind) {  // without a default: the compiler names a kind that is missing
     case Kind::constant: return lr;
-    case Kind::inverse_sqrt: return lr * std::sqrt(static_cast<double>(warmup) / t);
+    case Kind::inverse_sqrt:
+      return lr * std::sqrt(static_cast<double>(peak) / static_cast<double>(step));
     case Kind::cosine: {
-      if (step >= steps) return min;
-      double x = static_cast<double>(step - warmup) / static_cast<double>(steps - warmup);
+      if (step > steps) return min;
+      double x = static_cast<double>(step - peak) / static_cast<double>(steps - peak + 1);
       return min + (lr - min) * 0.5 * (1 + std::cos(std::numbers::pi * x));
     }
-    case Kind::step: return lr * std::pow(factor, static_cast<double>((step - 1) / every));
+    case Kind::step: return lr * std::pow(factor, static_cast<double>((step - peak) / every));
   }
+  row_of(*this);  // throws
   return lr;
 }
 
@@ -101,20 +109,29 @@ Schedule step_schedule(double lr, int64_t every, double factor, int64_t warmup) 
       {.kind = Schedule::Kind::step, .lr = lr, .warmup = warmup, .every = every, .factor = factor});
 }
 
+std::string schedule_names() {
+  std::string names;
+  for (const Row& row : rows()) names += str(names.empty() ? "" : ", ", row.name);
+  return names;
+}
+
 Schedule parse_schedule(std::string_view spec, double lr) {
+  Schedule defaults{.lr = lr};
+  if (spec.starts_with("inverse_sqrt")) defaults.warmup = 4000;
+  return parse_schedule(spec, defaults);
+}
+
+Schedule parse_schedule(std::string_view spec, const Schedule& defaults) {
   std::string_view name = spec.substr(0, spec.find(':'));
   const Row* row = nullptr;
-  std::string names;
-  for (const Row& r : rows()) {
+  for (const Row& r : rows())
     if (name == r.name) row = &r;
-    names += str(names.empty() ? "" : ", ", r.name);
-  }
   if (!row)
     throw ValueError(
-        str("schedule '", spec, "': no schedule named '", name, "'; there are ", names));
+        str("schedule '", spec, "': no schedule named '", name, "'; there are ", schedule_names()));
 
-  Schedule schedule{.kind = row->kind, .lr = lr};
-  if (row->kind == Schedule::Kind::inverse_sqrt) schedule.warmup = 4000;
+  Schedule schedule = defaults;
+  schedule.kind = row->kind;
   std::string_view rest = spec.substr(std::min(name.size() + 1, spec.size()));
   while (!rest.empty()) {
     std::string_view item = rest.substr(0, rest.find(','));

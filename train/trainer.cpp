@@ -217,6 +217,7 @@ void Trainer::Loop::save(bool best) {
   state.rng_seed = default_generator().seed();
   state.rng_offset = default_generator().offset();
   state.seconds = seconds();
+  state.schedule = to_string(schedule);
   store->save({model, &optimizer, state, config.config, task.save_extra}, best);
   saved_step = state.step;
   unsaved = false;

@@ -33,7 +33,7 @@ inline bool given(const Settings& settings, std::string_view name) {
 // Those that a checkpoint keeps.
 inline Settings stored(Settings settings) {
   std::erase_if(settings, [](const Setting& s) {
-    return s.name == "out" || s.name == "resume" || s.name == "quiet";
+    return s.name == "out" || s.name == "resume" || s.name == "replan" || s.name == "quiet";
   });
   return settings;
 }

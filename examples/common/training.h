@@ -26,7 +26,7 @@ struct TrainingSettings {
   int64_t warmup = 0, accumulate = 1, keep_last = 0, patience = 0;
   int64_t seed = 1, threads = 0, memory_limit = 0;
   std::string out;
-  bool resume = false, quiet = false;
+  bool resume = false, replan = false, quiet = false;
 };
 
 inline Settings settings_of(TrainingSettings& s) {
@@ -37,7 +37,8 @@ inline Settings settings_of(TrainingSettings& s) {
       {"minutes", &s.minutes, "stop after so many minutes of training", kMayChange},
       {"lr", &s.lr, "highest learning rate"},
       {"schedule", &s.schedule,
-       "after the warm-up: cosine (needs --epochs or --steps), inverse_sqrt or constant"},
+       "of the learning rate after the warm-up: " + train::schedule_names() +
+           ", options behind it, as in step:every=1000,factor=0.5; cosine ends with the training"},
       {"warmup", &s.warmup, "steps until the learning rate is at its highest"},
       {"clip", &s.clip, "largest norm of the gradient; 0 = no clipping"},
       {"accumulate", &s.accumulate, "batches a step"},
@@ -51,6 +52,9 @@ inline Settings settings_of(TrainingSettings& s) {
       {"out", &s.out, "directory for checkpoints and metrics", kMayChange},
       {"resume", &s.resume, "go on with the run in --out; where it has no checkpoint yet, begin it",
        kMayChange},
+      {"replan", &s.replan,
+       "with --resume: a schedule for the training as it is now, not as it was planned",
+       kMayChange},
       {"quiet", &s.quiet, "no progress", kMayChange},
   };
 }
@@ -61,8 +65,17 @@ inline Settings joined(std::initializer_list<Settings> parts) {
   return all;
 }
 
+// What --schedule leaves out comes from other flags. ValueError names the flag.
+inline train::Schedule schedule_of(const TrainingSettings& s, int64_t steps, double lowest) {
+  try {
+    return train::parse_schedule(s.schedule,
+                                 {.lr = s.lr, .warmup = s.warmup, .steps = steps, .min = lowest});
+  } catch (const ValueError& error) {
+    throw ValueError(str("--", error.what()));
+  }
+}
+
 inline void check(const TrainingSettings& s) {
-  require_one_of("--schedule", s.schedule, {"inverse_sqrt", "cosine", "constant"});
   require(!s.out.empty(), "--out: a directory expected");
   require_in_range({{"--epochs", s.epochs, 0, 100'000},
                     {"--steps", s.steps, 0},
@@ -77,7 +90,10 @@ inline void check(const TrainingSettings& s) {
   require_not_negative({{"--clip", s.clip}, {"--minutes", s.minutes}});
   require(s.epochs > 0 || s.steps > 0 || s.minutes > 0,
           "--epochs, --steps or --minutes above 0 expected");
-  require(s.schedule != "cosine" || s.epochs > 0 || s.steps > 0,
+  constexpr int64_t kEndless = int64_t{1} << 62;
+  train::Schedule schedule = schedule_of(s, kEndless, 0);
+  require(schedule.kind != train::Schedule::Kind::cosine || schedule.steps != kEndless ||
+              s.epochs > 0 || s.steps > 0,
           "--schedule cosine needs --epochs or --steps, which say where it ends");
 }
 
@@ -99,6 +115,7 @@ void complete(AllSettings& s, const Settings& settings, AllSettings base,
   require(!epochs || t.epochs > 0, str("--epochs ", t.epochs, ": at least 1 expected"));
   require(!steps || t.steps > 0, str("--steps ", t.steps, ": at least 1 expected"));
   require(!minutes || t.minutes > 0, str("--minutes ", t.minutes, ": a number above 0 expected"));
+  require(!t.replan || t.resume, "--replan: it goes with --resume");
   if (t.resume && !train::has_checkpoint(t.out)) {
     std::printf("%s: no checkpoint to go on with: the run starts from the beginning\n",
                 t.out.c_str());
@@ -127,14 +144,37 @@ int64_t total_steps(const TrainingSettings& s, Count&& count) {
   return s.epochs > 0 ? planned_steps(s.epochs, s.accumulate, count) : 0;
 }
 
+// What a run that goes on does with its plan: the schedule that it began with stays, unless --replan
+// asks for the one of the settings as they are now. Says what changes. ValueError: more updates than
+// a cosine planned, all of which are done.
+inline train::Schedule planned_schedule(const TrainingSettings& s, const train::Schedule& now) {
+  train::TrainState state = train::read_train_state(train::find_checkpoint(s.out));
+  if (state.schedule.empty() || state.schedule == train::to_string(now)) return now;
+  train::Schedule plan = train::parse_schedule(state.schedule, now);
+  int64_t next = state.step + 1;
+  if (s.replan) {
+    std::printf("a new plan, %s instead of %s: the learning rate goes from %.3g to %.3g\n",
+                train::to_string(now).c_str(), state.schedule.c_str(), plan(next), now(next));
+    return now;
+  }
+  require(plan.kind != train::Schedule::Kind::cosine || state.step < plan.steps ||
+              now.steps <= plan.steps,
+          str("the ", plan.steps, " updates that the run in ", s.out, " planned are done, and its ",
+              "learning rate is at its lowest: --replan goes on with a new plan, and another run ",
+              "with --init-from starts from these weights"));
+  std::printf(
+      "the plan stays %s, though this run now ends elsewhere (--replan changes it); the "
+      "next learning rate is %.3g\n",
+      state.schedule.c_str(), plan(next));
+  return plan;
+}
+
 // count(epoch): its batches. A cosine ends at `lowest`.
 template <class Count>
 train::Schedule make_schedule(const TrainingSettings& s, double lowest, Count&& count) {
-  if (s.schedule == "constant") return train::constant_schedule(s.lr, s.warmup);
-  if (s.schedule == "inverse_sqrt")
-    return train::inverse_sqrt_schedule(s.lr, std::max<int64_t>(s.warmup, 1));
-  int64_t steps = std::max(total_steps(s, count), s.warmup + 1);
-  return train::cosine_schedule(s.lr, steps, s.warmup, lowest);
+  int64_t steps = std::max({total_steps(s, count), s.warmup, int64_t{1}});
+  train::Schedule now = schedule_of(s, steps, lowest);
+  return s.resume ? planned_schedule(s, now) : now;
 }
 
 // `config`: the model's config.json with the program's settings in it.

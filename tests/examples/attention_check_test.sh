@@ -25,7 +25,7 @@ refused() {
 tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
 refused "unknown variant 'nope'; there are dense" nope
 refused "gaussian:from=naive" gaussian:from=naive --checks linearity
-refused "unknown option 'from=naive'; there are; form: fast, naive" gaussian:from=naive
+refused "unknown option 'from=naive'; there are: form: fast, naive" gaussian:from=naive
 refused "unknown check 'luck'" dense --checks luck
 refused "--checks needs a list" dense --checks
 refused "unknown option '--fast'" dense --fast

@@ -189,7 +189,13 @@ def main(work):
     shutil.copytree(run, stopped)
     (stopped / "best").unlink()
     bad("before its first evaluation; resume it", "classify", "eval", "--model", stopped)
-    good("classify", "train", "--out", run, "--resume", "--epochs", "2")
+    # The plan of a cosine stays; when all of it is done, only a new plan goes on.
+    bad("--replan", "classify", "train", "--out", run, "--resume", "--epochs", "2")
+    bad("--replan: it goes with --resume", "classify", "train", *out, "--replan")
+    text = good("classify", "train", "--out", run, "--resume", "--epochs", "2", "--replan")
+    expect("a new plan, cosine:lr=" in text, f"--replan does not say what changes: {text[:300]}")
+    text = good("classify", "train", "--out", run, "--resume", "--epochs", "2")
+    expect("plan" not in text, "a plan that is the same is no news")
 
     # Without test files: none of the pictures that were learned from serves as a test.
     pair = f"{mnist / 't10k-images-idx3-ubyte.gz'},{mnist / 't10k-labels-idx1-ubyte'}"
@@ -246,6 +252,17 @@ def main(work):
         good("classify", "train", *same, "--arch", arch, *size, "--steps", "3", "--out", twice)
         good("classify", "train", "--arch", arch, "--out", twice, "--resume", "--steps", "7")
         expect(weights(once) == weights(twice), f"a resumed run of {arch} has other weights")
+    # A run that was stopped in the middle of its plan keeps it.
+    same[same.index("--schedule") + 1] = "cosine"
+    half = work / "half-of-a-plan"
+    good("classify", "train", *same, *tiny, "--epochs", "2", "--keep-last", "2", "--out", half)
+    first, second = sorted((int(path.name[5:]) for path in half.glob("step-*")))
+    shutil.rmtree(half / f"step-{second}")
+    for pointer in ("last", "best"):
+        (half / pointer).write_text(f"step-{first}\n")
+    text = good("classify", "train", "--out", half, "--resume", "--epochs", "3")
+    expect("the plan stays cosine:lr=" in text, f"the plan of a stopped run: {text[:300]}")
+    expect(f"steps={second}" in text, f"a plan of {second} updates: {text[:300]}")
 
     # The loss of an epoch is the mean over all its batches, however many make an update.
     same_loss_accumulated(work / "accumulate", "classify", "train", "--data", mnist, *tiny,
@@ -280,7 +297,7 @@ def main(work):
     first = folder / "train" / "class 0" / "0.png"
     content = first.read_bytes()
     first.write_bytes(png(picture(15, 0, rng)))
-    good("classify", "train", "--out", vit, "--resume", "--epochs", "2")
+    good("classify", "train", "--out", vit, "--resume", "--epochs", "2", "--replan")
     expect("(3 images)" in good("classify", "eval", "--model", work / "fourth"), "every fourth")
     first.write_bytes(content)
 

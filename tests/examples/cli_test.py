@@ -51,7 +51,11 @@ def main(work):
     bad("HEED_DEVICE", "translate", "train", *out, env={"HEED_DEVICE": "cuda"})
     bad("tiny, base, big", "translate", "train", *out, "--preset", "huge")
     bad("word, bpe, unigram", "translate", "train", *out, "--tokenizer", "letters")
-    bad("cosine", "translate", "train", *out, "--schedule", "linear")
+    bad("there are constant, inverse_sqrt, cosine, step", "translate", "train", *out, "--schedule",
+        "linear")
+    bad("every >= 1", "translate", "train", *out, "--schedule", "step")
+    bad("--schedule cosine needs", "translate", "train", *out, "--schedule", "cosine", "--minutes",
+        "1")
     bad("f32, bf16", "translate", "train", *out, "--precision", "f16")
     bad("--checkpoint-activations", "translate", "train", *out, "--checkpoint-activations")
     bad("nonesuch", "translate", "train", *out, "--attention", "nonesuch")
@@ -206,6 +210,11 @@ def main(work):
     book = write("book.txt", "\n".join(english * 4))
     good("lm", "train", "--text", book, "--out", lm_dir, *lm_small)
     good("lm", "generate", "--model", lm_dir, "--prompt", "the ", "--tokens", "20")
+    good("lm", "train", "--text", book, "--out", work / "stairs", *lm_small, "--warmup", "0",
+         "--lr", "0.01", "--schedule", "step:every=1,factor=0.5")
+    if '"schedule": "step:lr=0.01,every=1,factor=0.5,warmup=0"' not in \
+            (work / "stairs" / "step-3" / "state.json").read_text():
+        failures.append("lm: state.json lacks the schedule")
     prints_as_it_goes("lm", "generate", "--model", lm_dir, "--tokens", "1000000")
     good("lm", "train", "--text", book, "--out", work / "lm-half", "--precision", "bf16", *lm_small)
     good("lm", "generate", "--model", work / "lm-half", "--prompt", "the ", "--tokens", "20")

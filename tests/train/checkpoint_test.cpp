@@ -34,6 +34,7 @@ struct Saved {
     state.tokens = 1234;
     state.window_loss["loss"] = {0.75, 8};
     state.train_loss = {{"loss", {0.1, 3}}, {"balance", {0.2, 5}}};
+    state.schedule = "constant:lr=0.5,warmup=0";
     state.window_tokens = 8;
     state.window_steps = 2;
     CheckpointStore store(directory);
@@ -86,6 +87,7 @@ TEST_CASE("a checkpoint gives back all that went in", "[checkpoint]") {
   REQUIRE(s.tokens == t.tokens);
   REQUIRE(s.window_loss == t.window_loss);
   REQUIRE(s.train_loss == t.train_loss);
+  REQUIRE(s.schedule == t.schedule);
   REQUIRE(s.window_tokens == t.window_tokens);
   REQUIRE(s.window_steps == t.window_steps);
   REQUIRE(read_config(saved.path) == "{\"width\": 16}\n");
