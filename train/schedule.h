@@ -5,8 +5,8 @@
 //   s(1000);        // 0.005, the peak
 //   to_string(s);   // "inverse_sqrt:lr=0.005,warmup=1000"
 //
-// With p = max(warmup, 1), the first update that has the peak, the rate of update s is lr s / warmup
-// before p, and from p on:
+// With p = max(warmup, 1), the first update that has the peak, the rate of update s is
+// lr s / warmup before p, and from p on:
 //
 //   constant:warmup=0                  lr
 //   inverse_sqrt:warmup=4000           lr sqrt(p / s)  (Vaswani et al. 2017, by the peak)
