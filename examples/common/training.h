@@ -144,9 +144,9 @@ int64_t total_steps(const TrainingSettings& s, Count&& count) {
   return s.epochs > 0 ? planned_steps(s.epochs, s.accumulate, count) : 0;
 }
 
-// What a run that goes on does with its plan: the schedule that it began with stays, unless --replan
-// asks for the one of the settings as they are now. Says what changes. ValueError: more updates than
-// a cosine planned, all of which are done.
+// What a run that goes on does with its plan: the schedule that it began with stays, unless
+// --replan asks for that of the settings as they are now. Says what changes. ValueError: more
+// updates than a cosine planned, all of which are done.
 inline train::Schedule planned_schedule(const TrainingSettings& s, const train::Schedule& now) {
   train::TrainState state = train::read_train_state(train::find_checkpoint(s.out));
   if (state.schedule.empty() || state.schedule == train::to_string(now)) return now;
