@@ -102,8 +102,7 @@ std::vector<Windows> pool_windows(const char* op, const Tensor& x, int axes, con
       const int64_t divisor = own_divisor                 ? (i == 0 ? options.divisor_override : 1)
                               : options.count_include_pad ? axis.padded(o)
                                                           : count;
-      w.weight.insert(w.weight.end(), static_cast<size_t>(w.widest),
-                      1 / static_cast<double>(divisor));
+      w.weight.push_back(1 / static_cast<double>(divisor));
     }
     list.push_back(std::move(w));
   }
@@ -111,7 +110,7 @@ std::vector<Windows> pool_windows(const char* op, const Tensor& x, int axes, con
 }
 
 std::vector<Windows> adaptive_windows(const char* op, const Tensor& x, int axes,
-                                      const Shape& output_size) {
+                                      const Shape& output_size, bool max) {
   require_map(op, x, axes);
   const Shape size = per_axis(op, "output_size", output_size, axes);
   std::vector<Windows> list;
@@ -130,9 +129,8 @@ std::vector<Windows> adaptive_windows(const char* op, const Tensor& x, int axes,
       w.count.push_back(((o + 1) * in + out - 1) / out - begin);
     }
     w.widest = *std::max_element(w.count.begin(), w.count.end());
-    for (int64_t o = 0; o < out; ++o)
-      w.weight.insert(w.weight.end(), static_cast<size_t>(w.widest),
-                      1 / static_cast<double>(w.count[static_cast<size_t>(o)]));
+    for (int64_t o = 0; o < out && !max; ++o)
+      w.weight.push_back(1 / static_cast<double>(w.count[static_cast<size_t>(o)]));
     list.push_back(std::move(w));
   }
   return list;
