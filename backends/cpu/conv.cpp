@@ -1,5 +1,7 @@
 #include <heed/backends/conv.h>
 
+#include <algorithm>
+
 #include <heed/backends/copy.h>
 #include <heed/backends/cpu/conv_by_channels.h>
 #include <heed/backends/cpu/conv_by_places.h>
@@ -42,10 +44,14 @@ void input_gradient(const Array& cotangent, const Array& weight, const ConvGeome
   common::ConvRequest r = conv_request<T>(cotangent, dx, g.groups);
   const int64_t taps = weight.dim(2) * weight.dim(3) * weight.dim(4), row = taps * weight.dim(1);
   ConvWeights<T> w{pointer<T>(weight), row * r.source_channels, taps, row};
-  for (int64_t z = 0; z < g.stride[0]; ++z)
-    for (int64_t y = 0; y < g.stride[1]; ++y)
-      for (int64_t x = 0; x < g.stride[2]; ++x) {
-        const int64_t residue[3] = {z, y, x};
+  // The residues that elements have: those of the first `stride` elements, or of all.
+  int64_t residues[3];
+  for (int i = 0; i < 3; ++i) residues[i] = std::min(g.stride[i], dx.dim(2 + i));
+  for (int64_t z = 0; z < residues[0]; ++z)
+    for (int64_t y = 0; y < residues[1]; ++y)
+      for (int64_t x = 0; x < residues[2]; ++x) {
+        int64_t residue[3] = {z, y, x};
+        for (int i = 0; i < 3; ++i) residue[i] = (residue[i] + g.padding[i]) % g.stride[i];
         for (int i = 0; i < 3; ++i)
           r.axis[i] = {cotangent.dim(2 + i), dx.dim(2 + i), weight.dim(2 + i), g.stride[i],
                        g.padding[i],         g.dilation[i], residue[i]};
