@@ -68,10 +68,13 @@ Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight, const T
 
 Tensor group_norm_reference(const Tensor& x, int64_t groups, const Tensor& weight,
                             const Tensor& bias, double eps) {
-  Tensor lots = widened(x).reshape({x.dim(0), groups, -1});
+  const int64_t batch = x.dim(0), channels = x.dim(1);  // perhaps 0, where no -1 can be inferred
+  int64_t size = 1;
+  for (int i = 2; i < x.rank(); ++i) size *= x.dim(i);
+  Tensor lots = widened(x).reshape({batch, groups, channels / groups * size});
   Tensor centered = lots - mean(lots, {-1}, true);
   Tensor y = centered * rsqrt(mean(square(centered), {-1}, true) + eps);
-  y = y.reshape({x.dim(0), x.dim(1), -1});
+  y = y.reshape({batch, channels, size});
   if (weight.defined()) y = y * widened(weight).reshape({-1, 1});
   if (bias.defined()) y = y + widened(bias).reshape({-1, 1});
   return y.reshape(x.shape()).to(x.dtype());
