@@ -207,16 +207,22 @@ void update_running_(const Tensor& mean, const Tensor& var, std::optional<double
   if (momentum && !(*momentum >= 0 && *momentum <= 1))
     throw ValueError(str(op, ": momentum is ", *momentum, ", expected 0 to 1"));
   for (const Tensor* t : {&mean, &var, &running_mean, &running_var}) {
-    if (t->rank() != 1 || !(t->shape() == mean.shape()) || !t->array().is_contiguous())
+    if (t->rank() != 1 || !(t->shape() == mean.shape()))
       throw ShapeError(str(op, ": four vectors of one size expected, got ", mean.shape(), ", ",
                            var.shape(), ", ", running_mean.shape(), ", ", running_var.shape()));
+    if (!t->array().is_contiguous())
+      throw ShapeError(str(op, ": contiguous vectors expected, got one of ", t->shape(),
+                           " with stride ", t->array().strides()[0]));
     if (t->dtype() != mean.dtype() || (t->dtype() != DType::f32 && t->dtype() != DType::f64))
       throw DTypeError(str(op, ": four vectors of f32 or of f64 expected, got ", mean.dtype(), ", ",
                            var.dtype(), ", ", running_mean.dtype(), ", ", running_var.dtype()));
   }
-  if (num_batches_tracked.dtype() != DType::i64 || num_batches_tracked.numel() != 1)
-    throw DTypeError(str(op, ": num_batches_tracked i64 [] expected, got ",
-                         num_batches_tracked.dtype(), " ", num_batches_tracked.shape()));
+  if (num_batches_tracked.dtype() != DType::i64)
+    throw DTypeError(
+        str(op, ": num_batches_tracked is ", num_batches_tracked.dtype(), ", i64 expected"));
+  if (num_batches_tracked.rank() != 0)
+    throw ShapeError(
+        str(op, ": num_batches_tracked of shape [] expected, got ", num_batches_tracked.shape()));
   kernels::update_running(mean.array(), var.array(), momentum, running_mean.array(),
                           running_var.array(), num_batches_tracked.array());
   for (const Tensor* changed : {&running_mean, &running_var, &num_batches_tracked})
