@@ -40,8 +40,6 @@ class Maps {
   bool transposed_;
 };
 
-Array vector(const Tensor& t) { return t.defined() ? packed(t.array()) : Array(); }
-
 // The gradient behind relu, and the gradient by weight and so on through the composition at the
 // inputs saved. relu's mask is that of the result, so the residual's value is not needed.
 template <class Reference>
@@ -62,7 +60,7 @@ void vjp_by_reference(Vjp& v, bool relu, int residual, Reference reference) {
 // The gradients by x, weight, bias (inputs 0, 1, 2) and the residual.
 void vjp_by_kernel(Vjp& v, bool relu, int residual, const Array& statistics, bool constant) {
   Maps maps(v.shape(0));
-  Array x = maps.in(v.input(0)), weight = v.saved(1) ? vector(v.input(1)) : Array();
+  Array x = maps.in(v.input(0)), weight = v.saved(1) ? packed(v.input(1)) : Array();
   Array out = relu ? maps.in(v.output()) : Array(), dx, dresidual, dweight, dbias;
   if (v.needs(0)) dx = maps.like(x);
   if (v.needs(residual) && relu) dresidual = maps.like(x);
@@ -88,7 +86,7 @@ struct BatchNormTraining {
   Array forward(Inputs in) {
     Maps maps(in[0].shape());
     Array x = maps.in(in[0]), out = maps.like(x);
-    kernels::batch_norm(x, maps.in(in.tensor(3)), vector(in.tensor(1)), vector(in.tensor(2)), eps,
+    kernels::batch_norm(x, maps.in(in.tensor(3)), packed(in.tensor(1)), packed(in.tensor(2)), eps,
                         kRelu, statistics, mean, var, out);
     return maps.out(out);
   }
@@ -114,7 +112,7 @@ struct BatchNorm {
     Maps maps(in[0].shape());
     Array x = maps.in(in[0]), out = maps.like(x);
     statistics = x.new_empty({2, x.dim(1)}, DType::f64);
-    kernels::batch_norm_given(x, maps.in(in.tensor(5)), vector(in.tensor(1)), vector(in.tensor(2)),
+    kernels::batch_norm_given(x, maps.in(in.tensor(5)), packed(in.tensor(1)), packed(in.tensor(2)),
                               packed(in[3]), packed(in[4]), eps, kRelu, statistics, out);
     return maps.out(out);
   }

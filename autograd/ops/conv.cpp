@@ -35,8 +35,7 @@ struct Conv {
 
   Array forward(Inputs in) {
     Array out = in[0].new_empty(c.out);
-    Array bias = in.tensor(2).defined() ? packed(in[2]) : Array();
-    kernels::conv(packed(in[0]), packed(in[1]), bias, c.geometry, out);
+    kernels::conv(packed(in[0]), packed(in[1]), packed(in.tensor(2)), c.geometry, out);
     c.count();
     return out;
   }
