@@ -22,15 +22,7 @@ void convolve(const ConvPlan& plan, const T* source, const ConvWeights<T>& weigh
 template <class T>
 void forward(const Array& x, const Array& weight, const Array& bias, const ConvGeometry& g,
              const Array& out) {
-  common::ConvRequest r = conv_request<T>(x, out, g.groups);
-  for (int i = 0; i < 3; ++i)
-    r.axis[i] = {x.dim(2 + i),
-                 out.dim(2 + i),
-                 weight.dim(2 + i),
-                 g.stride[i],
-                 g.padding[i],
-                 g.dilation[i],
-                 -1};
+  const common::ConvRequest r = conv_request<T>(x, out, weight, g);
   const int64_t taps = weight.dim(2) * weight.dim(3) * weight.dim(4), row = taps * weight.dim(1);
   ConvWeights<T> w{pointer<T>(weight), row * r.result_channels, row, taps};
   common::with_conv_plan(r, [&](const ConvPlan& plan) {
@@ -41,7 +33,7 @@ void forward(const Array& x, const Array& weight, const Array& bias, const ConvG
 template <class T>
 void input_gradient(const Array& cotangent, const Array& weight, const ConvGeometry& g,
                     const Array& dx) {
-  common::ConvRequest r = conv_request<T>(cotangent, dx, g.groups);
+  common::ConvRequest r = conv_request<T>(cotangent, dx, weight, g);
   const int64_t taps = weight.dim(2) * weight.dim(3) * weight.dim(4), row = taps * weight.dim(1);
   ConvWeights<T> w{pointer<T>(weight), row * r.source_channels, taps, row};
   // The residues that elements have: those of the first `stride` elements, or of all.
@@ -50,11 +42,8 @@ void input_gradient(const Array& cotangent, const Array& weight, const ConvGeome
   for (int64_t z = 0; z < residues[0]; ++z)
     for (int64_t y = 0; y < residues[1]; ++y)
       for (int64_t x = 0; x < residues[2]; ++x) {
-        int64_t residue[3] = {z, y, x};
-        for (int i = 0; i < 3; ++i) residue[i] = (residue[i] + g.padding[i]) % g.stride[i];
-        for (int i = 0; i < 3; ++i)
-          r.axis[i] = {cotangent.dim(2 + i), dx.dim(2 + i), weight.dim(2 + i), g.stride[i],
-                       g.padding[i],         g.dilation[i], residue[i]};
+        const int64_t element[3] = {z, y, x};
+        for (int i = 0; i < 3; ++i) r.axis[i].residue = (element[i] + g.padding[i]) % g.stride[i];
         common::with_conv_plan(r, [&](const ConvPlan& plan) {
           convolve<T>(plan, pointer<T>(cotangent), w, nullptr, pointer<T>(dx));
         });

@@ -173,13 +173,12 @@ class WeightGradientByPlaces {
   void task(const ConvTask& t, T* packed, T* cotangent, double* sums) const {
     const common::ConvRequest& r = p_.request;
     const ConvVectors& list = vectors_of(p_, t);
-    const int64_t channel = r.axis[0].result * r.axis[1].result * r.axis[2].result;
     const int64_t stretch = list.count * Vec<T>::width, row = t.images * stretch;
     packed_images(p_, t, x_, packed);
     for (int64_t i = 0; i < t.images; ++i) {
       const T* plane = cotangent_ + result_plane(p_, t, t.first_image + i) + block_place(p_, t);
       for (int64_t o = 0; o < r.result_channels; ++o)
-        pack_cotangent(list, plane + o * channel, cotangent + o * row + i * stretch);
+        pack_cotangent(list, plane + o * p_.channel, cotangent + o * row + i * stretch);
     }
     WeightTile<T> a{list.vector, list.count, t.images, packed,   p_.packed,  p_.offset,
                     cotangent,   row,        nullptr,  p_.terms, list.result};

@@ -8,6 +8,7 @@
 #include <heed/autograd/ops/conv.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/reduce.h>
+#include <heed/core/memory.h>
 #include <heed/core/parallel.h>
 #include <heed/core/random.h>
 #include <heed/nn/conv.h>
@@ -115,6 +116,25 @@ TEST_CASE("conv: the number of threads does not change a result") {
     }
   }
   set_num_threads(before);
+}
+
+TEST_CASE("conv: long rows are cut, so that what is packed of them stays small") {
+  for (int64_t channels : {2, 20}) {
+    Tensor x = zeros({1, 2, 400'000}).set_requires_grad(true);
+    Tensor w = zeros({channels, 2, 3}).set_requires_grad(true);
+    Tensor g = zeros({1, channels, 399'998});
+    const int64_t operand = x.array().bytes();
+    auto most_beside = [&](int64_t results, auto f) {
+      reset_peak_memory();
+      const int64_t before = memory_stats().current_bytes;
+      f();
+      return memory_stats().peak_bytes - before - results;
+    };
+    Tensor y;
+    CHECK(most_beside(g.array().bytes(), [&] { y = conv1d(x, w); }) < operand);
+    CHECK(most_beside(operand, [&] { grad({y}, {x}, {g}, {.retain_graph = true}); }) < operand);
+    CHECK(most_beside(0, [&] { grad({y}, {w}, {g}); }) < operand);
+  }
 }
 
 TEST_CASE("conv: multiply-adds are counted, forward and backward") {
