@@ -67,6 +67,31 @@ TEST_CASE("batch and group norm far from zero lose nothing to cancellation") {
   CHECK(close(of(trained(x), x, g), of(trained(wide), wide, g.to(DType::f64)), 1e-6, 1));
 }
 
+TEST_CASE("batch and group norm of finite numbers whose squares overflow f32") {
+  const double inf = HUGE_VAL;
+  for (DType dtype : {DType::f32, DType::bf16})
+    for (double size : {1e19, 1e20, 1e38}) {
+      INFO(size);
+      const double seen = Tensor::from({size}, {1}).to(dtype).item();
+      std::vector<double> signs(700), numbers(700);
+      for (size_t i = 0; i < signs.size(); ++i) {
+        signs[i] = i % 2 ? -1 : 1;
+        numbers[i] = signs[i] * size;
+      }
+      Tensor x = Tensor::from(numbers, {7, 1, 100}).to(dtype);
+      auto [y, m, v] = batch_norm_training(x, kNone, kNone);
+      CHECK(close(y.to_vector(), signs, 1e-6, 1));
+      CHECK(m.to_vector() == std::vector<double>{0});
+      // The variance itself is beyond f32, or just within it.
+      if (size > 2e19) CHECK(v.item() == inf);
+      else CHECK(std::abs(v.item() / (seen * seen) - 700.0 / 699) < 1e-6);
+      CHECK(close(group_norm(x, 1, kNone, kNone).to_vector(), signs, 1e-6, 1));
+    }
+  // An infinite number is no finite one: NaN, as before.
+  Tensor x = Tensor::from<float>({1, 2, HUGE_VALF, 3}, {4, 1});
+  for (double value : trained(x).to_vector()) CHECK(std::isnan(value));
+}
+
 TEST_CASE("a constant channel gives the bias, a NaN its own channel only") {
   Tensor bias = Tensor::from({0.5, 2}, {2});
   for (double value : {0.1, 1e6, -3.3}) {
