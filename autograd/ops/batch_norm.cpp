@@ -40,8 +40,6 @@ class Maps {
   bool transposed_;
 };
 
-Array vector(const Tensor& t) { return t.defined() ? packed(t.array()) : Array(); }
-
 // The gradient behind relu, and the gradient by weight and so on through the composition at the
 // inputs saved. relu's mask is that of the result, so the residual's value is not needed.
 template <class Reference>
@@ -62,7 +60,7 @@ void vjp_by_reference(Vjp& v, bool relu, int residual, Reference reference) {
 // The gradients by x, weight, bias (inputs 0, 1, 2) and the residual.
 void vjp_by_kernel(Vjp& v, bool relu, int residual, const Array& statistics, bool constant) {
   Maps maps(v.shape(0));
-  Array x = maps.in(v.input(0)), weight = v.saved(1) ? vector(v.input(1)) : Array();
+  Array x = maps.in(v.input(0)), weight = v.saved(1) ? packed(v.input(1)) : Array();
   Array out = relu ? maps.in(v.output()) : Array(), dx, dresidual, dweight, dbias;
   if (v.needs(0)) dx = maps.like(x);
   if (v.needs(residual) && relu) dresidual = maps.like(x);
@@ -88,7 +86,7 @@ struct BatchNormTraining {
   Array forward(Inputs in) {
     Maps maps(in[0].shape());
     Array x = maps.in(in[0]), out = maps.like(x);
-    kernels::batch_norm(x, maps.in(in.tensor(3)), vector(in.tensor(1)), vector(in.tensor(2)), eps,
+    kernels::batch_norm(x, maps.in(in.tensor(3)), packed(in.tensor(1)), packed(in.tensor(2)), eps,
                         kRelu, statistics, mean, var, out);
     return maps.out(out);
   }
@@ -114,7 +112,7 @@ struct BatchNorm {
     Maps maps(in[0].shape());
     Array x = maps.in(in[0]), out = maps.like(x);
     statistics = x.new_empty({2, x.dim(1)}, DType::f64);
-    kernels::batch_norm_given(x, maps.in(in.tensor(5)), vector(in.tensor(1)), vector(in.tensor(2)),
+    kernels::batch_norm_given(x, maps.in(in.tensor(5)), packed(in.tensor(1)), packed(in.tensor(2)),
                               packed(in[3]), packed(in[4]), eps, kRelu, statistics, out);
     return maps.out(out);
   }
@@ -207,16 +205,22 @@ void update_running_(const Tensor& mean, const Tensor& var, std::optional<double
   if (momentum && !(*momentum >= 0 && *momentum <= 1))
     throw ValueError(str(op, ": momentum is ", *momentum, ", expected 0 to 1"));
   for (const Tensor* t : {&mean, &var, &running_mean, &running_var}) {
-    if (t->rank() != 1 || !(t->shape() == mean.shape()) || !t->array().is_contiguous())
+    if (t->rank() != 1 || !(t->shape() == mean.shape()))
       throw ShapeError(str(op, ": four vectors of one size expected, got ", mean.shape(), ", ",
                            var.shape(), ", ", running_mean.shape(), ", ", running_var.shape()));
+    if (!t->array().is_contiguous())
+      throw ShapeError(str(op, ": contiguous vectors expected, got one of ", t->shape(),
+                           " with stride ", t->array().strides()[0]));
     if (t->dtype() != mean.dtype() || (t->dtype() != DType::f32 && t->dtype() != DType::f64))
       throw DTypeError(str(op, ": four vectors of f32 or of f64 expected, got ", mean.dtype(), ", ",
                            var.dtype(), ", ", running_mean.dtype(), ", ", running_var.dtype()));
   }
-  if (num_batches_tracked.dtype() != DType::i64 || num_batches_tracked.numel() != 1)
-    throw DTypeError(str(op, ": num_batches_tracked i64 [] expected, got ",
-                         num_batches_tracked.dtype(), " ", num_batches_tracked.shape()));
+  if (num_batches_tracked.dtype() != DType::i64)
+    throw DTypeError(
+        str(op, ": num_batches_tracked is ", num_batches_tracked.dtype(), ", i64 expected"));
+  if (num_batches_tracked.rank() != 0)
+    throw ShapeError(
+        str(op, ": num_batches_tracked of shape [] expected, got ", num_batches_tracked.shape()));
   kernels::update_running(mean.array(), var.array(), momentum, running_mean.array(),
                           running_var.array(), num_batches_tracked.array());
   for (const Tensor* changed : {&running_mean, &running_var, &num_batches_tracked})

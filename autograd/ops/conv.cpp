@@ -1,6 +1,7 @@
 #include <heed/autograd/ops/conv.h>
 
 #include <algorithm>
+#include <limits>
 
 #include <heed/autograd/flop_counter.h>
 #include <heed/autograd/ops/operand.h>
@@ -34,8 +35,7 @@ struct Conv {
 
   Array forward(Inputs in) {
     Array out = in[0].new_empty(c.out);
-    Array bias = in.tensor(2).defined() ? packed(in[2]) : Array();
-    kernels::conv(packed(in[0]), packed(in[1]), bias, c.geometry, out);
+    kernels::conv(packed(in[0]), packed(in[1]), packed(in.tensor(2)), c.geometry, out);
     c.count();
     return out;
   }
@@ -95,17 +95,6 @@ Tensor weight_gradient(const Convolved& c, const Tensor& x, const Tensor& cotang
   return apply(ConvWeightGradient{c}, x, cotangent);
 }
 
-// One size for all axes, or one per axis, as the last of three.
-void spread(const char* op, const char* what, const Shape& sizes, int axes, int64_t least,
-            int64_t (&out)[3]) {
-  const Shape each = per_axis(op, what, sizes, axes);
-  for (int i = 0; i < axes; ++i) {
-    int64_t size = each[i];
-    if (size < least) throw ValueError(str(op, ": ", what, " is ", size, ", expected >= ", least));
-    out[3 - axes + i] = size;
-  }
-}
-
 void check_operands(const char* op, int axes, const Tensor& x, const Tensor& weight,
                     const Tensor& bias, int64_t groups) {
   require_floating(op, x.array());
@@ -116,10 +105,10 @@ void check_operands(const char* op, int axes, const Tensor& x, const Tensor& wei
   if (weight.dtype() != x.dtype())
     throw DTypeError(str(op, ": x is ", x.dtype(), ", weight is ", weight.dtype()));
   if (groups < 1) throw ValueError(str(op, ": groups is ", groups, ", expected >= 1"));
-  if (x.dim(1) != weight.dim(1) * groups)
+  if (x.dim(1) % groups != 0 || x.dim(1) / groups != weight.dim(1))
     throw ShapeError(str(op, ": x ", x.shape(), " has ", x.dim(1), " channels, weight ",
-                         weight.shape(), " with groups = ", groups, " reads ",
-                         weight.dim(1) * groups));
+                         weight.shape(), " with groups = ", groups, " reads ", weight.dim(1),
+                         " in each group"));
   if (weight.dim(0) % groups != 0)
     throw ShapeError(str(op, ": groups = ", groups, " does not divide the ", weight.dim(0),
                          " output channels of weight ", weight.shape()));
@@ -139,22 +128,35 @@ Tensor convolution(const char* op, int axes, const Tensor& x, const Tensor& weig
   check_operands(op, axes, x, weight, bias, options.groups);
   Convolved c;
   c.geometry.groups = options.groups;
-  spread(op, "stride", options.stride, axes, 1, c.geometry.stride);
-  spread(op, "padding", options.padding, axes, 0, c.geometry.padding);
-  spread(op, "dilation", options.dilation, axes, 1, c.geometry.dilation);
+  const Shape stride = per_axis(op, "stride", options.stride, axes);
+  const Shape padding = per_axis(op, "padding", options.padding, axes);
+  const Shape dilation = per_axis(op, "dilation", options.dilation, axes);
   c.x = with_three_axes(x.shape());
   c.weight = with_three_axes(weight.shape());
-  c.out = {x.dim(0), weight.dim(0)};
-  Shape shape = c.out;
-  for (int i = 0; i < 3; ++i) {
-    const int64_t size = c.x[2 + i] + 2 * c.geometry.padding[i], k = c.weight[2 + i];
-    if (k < 1) throw ShapeError(str(op, ": weight ", weight.shape(), " has a kernel of size 0"));
-    const int64_t reach = c.geometry.dilation[i] * (k - 1) + 1;
-    if (reach > size)
-      throw ShapeError(str(op, ": the kernel covers ", reach, ", more than the padded input's ",
-                           size, ": x ", x.shape(), ", weight ", weight.shape()));
-    c.out.push_back((size - reach) / c.geometry.stride[i] + 1);
-    if (i >= 3 - axes) shape.push_back(c.out[2 + i]);
+  c.out = Shape::filled(5, 1);
+  Shape shape = {x.dim(0), weight.dim(0)};
+  c.out[0] = shape[0], c.out[1] = shape[1];
+  int64_t map = 1;
+  for (int i = 0; i < axes; ++i) {
+    const int at = 3 - axes + i;  // of depth, height and width
+    const SpatialAxis axis{x.dim(2 + i), weight.dim(2 + i), stride[i], padding[i], dilation[i]};
+    if (axis.kernel < 1)
+      throw ShapeError(str(op, ": weight ", weight.shape(), " has a kernel of size 0"));
+    axis.check(op);
+    if (axis.extent() > axis.padded())
+      throw ShapeError(str(op, ": the kernel covers ", axis.extent(),
+                           ", more than the padded input's ", axis.padded(), ": x ", x.shape(),
+                           ", weight ", weight.shape()));
+    c.geometry.stride[at] = axis.stride;
+    c.geometry.padding[at] = axis.padding;
+    c.geometry.dilation[at] = axis.dilation;
+    c.out[2 + at] = (axis.padded() - axis.extent()) / axis.stride + 1;
+    shape.push_back(c.out[2 + at]);
+    if (at == 0) continue;
+    if (axis.padded() > std::numeric_limits<int32_t>::max() / map)
+      throw ShapeError(str(op, ": x ", x.shape(), " with padding ", options.padding,
+                           " has maps of more than 2^31 - 1 elements"));
+    map *= axis.padded();
   }
   if (axes == 3) return apply(Conv{c}, x, weight, bias);
   return reshape(apply(Conv{c}, reshape(x, c.x), reshape(weight, c.weight), bias), shape);

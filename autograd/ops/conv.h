@@ -10,8 +10,9 @@
 // f32, f64, bf16 (computed in f32). Derivatives of any order.
 //
 // ShapeError names what does not fit: ranks, channels, a kernel larger than the padded input, an
-// option with neither one size nor one per axis.
-// ValueError: a stride, dilation or group count below 1, a negative padding.
+// option with neither one size nor one per axis, a padded row (of two last axes: plane) of 2^31
+// elements or more.
+// ValueError: a stride, dilation or group count below 1, a negative padding, or one out of range.
 #pragma once
 
 #include <heed/autograd/tensor.h>

@@ -16,7 +16,6 @@ Array maps(const Array& x) {
   int64_t rows = x.dim(0) * x.dim(1);
   return packed(x).view({x.dim(0), x.dim(1), rows == 0 ? 0 : x.numel() / rows});
 }
-Array values(const Tensor& t) { return t.defined() ? packed(t.array()) : Array(); }
 
 // Inputs: x, weight, bias, all saved, and the mean and factor of each group.
 struct GroupNorm {
@@ -29,7 +28,7 @@ struct GroupNorm {
   Array forward(Inputs in) {
     Array x = maps(in[0]), out = x.new_empty(x.shape());
     statistics = x.new_empty({2, x.dim(0), groups}, DType::f64);
-    kernels::group_norm(x, values(in.tensor(1)), values(in.tensor(2)), eps, statistics, out);
+    kernels::group_norm(x, packed(in.tensor(1)), packed(in.tensor(2)), eps, statistics, out);
     return out.view(in[0].shape());
   }
 
@@ -42,7 +41,7 @@ struct GroupNorm {
     if (v.needs(0)) dx = x.new_empty(x.shape());
     if (v.needs(1)) dweight = x.new_zeros({x.dim(1)});
     if (v.needs(2)) dbias = x.new_zeros({x.dim(1)});
-    kernels::group_norm_backward(x, v.saved(1) ? values(v.input(1)) : Array(), statistics,
+    kernels::group_norm_backward(x, v.saved(1) ? packed(v.input(1)) : Array(), statistics,
                                  maps(v.cotangent().array()), dx, dweight, dbias);
     if (v.needs(0)) v.add(0, Tensor(dx.view(v.shape(0))));
     if (v.needs(1)) v.add(1, Tensor(dweight));
@@ -68,10 +67,13 @@ Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight, const T
 
 Tensor group_norm_reference(const Tensor& x, int64_t groups, const Tensor& weight,
                             const Tensor& bias, double eps) {
-  Tensor lots = widened(x).reshape({x.dim(0), groups, -1});
+  const int64_t batch = x.dim(0), channels = x.dim(1);  // perhaps 0, where no -1 can be inferred
+  int64_t size = 1;
+  for (int i = 2; i < x.rank(); ++i) size *= x.dim(i);
+  Tensor lots = widened(x).reshape({batch, groups, channels / groups * size});
   Tensor centered = lots - mean(lots, {-1}, true);
   Tensor y = centered * rsqrt(mean(square(centered), {-1}, true) + eps);
-  y = y.reshape({x.dim(0), x.dim(1), -1});
+  y = y.reshape({batch, channels, size});
   if (weight.defined()) y = y * widened(weight).reshape({-1, 1});
   if (bias.defined()) y = y + widened(bias).reshape({-1, 1});
   return y.reshape(x.shape()).to(x.dtype());

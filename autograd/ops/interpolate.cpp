@@ -5,6 +5,7 @@
 
 #include <heed/autograd/ops/resample.h>
 #include <heed/autograd/ops/spatial_axes.h>
+#include <heed/backends/windows.h>
 #include <heed/core/error.h>
 
 namespace heed {
@@ -34,7 +35,8 @@ Windows nearest(int64_t in, int64_t out, double factor) {
 Windows linear(int64_t in, int64_t out, double factor, bool align_corners) {
   Windows w;
   w.in = in;
-  w.widest = std::min<int64_t>(2, in);
+  w.widest = 2;
+  w.kind = WindowWeights::of_both;
   w.begin.clear();
   w.count.clear();
   w.weight.clear();
@@ -46,12 +48,15 @@ Windows linear(int64_t in, int64_t out, double factor, bool align_corners) {
     const auto at = static_cast<double>(o);
     const double place = align_corners ? at * scale : std::max(0.0, (at + 0.5) * scale - 0.5);
     const int64_t left = std::min(in - 1, static_cast<int64_t>(place));
-    const bool alone = left == in - 1;
-    const double right = alone ? 0 : std::min(1.0, place - static_cast<double>(left));
+    const double right = left == in - 1 ? 0 : std::min(1.0, place - static_cast<double>(left));
     w.begin.push_back(left);
-    w.count.push_back(alone ? 1 : 2);
-    w.weight.push_back(1 - right);
-    if (w.widest == 2) w.weight.push_back(right);
+    w.count.push_back(right == 0 ? 1 : 2);  // 0 times infinity is not 0
+    w.weight.insert(w.weight.end(), {1 - right, right});
+  }
+  if (*std::max_element(w.count.begin(), w.count.end()) == 1) {
+    w.widest = 1;
+    w.kind = WindowWeights::of_window;
+    w.weight.assign(static_cast<size_t>(out), 1);
   }
   return w;
 }

@@ -27,8 +27,7 @@ struct LinearCrossEntropy {
     auto plan = kernels::linear_cross_entropy_plan(rows, size, classes, dtype);
     Array scratch = x.new_empty({plan.scratch}, DType::u8), loss = x.new_empty({}, dtype);
     Array dx = gradients[0].defined() ? gradients[0].view({rows, size}) : Array();
-    kernels::linear_cross_entropy(packed(x).view({rows, size}), packed(in[1]),
-                                  in.tensor(2).defined() ? packed(in[2]) : Array(),
+    kernels::linear_cross_entropy(packed(x).view({rows, size}), packed(in[1]), packed(in.tensor(2)),
                                   packed(in[3]).view({rows}), options.label_smoothing,
                                   options.ignore_index, options.reduction == Reduction::mean,
                                   scratch, loss, dx, gradients[1], gradients[2]);

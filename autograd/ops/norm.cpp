@@ -18,7 +18,6 @@ void check(const char* op, const Tensor& x, const Tensor& weight, const Tensor& 
   require_vector(op, "bias", bias, x.dim(-1), x.dtype());
 }
 
-Array optional(const Tensor& t) { return t.defined() ? packed(t.array()) : Array(); }
 Array row_values(const Array& x) {
   int64_t size = x.dim(-1);
   return x.new_empty({size == 0 ? 0 : x.numel() / size}, accumulate_dtype(x.dtype()));
@@ -57,8 +56,8 @@ struct Norm {
     Array x = packed(in[0]), out = x.new_empty(x.shape());
     if (kCentered) mean = row_values(x);
     rstd = row_values(x);
-    kernels::norm(x, Array(), optional(in.tensor(1)), optional(in.tensor(2)), eps, Array(), mean,
-                  rstd, out);
+    kernels::norm(x, Array(), packed(in.tensor(1)), packed(in.tensor(2)), eps, Array(), mean, rstd,
+                  out);
     return out;
   }
 
@@ -92,7 +91,7 @@ struct AddLayerNorm {
     if (in.recorded()) sum = x.new_empty(x.shape());
     mean = row_values(x);
     rstd = row_values(x);
-    kernels::norm(x, packed(in[1]), optional(in.tensor(2)), optional(in.tensor(3)), eps, sum, mean,
+    kernels::norm(x, packed(in[1]), packed(in.tensor(2)), packed(in.tensor(3)), eps, sum, mean,
                   rstd, out);
     return {out, sum};
   }

@@ -11,6 +11,8 @@ Array packed(const Array& x) {
   return out;
 }
 
+Array packed(const Tensor& x) { return x.defined() ? packed(x.array()) : Array(); }
+
 void require_floating(const char* op, const Array& x) {
   if (!is_differentiable(x.dtype())) refuse_dtype(op, x.dtype());
 }

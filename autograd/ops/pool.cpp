@@ -100,12 +100,12 @@ Tensor avg_pool(const Tensor& x, const Shape& kernel, const PoolOptions& o) {
 template <int kAxes>
 Tensor adaptive_max_pool(const Tensor& x, const Shape& size) {
   return max_through<kAdaptiveMaxPool, kAxes>(
-      x, adaptive_windows(kAdaptiveMaxPool[kAxes - 1], x, kAxes, size));
+      x, adaptive_windows(kAdaptiveMaxPool[kAxes - 1], x, kAxes, size, true));
 }
 template <int kAxes>
 Tensor adaptive_avg_pool(const Tensor& x, const Shape& size) {
   return resample<Named<kAdaptiveAvgPool, kAxes>>(
-      x, adaptive_windows(kAdaptiveAvgPool[kAxes - 1], x, kAxes, size));
+      x, adaptive_windows(kAdaptiveAvgPool[kAxes - 1], x, kAxes, size, false));
 }
 
 }  // namespace

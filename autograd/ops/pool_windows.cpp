@@ -10,30 +10,16 @@ namespace heed {
 namespace {
 
 // One axis of a pooling op.
-struct PoolAxis {
-  int64_t in, kernel, stride, padding, dilation;
-  int64_t extent() const { return dilation * (kernel - 1) + 1; }
-
+struct PoolAxis : SpatialAxis {
   void check(const char* op) const {
-    auto at_least = [&](const char* what, int64_t value, int64_t least) {
-      if (value < least)
-        throw ValueError(str(op, ": ", what, " is ", value, ", expected >= ", least));
-    };
-    at_least("kernel", kernel, 1);
-    at_least("stride", stride, 1);
-    at_least("padding", padding, 0);
-    at_least("dilation", dilation, 1);
-    if (kernel > kMost || stride > kMost || padding > kMost || dilation > kMost / kernel)
-      throw ValueError(str(op, ": kernel ", kernel, ", stride ", stride, ", padding ", padding,
-                           " or dilation ", dilation, " is too large"));
+    SpatialAxis::check(op);
     if (padding > extent() / 2)
       throw ValueError(str(op, ": padding is ", padding, ", expected at most half of the kernel's ",
                            "extent of ", extent()));
   }
-  static constexpr int64_t kMost = int64_t{1} << 40;  // no sum of these overflows
 
   int64_t out(bool ceil_mode) const {
-    const int64_t room = in + 2 * padding - extent();
+    const int64_t room = padded() - extent();
     if (room < 0 && !(ceil_mode && room + stride > 0)) return 0;
     int64_t count = (room + (ceil_mode ? stride - 1 : 0)) / stride + 1;
     // The last window begins inside, or in the padding on the left.
@@ -49,7 +35,7 @@ struct PoolAxis {
     return {start + first * dilation, std::min(kernel, stop) - first};
   }
   // How many elements window o has with its padding: all but those behind the right one.
-  int64_t padded(int64_t o) const {
+  int64_t with_padding(int64_t o) const {
     return std::min(o * stride - padding + kernel, in + padding) - (o * stride - padding);
   }
 };
@@ -72,7 +58,7 @@ std::vector<Windows> pool_windows(const char* op, const Tensor& x, int axes, con
   const Shape dilation = per_axis(op, "dilation", options.dilation, axes);
   std::vector<Windows> list;
   for (int i = 0; i < axes; ++i) {
-    const PoolAxis axis{x.dim(2 + i), size[i], stride[i], padding[i], dilation[i]};
+    const PoolAxis axis{{x.dim(2 + i), size[i], stride[i], padding[i], dilation[i]}};
     no_option(op, "dilation", !max && axis.dilation != 1);
     axis.check(op);
     const int64_t out = axis.out(options.ceil_mode);
@@ -100,10 +86,9 @@ std::vector<Windows> pool_windows(const char* op, const Tensor& x, int axes, con
     for (int64_t o = 0; o < out && !max; ++o) {
       const int64_t count = w.count[static_cast<size_t>(o)];
       const int64_t divisor = own_divisor                 ? (i == 0 ? options.divisor_override : 1)
-                              : options.count_include_pad ? axis.padded(o)
+                              : options.count_include_pad ? axis.with_padding(o)
                                                           : count;
-      w.weight.insert(w.weight.end(), static_cast<size_t>(w.widest),
-                      1 / static_cast<double>(divisor));
+      w.weight.push_back(1 / static_cast<double>(divisor));
     }
     list.push_back(std::move(w));
   }
@@ -111,7 +96,7 @@ std::vector<Windows> pool_windows(const char* op, const Tensor& x, int axes, con
 }
 
 std::vector<Windows> adaptive_windows(const char* op, const Tensor& x, int axes,
-                                      const Shape& output_size) {
+                                      const Shape& output_size, bool max) {
   require_map(op, x, axes);
   const Shape size = per_axis(op, "output_size", output_size, axes);
   std::vector<Windows> list;
@@ -130,9 +115,8 @@ std::vector<Windows> adaptive_windows(const char* op, const Tensor& x, int axes,
       w.count.push_back(((o + 1) * in + out - 1) / out - begin);
     }
     w.widest = *std::max_element(w.count.begin(), w.count.end());
-    for (int64_t o = 0; o < out; ++o)
-      w.weight.insert(w.weight.end(), static_cast<size_t>(w.widest),
-                      1 / static_cast<double>(w.count[static_cast<size_t>(o)]));
+    for (int64_t o = 0; o < out && !max; ++o)
+      w.weight.push_back(1 / static_cast<double>(w.count[static_cast<size_t>(o)]));
     list.push_back(std::move(w));
   }
   return list;

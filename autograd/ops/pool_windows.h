@@ -12,6 +12,6 @@ namespace heed {
 std::vector<Windows> pool_windows(const char* op, const Tensor& x, int axes, const Shape& kernel,
                                   const PoolOptions& options, bool max);
 std::vector<Windows> adaptive_windows(const char* op, const Tensor& x, int axes,
-                                      const Shape& output_size);
+                                      const Shape& output_size, bool max);
 
 }  // namespace heed

@@ -5,6 +5,21 @@
 
 namespace heed {
 
+void SpatialAxis::check(const char* op) const {
+  constexpr int64_t kMost = int64_t{1} << 40;
+  auto at_least = [&](const char* what, int64_t value, int64_t least) {
+    if (value < least)
+      throw ValueError(str(op, ": ", what, " is ", value, ", expected >= ", least));
+  };
+  at_least("kernel", kernel, 1);
+  at_least("stride", stride, 1);
+  at_least("padding", padding, 0);
+  at_least("dilation", dilation, 1);
+  if (kernel > kMost || stride > kMost || padding > kMost || dilation > kMost / kernel)
+    throw ValueError(str(op, ": kernel ", kernel, ", stride ", stride, ", padding ", padding,
+                         " or dilation ", dilation, " is too large"));
+}
+
 Shape per_axis(const char* op, const char* what, const Shape& sizes, int axes) {
   if (sizes.rank() == axes) return sizes;
   if (sizes.rank() == 1) return Shape::filled(axes, sizes[0]);

@@ -9,13 +9,15 @@
 namespace heed {
 
 struct WindowAxis;  // backends/windows.h
+enum class WindowWeights;
 
 // Output o sees the elements begin[o] + k step, k < count[o]; the default is the axis of one
 // element that 1-D and 2-D maps lack.
 struct Windows {
   int64_t in = 1, step = 1, widest = 1;
   std::vector<int64_t> begin{0}, count{1};
-  std::vector<double> weight{1};  // [out, widest]: for weighted sums
+  WindowWeights kind{};           // at first of_window
+  std::vector<double> weight{1};  // as `kind` says, for weighted sums
 
   int64_t out() const { return static_cast<int64_t>(begin.size()); }
   bool whole() const {  // one output, which sees everything
@@ -28,9 +30,7 @@ struct Windows {
 };
 
 // Where windows see all of an axis and all of the one before, they see one axis of both. `axes` are
-// depth, height and width. With weights only up to kLargestMerged elements, since the weights of
-// the merged axis are written out.
-inline constexpr int64_t kLargestMerged = 4096;
+// depth, height and width; with weights, windows that have one each.
 void merge_whole(Windows (&axes)[3], bool weighted);
 
 }  // namespace heed

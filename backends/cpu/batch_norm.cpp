@@ -95,11 +95,11 @@ void given(const Forward<S>& f, const Shape& shape, bool relu, double eps, const
       f.template row<with_residual, with_relu>(c, offset, n);
     };
     if (rows >= num_threads())
-      return parallel_for(rows, 1 + ChannelLayout::kGrain * layout.pieces / of_sample,
+      return parallel_for(rows, 1 + kNormGrain * layout.pieces / of_sample,
                           [&](int64_t begin, int64_t end) {
                             layout.each_row(0, layout.channels, begin, end, write);
                           });
-    parallel_for(layout.channels, 1 + ChannelLayout::kGrain / (1 + layout.count()),
+    parallel_for(layout.channels, 1 + kNormGrain / (1 + layout.count()),
                  [&](int64_t begin, int64_t end) { layout.each_row(begin, end, 0, rows, write); });
   });
 }

@@ -4,23 +4,25 @@
 // side is worth fetching ahead (one channel of 28 x 28 at a time takes twice as long).
 #pragma once
 
+#include <heed/backends/cpu/moments.h>
 #include <heed/core/array.h>
 #include <heed/core/parallel.h>
 
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 
 struct ChannelLayout {
-  static constexpr int64_t kRow = 4096;         // numbers
   static constexpr int64_t kRun = 32 * 1024;    // bytes side by side
   static constexpr int64_t kMostChannels = 64;  // of a group
-  static constexpr int64_t kGrain = 16384;      // numbers a thread is worth
 
   int64_t batch, channels, size, pieces;  // pieces: rows of one channel of one sample
   int64_t group;                          // channels of a group
   int64_t split;                          // parts that the rows of a channel are cut into
 
   ChannelLayout(const Shape& shape, int64_t element_bytes)
-      : batch(shape[0]), channels(shape[1]), size(shape[2]), pieces((size + kRow - 1) / kRow) {
+      : batch(shape[0]),
+        channels(shape[1]),
+        size(shape[2]),
+        pieces((size + kMomentsRow - 1) / kMomentsRow) {
     const int64_t bytes = size * element_bytes;
     group = bytes == 0 ? 1 : (kRun + bytes - 1) / bytes;
     group = group > kMostChannels ? kMostChannels : group;
@@ -28,7 +30,7 @@ struct ChannelLayout {
     // more read from memory.
     const int64_t threads = num_threads();
     const bool fair = channels >= 4 * threads || channels % threads == 0;
-    const bool small = batch * channels * size < 2 * kGrain;
+    const bool small = batch * channels * size < 2 * kNormGrain;
     split = fair || small ? 1 : threads < rows() ? threads : rows();
   }
   int64_t rows() const { return batch * pieces; }  // of a channel
@@ -52,7 +54,7 @@ struct ChannelLayout {
   void run(Total* scratch, Reduce reduce, Finish finish, Write write) const {
     const int64_t of_channel = count() > 0 ? count() : 1;
     if (split <= 1)
-      return parallel_for(channels, 1 + kGrain / of_channel, [&](int64_t begin, int64_t end) {
+      return parallel_for(channels, 1 + kNormGrain / of_channel, [&](int64_t begin, int64_t end) {
         for (int64_t from = begin; from < end; from += group) {
           const int64_t to = from + group < end ? from + group : end;
           Total totals[kMostChannels] = {};

@@ -1,5 +1,7 @@
 #include <heed/backends/conv.h>
 
+#include <algorithm>
+
 #include <heed/backends/copy.h>
 #include <heed/backends/cpu/conv_by_channels.h>
 #include <heed/backends/cpu/conv_by_places.h>
@@ -20,15 +22,7 @@ void convolve(const ConvPlan& plan, const T* source, const ConvWeights<T>& weigh
 template <class T>
 void forward(const Array& x, const Array& weight, const Array& bias, const ConvGeometry& g,
              const Array& out) {
-  common::ConvRequest r = conv_request<T>(x, out, g.groups);
-  for (int i = 0; i < 3; ++i)
-    r.axis[i] = {x.dim(2 + i),
-                 out.dim(2 + i),
-                 weight.dim(2 + i),
-                 g.stride[i],
-                 g.padding[i],
-                 g.dilation[i],
-                 -1};
+  const common::ConvRequest r = conv_request<T>(x, out, weight, g);
   const int64_t taps = weight.dim(2) * weight.dim(3) * weight.dim(4), row = taps * weight.dim(1);
   ConvWeights<T> w{pointer<T>(weight), row * r.result_channels, row, taps};
   common::with_conv_plan(r, [&](const ConvPlan& plan) {
@@ -39,16 +33,17 @@ void forward(const Array& x, const Array& weight, const Array& bias, const ConvG
 template <class T>
 void input_gradient(const Array& cotangent, const Array& weight, const ConvGeometry& g,
                     const Array& dx) {
-  common::ConvRequest r = conv_request<T>(cotangent, dx, g.groups);
+  common::ConvRequest r = conv_request<T>(cotangent, dx, weight, g);
   const int64_t taps = weight.dim(2) * weight.dim(3) * weight.dim(4), row = taps * weight.dim(1);
   ConvWeights<T> w{pointer<T>(weight), row * r.source_channels, taps, row};
-  for (int64_t z = 0; z < g.stride[0]; ++z)
-    for (int64_t y = 0; y < g.stride[1]; ++y)
-      for (int64_t x = 0; x < g.stride[2]; ++x) {
-        const int64_t residue[3] = {z, y, x};
-        for (int i = 0; i < 3; ++i)
-          r.axis[i] = {cotangent.dim(2 + i), dx.dim(2 + i), weight.dim(2 + i), g.stride[i],
-                       g.padding[i],         g.dilation[i], residue[i]};
+  // The residues that elements have: those of the first `stride` elements, or of all.
+  int64_t residues[3];
+  for (int i = 0; i < 3; ++i) residues[i] = std::min(g.stride[i], dx.dim(2 + i));
+  for (int64_t z = 0; z < residues[0]; ++z)
+    for (int64_t y = 0; y < residues[1]; ++y)
+      for (int64_t x = 0; x < residues[2]; ++x) {
+        const int64_t element[3] = {z, y, x};
+        for (int i = 0; i < 3; ++i) r.axis[i].residue = (element[i] + g.padding[i]) % g.stride[i];
         common::with_conv_plan(r, [&](const ConvPlan& plan) {
           convolve<T>(plan, pointer<T>(cotangent), w, nullptr, pointer<T>(dx));
         });

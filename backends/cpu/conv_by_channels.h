@@ -74,10 +74,7 @@ class ConvolutionByChannels {
         bias_(bias),
         out_(out),
         panels_(plan.request.result_channels),
-        panel_rows_(1 + plan.terms) {
-    const common::ConvRequest& r = plan.request;
-    channel_ = r.axis[0].result * r.axis[1].result * r.axis[2].result;
-  }
+        panel_rows_(1 + plan.terms) {}
 
   void run() const {
     const int64_t groups = p_.request.groups, count = groups * panels_.count();
@@ -172,7 +169,7 @@ class ConvolutionByChannels {
     transpose(results, lanes, chunk.count, used, planes, kChunk);
     for (int64_t c = 0; c < used; ++c) {
       const T* from = planes + c * kChunk;
-      const int64_t plane = (first + c) * channel_;
+      const int64_t plane = (first + c) * p_.channel;
       for (int64_t k = 0, n = 0; k < chunk.runs; n += chunk.length[k++])
         store_run(from + n, chunk.length[k], step, chunk.target[k] + plane);
     }
@@ -185,7 +182,6 @@ class ConvolutionByChannels {
   T* out_;
   ChannelPanels<T> panels_;
   int64_t panel_rows_;  // of a panel: the bias and the terms
-  int64_t channel_;     // elements of a channel of results
 };
 
 }  // namespace

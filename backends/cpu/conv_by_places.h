@@ -103,10 +103,7 @@ class ConvolutionByPlaces {
  public:
   ConvolutionByPlaces(const ConvPlan& plan, const T* source, const ConvWeights<T>& weights,
                       const T* bias, T* out)
-      : p_(plan), source_(source), weights_(weights), bias_(bias), out_(out) {
-    const common::ConvRequest& r = plan.request;
-    channel_ = r.axis[0].result * r.axis[1].result * r.axis[2].result;
-  }
+      : p_(plan), source_(source), weights_(weights), bias_(bias), out_(out) {}
 
   void run() const {
     const int64_t rows = p_.request.result_channels, groups = p_.request.groups;
@@ -207,7 +204,7 @@ class ConvolutionByPlaces {
     for (int64_t n = 0; n < aim.count; ++n) {
       const int64_t i = aim.index[n];
       put(results + n * w, aim.count * w, rows, aim.list.vector[i], aim.list.lane + i * w,
-          aim.list.place + i * w, aim.plane[n] + row * channel_, channel_);
+          aim.list.place + i * w, aim.plane[n] + row * p_.channel, p_.channel);
     }
   }
 
@@ -225,7 +222,6 @@ class ConvolutionByPlaces {
   ConvWeights<T> weights_;
   const T* bias_;
   T* out_;
-  int64_t channel_;  // elements of a channel of results
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <immintrin.h>
 #endif
 
+#include <heed/backends/conv.h>
 #include <heed/backends/cpu/conv_plan.h>
 #include <heed/backends/cpu/vectors.h>
 #include <heed/core/array.h>
@@ -22,14 +23,23 @@ using common::ConvTask;
 using common::ConvVector;
 using common::ConvVectors;
 
-// The request of source [B, C, D, H, W] -> result [B, O, ..], its axes still to be set.
+// The request of source [B, C, D, H, W] -> result [B, O, ..] by a kernel [.., .., KD, KH, KW].
 template <class T>
-common::ConvRequest conv_request(const Array& source, const Array& result, int64_t groups) {
+common::ConvRequest conv_request(const Array& source, const Array& result, const Array& kernel,
+                                 const ConvGeometry& g) {
   common::ConvRequest r{};
+  for (int i = 0; i < 3; ++i)
+    r.axis[i] = {source.dim(2 + i),
+                 result.dim(2 + i),
+                 kernel.dim(2 + i),
+                 g.stride[i],
+                 g.padding[i],
+                 g.dilation[i],
+                 -1};
   r.batch = source.dim(0);
-  r.groups = groups;
-  r.source_channels = source.dim(1) / groups;
-  r.result_channels = result.dim(1) / groups;
+  r.groups = g.groups;
+  r.source_channels = source.dim(1) / g.groups;
+  r.result_channels = result.dim(1) / g.groups;
   r.lanes = Vec<T>::width;
   r.by_channels = r.result_channels >= r.lanes;
   r.element_bytes = static_cast<int64_t>(sizeof(T));
@@ -100,12 +110,13 @@ void pack_source(const ConvPlan& p, const ConvTask& task, const T* from, const T
       const T* plane = from + (c * z.source + depth) * image_plane;
       for (int64_t a = 0; a < y.phases; ++a)
         for (int64_t b = 0; b < x.phases; ++b) {
-          const ConvSpan span = span_of(x.source, x.start[b], x.step, p.row);
-          int64_t at = task.block * p.rows * y.step + y.start[a];
+          const int64_t left = task.column * x.step + x.start[b];
+          const ConvSpan span = span_of(x.source, left, x.step, p.row);
+          int64_t at = task.row * y.step + y.start[a];
           for (int64_t r = 0; r < rows; ++r, at += y.step, to += p.row) {
             const bool row_inside = inside && at >= 0 && at < y.source;
-            pack_row(plane + at * x.source + x.start[b], end, row_inside ? span : ConvSpan{0, 0},
-                     x.step, p.row, to);
+            pack_row(plane + at * x.source + left, end, row_inside ? span : ConvSpan{0, 0}, x.step,
+                     p.row, to);
           }
         }
     }
@@ -165,16 +176,16 @@ struct ChannelPanels {
 };
 
 inline const ConvPlaces& places_of(const ConvPlan& p, const ConvTask& task) {
-  return task.block == p.blocks - 1 ? p.last_places : p.full_places;
+  return task.last ? p.last_places : p.full_places;
 }
 inline const ConvVectors& vectors_of(const ConvPlan& p, const ConvTask& task) {
-  return task.block == p.blocks - 1 ? p.last : p.full;
+  return task.last ? p.last : p.full;
 }
 
 // Where, in a plane of results, the block of a task begins.
 inline int64_t block_place(const ConvPlan& p, const ConvTask& task) {
-  const int64_t y = p.height.place + task.block * p.rows * p.height.place_step;
-  return y * p.request.axis[2].result + p.width.place;
+  const int64_t y = p.height.place + task.row * p.height.place_step;
+  return y * p.request.axis[2].result + p.width.place + task.column * p.width.place_step;
 }
 
 // The plane of results of channel 0 of an image and group, in [B, groups, channels, D, H, W].

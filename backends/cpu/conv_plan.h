@@ -60,7 +60,7 @@ struct ConvVector {
   bool wide;   // and as many elements as a vector has belong to this vector and those after it
 };
 
-// The vectors of a block of rows. For result i that vector v keeps: its lane, and where it goes;
+// The vectors of a block. For result i that vector v keeps: its lane, and where it goes;
 // for lane l: the result that it is, or -1.
 struct ConvVectors {
   int64_t count;
@@ -68,7 +68,7 @@ struct ConvVectors {
   const int32_t *lane, *place, *result;  // [count, lanes]
 };
 
-// The results of a block of rows: the packed element that each begins at, and where it goes. Those
+// The results of a block: the packed element that each begins at, and where it goes. Those
 // of a run, a row or the whole block, go to places `step` apart.
 struct ConvPlaces {
   int64_t count, run, step;
@@ -78,18 +78,21 @@ struct ConvPlaces {
 struct ConvPlan {
   ConvRequest request;
   ConvSteps depth, height, width;
-  int64_t terms;           // products in a result: source channels times taps
-  const int64_t* offset;   // [terms], of packed elements
-  int64_t taps;            // of all axes
-  const int64_t* tap;      // [taps]: index in the kernel
-  bool taps_in_order;      // tap[i] is i, and there are no others in the kernel
-  int64_t rows, blocks;    // a plane of results is cut into blocks of rows
-  int64_t row, plane;      // packed elements of a row, and of a phase's plane
+  int64_t terms;          // products in a result: source channels times taps
+  const int64_t* offset;  // [terms], of packed elements
+  int64_t taps;           // of all axes
+  const int64_t* tap;     // [taps]: index in the kernel
+  bool taps_in_order;     // tap[i] is i, and there are no others in the kernel
+  int64_t channel;        // elements of a channel of results
+  // A plane of results is cut into blocks: some whole rows, or a part of one row, `columns` wide.
+  int64_t rows, columns, row_blocks, column_blocks;
+  int64_t row, plane;      // packed elements of a block's row, and of a phase's plane
   int64_t packed;          // packed elements of an image's block, a vector of zeros at the end
   int64_t images, stacks;  // images of a task, and how many such stacks there are
-  int64_t tasks;           // stacks x groups x depth x blocks
+  int64_t tasks;           // stacks x groups x depth x blocks of rows x blocks of columns
   bool source_as_it_is;    // packing would only copy: a group's channels are read where they lie
-  // Of a block, and of the last block: places if lanes are channels, else vectors.
+  // Of a block, and of the last of a plane's or row's blocks: places if lanes are channels, else
+  // vectors.
   ConvPlaces full_places, last_places;
   ConvVectors full, last;
 };
@@ -97,9 +100,10 @@ struct ConvPlan {
 // Calls f with the plan; not at all if there are no results.
 void with_conv_plan(const ConvRequest& request, FunctionRef<void(const ConvPlan&)> f);
 
-// What a task works on.
+// What a task works on: a block, from result (row, column) on, of some images.
 struct ConvTask {
-  int64_t first_image, images, group, depth, block;
+  int64_t first_image, images, group, depth, row, column;
+  bool last;  // which lists are its own
 };
 ConvTask conv_task(const ConvPlan& plan, int64_t index);
 

@@ -13,15 +13,7 @@ namespace {
 template <class T>
 void weight_gradient(const Array& x, const Array& cotangent, const ConvGeometry& g,
                      const Array& dweight) {
-  common::ConvRequest r = conv_request<T>(x, cotangent, g.groups);
-  for (int i = 0; i < 3; ++i)
-    r.axis[i] = {x.dim(2 + i),
-                 cotangent.dim(2 + i),
-                 dweight.dim(2 + i),
-                 g.stride[i],
-                 g.padding[i],
-                 g.dilation[i],
-                 -1};
+  const common::ConvRequest r = conv_request<T>(x, cotangent, dweight, g);
   common::with_conv_plan(r, [&](const ConvPlan& plan) {
     const T *from = pointer<T>(x), *by = pointer<T>(cotangent);
     if (plan.request.by_channels)

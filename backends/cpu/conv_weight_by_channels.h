@@ -86,10 +86,7 @@ template <class T>
 class WeightGradientByChannels {
  public:
   WeightGradientByChannels(const ConvPlan& plan, const T* x, const T* cotangent)
-      : p_(plan), x_(x), cotangent_(cotangent), panels_(plan.request.result_channels) {
-    const common::ConvRequest& r = plan.request;
-    channel_ = r.axis[0].result * r.axis[1].result * r.axis[2].result;
-  }
+      : p_(plan), x_(x), cotangent_(cotangent), panels_(plan.request.result_channels) {}
 
   // out: [groups, channels, terms].
   void run(T* out) const {
@@ -148,8 +145,8 @@ class WeightGradientByChannels {
       if (used < lanes) std::fill(cotangent, cotangent + count * places * lanes, T(0));
       for (int64_t k = 0; k < count; ++k) {
         const T* plane = cotangent_ + result_plane(p_, t, t.first_image + first + k) +
-                         block_place(p_, t) + o * channel_;
-        transpose(plane + at, channel_, used, places, cotangent + k * places * lanes, lanes);
+                         block_place(p_, t) + o * p_.channel;
+        transpose(plane + at, p_.channel, used, places, cotangent + k * places * lanes, lanes);
       }
       a.out = sums + (t.group * panels_.all_lanes() + o) * p_.terms;
       if (lanes == Vec<T>::width) tiles<T, 1>(a, p_.terms);
@@ -174,7 +171,6 @@ class WeightGradientByChannels {
   const ConvPlan& p_;
   const T *x_, *cotangent_;
   ChannelPanels<T> panels_;
-  int64_t channel_;  // elements of a channel of results
 };
 
 }  // namespace

@@ -9,7 +9,9 @@ namespace {
 
 // dweight[o, term] = sum over images and places of cotangent[o, place] packed[place + offset of the
 // term]. A tile, kTileChannels channels x kWeightTerms terms, sums over the vectors of a task's
-// images in registers; then its lanes are added up and join sums in double.
+// images in registers; then its lanes are added up and join sums in double. Lanes that are no
+// result have a cotangent of 0, which suffices unless what they read is not finite: a tile whose
+// sums are not is made again without those lanes.
 #if defined(__AVX512F__)
 constexpr int kTileChannels = 6, kWeightTerms = 4;
 #else
@@ -27,9 +29,18 @@ struct WeightTile {
   int64_t row;            // elements of a row of it
   double* out;            // + channel * out_stride + term
   int64_t out_stride;
+  const int32_t* result;  // [vectors, lanes]: -1 for a lane that is no result
 };
 
-template <class T, int rows, int terms>
+// The source of a vector's results; 0 in the other lanes.
+template <class T>
+inline Vec<T> load_results(const T* from, const int32_t* result) {
+  alignas(64) T buffer[Vec<T>::width];
+  for (int64_t i = 0; i < Vec<T>::width; ++i) buffer[i] = result[i] < 0 ? T(0) : from[i];
+  return Vec<T>::load(buffer);
+}
+
+template <class T, int rows, int terms, bool kResultsOnly>
 __attribute__((noinline)) void tile(const WeightTile<T>& a) {
   Vec<T> sum[rows][terms];
 #pragma GCC unroll 8
@@ -45,7 +56,10 @@ __attribute__((noinline)) void tile(const WeightTile<T>& a) {
       const int64_t source = v->source;
       Vec<T> right[terms];
 #pragma GCC unroll 4
-      for (int n = 0; n < terms; ++n) right[n] = Vec<T>::load(packed[n] + source);
+      for (int n = 0; n < terms; ++n)
+        right[n] = kResultsOnly
+                       ? load_results(packed[n] + source, a.result + (v - a.vector) * Vec<T>::width)
+                       : Vec<T>::load(packed[n] + source);
 #pragma GCC unroll 8
       for (int r = 0; r < rows; ++r) {
         Vec<T> left = Vec<T>::load(g + r * a.row);
@@ -55,21 +69,28 @@ __attribute__((noinline)) void tile(const WeightTile<T>& a) {
       g += Vec<T>::width;
     }
   }
+  double sums[rows][terms], test = 0;
 #pragma GCC unroll 8
   for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 4
-    for (int n = 0; n < terms; ++n)
-      a.out[r * a.out_stride + n] += static_cast<double>(lane_sum(sum[r][n]));
+    for (int n = 0; n < terms; ++n) {
+      sums[r][n] = static_cast<double>(lane_sum(sum[r][n]));
+      test += 0 * sums[r][n];
+    }
+  if constexpr (!kResultsOnly)
+    if (test != 0) return tile<T, rows, terms, true>(a);  // NaN
+  for (int r = 0; r < rows; ++r)
+    for (int n = 0; n < terms; ++n) a.out[r * a.out_stride + n] += sums[r][n];
 }
 
 template <class T, int rows>
 void tiles(WeightTile<T> a, int64_t terms) {
   for (; terms >= kWeightTerms; terms -= kWeightTerms) {
-    tile<T, rows, kWeightTerms>(a);
+    tile<T, rows, kWeightTerms, false>(a);
     a.offset += kWeightTerms;
     a.out += kWeightTerms;
   }
-  for (; terms > 0; --terms, ++a.offset, ++a.out) tile<T, rows, 1>(a);
+  for (; terms > 0; --terms, ++a.offset, ++a.out) tile<T, rows, 1, false>(a);
 }
 
 // The results of a vector in their lanes, 0 in the other lanes.
@@ -152,16 +173,15 @@ class WeightGradientByPlaces {
   void task(const ConvTask& t, T* packed, T* cotangent, double* sums) const {
     const common::ConvRequest& r = p_.request;
     const ConvVectors& list = vectors_of(p_, t);
-    const int64_t channel = r.axis[0].result * r.axis[1].result * r.axis[2].result;
     const int64_t stretch = list.count * Vec<T>::width, row = t.images * stretch;
     packed_images(p_, t, x_, packed);
     for (int64_t i = 0; i < t.images; ++i) {
       const T* plane = cotangent_ + result_plane(p_, t, t.first_image + i) + block_place(p_, t);
       for (int64_t o = 0; o < r.result_channels; ++o)
-        pack_cotangent(list, plane + o * channel, cotangent + o * row + i * stretch);
+        pack_cotangent(list, plane + o * p_.channel, cotangent + o * row + i * stretch);
     }
-    WeightTile<T> a{list.vector, list.count, t.images, packed,  p_.packed,
-                    p_.offset,   cotangent,  row,      nullptr, p_.terms};
+    WeightTile<T> a{list.vector, list.count, t.images, packed,   p_.packed,  p_.offset,
+                    cotangent,   row,        nullptr,  p_.terms, list.result};
     a.out = sums + t.group * r.result_channels * p_.terms;
     int64_t rows = r.result_channels;
     auto next = [&](int64_t n) {

@@ -8,9 +8,6 @@
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
 
-constexpr int64_t kRow = 4096;     // numbers that are read twice from the first cache
-constexpr int64_t kGrain = 16384;  // numbers that a thread is worth
-
 // A lot is what is normalised together: `of_lot` channels of one sample, side by side.
 struct Lots {
   int64_t batch, channels, size, groups, of_lot;
@@ -26,7 +23,7 @@ struct Lots {
   template <class F>
   void each(F f) const {
     if (numbers() == 0) return;
-    parallel_for(count(), 1 + kGrain / numbers(), [&](int64_t begin, int64_t end) {
+    parallel_for(count(), 1 + kNormGrain / numbers(), [&](int64_t begin, int64_t end) {
       for (int64_t lot = begin; lot < end; ++lot) f(lot);
     });
   }
@@ -46,7 +43,8 @@ void forward(const Array& x, const Array& weight, const Array& bias, double eps,
   S* to = pointer<S>(out);
   double *means = pointer<double>(statistics), *rstds = means + lots.count();
   lots.each([&](int64_t lot) {
-    const int64_t n = lots.numbers(), offset = lot * n, pieces = (n + kRow - 1) / kRow;
+    const int64_t n = lots.numbers(), offset = lot * n,
+                  pieces = (n + kMomentsRow - 1) / kMomentsRow;
     Moments total;
     for (int64_t p = 0; p < pieces; ++p)
       add_row(from + offset + n * p / pieces, n * (p + 1) / pieces - n * p / pieces, total);

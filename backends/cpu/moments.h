@@ -6,6 +6,9 @@
 
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 
+constexpr int64_t kMomentsRow = 4096;  // numbers that are read twice from the first cache
+constexpr int64_t kNormGrain = 16384;  // numbers that a thread is worth
+
 // totals[k] += the sum over the row of what f(i, part, acc) adds to acc[k]. Several vectors are
 // under way at once, so that memory and not the latency of an addition sets the pace.
 template <class T, int K, class F>
@@ -46,6 +49,20 @@ struct Moments {
   }
 };
 
+// Of one row, n >= 1, in double throughout: where the squares of finite numbers overflow T.
+template <class S>
+__attribute__((noinline)) Moments wide_moments_of(const S* x, int64_t n) {
+  const auto count = static_cast<double>(n);
+  double sum = 0, squares = 0;
+  for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(widened(x[i]));
+  const double mean = sum / count;
+  for (int64_t i = 0; i < n; ++i) {
+    const double d = static_cast<double>(widened(x[i])) - mean;
+    squares += d * d;
+  }
+  return {count, mean, squares};
+}
+
 // Of one row, n >= 1, short enough to stay in the first cache: it is read twice. Sums are of
 // differences from the first number: far from zero nothing is lost, and the variance of equal
 // numbers is 0 exactly.
@@ -68,6 +85,7 @@ inline Moments moments_of(const S* x, int64_t n) {
     Vec<T> d = load(x + i, part, center) - middle;
     acc[0] = fma(d, d, acc[0]);
   });
+  if (!__builtin_isfinite(squares[0])) return wide_moments_of(x, n);
   const double about_mean = squares[0] - count * off * off;
   return {count, mean, about_mean < 0 ? 0 : about_mean};
 }
@@ -90,6 +108,7 @@ inline void add_row(const S* x, int64_t n, Moments& total) {
     acc[0] += d;
     acc[1] = fma(d, d, acc[1]);
   });
+  if (!__builtin_isfinite(sums[1])) return total.merge(wide_moments_of(x, n));
   const auto count = static_cast<double>(n);
   const double mean = sums[0] / count, squares = sums[1] - sums[0] * mean;
   total.merge({count, static_cast<double>(center) + mean, squares < 0 ? 0 : squares});

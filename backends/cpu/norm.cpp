@@ -1,8 +1,8 @@
 #include <heed/backends/norm.h>
 
 #include <heed/backends/cpu/dispatch.h>
+#include <heed/backends/cpu/moments.h>
 #include <heed/backends/cpu/pointer.h>
-#include <heed/backends/cpu/vectors.h>
 #include <heed/core/parallel.h>
 
 namespace heed::kernels::HEED_ISA_NAMESPACE {
@@ -42,7 +42,9 @@ struct Forward {
       Vec<T> d = load(s + i, part, static_cast<T>(center)) - mu;
       squares.add(d * d);
     });
-    double inverse = 1 / __builtin_sqrt(squares.value() / static_cast<double>(size) + eps);
+    double total = squares.value();
+    if (!__builtin_isfinite(total)) total = wide_squares(s, r, mu);
+    double inverse = 1 / __builtin_sqrt(total / static_cast<double>(size) + eps);
     rstd[r] = static_cast<T>(inverse);
     Vec<T> scale = inverse;
     each_vec<T>(size, [&](int64_t i, auto part) {
@@ -51,6 +53,15 @@ struct Forward {
       if (bias) v += load(bias + i, part);
       store(y + i, v, part);
     });
+  }
+
+  // Where the sums of finite numbers overflow T; the mean is taken again as well.
+  __attribute__((noinline)) double wide_squares(const S* s, int64_t r, Vec<T>& mu) const {
+    const Moments m = wide_moments_of(s, size);
+    if (!mean) return m.squares + m.count * m.mean * m.mean;
+    mean[r] = static_cast<T>(m.mean);
+    mu = m.mean;
+    return m.squares;
   }
 };
 

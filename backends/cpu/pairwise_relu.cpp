@@ -56,8 +56,9 @@ void walk(const Walk<T>& w, int64_t width, double* __restrict sum, double* __res
       }
     }
     const int64_t place = w.asking[i].place;
+    const bool answered = j < w.answers - 1;  // otherwise 0, also where something is infinite
     if (w.to) {
-      const double factor = static_cast<double>(x);
+      const double factor = answered ? static_cast<double>(x) : 0;
       T* to = w.to.row(place);
       for (int64_t c = 0; c < n; ++c) {
         const T value = static_cast<T>(factor * sum[c] + weighted[c]);
@@ -68,7 +69,7 @@ void walk(const Walk<T>& w, int64_t width, double* __restrict sum, double* __res
       const T* own = w.own.row(place);
       double total = 0;
       for (int64_t c = 0; c < n; ++c) total += static_cast<double>(own[c]) * sum[c];
-      w.dot[place] = total;
+      w.dot[place] = answered ? total : 0;
     }
   }
 }

@@ -6,26 +6,17 @@
 #include <heed/backends/cpu/pointer.h>
 #include <heed/backends/cpu/scratch.h>
 #include <heed/backends/cpu/vectors.h>
+#include <heed/backends/cpu/window_ranges.h>
 #include <heed/core/parallel.h>
 
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
 
-struct Axis {
-  int64_t in, out, step, widest;
-  const int64_t* range;
-
-  explicit Axis(const WindowAxis& a)
-      : in(a.in), out(a.out), step(a.step), widest(a.widest), range(pointer<int64_t>(a.range)) {}
-  int64_t begin(int64_t o) const { return range[2 * o]; }
-  int64_t count(int64_t o) const { return range[2 * o + 1]; }
-};
-
 // The outputs of a row whose windows are whole and at equal distances.
 struct Regular {
   int64_t first = 0, last = 0, distance = 1;
 
-  explicit Regular(const Axis& a) {
+  explicit Regular(const WindowRanges& a) {
     while (first < a.out && a.count(first) < a.widest) ++first;
     last = first;
     if (first + 1 < a.out) distance = a.begin(first + 1) - a.begin(first);
@@ -96,7 +87,7 @@ struct MaxPool {
   const S* x;
   S* out;
   int32_t* index;
-  Axis depth, height, width;
+  WindowRanges depth, height, width;
   Regular regular;
 
   // `value` and `row` of width.in and `staged` of width.out elements are this call's own.
@@ -181,9 +172,9 @@ void run(const Array& x, const WindowAxis& depth, const WindowAxis& height, cons
          const Array& out, const Array& index) {
   using T = accumulate_t<S>;
   if (out.numel() == 0) return;
-  const Axis w(width);
-  const MaxPool<S> f{pointer<S>(x), pointer<S>(out), pointer<int32_t>(index),
-                     Axis(depth),   Axis(height),    w,
+  const WindowRanges w(width);
+  const MaxPool<S> f{pointer<S>(x),       pointer<S>(out),      pointer<int32_t>(index),
+                     WindowRanges(depth), WindowRanges(height), w,
                      Regular(w)};
   const int64_t cost = depth.widest * height.widest * width.in + width.out * width.widest;
   parallel_for(out.numel() / width.out, 1 + 16384 / cost, [&](int64_t begin, int64_t end) {

@@ -6,40 +6,54 @@
 #include <heed/backends/cpu/pointer.h>
 #include <heed/backends/cpu/scratch.h>
 #include <heed/backends/cpu/vectors.h>
+#include <heed/backends/cpu/window_ranges.h>
 #include <heed/core/parallel.h>
 
 namespace heed::kernels::HEED_ISA_NAMESPACE {
 namespace {
 
+// The weights of a window, in all three kinds.
 template <class T>
-struct Axis {
-  int64_t in, out, widest;
-  const int64_t* range;
+struct Weights {
+  const T* first;
+  int64_t step;  // 0: the same for all elements
+  T operator[](int64_t k) const { return first[k * step]; }
+};
+
+template <class T>
+struct Axis : WindowRanges {
   const T* weights;
+  WindowWeights kind;
 
   explicit Axis(const WindowAxis& a)
-      : in(a.in),
-        out(a.out),
-        widest(a.widest),
-        range(pointer<int64_t>(a.range)),
-        weights(pointer<T>(a.weights)) {}
-  int64_t begin(int64_t o) const { return range[2 * o]; }
-  int64_t count(int64_t o) const { return range[2 * o + 1]; }
-  const T* weights_of(int64_t o) const { return weights + o * widest; }
+      : WindowRanges(a), weights(pointer<T>(a.weights)), kind(a.kind) {}
+  Weights<T> weights_of(int64_t o) const {
+    if (kind == WindowWeights::of_window) return {weights + o, 0};
+    return {weights + (kind == WindowWeights::of_element ? begin(o) : o * widest), 1};
+  }
   bool same(int64_t a, int64_t b) const {
-    bool equal = begin(a) == begin(b) && count(a) == count(b);
-    for (int64_t k = 0; equal && k < count(a); ++k) equal = weights_of(a)[k] == weights_of(b)[k];
-    return equal;
+    if (begin(a) != begin(b) || count(a) != count(b)) return false;
+    return kind == WindowWeights::of_element || same_weights(a, b, count(a));
+  }
+  bool same_weights(int64_t a, int64_t b, int64_t taps) const {
+    const Weights<T> of_a = weights_of(a), of_b = weights_of(b);
+    if (of_a.step == 0) return of_a[0] == of_b[0];
+    for (int64_t k = 0; k < taps; ++k)
+      if (of_a[k] != of_b[k]) return false;
+    return true;
   }
 };
 
-// The outputs of a row that see as many elements as the widest, with the same weights and at equal
-// distances: all but those at the borders, mostly.
+constexpr int64_t kFewTaps = 8;
+
+// The outputs of a row that see as many elements as the widest, few, with the same weights and at
+// equal distances: all but those at the borders, mostly.
 template <class T>
 struct Regular {
   int64_t first = 0, last = 0, distance = 0;
 
   explicit Regular(const Axis<T>& a) {
+    if (a.widest > kFewTaps) return;
     while (first < a.out && a.count(first) < a.widest) ++first;
     last = first;
     if (first == a.out) return;
@@ -47,22 +61,23 @@ struct Regular {
     while (last < a.out && fits(a, last)) ++last;
   }
   bool fits(const Axis<T>& a, int64_t o) const {
-    if (a.count(o) != a.widest || a.begin(o) != a.begin(first) + (o - first) * distance)
-      return false;
-    for (int64_t k = 0; k < a.widest; ++k)
-      if (a.weights_of(o)[k] != a.weights_of(first)[k]) return false;
-    return true;
+    return a.count(o) == a.widest && a.begin(o) == a.begin(first) + (o - first) * distance &&
+           a.same_weights(o, first, a.widest);
   }
 };
 
 template <class T>
-T dot(const T* a, const T* b, int64_t n) {
+T dot(Weights<T> w, const T* x, int64_t n) {
   LongSum<T> sum;
-  each_vec<T>(n, [&](int64_t i, auto part) { sum.add(load(a + i, part) * load(b + i, part)); });
+  if (w.step == 0) {
+    const Vec<T> all = static_cast<double>(w[0]);
+    each_vec<T>(n, [&](int64_t i, auto part) { sum.add(all * load(x + i, part)); });
+  } else {
+    each_vec<T>(
+        n, [&](int64_t i, auto part) { sum.add(load(w.first + i, part) * load(x + i, part)); });
+  }
   return static_cast<T>(sum.value());
 }
-
-constexpr int64_t kFewTaps = 8;
 
 // out[i] = sum over k of w[k] x[i distance + k]; K and D, where they are not 0, are `taps` and
 // `distance`, so that the loop becomes vector code.
@@ -130,7 +145,7 @@ struct Resampler {
     const S* first =
         x + ((plane * depth.in + depth.begin(d)) * height.in + height.begin(h)) * width.in;
     if (count == 1) {
-      scale = *depth.weights_of(d) * *height.weights_of(h);
+      scale = depth.weights_of(d)[0] * height.weights_of(h)[0];
       return StagedRow<S>{sum}.read(first, width.in);
     }
     auto row = [&](int64_t n) { return first + (n / tall * height.in + n % tall) * width.in; };
@@ -171,21 +186,32 @@ struct Resampler {
   }
 
   void each_output(const T* source, T scale, int64_t begin, int64_t end, T* to) const {
-    if (width.widest == 1) each_output<1>(source, scale, begin, end, to);
-    else if (width.widest == 2) each_output<2>(source, scale, begin, end, to);
-    else each_output<0>(source, scale, begin, end, to);
+    using enum WindowWeights;
+    if (width.kind == of_window) each_output<of_window>(source, scale, begin, end, to);
+    else if (width.kind == of_element) each_output<of_element>(source, scale, begin, end, to);
+    else each_output<of_both>(source, scale, begin, end, to);
+  }
+  template <WindowWeights kind>
+  void each_output(const T* source, T scale, int64_t begin, int64_t end, T* to) const {
+    if (width.widest == 1) each_output<kind, 1>(source, scale, begin, end, to);
+    else if (width.widest == 2) each_output<kind, 2>(source, scale, begin, end, to);
+    else each_output<kind, 0>(source, scale, begin, end, to);
   }
 
   // K, unless 0, is width.widest.
-  template <int K>
+  template <WindowWeights kind, int K>
   void each_output(const T* source, T scale, int64_t begin, int64_t end, T* to) const {
+    constexpr int64_t kStep = kind == WindowWeights::of_window ? 0 : 1;
     for (int64_t o = begin; o < end; ++o) {
-      const T *w = width.weights_of(o), *from = source + width.begin(o);
+      const T *from = source + width.begin(o), *w = width.weights;
+      if constexpr (kind == WindowWeights::of_window) w += o;
+      else if constexpr (kind == WindowWeights::of_element) w += width.begin(o);
+      else w += o * width.widest;
       T sum = 0;
       if (K > 0 && width.count(o) == K) {
-        for (int64_t k = 0; k < K; ++k) sum += w[k] * from[k];
+        for (int64_t k = 0; k < K; ++k) sum += w[k * kStep] * from[k];
       } else {
-        for (int64_t k = 0; k < width.count(o); ++k) sum += w[k] * from[k];
+        for (int64_t k = 0; k < width.count(o); ++k) sum += w[k * kStep] * from[k];
       }
       to[o] = scale * sum;
     }
@@ -195,8 +221,8 @@ struct Resampler {
     const int64_t n = regular.last - regular.first, taps = width.widest;
     if (n == 0) return;
     if (taps == 1 && regular.distance == 0) {  // as where a mean passes its gradient back
-      const T* w = width.weights_of(regular.first);
-      const Vec<T> value = static_cast<double>(scale * w[0] * source[width.begin(regular.first)]);
+      const T w = width.weights_of(regular.first)[0];
+      const Vec<T> value = static_cast<double>(scale * w * source[width.begin(regular.first)]);
       each_vec<T>(n, [&](int64_t i, auto part) { store(to + regular.first + i, value, part); });
       return;
     }

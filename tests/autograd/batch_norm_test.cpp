@@ -1,12 +1,14 @@
 // Batch norm and group norm at their edges; values and derivatives are in opcases_image_norm.cpp,
 // layers in tests/nn/batch_norm_test.cpp.
 #include <cmath>
+#include <functional>
 
 #include <heed/autograd/backward.h>
 #include <heed/autograd/grad_mode.h>
 #include <heed/autograd/ops/batch_norm.h>
 #include <heed/autograd/ops/elementwise.h>
 #include <heed/autograd/ops/group_norm.h>
+#include <heed/autograd/ops/norm.h>
 #include <heed/autograd/ops/reduce.h>
 #include <heed/core/memory.h>
 #include <heed/core/parallel.h>
@@ -63,6 +65,31 @@ TEST_CASE("batch and group norm far from zero lose nothing to cancellation") {
     return grad({y}, {at}, {cotangent})[0].to_vector();
   };
   CHECK(close(of(trained(x), x, g), of(trained(wide), wide, g.to(DType::f64)), 1e-6, 1));
+}
+
+TEST_CASE("batch and group norm of finite numbers whose squares overflow f32") {
+  const double inf = HUGE_VAL;
+  for (DType dtype : {DType::f32, DType::bf16})
+    for (double size : {1e19, 1e20, 1e38}) {
+      INFO(size);
+      const double seen = Tensor::from({size}, {1}).to(dtype).item();
+      std::vector<double> signs(700), numbers(700);
+      for (size_t i = 0; i < signs.size(); ++i) {
+        signs[i] = i % 2 ? -1 : 1;
+        numbers[i] = signs[i] * size;
+      }
+      Tensor x = Tensor::from(numbers, {7, 1, 100}).to(dtype);
+      auto [y, m, v] = batch_norm_training(x, kNone, kNone);
+      CHECK(close(y.to_vector(), signs, 1e-6, 1));
+      CHECK(m.to_vector() == std::vector<double>{0});
+      // The variance itself is beyond f32, or just within it.
+      if (size > 2e19) CHECK(v.item() == inf);
+      else CHECK(std::abs(v.item() / (seen * seen) - 700.0 / 699) < 1e-6);
+      CHECK(close(group_norm(x, 1, kNone, kNone).to_vector(), signs, 1e-6, 1));
+    }
+  // An infinite number is no finite one: NaN, as before.
+  Tensor x = Tensor::from<float>({1, 2, HUGE_VALF, 3}, {4, 1});
+  for (double value : trained(x).to_vector()) CHECK(std::isnan(value));
 }
 
 TEST_CASE("a constant channel gives the bias, a NaN its own channel only") {
@@ -150,11 +177,38 @@ TEST_CASE("batch and group norm refuse what does not fit") {
   REQUIRE_THROWS_SAYING(update_running_(v, v, 0.1, v, zeros({2}), count), ShapeError, "[2]");
   REQUIRE_THROWS_SAYING(update_running_(v, v, 0.1, v, zeros({3}, DType::f64), count), DTypeError,
                         "of f32 or of f64 expected");
-  REQUIRE_THROWS_SAYING(update_running_(v, v, 0.1, v, v, v), DTypeError, "i64 [] expected");
+  REQUIRE_THROWS_SAYING(update_running_(v, v, 0.1, zeros({3, 2}).transpose(0, 1)[0], v, count),
+                        ShapeError, "contiguous vectors expected, got one of [3] with stride 2");
+  REQUIRE_THROWS_SAYING(update_running_(v, v, 0.1, v, v, v), DTypeError, "is f32, i64 expected");
+  REQUIRE_THROWS_SAYING(update_running_(v, v, 0.1, v, v, zeros({1}, DType::i64)), ShapeError,
+                        "num_batches_tracked of shape [] expected, got [1]");
   REQUIRE_THROWS_SAYING(group_norm(x, 2, kNone, kNone), ValueError,
                         "2 groups do not divide the 3 channels");
   REQUIRE_THROWS_SAYING(group_norm(x, 0, kNone, kNone), ValueError, "0 groups");
   REQUIRE_THROWS_SAYING(group_norm(zeros({3}), 1, kNone, kNone), ShapeError, "x [B, C, ...]");
+}
+
+TEST_CASE("norms of no sample have derivatives of any order") {
+  using Norm = std::function<Tensor(const Tensor&, const Tensor&, const Tensor&)>;
+  const Norm norms[] = {
+      [](auto& x, auto& w, auto& b) { return group_norm(x, 2, w, b); },
+      [](auto& x, auto& w, auto& b) { return batch_norm(x, zeros({4}), ones({4}), w, b); },
+      [](auto& x, auto& w, auto& b) { return layer_norm(x, w, b); },
+      [](auto& x, auto& w, auto& b) { return add_layer_norm(x, x, w, b); },
+      [](auto& x, auto& w, auto&) { return rms_norm(x, w); },
+  };
+  for (const Shape& shape : {Shape{0, 4, 4}, Shape{0, 4}, Shape{2, 4, 0, 4}})
+    for (const Norm& norm : norms) {
+      INFO(to_string(shape) << ", norm " << &norm - norms);
+      Tensor x = zeros(shape).set_requires_grad(true), w = ones({4}).set_requires_grad(true);
+      Tensor b = ones({4}).set_requires_grad(true), g = zeros(shape).set_requires_grad(true);
+      Tensor y = norm(x, w, b);
+      CHECK(y.shape() == shape);
+      auto first = grad({y}, {x, w}, {g}, {.create_graph = true});
+      CHECK(first[0].shape() == shape);
+      CHECK(first[1].to_vector() == std::vector<double>(4, 0));
+      CHECK(grad({first[1]}, {g}, {ones({4})})[0].shape() == shape);
+    }
 }
 
 TEST_CASE("group norm of no sample, and of groups of one value") {

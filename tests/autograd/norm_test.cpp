@@ -20,6 +20,17 @@ TEST_CASE("layer norm far from zero loses nothing to cancellation") {
     CHECK(std::abs(got[i] - want[i]) < 1e-3);  // f32 near 1000: 6e-5
 }
 
+TEST_CASE("layer and RMS norm of finite numbers whose squares overflow f32") {
+  for (double size : {1e19, 1e20, 1e38}) {
+    INFO(size);
+    Tensor x = Tensor::from<double>({size, -size, size, -size, size, -size}, {1, 6}).to(DType::f32);
+    for (const Tensor& y : {layer_norm(x, Tensor(), Tensor()), rms_norm(x, Tensor())}) {
+      std::vector<double> got = y.to_vector();
+      for (size_t i = 0; i < got.size(); ++i) CHECK(std::abs(got[i] - (i % 2 ? -1 : 1)) < 1e-6);
+    }
+  }
+}
+
 TEST_CASE("a constant row gives the bias, a NaN its own row only") {
   Tensor bias = Tensor::from({1, 2, 3}, {3});
   CHECK(layer_norm(full({1, 3}, 7), Tensor(), bias).to_vector() == std::vector<double>{1, 2, 3});

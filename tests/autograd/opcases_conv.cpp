@@ -84,6 +84,11 @@ std::vector<OpCase> conv_cases() {
   add1({"", {}}, {{{2, 2, 5}, {3, 2, 3}}, {{1, 3, 40}, {9, 3, 5}}, {{0, 2, 5}, {3, 2, 3}}});
   add1({"stride, padding, dilation", {.stride = {3}, .padding = {4}, .dilation = {2}}},
        {{{1, 2, 6}, {2, 2, 4}}, {{1, 2, 67}, {5, 2, 3}}});
+  // Rows so long that they are cut, in vectors of places and of channels.
+  std::vector<std::vector<Shape>> longs = {
+      {{1, 1, 6}, {2, 1, 3}}, {{1, 3, 3001}, {2, 3, 3}}, {{2, 17, 1030}, {17, 17, 3}}};
+  add1({"long", {.padding = {1}}}, longs);
+  add1({"long, stride, dilation", {.stride = {2}, .padding = {3}, .dilation = {3}}, false}, longs);
 
   std::vector<std::vector<Shape>> small = {{{2, 2, 4, 3}, {3, 2, 3, 2}},
                                            {{1, 1, 3, 3}, {1, 1, 3, 3}}};

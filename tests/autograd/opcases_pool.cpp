@@ -1,6 +1,7 @@
 // Pooling and interpolation.
 #include <cmath>
 #include <limits>
+#include <tuple>
 
 #include <heed/autograd/ops/interpolate.h>
 #include <heed/autograd/ops/pool.h>
@@ -230,12 +231,15 @@ std::vector<OpCase> pool_cases() {
     for (const Setting& s : avg_only) add(false, s);
   }
   // Planes that are too large to be seen as one row, and windows too wide for unrolled sums.
-  for (bool max : {true, false}) {
+  const PoolOptions every_fourth{.stride = {1, 4}, .padding = {0, 3}};
+  const PoolOptions every{.stride = {1}, .padding = {0, 3}, .count_include_pad = false};
+  for (const auto& [max, label, o] : {std::tuple{true, "wide", every_fourth},
+                                      {false, "wide", every_fourth},
+                                      {false, "wide, every", every}}) {
     OpCase c =
-        base(max ? "max_pool2d" : "avg_pool2d", "wide", max, {{{1, 1, 2, 14}}, {{2, 3, 2, 300}}});
-    PoolOptions o{.stride = {1, 4}, .padding = {0, 3}};
+        base(max ? "max_pool2d" : "avg_pool2d", label, max, {{{1, 1, 2, 14}}, {{2, 3, 2, 300}}});
     Pool pool = max ? max_pool2d : avg_pool2d;
-    c.run = [=](const std::vector<Tensor>& in) { return pool(in[0], {1, 13}, o); };
+    c.run = [pool, o = o](const std::vector<Tensor>& in) { return pool(in[0], {1, 13}, o); };
     c.naive = window_pool(max, {1, 13}, o);
     list.push_back(std::move(c));
   }

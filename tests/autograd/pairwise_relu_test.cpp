@@ -33,7 +33,8 @@ double difference(const Tensor& a, const Tensor& b) {
   REQUIRE(x.size() == y.size());
   double most = 0, size = 1e-300;
   for (size_t i = 0; i < x.size(); ++i) {
-    most = std::max(most, std::fabs(x[i] - y[i]));
+    if (!(std::fabs(x[i] - y[i]) <= most)) most = std::fabs(x[i] - y[i]);  // a NaN too
+    if (std::isnan(most)) return most;
     size = std::max(size, std::fabs(y[i]));
   }
   return most / size;
@@ -74,6 +75,19 @@ TEST_CASE("pairwise_relu: sums that are all negative, all positive, or of one si
   for (const Tensor& t : both_ways(pairwise_relu, {a - 50.0, b, v})) REQUIRE(all_zero(t));
   compare({a + 50.0, b, v}, 1e-13);
   compare({a * 50.0, b, v}, 1e-13);
+}
+
+TEST_CASE("pairwise_relu: a query or key of -inf counts for nothing") {
+  const double inf = std::numeric_limits<double>::infinity();
+  auto row = [](std::vector<double> x) {
+    const auto n = static_cast<int64_t>(x.size());
+    return Tensor::from(std::move(x), {1, 1, n});
+  };
+  Tensor a = row({-inf, 1, -inf, -0.5}), b = row({0.25, -inf, 1}), v = normal({1, 1, 3, 5}, 3);
+  compare({a, b, v}, 1e-14);
+  for (const Tensor& t : both_ways(pairwise_relu, {row({-inf, -inf}), b, v})) REQUIRE(all_zero(t));
+  for (const Tensor& t : both_ways(pairwise_relu, {a, row({-inf, -inf, -inf}), v}))
+    REQUIRE(all_zero(t));
 }
 
 TEST_CASE("pairwise_relu: f32 keeps its digits over long sums, since they are held in double") {

@@ -5,6 +5,7 @@
 #include <heed/autograd/backward.h>
 #include <heed/autograd/ops/interpolate.h>
 #include <heed/autograd/ops/pool.h>
+#include <heed/autograd/ops/pool_windows.h>
 #include <heed/autograd/ops/reduce.h>
 #include <heed/core/error.h>
 #include <heed/core/parallel.h>
@@ -81,6 +82,53 @@ TEST_CASE("average pooling: elements outside of a window do not matter") {
   CHECK(std::isnan(gradient[0]));
   CHECK(gradient[1] == 0);
   CHECK(gradient[3] == 1);
+}
+
+TEST_CASE("pooling: one weight a window at most, whatever the kernel's size") {
+  const Tensor x = zeros({1, 1, 2000});
+  for (bool include_pad : {true, false}) {
+    const PoolOptions o{.stride = {1}, .padding = {400}, .count_include_pad = include_pad};
+    const Windows w = pool_windows("avg_pool1d", x, 1, {1000}, o, false)[0];
+    CHECK(w.out() == 1801);
+    CHECK(w.weight.size() == 1801);
+    CHECK(w.transposed().weight.size() == 1801);
+    CHECK(w.transposed().transposed().weight == w.weight);
+    CHECK(w.transposed().transposed().begin == w.begin);
+    CHECK(w.transposed().transposed().count == w.count);
+  }
+  CHECK(adaptive_windows("adaptive_avg_pool1d", x, 1, {3}, false)[0].weight.size() == 3);
+  CHECK(adaptive_windows("adaptive_max_pool1d", x, 1, {3}, true)[0].weight.size() <= 1);
+  CHECK(pool_windows("max_pool1d", x, 1, {1000}, {}, true)[0].weight.size() <= 1);
+}
+
+TEST_CASE("pooling: the gradient of windows with gaps between them, and its gradient") {
+  // Elements 2, 5 and 6 are seen by nobody.
+  auto pool = [](const Tensor& x) { return avg_pool1d(x, {2}, {.stride = {3}}); };
+  CHECK(gradient_of(pool, line({1, 2, 3, 4, 5, 6, 7})) ==
+        std::vector<double>{0.5, 0.5, 0, 0.5, 0.5, 0, 0});
+  Tensor x = line({1, 2, 3, 4, 5, 6, 7}).set_requires_grad(true);
+  Tensor g = line({1, 10}).set_requires_grad(true);
+  Tensor dx = grad({pool(x)}, {x}, {g}, {.create_graph = true})[0];
+  CHECK(grad({dx}, {g}, {line({1, 3, 9, 5, 7, 9, 9})})[0].to_vector() == std::vector<double>{2, 6});
+}
+
+TEST_CASE("interpolation: a neighbour of weight 0 is not read") {
+  auto linear = [](int64_t size, bool corners) {
+    return [=](const Tensor& x) {
+      return interpolate(
+          x, {.size = {size}, .mode = InterpolateMode::linear, .align_corners = corners});
+    };
+  };
+  CHECK(linear(4, false)(line({1, kInf, 2, 3})).to_vector() == std::vector<double>{1, kInf, 2, 3});
+  CHECK(linear(1, false)(line({kInf, 2, kNan})).to_vector() == std::vector<double>{2});
+  CHECK(linear(5, true)(line({1, 3, kInf})).to_vector() ==
+        std::vector<double>{1, 2, 3, kInf, kInf});
+  CHECK(linear(6, false)(line({1, kNan, kInf})).to_vector()[0] == 1);
+  // nor does it take a gradient
+  Tensor x = line({1, 2, 3}).set_requires_grad(true);
+  Tensor out = linear(5, true)(x);
+  CHECK(grad({out}, {x}, {line({1, 1, kInf, 1, 1})})[0].to_vector() ==
+        std::vector<double>{1.5, kInf, 1.5});
 }
 
 TEST_CASE("interpolation: nearest moves elements as they are") {

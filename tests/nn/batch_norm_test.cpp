@@ -164,11 +164,26 @@ TEST_CASE("batch norm: statistics that move between forward and backward change 
 }
 
 TEST_CASE("batch norm: two forwards before one backward") {
-  nn::BatchNorm1d norm(3);
-  Tensor a = numbers({4, 3}, 1, DType::f32).set_requires_grad(true);
-  Tensor b = numbers({4, 3}, 2, DType::f32).set_requires_grad(true);
-  sum(square(norm.forward_relu(a)) + norm.forward_relu(b)).backward();
-  REQUIRE(norm.num_batches_tracked.item() == 2);
+  auto batch = [](uint64_t seed) {
+    return numbers({4, 3}, seed, DType::f32).set_requires_grad(true);
+  };
+  Tensor g = numbers({4, 3}, 3, DType::f32), h = numbers({4, 3}, 4, DType::f32);
+  for (bool training : {true, false}) {
+    nn::BatchNorm1d both(3), each(3);
+    both.train(training), each.train(training);
+    Tensor a = batch(1), b = batch(2), twin_a = batch(1), twin_b = batch(2);
+    Tensor first = both.forward_relu(a), second = both.forward_relu(b);
+    sum(first * g + second * h).backward();
+    each.forward_relu(twin_a).backward(g);
+    each.forward_relu(twin_b).backward(h);
+    match("the first batch", a.grad(), twin_a.grad());
+    match("the second batch", b.grad(), twin_b.grad());
+    match("weight", both.weight.grad(), each.weight.grad());
+    match("bias", both.bias.grad(), each.bias.grad());
+    for (const Tensor& t : {a, b, both.weight, both.bias})
+      REQUIRE(sum(square(t.grad())).item() > 1e-3);
+    REQUIRE(both.num_batches_tracked.item() == (training ? 2 : 0));
+  }
 }
 
 TEST_CASE("batch norm in bf16 keeps its statistics in f32") {

@@ -68,41 +68,45 @@ ConvSteps plan_axis(const ConvAxis& a, PlannedAxis& out) {
   return out.finished();
 }
 
-// The vectors of a block of `rows` rows.
+// The vectors of a block of `rows` by `columns` results.
 struct PlannedVectors {
   std::vector<ConvVector> vectors;
   std::vector<int32_t> lane, place, result;
 
-  void add(const ConvPlan& p, int64_t first, int64_t rows) {
+  void add(const ConvPlan& p, int64_t first, int64_t rows, int64_t columns) {
     const int64_t lanes = p.request.lanes, stride = p.request.axis[2].result;
     ConvVector v{first, 0, 0, true, false};
-    const auto width = static_cast<size_t>(lanes);
-    std::vector<int32_t> kept(width), to(width), which(width, -1);
+    const size_t before = lane.size(), after = before + static_cast<size_t>(lanes);
+    lane.resize(after);
+    place.resize(after);
+    result.resize(after, -1);
+    int32_t *kept = lane.data() + before, *to = place.data() + before;
+    int64_t y = first / p.row, x = first % p.row;
     for (int64_t l = 0; l < lanes; ++l) {
-      int64_t y = (first + l) / p.row, x = (first + l) % p.row;
-      if (y >= rows || x >= p.width.count) continue;
-      int64_t at = y * p.height.place_step * stride + x * p.width.place_step;
-      if (v.kept == 0) v.place = at;
-      v.dense = v.dense && at == v.place + v.kept;
-      which[static_cast<size_t>(l)] = static_cast<int32_t>(v.kept);
-      kept[static_cast<size_t>(v.kept)] = static_cast<int32_t>(l);
-      to[static_cast<size_t>(v.kept++)] = static_cast<int32_t>(at);
+      if (y < rows && x < columns) {
+        const int64_t at = y * p.height.place_step * stride + x * p.width.place_step;
+        if (v.kept == 0) v.place = at;
+        v.dense = v.dense && at == v.place + v.kept;
+        result[before + static_cast<size_t>(l)] = static_cast<int32_t>(v.kept);
+        kept[v.kept] = static_cast<int32_t>(l);
+        to[v.kept++] = static_cast<int32_t>(at);
+      }
+      if (++x == p.row) x = 0, ++y;
     }
-    if (v.kept == 0) return;
-    vectors.push_back(v);
-    lane.insert(lane.end(), kept.begin(), kept.end());
-    place.insert(place.end(), to.begin(), to.end());
-    result.insert(result.end(), which.begin(), which.end());
+    if (v.kept > 0) return vectors.push_back(v);
+    lane.resize(before);
+    place.resize(before);
+    result.resize(before);
   }
 
-  ConvVectors plan(const ConvPlan& p, int64_t rows) {
-    const int64_t lanes = p.request.lanes, stretch = (rows - 1) * p.row + p.width.count;
-    for (int64_t f = 0; f < stretch; f += lanes) add(p, f, rows);
+  ConvVectors plan(const ConvPlan& p, int64_t rows, int64_t columns) {
+    const int64_t lanes = p.request.lanes, stretch = (rows - 1) * p.row + columns;
+    for (int64_t f = 0; f < stretch; f += lanes) add(p, f, rows, columns);
     const int64_t end = vectors.back().place + vectors.back().kept;
     // Rows without gaps between them: what lies beyond a vector's results is the next one's.
     const bool whole =
         p.width.place_step == 1 &&
-        (rows == 1 || (p.height.place_step == 1 && p.width.count == p.request.axis[2].result));
+        (rows == 1 || (p.height.place_step == 1 && columns == p.request.axis[2].result));
     for (size_t i = 0; i < vectors.size(); ++i) {
       ConvVector& v = vectors[i];
       v.wide = whole && v.dense && v.place + lanes <= end;
@@ -115,12 +119,12 @@ struct PlannedVectors {
 struct PlannedPlaces {
   std::vector<int32_t> source, place;
 
-  ConvPlaces plan(const ConvPlan& p, int64_t rows) {
+  ConvPlaces plan(const ConvPlan& p, int64_t rows, int64_t columns) {
     const int64_t stride = p.request.axis[2].result;
-    source.reserve(static_cast<size_t>(rows * p.width.count));
+    source.reserve(static_cast<size_t>(rows * columns));
     place.reserve(source.capacity());
     for (int64_t y = 0; y < rows; ++y)
-      for (int64_t x = 0; x < p.width.count; ++x) {
+      for (int64_t x = 0; x < columns; ++x) {
         source.push_back(static_cast<int32_t>(y * p.row + x));
         place.push_back(
             static_cast<int32_t>(y * p.height.place_step * stride + x * p.width.place_step));
@@ -128,7 +132,7 @@ struct PlannedPlaces {
     const auto count = static_cast<int64_t>(place.size());
     const bool dense = place.back() == count - 1;
     if (dense) return {count, count, 1, source.data(), place.data()};
-    return {count, p.width.count, p.width.place_step, source.data(), place.data()};
+    return {count, columns, p.width.place_step, source.data(), place.data()};
   }
 };
 
@@ -137,31 +141,37 @@ bool lies_packed(const ConvSteps& axis, int64_t count) {
   return axis.step == 1 && axis.start[0] == 0 && axis.source == count && axis.count <= count;
 }
 
-int64_t packed_elements(const ConvPlan& p, int64_t rows) {
-  int64_t plane = (rows + p.height.margin) * p.row;
-  return p.request.source_channels * p.depth.taps * p.height.phases * p.width.phases * plane +
-         p.request.lanes;
+// Of blocks of that size: the packed elements of a row, a phase's plane and an image.
+void size_blocks(ConvPlan& p, int64_t rows, int64_t columns) {
+  p.rows = rows;
+  p.columns = columns;
+  p.row_blocks = divide_up(p.height.count, rows);
+  p.column_blocks = divide_up(p.width.count, columns);
+  p.row = columns + p.width.margin;
+  p.plane = (rows + p.height.margin) * p.row;
+  p.packed = p.request.source_channels * p.depth.taps * p.height.phases * p.width.phases * p.plane +
+             p.request.lanes;
 }
 
-// Blocks of rows, and images of a task: as much as stays in cache, and enough tasks for the
-// threads.
+// Blocks, and images of a task: as much as stays in cache, and enough tasks for the threads. Only
+// single rows are cut, and not into pieces of fewer than kColumns results.
 void divide(ConvPlan& p) {
+  constexpr int64_t kColumns = 128;
   const ConvRequest& r = p.request;
   const int64_t bytes = r.element_bytes, threads = num_threads();
   const int64_t planes = r.groups * p.depth.count;
-  auto fits = [&](int64_t rows) {
-    bool few = r.batch * planes * divide_up(p.height.count, rows) < 2 * threads;
-    return packed_elements(p, rows) * bytes <= kCacheBytes && !(few && rows * p.row > 16 * r.lanes);
+  auto fits = [&] {
+    const bool few = r.batch * planes * p.row_blocks * p.column_blocks < 2 * threads;
+    return p.packed * bytes <= kCacheBytes && !(few && p.rows * p.row > 16 * r.lanes);
   };
-  p.rows = p.height.count;
-  while (p.rows > 1 && !fits(p.rows)) p.rows = divide_up(p.rows, 2);
-  p.blocks = divide_up(p.height.count, p.rows);
-  p.plane = (p.rows + p.height.margin) * p.row;
-  p.packed = packed_elements(p, p.rows);
-  int64_t most = std::max<int64_t>(1, r.batch * planes * p.blocks / (4 * threads));
+  size_blocks(p, p.height.count, p.width.count);
+  while (p.rows > 1 && !fits()) size_blocks(p, divide_up(p.rows, 2), p.columns);
+  while (p.columns > 2 * kColumns && !fits()) size_blocks(p, p.rows, divide_up(p.columns, 2));
+  const int64_t blocks = p.row_blocks * p.column_blocks;
+  int64_t most = std::max<int64_t>(1, r.batch * planes * blocks / (4 * threads));
   p.images = std::clamp<int64_t>(kCacheBytes / (p.packed * bytes), 1, std::min(most, r.batch));
   p.stacks = divide_up(r.batch, p.images);
-  p.tasks = p.stacks * planes * p.blocks;
+  p.tasks = p.stacks * planes * blocks;
 }
 
 }  // namespace
@@ -176,7 +186,7 @@ void with_conv_plan(const ConvRequest& request, FunctionRef<void(const ConvPlan&
   if (request.batch * request.groups * request.result_channels == 0 ||
       p.depth.count * p.height.count * p.width.count == 0)
     return;
-  p.row = p.width.count + p.width.margin;
+  p.channel = request.axis[0].result * request.axis[1].result * request.axis[2].result;
   divide(p);
 
   std::vector<int64_t> offset, tap;
@@ -200,27 +210,35 @@ void with_conv_plan(const ConvRequest& request, FunctionRef<void(const ConvPlan&
   const int64_t kernel = request.axis[0].kernel * request.axis[1].kernel * request.axis[2].kernel;
   p.taps_in_order = p.taps == kernel && std::is_sorted(tap.begin(), tap.end());
   // With places in the lanes, vectors also read what a packed source has beyond its end.
-  p.source_as_it_is = request.by_channels && kernel == 1 && p.blocks == 1 &&
+  p.source_as_it_is = request.by_channels && kernel == 1 && p.row_blocks * p.column_blocks == 1 &&
                       lies_packed(p.depth, 1) && lies_packed(p.height, p.plane / p.row) &&
                       lies_packed(p.width, p.row);
 
   PlannedVectors full, last;
   PlannedPlaces full_places, last_places;
-  const int64_t last_rows = p.height.count - (p.blocks - 1) * p.rows;
+  const int64_t last_rows = p.height.count - (p.row_blocks - 1) * p.rows;
+  const int64_t last_columns = p.width.count - (p.column_blocks - 1) * p.columns;
+  const bool differs = last_rows < p.rows || last_columns < p.columns;
   if (request.by_channels) {
-    p.full_places = p.last_places = full_places.plan(p, p.rows);
-    if (last_rows < p.rows) p.last_places = last_places.plan(p, last_rows);
+    p.full_places = p.last_places = full_places.plan(p, p.rows, p.columns);
+    if (differs) p.last_places = last_places.plan(p, last_rows, last_columns);
   } else {
-    p.full = p.last = full.plan(p, p.rows);
-    if (last_rows < p.rows) p.last = last.plan(p, last_rows);
+    p.full = p.last = full.plan(p, p.rows, p.columns);
+    if (differs) p.last = last.plan(p, last_rows, last_columns);
   }
   f(p);
 }
 
 ConvTask conv_task(const ConvPlan& plan, int64_t index) {
   ConvTask t{};
-  t.block = index % plan.blocks;
-  index /= plan.blocks;
+  const int64_t column = index % plan.column_blocks;
+  index /= plan.column_blocks;
+  const int64_t row = index % plan.row_blocks;
+  index /= plan.row_blocks;
+  t.row = row * plan.rows;
+  t.column = column * plan.columns;
+  // Where rows are cut, a block has one row, and the last row is like the others.
+  t.last = plan.column_blocks > 1 ? column == plan.column_blocks - 1 : row == plan.row_blocks - 1;
   t.depth = index % plan.depth.count;
   index /= plan.depth.count;
   t.group = index % plan.request.groups;
