@@ -55,7 +55,7 @@ TEST_CASE("catalogue: unknown names and options list what exists") {
   REQUIRE_THROWS_SAYING(nn::make_attention("danse", config), ValueError,
                         "unknown variant 'danse'; there are dense");
   REQUIRE_THROWS_SAYING(nn::make_attention("dense:blocks=3", config), ValueError,
-                        "dense: unknown option 'blocks=3'; there are\n  sinks: true or false");
+                        "dense: unknown option 'blocks=3'; there are:\n  sinks: true or false");
   REQUIRE(nn::find_attention("dense").family == "dense");
   REQUIRE(std::string(nn::make_attention("dense", config)->name()) == "dense");
 }
