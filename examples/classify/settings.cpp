@@ -36,7 +36,6 @@ Settings test_settings(DataSettings& s) {
 }
 
 Settings settings_of(ClassifySettings& s) {
-  constexpr bool kMayChange = false;
   Settings first = {
       {"batch", &s.batch, "pictures a batch"},
       {"augment", &s.augment, "shift, crop, flip, erase with commas between them, or none"},
