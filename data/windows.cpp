@@ -50,8 +50,9 @@ int64_t TokenWindows::tokens(int64_t epoch, int64_t index) const {
 }
 
 TokenBatch TokenWindows::get(int64_t epoch, int64_t index) const {
-  int64_t first = index * options_.batch, length = options_.length;
-  int64_t rows = tokens(epoch, index) / length;
+  int64_t length = options_.length;
+  int64_t rows = tokens(epoch, index) / length;  // checks the index, too
+  int64_t first = index * options_.batch;
   auto begins = plan(epoch);
   TokenBatch batch{Array::empty({rows, length}, DType::i64, kCpu),
                    Array::empty({rows, length}, DType::i64, kCpu)};
