@@ -93,7 +93,8 @@ StateFile read_checked(const fs::path& directory) {
 double mean_loss(const LossSums& terms) {
   if (terms.empty()) return std::numeric_limits<double>::quiet_NaN();
   double total = 0;
-  for (const auto& [name, term] : terms) total += term.mean();
+  for (const auto& [name, term] : terms)
+    if (term.weight > 0) total += term.mean();  // a term that was about no token adds nothing
   return total;
 }
 

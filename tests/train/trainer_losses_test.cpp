@@ -89,6 +89,8 @@ TEST_CASE("weights that are none are refused", "[trainer]") {
   Weighted w;
   w.task.weights = [](int64_t, int64_t) { return std::vector<double>{1, 0}; };
   REQUIRE(std::isfinite(w.run(3).loss));
+  auto line = read_metrics((w.dir / "metrics.jsonl").string()).at(0);
+  CHECK(line.at("loss") == line.at("loss_square"));
 }
 
 }  // namespace heed::test
